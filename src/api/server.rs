@@ -1,0 +1,146 @@
+//! Connections: taken, bounded in number and in time, and ended.
+//!
+//! `axum::serve` gives hyper no timer, and so waits for a request's head without end; here it has one. A connection
+//! without a request is closed after the same time.
+
+use std::{io, pin::pin, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::{State, router};
+
+/// Connections open at once; the next waits for one to end. With 128 KiB of buffer each: at most 512 MiB.
+const CONNECTIONS_MAX: usize = 4_096;
+/// What hyper buffers of a connection, at most: the longest URI it takes (64 KiB), and headers.
+const BUFFER_BYTES_MAX: usize = 128 * 1_024;
+/// After a failure to accept, which is mostly a lack of file descriptors.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// So many failures in a row and the listener is given up: a minute without one connection.
+const ACCEPT_FAILURES_MAX: u32 = 60;
+/// How long requests may go on once the server is told to stop; the process has 30 s for all it has to end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Bounds on one request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// For the head; then again for the body and the answer.
+    pub(super) request: Duration,
+    pub(super) body_bytes: usize,
+}
+
+/// The contract's.
+pub(super) const LIMITS: Limits = Limits { request: Duration::from_secs(30), body_bytes: 1_024 * 1_024 };
+
+/// Answers on `listener` until `stop`, then lets requests end.
+///
+/// # Errors
+/// If for a minute no connection could be accepted.
+pub async fn serve(
+    listener: TcpListener,
+    state: Arc<State>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    serve_within(LIMITS, listener, state, stop).await
+}
+
+pub(super) async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    state: Arc<State>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (stopping, stopped) = watch::channel(false);
+    let router = router(state, limits, stopped.clone());
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    let ended = loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break Ok(()),
+            accepted = accept(&listener, &permits) => accepted,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        match accepted {
+            Ok((stream, permit)) => {
+                connections.spawn(converse(limits, stream, router.clone(), stopped.clone(), permit));
+            }
+            Err(fault) => break Err(fault),
+        }
+    };
+    drop(listener);
+    stopping.send_replace(true);
+    let drained = timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        tracing::warn!(connections = connections.len(), "connections were cut off");
+    }
+    ended
+}
+
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = permits.clone().acquire_owned().await.expect("it is never closed");
+    let mut n_failures = 0;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return Ok((stream, permit)),
+            // The other side left before its turn.
+            Err(fault) if is_of_one_connection(&fault) => {}
+            Err(fault) => {
+                n_failures += 1;
+                if n_failures > ACCEPT_FAILURES_MAX {
+                    return Err(fault);
+                }
+                tracing::warn!(%fault, "no connection could be accepted");
+                sleep(ACCEPT_AGAIN_AFTER).await;
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(fault: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    [ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted].contains(&fault.kind())
+}
+
+/// Waits until the server is to stop, or is gone, which is the same.
+pub(super) async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+    drop(stopped.wait_for(|stopping| *stopping).await);
+}
+
+/// One connection, until either side ends it. `permit` is its place among those allowed.
+async fn converse(
+    limits: Limits,
+    stream: TcpStream,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+    permit: OwnedSemaphorePermit,
+) {
+    // Server-sent events are small and must not wait for more; if it cannot be set, they are only slower.
+    if let Err(fault) = stream.set_nodelay(true) {
+        tracing::debug!(%fault, "no TCP_NODELAY");
+    }
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.request).max_buf_size(BUFFER_BYTES_MAX);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = told_to_stop(&mut stopped) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(fault) = ended {
+        tracing::debug!(%fault, "a connection ended");
+    }
+    drop(permit);
+}

@@ -1,0 +1,7 @@
+//! The edge from outside: over a socket, as clients meet it.
+
+mod limits;
+mod live;
+mod owner;
+mod resources;
+mod support;

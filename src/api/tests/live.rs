@@ -1,0 +1,52 @@
+//! Decisions as they are made.
+
+use std::sync::Arc;
+
+use super::support::{Follower, Server, decision, state};
+
+#[tokio::test]
+async fn a_follower_is_sent_each_decision_and_its_stream_ends_with_the_server() {
+    let server = Server::start(state()).await;
+    let mut follower = Follower::connect(&server).await;
+    follower.read_until("retry: 3000").await;
+    let made = Arc::new(decision("checkout", 42, "freeze", 0.9));
+    server.state.decisions.send(made.clone()).expect("one follows");
+    follower.read_until(&made.json).await;
+    for wanted in ["content-type: text/event-stream", "event: decision\n", "id: service:checkout@production#42\n"] {
+        assert!(follower.text.contains(wanted), "no `{wanted}` in {}", follower.text);
+    }
+    server.stop().await;
+    follower.read_out().await;
+    assert!(follower.text.ends_with("0\r\n\r\n"), "it ended whole");
+}
+
+#[tokio::test]
+async fn one_who_is_too_slow_is_told_that_it_missed_some() {
+    let server = Server::start(state()).await;
+    let mut follower = Follower::connect(&server).await;
+    follower.read_until("retry: 3000").await;
+    // More than the broadcast, the client's queue and the runtime's one thread can pass on before it yields.
+    for sequence in 1..=40 {
+        server.state.decisions.send(Arc::new(decision("checkout", sequence, "proceed", 0.1))).expect("one follows");
+    }
+    follower.read_until("#40\n").await;
+    assert!(follower.text.contains("event: lagged\ndata: {\"missed\":32}"), "{}", follower.text);
+    server.stop().await;
+}
+
+/// A follower that left gives its place back.
+#[tokio::test]
+async fn one_who_leaves_is_let_go() {
+    let server = Server::start(state()).await;
+    let mut follower = Follower::connect(&server).await;
+    follower.read_until("retry: 3000").await;
+    assert_eq!(server.state.decisions.receiver_count(), 1);
+    drop(follower);
+    let gone = async {
+        while server.state.decisions.receiver_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("in time");
+    server.stop().await;
+}

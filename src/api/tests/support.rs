@@ -1,0 +1,289 @@
+//! A server with sample data, and a client that speaks HTTP by hand.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::{
+    net::TcpListener,
+    sync::{broadcast, oneshot},
+    task::{JoinHandle, spawn_blocking},
+};
+
+use crate::{
+    api::{
+        Health, Reports, State,
+        server::{LIMITS, Limits, serve_within},
+    },
+    clock::Clock,
+    gate::{Applied, Heartbeat, Place, Record, StandingDecision, View},
+    model::{Criticality, Kind, Offset, PartitionIndex, ServiceId, Timestamp},
+    score::ServiceReport,
+    wire::{control::decode_decision, partition::partition_of},
+};
+
+pub(super) const N_PARTITIONS: u32 = 4;
+const NOW: &str = "2026-03-10T14:02:07Z";
+
+/// How long a client waits for what must come at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    pub(super) state: Arc<State>,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<std::io::Result<()>>,
+}
+
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// The head's lines, in lower case names as hyper writes them.
+    pub(super) head: String,
+    pub(super) body: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+}
+
+pub(super) fn now() -> Timestamp {
+    NOW.parse().expect("a time")
+}
+
+/// Nothing is read yet, and this instance owns `checkout`'s partition.
+pub(super) fn state() -> State {
+    let health = Arc::new(Health::new());
+    health.set(Health::VIEW, None);
+    State {
+        view: Arc::new(View::new()),
+        reports: Arc::new(report),
+        health,
+        metrics: PrometheusBuilder::new().build_recorder().handle(),
+        decisions: broadcast::channel(8).0,
+        n_partitions: Arc::new(AtomicU32::new(N_PARTITIONS)),
+        // It stands still.
+        clock: Clock::compressed(now(), 0),
+        instance: "node-a".into(),
+        advertise: "http://node-a:8484".into(),
+        default_environment: "production".into(),
+    }
+}
+
+/// Knows `checkout`; is being rebuilt for `wedged`; does not own `search`, `lonely` and `pet shop`; knows no other.
+fn report(service: ServiceId) -> oneshot::Receiver<Option<Option<ServiceReport>>> {
+    let (sender, receiver) = oneshot::channel();
+    let answer = match service.as_str() {
+        "wedged" => return receiver,
+        "search" | "lonely" | "pet shop" => None,
+        "checkout" => {
+            let mut applied = [0; Kind::ALL.len()];
+            applied[Kind::Error.index()] = 214;
+            Some(Some(ServiceReport {
+                service,
+                tier: Criticality::High,
+                applied,
+                late: 3,
+                duplicates: 2,
+                changes_remembered: 1,
+                environments: Vec::new(),
+            }))
+        }
+        _ => Some(None),
+    };
+    sender.send(answer).expect("the receiver is here");
+    receiver
+}
+
+/// As [`report`] for one who owns nothing.
+pub(super) fn nothing_owned() -> Arc<Reports> {
+    Arc::new(|_service| {
+        let (sender, receiver) = oneshot::channel();
+        sender.send(None).expect("the receiver is here");
+        receiver
+    })
+}
+
+/// A decision, by what differs between cases.
+pub(super) fn decision(service: &str, sequence: u64, action: &str, risk: f64) -> StandingDecision {
+    let json = serde_json::json!({
+        "schema": "holdpoint.decision/1",
+        "id": format!("service:{service}@production#{sequence}"),
+        "sequence": sequence,
+        "subject": {"type": "service", "service": service, "environment": "production"},
+        "action": action,
+        "mode": "enforce",
+        "decided_at": "2026-03-10T14:00:07.120Z",
+        "valid_until": if action == "freeze" { Some("2026-03-10T15:02:07.120Z") } else { None },
+        "risk": risk,
+        "reasons": [{"code": "deploy_regression", "text": format!("errors of {service} at 6.1 times the baseline <since> d-81")}],
+        "to_lift": ["roll back d-81"],
+        "obligations": if action == "extra_review" { serde_json::json!([{"kind": "approval", "count": 1, "level": "senior", "group": null, "when": {}}]) } else { serde_json::json!([]) },
+        "exempt": ["rollback", "hotfix", "security"],
+        "suspects": [],
+        "policy": "sha256:0",
+        "model": "sha256:0",
+        "cause": {"time": "2026-03-10T14:00:07.120Z"},
+    });
+    decode_decision(json.to_string().as_bytes()).expect("as the schema has it")
+}
+
+impl State {
+    /// Applies a record as if it were the next of the partition of `service`.
+    pub(super) fn apply(&self, service: &str, record: Record) {
+        let partition = partition_of(service, N_PARTITIONS);
+        let offset = self.view.position(partition).unwrap_or(Offset(0));
+        let applied = self.view.apply(Place { partition, offset, timestamp: now() }, Ok(record));
+        assert!(matches!(applied, Applied::Decision(_) | Applied::Heartbeat), "{applied:?}");
+    }
+
+    pub(super) fn decide(&self, service: &str, sequence: u64, action: &str, risk: f64) {
+        self.apply(service, Record::Decision(decision(service, sequence, action, risk)));
+    }
+
+    /// The owner of `service`'s partition gave a sign of life, `ago` before now.
+    pub(super) fn beat(&self, service: &str, instance: &str, url: &str, ago: Duration) {
+        let partition = partition_of(service, N_PARTITIONS);
+        let offset = self.view.position(partition).unwrap_or(Offset(0));
+        let at = now() - ago;
+        let heartbeat = Heartbeat {
+            partition,
+            at,
+            now: Some(at),
+            interval_ms: 5_000,
+            services: 1,
+            instance: instance.into(),
+            url: url.into(),
+        };
+        self.view.apply(Place { partition, offset, timestamp: at }, Ok(Record::Heartbeat(heartbeat)));
+    }
+
+    pub(super) fn forget_n_partitions(&self) {
+        self.n_partitions.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Which partition a service's records are on.
+pub(super) fn partition(service: &str) -> PartitionIndex {
+    partition_of(service, N_PARTITIONS)
+}
+
+impl Server {
+    pub(super) async fn start(state: State) -> Self {
+        Self::start_within(LIMITS, state).await
+    }
+
+    pub(super) async fn start_within(limits: Limits, state: State) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let state = Arc::new(state);
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async { drop(stopped.await) };
+        let ended = tokio::spawn(serve_within(limits, listener, state.clone(), stopped));
+        Self { address, state, stop, ended }
+    }
+
+    /// Stops it, and sees that it ends.
+    pub(super) async fn stop(self) {
+        self.stop.send(()).expect("it runs");
+        let ended = tokio::time::timeout(PATIENCE, self.ended).await.expect("it ends in time");
+        ended.expect("it does not panic").expect("it ends well");
+    }
+
+    pub(super) async fn get(&self, target: &str) -> Answer {
+        self.ask("GET", target, "").await
+    }
+
+    /// One request on a connection of its own; `headers` are whole lines.
+    pub(super) async fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
+        let request = format!("{method} {target} HTTP/1.1\r\nHost: holdpoint\r\nConnection: close\r\n{headers}\r\n");
+        self.send(request.as_bytes()).await
+    }
+
+    /// Sends bytes and reads to the end.
+    pub(super) async fn send(&self, request: &[u8]) -> Answer {
+        let (address, request) = (self.address, request.to_owned());
+        let exchange = spawn_blocking(move || {
+            let mut stream = connect(address);
+            stream.write_all(&request).expect("it reads");
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).expect("an answer in time");
+            answer
+        });
+        let answer = exchange.await.expect("it does not panic");
+        let answer = String::from_utf8(answer).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        let body = if head.contains("transfer-encoding: chunked") { unchunk(body) } else { body.to_owned() };
+        Answer { status, head: head.replace("\r\n", "\n"), body }
+    }
+}
+
+fn unchunk(mut rest: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        body.push_str(&after[..size]);
+        rest = after[size..].trim_start_matches("\r\n");
+    }
+    body
+}
+
+/// A client of a stream: reads until what it has holds `wanted`.
+pub(super) struct Follower {
+    stream: TcpStream,
+    pub(super) text: String,
+}
+
+impl Follower {
+    pub(super) async fn connect(server: &Server) -> Self {
+        let address = server.address;
+        let connected = spawn_blocking(move || {
+            let mut stream = connect(address);
+            let request = b"GET /v1/decisions HTTP/1.1\r\nHost: holdpoint\r\nAccept: text/event-stream\r\n\r\n";
+            stream.write_all(request).expect("it reads");
+            stream
+        });
+        Self { stream: connected.await.expect("it does not panic"), text: String::new() }
+    }
+
+    pub(super) async fn read_until(&mut self, wanted: &str) {
+        while !self.text.contains(wanted) {
+            let mut stream = self.stream.try_clone().expect("a socket");
+            let read = spawn_blocking(move || {
+                let mut bytes = [0; 4_096];
+                let n = stream.read(&mut bytes).expect("something in time");
+                bytes[..n].to_vec()
+            });
+            let bytes = read.await.expect("it does not panic");
+            assert!(!bytes.is_empty(), "it ended before `{wanted}`: {}", self.text);
+            self.text.push_str(std::str::from_utf8(&bytes).expect("text"));
+        }
+    }
+
+    /// Reads to the end.
+    pub(super) async fn read_out(&mut self) {
+        let mut stream = self.stream.try_clone().expect("a socket");
+        let rest = spawn_blocking(move || std::io::read_to_string(&mut stream).expect("an end in time"));
+        self.text.push_str(&rest.await.expect("it does not panic"));
+    }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream
+}

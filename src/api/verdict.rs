@@ -1,0 +1,64 @@
+//! `GET /v1/verdict`: what `holdpoint gate` asks.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{self, RawQuery},
+    http::StatusCode,
+    response::Response,
+};
+
+use super::{Edge, Health, State, json, parameters::Parameters, problem::Problem};
+use crate::{
+    gate::{FailMode, Request, assess, parse_kind, unreachable},
+    model::{InvalidName, check_name},
+    wire::control::encode_verdict,
+};
+
+pub(super) async fn verdict(
+    extract::State(edge): extract::State<Arc<Edge>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let state = &edge.state;
+    let request = parse(&Parameters::parse(query.as_deref())?, &state.default_environment)?;
+    let now = state.clock.now();
+    let verdict = match why_unknown(state) {
+        Some(why) => unreachable(&request, &why, now),
+        None => assess(&state.view, &request, now),
+    };
+    Ok(json::respond(StatusCode::OK, encode_verdict(&verdict)))
+}
+
+/// A view that is still being read may hold what was lifted long ago.
+fn why_unknown(state: &State) -> Option<String> {
+    if let Some(why) = state.health.reason(Health::VIEW) {
+        return Some(why);
+    }
+    state.n_partitions().is_none().then(|| "how many partitions the log has is not known yet".to_owned())
+}
+
+fn parse(parameters: &Parameters, default_environment: &str) -> Result<Request, Problem> {
+    let service = parameters.name("service")?;
+    let service = service.ok_or_else(|| Problem::bad_request("`service` is missing: which service is it about?"))?;
+    let environment = match parameters.name("environment")? {
+        Some(environment) => environment,
+        None => default_environment.parse().map_err(|invalid: InvalidName| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the default environment's name {invalid}"))
+        })?,
+    };
+    let mut request = Request::new(service, environment);
+    for sha in parameters.all("change") {
+        check_name(sha).map_err(|invalid| Problem::bad_request(format!("`change` {invalid}")))?;
+        request.changes.push(sha.into());
+    }
+    if let Some(name) = parameters.one("kind")? {
+        let unknown = || Problem::bad_request("`kind` is none of release, rollback, hotfix, security");
+        request.kind = parse_kind(name).ok_or_else(unknown)?;
+    }
+    if let Some(name) = parameters.one("fail_mode")? {
+        let unknown = || Problem::bad_request("`fail_mode` is neither open nor closed");
+        request.fail_mode = FailMode::parse(name).ok_or_else(unknown)?;
+    }
+    request.incident = parameters.one("incident")?.filter(|incident| !incident.is_empty()).map(Into::into);
+    Ok(request)
+}

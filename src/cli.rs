@@ -1,0 +1,365 @@
+//! The command line: what may be said, with examples.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    config::Overrides,
+    gate::FailMode,
+    model::{Effect, EnvironmentId, ServiceId},
+};
+
+/// The brake between what happens to services and what pipelines may do to them.
+#[derive(Debug, Parser)]
+#[command(name = "holdpoint", version, about, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  holdpoint demo                                   see it work, without anything installed
+  holdpoint topics ensure --brokers kafka:9092     create its topics
+  holdpoint run --brokers kafka:9092               the service
+  holdpoint gate --service checkout --environment production --url http://holdpoint:8484
+
+Data goes to stdout, all else to stderr. HOLDPOINT_LOG=debug says more.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Everything in one process on an embedded Kafka: a small fleet, good and bad deploys, live decisions.
+    Demo(Demo),
+    /// The service: reads events, keeps risk state, publishes decisions, answers HTTP.
+    Run(Run),
+    /// Holdpoint's own topics.
+    Topics {
+        #[command(subcommand)]
+        command: Topics,
+    },
+    /// What a pipeline calls before it deploys.
+    Gate(Gate),
+    /// Break-glass, or a freeze by hand: an audited event with an end.
+    Override(Override),
+    /// The same path over recorded events, on recorded time.
+    Replay(Replay),
+    /// The policy file.
+    Policy {
+        #[command(subcommand)]
+        command: Policy,
+    },
+}
+
+/// Where Kafka is, and what else a file or the environment may say too.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// The settings file [default: holdpoint.toml, if there is one].
+    #[arg(long, env = "HOLDPOINT_CONFIG", value_name = "FILE", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// Bootstrap servers [default: 127.0.0.1:9092].
+    #[arg(long, value_name = "LIST")]
+    pub brokers: Option<String>,
+}
+
+impl Common {
+    #[must_use]
+    pub fn overrides(&self) -> Overrides {
+        let mut overrides = Overrides::new();
+        insert(&mut overrides, "brokers", self.brokers.as_ref());
+        overrides
+    }
+}
+
+fn insert(overrides: &mut Overrides, key: &str, value: Option<&impl ToString>) {
+    if let Some(value) = value {
+        overrides.insert(key.to_owned(), value.to_string());
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  holdpoint demo
+  holdpoint demo --seed 7 --headless      plain lines; the exit status says whether it judged right
+  holdpoint demo --listen 127.0.0.1:8484  and look at http://127.0.0.1:8484 meanwhile
+
+Exit status: 0 when every bad deploy was frozen and no healthy service was; 1 otherwise.")]
+pub struct Demo {
+    /// The same seed gives the same fleet and deploys.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How long the live part lasts, such as 40s.
+    #[arg(long, default_value = "40s", value_parser = duration)]
+    pub duration: Duration,
+    /// Plain lines, also on a terminal.
+    #[arg(long)]
+    pub headless: bool,
+    /// Where the page and the API listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  holdpoint run --brokers kafka-1:9092,kafka-2:9092
+  HOLDPOINT_POLICY=policy.toml holdpoint run --config holdpoint.toml
+
+Starts without brokers and waits for them. SIGTERM drains, commits and leaves the group within 30 s.
+Exit status: 0 after a clean stop, 70 when it gave up for its supervisor to start it anew.")]
+pub struct Run {
+    #[command(flatten)]
+    pub common: Common,
+    /// What this instance does: any of ingest, score, api.
+    #[arg(long, value_name = "LIST")]
+    pub roles: Option<String>,
+    /// Where HTTP listens [default: 127.0.0.1:8484].
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// The policy file, taken up again whenever it changes.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<String>,
+    /// The name of this instance, the same after a restart [default: host name and port].
+    #[arg(long, value_name = "NAME")]
+    pub instance: Option<String>,
+}
+
+impl Run {
+    #[must_use]
+    pub fn overrides(&self) -> Overrides {
+        let mut overrides = self.common.overrides();
+        insert(&mut overrides, "roles", self.roles.as_ref());
+        insert(&mut overrides, "listen", self.listen.as_ref());
+        insert(&mut overrides, "policy", self.policy.as_ref());
+        insert(&mut overrides, "instance", self.instance.as_ref());
+        overrides
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Topics {
+    /// Create those that are not there; back when they are usable.
+    #[command(after_help = "Example:\n  holdpoint topics ensure --brokers kafka:9092 --partitions 24")]
+    Ensure {
+        #[command(flatten)]
+        common: Common,
+        /// Partitions of each; fixed for good [default: 12].
+        #[arg(long)]
+        partitions: Option<String>,
+        /// Replicas of each partition [default: the broker's].
+        #[arg(long)]
+        replication_factor: Option<String>,
+    },
+    /// Check them, their partition counts and settings; each difference on a line.
+    #[command(after_help = "Exit status: 0 when all is as it must be, 1 otherwise.")]
+    Verify {
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+impl Topics {
+    #[must_use]
+    pub fn common(&self) -> &Common {
+        match self {
+            Self::Ensure { common, .. } | Self::Verify { common } => common,
+        }
+    }
+
+    #[must_use]
+    pub fn overrides(&self) -> Overrides {
+        let mut overrides = self.common().overrides();
+        if let Self::Ensure { partitions, replication_factor, .. } = self {
+            insert(&mut overrides, "partitions", partitions.as_ref());
+            insert(&mut overrides, "replication_factor", replication_factor.as_ref());
+        }
+        overrides
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    Release,
+    Rollback,
+    Hotfix,
+    Security,
+}
+
+impl From<Kind> for crate::model::ChangeKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Release => Self::Release,
+            Kind::Rollback => Self::Rollback,
+            Kind::Hotfix => Self::Hotfix,
+            Kind::Security => Self::Security,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Fail {
+    Open,
+    Closed,
+}
+
+impl From<Fail> for FailMode {
+    fn from(fail: Fail) -> Self {
+        match fail {
+            Fail::Open => Self::Open,
+            Fail::Closed => Self::Closed,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  holdpoint gate --service checkout --environment production --url http://holdpoint:8484
+  holdpoint gate --service checkout --environment production --change $SHA --wait 10m --brokers kafka:9092
+  holdpoint gate --service checkout --environment production --kind rollback --url http://holdpoint:8484
+
+Exit status: 0 proceed · 10 extra review required · 20 frozen · 30 not known and failing closed · 2 wrong usage.")]
+pub struct Gate {
+    /// The service to be deployed.
+    #[arg(long)]
+    pub service: ServiceId,
+    /// Where to.
+    #[arg(long)]
+    pub environment: EnvironmentId,
+    /// A commit that goes with it; may repeat, the worst decides.
+    #[arg(long, value_name = "SHA")]
+    pub change: Vec<String>,
+    /// Rollbacks, security fixes and hotfixes of an open incident pass a freeze.
+    #[arg(long, value_enum, default_value_t = Kind::Release)]
+    pub kind: Kind,
+    /// The open incident that a hotfix is for.
+    #[arg(long, value_name = "ID")]
+    pub incident: Option<String>,
+    /// Ask again until proceed, for so long, such as 10m.
+    #[arg(long, value_parser = duration)]
+    pub wait: Option<Duration>,
+    /// The bound on one answer.
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    pub timeout: Duration,
+    /// What "not known" means.
+    #[arg(long, value_enum, default_value_t = Fail::Open)]
+    pub fail_mode: Fail,
+    /// The whole answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Ask an instance over HTTP.
+    #[arg(long, env = "HOLDPOINT_URL", conflicts_with = "brokers")]
+    pub url: Option<String>,
+    /// Read the control topic itself.
+    #[arg(long, value_name = "LIST")]
+    pub brokers: Option<String>,
+    /// The settings file, for names of topics and security.
+    #[arg(long, env = "HOLDPOINT_CONFIG", value_name = "FILE", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EffectName {
+    Proceed,
+    Freeze,
+}
+
+impl From<EffectName> for Effect {
+    fn from(effect: EffectName) -> Self {
+        match effect {
+            EffectName::Proceed => Self::Proceed,
+            EffectName::Freeze => Self::Freeze,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  holdpoint override --service checkout --environment production --effect proceed --for 30m --reason 'INC-7: the fix itself'
+  holdpoint override --service checkout --effect freeze --for 2h --reason 'data migration'
+  holdpoint override --service checkout --environment production --effect proceed --for 0 --reason 'no longer needed'
+
+It counts at every gate at once. Without --environment it is about all of them.")]
+pub struct Override {
+    #[command(flatten)]
+    pub common: Common,
+    #[arg(long)]
+    pub service: ServiceId,
+    #[arg(long)]
+    pub environment: Option<EnvironmentId>,
+    #[arg(long, value_enum)]
+    pub effect: EffectName,
+    /// How long it lasts, at most 7d; 0 takes back what was said before.
+    #[arg(long = "for", value_name = "LENGTH", value_parser = duration)]
+    pub length: Duration,
+    /// Why; it stays on the topic of overrides.
+    #[arg(long)]
+    pub reason: String,
+    /// Who says so [default: the user running this]; it stays on the topic of overrides.
+    #[arg(long, env = "USER", hide_env_values = true, default_value = "unknown")]
+    pub by: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  holdpoint replay --events history.ndjson
+  cat *.ndjson | holdpoint replay --events - --policy policy.toml --decisions decisions.ndjson --json
+
+The same inputs and policy give the same bytes. Exit status: 0; 1 if inputs could not be read.")]
+pub struct Replay {
+    /// Recorded events, one JSON object a line; `-` is stdin. May repeat.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub events: Vec<PathBuf>,
+    /// The policy to go by [default: the built-in one].
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Write every decision here, one a line.
+    #[arg(long, value_name = "FILE")]
+    pub decisions: Option<PathBuf>,
+    /// Write a line per commit scored and per deploy watched here.
+    #[arg(long, value_name = "FILE")]
+    pub scores: Option<PathBuf>,
+    /// The summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Validate a policy: all errors at once, each with its line and column.
+    #[command(after_help = "Exit status: 0 if it is good, 1 otherwise.")]
+    Check { file: PathBuf },
+}
+
+/// `90s`, `10m`, `2h`, `7d`, or plain `0`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no length of time, such as 90s, 10m, 2h or 7d");
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_not_a_number| wrong())?;
+    number.checked_mul(seconds).filter(|seconds| *seconds <= 366 * 86_400).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn lengths_of_time_have_a_unit() {
+        for (text, seconds) in [("0", Some(0)), ("30s", Some(30)), ("10m", Some(600)), ("7d", Some(604_800)), ("10", None), ("", None), ("m", None), ("é", None), ("99999999999999999999s", None)] {
+            assert_eq!(duration(text).ok(), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Which kinds of change pass what.
+
+use super::{
+    ALIVE, CLOSED, DEAD, FROZEN, GO, OPEN, REVIEW, WOULD_GO, because, check, closed, exempting, of_kind, on_change,
+    on_service, release, shadow, view,
+};
+use crate::model::{
+    Action::{ExtraReview, Freeze},
+    ChangeKind::{Hotfix, Release, Rollback, Security},
+    Exemption,
+};
+
+#[test]
+fn a_rollback_security_and_a_tied_hotfix_pass_the_service() {
+    let (freeze, review) = (|| on_service(Freeze), || on_service(ExtraReview));
+    let incident = || because(freeze(), "incident", Some("INC-1"));
+    let tied = Some("INC-1");
+    let cases = [
+        ("release", Release, None, freeze(), FROZEN),
+        ("release, with an incident", Release, tied, freeze(), FROZEN),
+        ("rollback", Rollback, None, freeze(), GO),
+        ("security", Security, None, freeze(), GO),
+        ("hotfix alone", Hotfix, None, freeze(), FROZEN),
+        ("hotfix, blank incident", Hotfix, Some(" "), freeze(), FROZEN),
+        ("hotfix, none visible", Hotfix, tied, freeze(), GO),
+        ("hotfix, the incident", Hotfix, tied, incident(), GO),
+        ("hotfix, another", Hotfix, Some("INC-2"), incident(), FROZEN),
+        ("rollback, review", Rollback, None, review(), GO),
+        ("security, review", Security, None, review(), GO),
+        ("hotfix, review", Hotfix, tied, review(), GO),
+        ("hotfix alone, review", Hotfix, None, review(), REVIEW),
+        ("rollback, shadow", Rollback, None, shadow(freeze()), WOULD_GO),
+    ];
+    for (case, kind, incident, decision, expected) in cases {
+        let request = of_kind(kind, incident, release(&[]));
+        check(case, &view(vec![decision], DEAD, &[]), &request, expected);
+    }
+}
+
+/// A change's extra review is about what is shipped: an urgent change is shipped too, a rollback ships nothing new.
+#[test]
+fn only_a_rollback_passes_the_extra_review_of_a_change() {
+    let change = || on_change("b", ExtraReview);
+    let exempt = || exempting(change(), Exemption::Hotfix);
+    let cases = [
+        ("a rollback", Rollback, change(), GO),
+        ("security", Security, change(), REVIEW),
+        ("a hotfix", Hotfix, change(), REVIEW),
+        ("a hotfix that the decision exempts", Hotfix, exempt(), GO),
+        ("security where hotfixes are exempt", Security, exempt(), REVIEW),
+    ];
+    for (case, kind, change, expected) in cases {
+        let request = of_kind(kind, Some("INC-1"), release(&["b"]));
+        check(
+            case,
+            &view(vec![on_service(Freeze), change], ALIVE, &[]),
+            &request,
+            expected,
+        );
+    }
+}
+
+/// No decision that might stand could stop a rollback, so not knowing which one stands does not either.
+#[test]
+fn a_rollback_goes_on_where_nothing_is_known() {
+    for (kind, expected) in [
+        (Rollback, OPEN),
+        (Security, CLOSED),
+        (Hotfix, CLOSED),
+        (Release, CLOSED),
+    ] {
+        let request = closed(of_kind(kind, Some("INC-1"), release(&[])));
+        check("nothing known", &view(vec![], DEAD, &[]), &request, expected);
+    }
+}

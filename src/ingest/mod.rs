@@ -1,0 +1,49 @@
+//! This is where a record from outside becomes an event, or is refused with a reason.
+//!
+//! ```text
+//! bytes ─ decode ─► Raw ─ validate ─► Valid ─ normalize ─► Event
+//!            └─────────────┴───────────────────────────► Reject
+//! ```
+//! `decode` knows formats and says which fields were given. `validate` knows what each field may hold. `normalize`
+//! applies the rules that make the records of all producers alike. Nothing here keeps state or reads a clock.
+//!
+//! **Invariant:** whatever the bytes, `decode` returns; time and memory are linear in their number, which is bounded.
+
+mod combine;
+mod decode;
+mod normalize;
+mod reject;
+mod validate;
+mod word;
+
+#[cfg(test)]
+mod tests;
+
+pub use combine::{Arrival, Batch, Packed};
+pub use reject::{Excerpt, MAX_REJECTED_VALUE_BYTES, Reject, rejected_value};
+
+use crate::model::{Event, Kind, Timestamp};
+
+/// The largest record taken, in bytes: what a broker lets through by default.
+pub const MAX_RECORD_BYTES: usize = 1 << 20;
+
+/// Where a record was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// Stands for `source` where the record names none.
+    pub topic: &'a str,
+    /// The kind of records that do not say theirs: the topic's configured default.
+    pub kind: Option<Kind>,
+}
+
+/// The event that a record's value holds, borrowed from it wherever no escape forbids.
+///
+/// `now` bounds the event's time from above: it may be 5 minutes later, no more.
+///
+/// # Errors
+/// If any rule of the contract is broken. A record with several faults is refused for one of them.
+pub fn decode<'a>(value: Option<&'a [u8]>, origin: &Origin<'a>, now: Timestamp) -> Result<Event<'a>, Reject> {
+    let raw = decode::decode(value, origin.kind)?;
+    let valid = validate::validate(raw, now)?;
+    Ok(normalize::normalize(valid, origin.topic))
+}

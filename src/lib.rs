@@ -1,0 +1,29 @@
+//! Holdpoint: the brake between what happens to services and what pipelines may do to them.
+//!
+//! In reading order: the nouns ([`model`]), the three stages of the path ([`ingest`], [`score`], [`gate`]), the path
+//! over history ([`replay`]), the bytes ([`wire`]); then the engine ([`stream`]), the HTTP edge and the processes.
+//! Without the feature `service` only the core is built: no Kafka, no server, no clock.
+
+pub mod model;
+
+pub mod ingest;
+pub mod score;
+
+pub mod gate;
+
+pub mod wire;
+
+pub mod stream;
+
+pub mod config;
+
+#[cfg(feature = "service")]
+pub mod api;
+#[cfg(feature = "service")]
+pub mod cli;
+#[cfg(feature = "service")]
+pub mod clock;
+#[cfg(feature = "service")]
+pub mod run;
+#[cfg(feature = "service")]
+pub mod telemetry;

@@ -1,0 +1,178 @@
+//! Parse, dispatch, exit status.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use holdpoint::{
+    cli::{self, Cli, Command},
+    config::{Overrides, Settings},
+    gate::{ExitStatus, Request},
+    run, telemetry,
+};
+
+/// The settings file that is read if it is there and none is named.
+const DEFAULT_CONFIG: &str = "holdpoint.toml";
+/// An instance that gave up, for its supervisor: `EX_SOFTWARE`.
+const GAVE_UP: u8 = 70;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(_) => anyhow::bail!("later"),
+        Command::Run(command) => run_service(&command),
+        Command::Topics { command } => run_topics(&command),
+        Command::Gate(gate) => run_gate(gate),
+        Command::Override(said) => run_override(said),
+        Command::Replay(_) => anyhow::bail!("later"),
+        Command::Policy { command: cli::Policy::Check { file } } => {
+            let faults = run::policy::check(&file)?;
+            print_lines(&faults);
+            Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+/// File, environment and flags, with the warnings on stderr.
+fn settings(config: Option<&Path>, flags: &Overrides) -> anyhow::Result<Settings> {
+    let path = config.unwrap_or(Path::new(DEFAULT_CONFIG));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) if config.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+    };
+    let file = text.as_deref().map(|text| (path, text));
+    let read = |path: &Path| std::fs::read_to_string(path);
+    let (settings, warnings) = Settings::load(file, std::env::vars(), flags, &read)?;
+    for warning in warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    Ok(settings)
+}
+
+fn run_service(command: &cli::Run) -> anyhow::Result<ExitCode> {
+    let settings = settings(command.common.config.as_deref(), &command.overrides())?;
+    telemetry::install_logs("info");
+    let metrics = telemetry::install_metrics()?;
+    for (key, value, origin) in settings.explain() {
+        tracing::debug!("{key} = {value} ({origin})");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = runtime.block_on(run::service::run(settings, metrics, stop_signal()))?;
+    Ok(match ended {
+        run::service::Ended::Stopped => ExitCode::SUCCESS,
+        run::service::Ended::GaveUp => {
+            // A thread that hangs would hold up the end of the process.
+            std::process::exit(i32::from(GAVE_UP))
+        }
+    })
+}
+
+/// Resolves at SIGTERM or SIGINT.
+async fn stop_signal() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                complain(&format!("SIGTERM cannot be caught: {error}"));
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = terminated => {}
+        interrupted = tokio::signal::ctrl_c() => drop(interrupted),
+    }
+}
+
+fn run_topics(command: &cli::Topics) -> anyhow::Result<ExitCode> {
+    let settings = settings(command.common().config.as_deref(), &command.overrides())?;
+    match command {
+        cli::Topics::Ensure { .. } => {
+            print_lines(&[run::topics::ensure(&settings)?.trim_end().to_owned()]);
+            Ok(ExitCode::SUCCESS)
+        }
+        cli::Topics::Verify { .. } => {
+            let differences = run::topics::verify(&settings)?;
+            print_lines(&differences);
+            Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+fn run_gate(gate: cli::Gate) -> anyhow::Result<ExitCode> {
+    let mut flags = Overrides::new();
+    if let Some(brokers) = &gate.brokers {
+        flags.insert("brokers".to_owned(), brokers.clone());
+    }
+    let named = gate.brokers.is_some() || std::env::var_os("HOLDPOINT_BROKERS").is_some() || gate.config.is_some();
+    // Flags are meant where both are there: a URL in the environment gives way to brokers on the command line.
+    let source = match gate.url.filter(|_| gate.brokers.is_none()) {
+        Some(url) => run::gate::Source::Url(url),
+        None if named => {
+            let settings = settings(gate.config.as_deref(), &flags)?;
+            run::gate::Source::Topic {
+                connection: run::connection(&settings),
+                control: settings.topics.control,
+                overrides: settings.topics.overrides,
+            }
+        }
+        None => {
+            complain("name whom to ask: --url or --brokers, or HOLDPOINT_URL or HOLDPOINT_BROKERS");
+            return Ok(ExitCode::from(ExitStatus::Usage.code()));
+        }
+    };
+    let request = Request {
+        changes: gate.change.into_iter().map(String::into_boxed_str).collect(),
+        kind: gate.kind.into(),
+        incident: gate.incident.map(String::into_boxed_str),
+        fail_mode: gate.fail_mode.into(),
+        ..Request::new(gate.service, gate.environment)
+    };
+    let gate = run::gate::Gate { source, request, wait: gate.wait, timeout: gate.timeout, json: gate.json };
+    telemetry::install_logs("error");
+    Ok(ExitCode::from(run::gate::run(&gate).code()))
+}
+
+fn run_override(said: cli::Override) -> anyhow::Result<ExitCode> {
+    let settings = settings(said.common.config.as_deref(), &said.common.overrides())?;
+    telemetry::install_logs("error");
+    let said = run::overrides::Override {
+        service: said.service,
+        environment: said.environment,
+        effect: said.effect.into(),
+        length: said.length,
+        reason: said.reason,
+        by: said.by,
+    };
+    print_lines(&[run::overrides::run(&settings, &said)?]);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_lines(lines: &[String]) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        // A reader that went away wants no more.
+        if writeln!(out, "{line}").is_err() {
+            return;
+        }
+    }
+}
+
+fn complain(text: &str) {
+    use std::io::Write as _;
+    drop(writeln!(std::io::stderr(), "holdpoint: {text}"));
+}

@@ -1,0 +1,28 @@
+//! This is where the nouns live: what the path speaks of, as values whose constructors check.
+//!
+//! **Invariant:** nothing here names another module of the crate, reads a clock or does input or output.
+
+mod decision;
+mod entry;
+mod event;
+mod identity;
+mod name;
+mod number;
+mod time;
+
+pub use decision::{
+    Action, ApprovalKind, Cause, Change, Decision, DecisionId, Evidence, Exemption, MAX_SUSPECTS, Mode, Obligation, Reason,
+    Subject, Suspect, When,
+};
+pub use entry::{
+    Bulletin, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Message, Origin, Original, Originals, PolicyText, Recipient, Tick, Watermark,
+};
+pub use event::{
+    Ai, Approval, Assistance, Author, Body, CausedBy, ChangeKind, Commit, Confidence, Criticality, Deploy, DeployStatus,
+    Effect, ErrorCount, Event, Incident, IncidentStatus, Kind, Level, MEASURE_NAMES, Measures, N_MEASURES, Override, Review,
+    Service, ReviewVerdict, Slo,
+};
+pub use identity::{EventHash, hash_text};
+pub use name::{EnvironmentId, InvalidName, MAX_NAME_BYTES, ServiceId, check_name};
+pub use number::{Offset, OutOfRange, PartitionIndex, Sequence, UnitInterval};
+pub use time::{InvalidTimestamp, Timestamp};

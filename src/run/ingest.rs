@@ -1,0 +1,381 @@
+//! The ingest worker: takes what has arrived, one transaction, next.
+//!
+//! ```text
+//! poll group ─► take records, in step ─► decode ─┬─► entries ─► one record per log partition ─┐
+//!                                                └─► rejected ─────────────────────────────────┤
+//!                     time, watermarks (once a second, and as record time passes) ─────────────┴─► commit
+//! ```
+//!
+//! **Invariant:** every record taken is an event or a reject in the same transaction that moves its offset.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    books::{Books, Fate},
+    inputs::{Inputs, Take},
+};
+use crate::{
+    clock::{Clock, Stopwatch},
+    gate::{ControlKey, IngestMark},
+    ingest::{self, Arrival, Batch, Origin, Reject},
+    model::{self, Entry, Kind, PartitionIndex, Tick, Timestamp, Watermark},
+    stream::{Change, Client, Fault, Header, Record, TopicPartition, Write},
+    wire::{
+        control, events,
+        partition::partition_of,
+    },
+};
+
+/// A batch is closed after so many records, so long, or so many bytes: large enough that a transaction costs little
+/// beside its records, small enough to answer in milliseconds and to be taken again after an abort.
+const BATCH_RECORDS_MAX: usize = 5_000;
+const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Records taken of one partition before the next one's turn.
+const TURN_RECORDS: usize = 500;
+/// Time is told so often.
+const TICK_EVERY: Duration = Duration::from_secs(1);
+/// Time is told as soon as the watermark has passed so much, so that catching up does not outrun the open steps.
+const TICK_PROGRESS: Duration = Duration::from_secs(10);
+/// The worker's own mark on the control topic, when it is caught up and while it is behind.
+const MARK_EVERY: Duration = Duration::from_secs(5);
+const MARK_EVERY_BEHIND: Duration = Duration::from_millis(200);
+/// How long to wait for records, at most: rebalances are served as often.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// What an ingest worker is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Ingest {
+    pub(crate) instance: Box<str>,
+    pub(crate) default_environment: Box<str>,
+    /// The kind that records of a topic are of unless they say otherwise.
+    pub(crate) kinds: Vec<(Arc<str>, Kind)>,
+    pub(crate) events: Arc<str>,
+    pub(crate) control: Arc<str>,
+    pub(crate) rejected: Arc<str>,
+    pub(crate) n_partitions: u32,
+    pub(crate) n_rejected_partitions: u32,
+    pub(crate) clock: Clock,
+}
+
+/// One worker, with the one client it owns.
+pub(crate) struct Worker<C> {
+    settings: Ingest,
+    client: C,
+    inputs: Inputs,
+    batch: Batch,
+    writes: Vec<Write>,
+    books: Books,
+    told_at: Timestamp,
+    told_watermark: Timestamp,
+    marked_at: Timestamp,
+    /// The time entry of this batch, in its serial form.
+    tick: Option<Vec<u8>>,
+    /// Whether the last turn found anything: then the next one does not wait.
+    busy: bool,
+}
+
+impl<C: Client> Worker<C> {
+    pub(crate) fn new(settings: Ingest, client: C) -> Self {
+        let batch = Batch::new(usize::try_from(settings.n_partitions).unwrap_or(usize::MAX));
+        Self {
+            settings,
+            client,
+            inputs: Inputs::default(),
+            batch,
+            writes: Vec::new(),
+            books: Books::default(),
+            told_at: Timestamp::MIN,
+            told_watermark: Timestamp::MIN,
+            marked_at: Timestamp::MIN,
+            tick: None,
+            busy: false,
+        }
+    }
+
+    pub(crate) fn into_client(self) -> C {
+        self.client
+    }
+
+    /// One turn: serves the group, takes what has arrived and commits it. `peers` is the least watermark of the other
+    /// ingest workers. An aborted transaction is taken again; other faults are the caller's.
+    pub(crate) fn turn(&mut self, peers: Option<Timestamp>) -> Result<(), Fault> {
+        let wait = if self.busy { Duration::ZERO } else { self.settings.clock.real(TICK_EVERY).min(WAIT) };
+        let changes = self.client.poll(wait)?;
+        self.serve(changes)?;
+        if self.inputs.is_empty() {
+            self.busy = false;
+            return Ok(());
+        }
+        // Taken before the batch: a membership that ends meanwhile makes the broker refuse the commit.
+        let Some(membership) = self.client.membership() else { return Ok(()) };
+        let watch = Stopwatch::start();
+        self.begin();
+        let n_taken = self.take(peers, &watch)?;
+        self.busy = n_taken > 0;
+        self.tell_time();
+        self.mark();
+        self.pack();
+        if self.writes.is_empty() && n_taken == 0 {
+            return Ok(());
+        }
+        let positions = self.inputs.positions();
+        match self.client.commit(&membership, &positions, std::mem::take(&mut self.writes)) {
+            Ok(()) => {
+                self.inputs.note_committed();
+                self.books.publish(watch.elapsed());
+                Ok(())
+            }
+            Err(Fault::Aborted(why) | Fault::Retry(why)) => {
+                tracing::info!(why, "transaction aborted; its records are taken again");
+                metrics::counter!("holdpoint_transactions_total", "outcome" => "aborted", "stage" => "ingest").increment(1);
+                self.rewind()
+            }
+            Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => Err(fault),
+        }
+    }
+
+    /// Nothing that was taken is in the log: back to what is committed.
+    fn rewind(&mut self) -> Result<(), Fault> {
+        self.inputs.rewind();
+        self.told_at = Timestamp::MIN;
+        for (partition, position) in self.inputs.committed() {
+            self.client.start(&partition, position)?;
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, changes: Vec<Change>) -> Result<(), Fault> {
+        let mut assigned = Vec::new();
+        for change in changes {
+            match change {
+                Change::Assigned(partition) => assigned.push(partition),
+                Change::Revoked(partition) | Change::Lost(partition) => {
+                    assigned.retain(|known| *known != partition);
+                    self.inputs.let_go(&partition);
+                }
+            }
+        }
+        if assigned.is_empty() {
+            return Ok(());
+        }
+        let committed = self.client.committed(&assigned)?;
+        for (partition, committed) in assigned.into_iter().zip(committed) {
+            let (first, _) = self.client.bounds(&partition)?;
+            let position = match committed {
+                Some(committed) if committed < first => {
+                    let n_lost = u64::try_from(first.0 - committed.0).unwrap_or(0);
+                    tracing::error!(%partition, n_lost, "records were deleted before they were read; going on at the first left");
+                    metrics::counter!("holdpoint_events_lost_total").increment(n_lost);
+                    first
+                }
+                Some(committed) => committed,
+                None => first,
+            };
+            self.client.start(&partition, position)?;
+            self.inputs.hold(partition, position, self.settings.clock.now());
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) {
+        self.batch.clear();
+        self.writes.clear();
+        self.books.clear();
+        self.inputs.begin_batch();
+        let now = self.settings.clock.now();
+        for partition in self.inputs.partitions() {
+            self.inputs.note_end(&partition, self.client.end(&partition), now);
+        }
+        for (partition, lag) in self.inputs.lag() {
+            super::books::lag(partition, lag);
+        }
+    }
+
+    /// Takes what has arrived, partition by partition, in step.
+    fn take(&mut self, peers: Option<Timestamp>, watch: &Stopwatch) -> Result<usize, Fault> {
+        let partitions = self.inputs.partitions();
+        let mut n_taken = 0;
+        loop {
+            let before = n_taken;
+            for partition in &partitions {
+                let now = self.settings.clock.now();
+                let limit = self.inputs.limit(peers, now);
+                let max = match self.inputs.may_take(partition, limit, now) {
+                    Take::Nothing => continue,
+                    Take::One => 1,
+                    Take::Many => TURN_RECORDS,
+                };
+                n_taken += self.take_of(partition, max, limit, now)?;
+                if n_taken >= BATCH_RECORDS_MAX || watch.elapsed() >= BATCH_TIME_MAX || self.batch.size_bytes() >= BATCH_BYTES_MAX {
+                    return Ok(n_taken);
+                }
+            }
+            // While catching up, time is told before more of it is read.
+            if n_taken == before || self.inputs.is_behind(self.settings.clock.now()) {
+                return Ok(n_taken);
+            }
+        }
+    }
+
+    fn take_of(&mut self, partition: &TopicPartition, max: usize, limit: Timestamp, now: Timestamp) -> Result<usize, Fault> {
+        let Self { client, inputs, batch, writes, books, settings, .. } = self;
+        let kind = settings.kinds.iter().find(|(topic, _)| *topic == partition.topic).map(|(_, kind)| *kind);
+        let stage = Stage { settings, partition, kind, now };
+        client.take(partition, max, &mut |record| {
+            // A record without a time of its own counts as of now.
+            let at = record.timestamp.unwrap_or(now);
+            stage.take_in(record, batch, writes, books);
+            inputs.note_taken(partition, record.offset, at, now);
+            at <= limit
+        })
+    }
+
+    /// Appends a time entry to every log partition once a second, and whenever the watermark has passed enough.
+    fn tell_time(&mut self) {
+        let now = self.settings.clock.now();
+        let marks = self.inputs.watermarks(now);
+        let least = marks.iter().map(|(_, at)| *at).min().unwrap_or(Timestamp::MIN);
+        let due = now.since(self.told_at) >= TICK_EVERY || self.told_at == Timestamp::MIN;
+        let passed = least != Timestamp::MIN && self.told_watermark != Timestamp::MIN && least.since(self.told_watermark) >= TICK_PROGRESS;
+        if !due && !passed {
+            self.tick = None;
+            return;
+        }
+        let watermarks = marks
+            .iter()
+            .map(|(partition, at)| Watermark { topic: &partition.topic, partition: partition.partition.0, at: *at })
+            .collect();
+        let mut bytes = Vec::new();
+        events::append(&Entry::Time(Tick { wall: now, watermarks }), &mut bytes);
+        self.tick = Some(bytes);
+        self.told_at = now;
+        self.told_watermark = least;
+    }
+
+    fn mark(&mut self) {
+        let now = self.settings.clock.now();
+        let behind = self.inputs.is_behind(now);
+        let every = if behind { MARK_EVERY_BEHIND } else { MARK_EVERY };
+        if self.marked_at != Timestamp::MIN && now.since(self.marked_at) < every {
+            return;
+        }
+        self.marked_at = now;
+        let mark = IngestMark {
+            instance: self.settings.instance.clone(),
+            at: now,
+            watermark: self.inputs.least_watermark(),
+            behind,
+        };
+        let key = ControlKey::Ingest(self.settings.instance.clone()).to_string();
+        self.writes.push(Write {
+            topic: Arc::clone(&self.settings.control),
+            partition: partition_of(&key, self.settings.n_partitions),
+            timestamp: now,
+            key: Some(key.into_bytes()),
+            value: Some(control::encode_ingest(&mark)),
+            headers: Vec::new(),
+        });
+    }
+
+    /// Packs the batch into records of the log.
+    fn pack(&mut self) {
+        let now = self.settings.clock.now();
+        for partition in 0..self.settings.n_partitions {
+            let mut record = Vec::new();
+            let mut n_inputs = 0_u64;
+            events::begin(&mut record);
+            let topic = &self.settings.events;
+            let index = PartitionIndex(i32::try_from(partition).unwrap_or(i32::MAX));
+            let writes = &mut self.writes;
+            let close = |record: &mut Vec<u8>, n_inputs: &mut u64, writes: &mut Vec<Write>| {
+                let value = std::mem::take(record);
+                events::begin(record);
+                writes.push(log_record(topic, index, now, value, std::mem::take(n_inputs)));
+            };
+            self.batch.pack(usize::try_from(partition).unwrap_or(usize::MAX), &mut record, events::append, |record, packed| {
+                n_inputs += u64::from(packed.n_inputs);
+                if record.len() >= events::RECORD_BYTES_MAX {
+                    close(record, &mut n_inputs, writes);
+                }
+            });
+            if let Some(tick) = &self.tick {
+                record.extend_from_slice(tick);
+            }
+            if record.len() > 1 {
+                close(&mut record, &mut n_inputs, writes);
+            }
+        }
+        self.tick = None;
+    }
+}
+
+/// A record of the log, which stands for `n_inputs` input records.
+pub(crate) fn log_record(topic: &Arc<str>, partition: PartitionIndex, at: Timestamp, value: Vec<u8>, n_inputs: u64) -> Write {
+    Write {
+        topic: Arc::clone(topic),
+        partition,
+        timestamp: at,
+        key: None,
+        value: Some(value),
+        headers: vec![Header { name: events::HEADER_INPUTS.into(), value: Some(n_inputs.to_string().into_bytes()) }],
+    }
+}
+
+/// What turns one record of one partition into its fate.
+struct Stage<'a> {
+    settings: &'a Ingest,
+    partition: &'a TopicPartition,
+    kind: Option<Kind>,
+    now: Timestamp,
+}
+
+impl Stage<'_> {
+    fn take_in(&self, record: &Record<'_>, batch: &mut Batch, writes: &mut Vec<Write>, books: &mut Books) {
+        let origin = Origin { topic: &self.partition.topic, kind: self.kind };
+        match ingest::decode(record.value, &origin, self.now) {
+            Ok(event) => {
+                let partition = partition_of(&event.service, self.settings.n_partitions);
+                let arrival = Arrival {
+                    origin: model::Origin {
+                        topic: &self.partition.topic,
+                        partition: self.partition.partition.0,
+                        offset: record.offset.0,
+                    },
+                    default_environment: &self.settings.default_environment,
+                };
+                books.note(&self.partition.topic, Fate::Event(event.kind()));
+                batch.add(&event, usize::try_from(partition.0).unwrap_or(usize::MAX), &arrival, events::append);
+            }
+            Err(reject) => {
+                books.note(&self.partition.topic, Fate::Rejected(reject.reason()));
+                writes.push(self.rejected(record, &reject));
+            }
+        }
+    }
+
+    /// The record as it was, with why it is no event and where it came from.
+    fn rejected(&self, record: &Record<'_>, reject: &Reject) -> Write {
+        let (value, truncated) = ingest::rejected_value(record.value);
+        let mut headers = (record.headers)();
+        let mut add = |name: &str, value: String| headers.push(Header { name: name.into(), value: Some(value.into_bytes()) });
+        add("hp_reason", reject.reason().to_owned());
+        add("hp_text", reject.to_string());
+        add("hp_topic", self.partition.topic.to_string());
+        add("hp_partition", self.partition.partition.to_string());
+        add("hp_offset", record.offset.to_string());
+        if let Some(size_bytes) = truncated {
+            add("hp_truncated", size_bytes.to_string());
+        }
+        // Any partition will do; the source's keeps the order within a source.
+        let partition = u32::try_from(self.partition.partition.0).unwrap_or(0) % self.settings.n_rejected_partitions.max(1);
+        Write {
+            topic: Arc::clone(&self.settings.rejected),
+            partition: PartitionIndex(i32::try_from(partition).unwrap_or(0)),
+            timestamp: self.now,
+            key: record.key.map(<[u8]>::to_vec),
+            value: value.map(<[u8]>::to_vec),
+            headers,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A partition's state, from its snapshots and the log.
+//!
+//! First the committed offset: asking for it waits for a former owner's pending transaction. Then the snapshots, to
+//! their end. Then the log from where the partition's record says; what lies before its tail only primes the
+//! duplicates. The rest of the log is read as ever: under the same version it has nothing to say.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, bail};
+
+use crate::{
+    model::{Offset, PartitionIndex},
+    score::Partition,
+    stream::{Reader, TopicPartition},
+    wire::state::{self, Snapshot},
+};
+
+/// A partition put back, and where to go on.
+pub(crate) struct Restored {
+    pub(crate) state: Partition,
+    /// Where to read the log from.
+    pub(crate) from: Offset,
+    /// Entries before this only prime the duplicates.
+    pub(crate) tail: Offset,
+    /// Up to here the log held what a former owner may have spoken of already.
+    pub(crate) told: Offset,
+    pub(crate) n_snapshots: usize,
+}
+
+/// Restores one partition of the log `events`, whose snapshots are in `state`.
+pub(crate) fn restore(
+    reader: &mut dyn Reader,
+    events: &TopicPartition,
+    snapshots: &TopicPartition,
+    n_partitions: u32,
+) -> anyhow::Result<Restored> {
+    let committed = reader.committed(events).context("asking for the committed offset")?;
+    let mut latest: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+    reader
+        .read(snapshots, None, &mut |record| {
+            let Some(key) = record.key else { return };
+            match record.value {
+                Some(value) => latest.insert(key.to_vec(), value.to_vec()),
+                None => latest.remove(key),
+            };
+        })
+        .context("reading the snapshots")?;
+    let (first, end) = reader.bounds(events).context("asking for the log's bounds")?;
+    let mut image = None;
+    let mut services = Vec::new();
+    let mut fleet = None;
+    let n_snapshots = latest.len();
+    for (key, value) in latest {
+        match state::decode(&key, &value)? {
+            Snapshot::Service { service, covered } => services.push((service, covered)),
+            Snapshot::Fleet { fleet: state, covered } => fleet = Some((state, covered)),
+            Snapshot::Partition(record) => image = Some(record),
+        }
+    }
+    let (mut state, prime, tail) = match image {
+        Some(image) => {
+            if image.n_partitions != n_partitions {
+                bail!(
+                    "the log has {n_partitions} partitions and its state was written for {}: the count is fixed at creation",
+                    image.n_partitions
+                );
+            }
+            let (prime, tail) = (image.prime, image.tail);
+            (Partition::from_image(*image), prime, tail)
+        }
+        None => (Partition::default(), first, first),
+    };
+    let beyond = services.iter().map(|(_, covered)| covered.next()).chain([tail]).chain(committed).max().unwrap_or(tail);
+    if beyond > end {
+        bail!("state covers the log up to {beyond}, and the log ends at {end}: {events} has lost its end");
+    }
+    // The order of a hash map must reach no output: services are put back in the order of their names.
+    services.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
+    for (service, covered) in services {
+        state.put_back(*service, covered);
+    }
+    if let Some((fleet, covered)) = fleet {
+        state.put_back_fleet(*fleet, Some(covered));
+    }
+    if tail < first {
+        let n_lost = first.0 - tail.0;
+        tracing::error!(partition = %events, n_lost, "the log's tail was deleted before it was snapshotted");
+        metrics::counter!("holdpoint_events_lost_total").increment(u64::try_from(n_lost).unwrap_or(0));
+    }
+    Ok(Restored { state, from: prime.max(first), tail: tail.max(first), told: committed.unwrap_or(tail), n_snapshots })
+}
+
+/// The partition of `topic` beside that of the log.
+pub(crate) fn beside(topic: &std::sync::Arc<str>, partition: PartitionIndex) -> TopicPartition {
+    TopicPartition { topic: std::sync::Arc::clone(topic), partition }
+}

@@ -1,0 +1,140 @@
+//! `holdpoint topics ensure` and `verify`: Holdpoint's own topics, as they must be.
+
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+
+use anyhow::{Context as _, bail};
+
+use super::connection;
+use crate::{
+    config::Settings,
+    stream::{
+        Fault,
+        kafka::{Admin, Created, TopicDescription, TopicPlan},
+    },
+};
+
+const DAY_MS: u64 = 86_400_000;
+/// How long to wait for new topics to have leaders.
+const USABLE_WITHIN: Duration = Duration::from_secs(30);
+/// A client that once looked at a cluster in trouble may not mend itself: each attempt has a new one.
+const ATTEMPTS: u32 = 4;
+
+/// The topics that Holdpoint owns, and how each must be.
+#[must_use]
+pub fn plans(settings: &Settings) -> Vec<TopicPlan> {
+    let topics = &settings.topics;
+    let n_partitions = u32::from(settings.partitions);
+    let replication = settings.replication_factor.map(u32::from);
+    let plan = |name: &str, n_partitions: u32, configs: &[(&str, String)]| TopicPlan {
+        name: name.to_owned(),
+        n_partitions,
+        replication,
+        configs: configs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+    };
+    let delete = |days: u64| [("cleanup.policy", "delete".to_owned()), ("retention.ms", (days * DAY_MS).to_string())];
+    let compact = |name: &str| {
+        // What stands is found by its key for ever; a reader that was away a week still sees what was forgotten.
+        let mut configs = vec![
+            ("cleanup.policy", "compact".to_owned()),
+            ("min.cleanable.dirty.ratio", "0.1".to_owned()),
+            ("segment.ms", (6 * 3_600_000_u64).to_string()),
+            ("delete.retention.ms", (7 * DAY_MS).to_string()),
+        ];
+        if name == topics.control {
+            configs.push(("message.timestamp.type", "LogAppendTime".to_owned()));
+        }
+        plan(name, n_partitions, &configs)
+    };
+    vec![
+        plan(&topics.overrides, n_partitions, &delete(90)),
+        plan(&topics.events, n_partitions, &delete(7)),
+        compact(&topics.state),
+        compact(&topics.control),
+        plan(&topics.rejected, n_partitions, &delete(14)),
+    ]
+}
+
+/// Creates the topics that are not there, and returns when all are usable. Says what it did, a line a topic.
+pub fn ensure(settings: &Settings) -> anyhow::Result<String> {
+    let plans = plans(settings);
+    let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+    let created = attempt(settings, |admin| {
+        let created = admin.create(&plans)?;
+        admin.wait_usable(&names, USABLE_WITHIN)?;
+        Ok(created)
+    })?;
+    let mut lines = String::new();
+    let mut refused = Vec::new();
+    for (plan, created) in plans.iter().zip(created) {
+        match created {
+            Created::Made => writeln!(lines, "{}: created, {} partitions", plan.name, plan.n_partitions)?,
+            Created::Existed => writeln!(lines, "{}: there already", plan.name)?,
+            Created::Refused(why) => refused.push(format!("{}: {why}", plan.name)),
+        }
+    }
+    if !refused.is_empty() {
+        bail!("refused by the cluster:\n  {}", refused.join("\n  "));
+    }
+    Ok(lines)
+}
+
+/// Each difference between the topics as they are and as they must be; empty if there is none.
+pub fn verify(settings: &Settings) -> anyhow::Result<Vec<String>> {
+    let plans = plans(settings);
+    let found = attempt(settings, |admin| {
+        plans.iter().map(|plan| admin.describe(&plan.name)).collect::<Result<Vec<_>, Fault>>()
+    })?;
+    let mut differences = Vec::new();
+    let log_partitions = plans
+        .iter()
+        .zip(&found)
+        .find(|(plan, _)| plan.name == settings.topics.events)
+        .and_then(|(_, found)| found.as_ref())
+        .map(|found| found.n_partitions);
+    for (plan, found) in plans.iter().zip(&found) {
+        match found {
+            None => differences.push(format!("{}: does not exist; `holdpoint topics ensure` creates it", plan.name)),
+            Some(found) => differences.extend(differences_of(settings, plan, found, log_partitions)),
+        }
+    }
+    Ok(differences)
+}
+
+fn differences_of(settings: &Settings, plan: &TopicPlan, found: &TopicDescription, log_partitions: Option<u32>) -> Vec<String> {
+    let mut differences = Vec::new();
+    let name = &plan.name;
+    if !found.is_usable {
+        differences.push(format!("{name}: a partition has no leader"));
+    }
+    let tied = [&settings.topics.state, &settings.topics.control].contains(&name);
+    if tied && log_partitions.is_some_and(|log| log != found.n_partitions) {
+        differences.push(format!(
+            "{name}: {} partitions, and {} has {}: they must be the same, and stay so",
+            found.n_partitions,
+            settings.topics.events,
+            log_partitions.unwrap_or_default()
+        ));
+    }
+    let differing: BTreeMap<&String, (&String, &String)> = plan
+        .configs
+        .iter()
+        .filter(|(key, _)| ["cleanup.policy", "message.timestamp.type", "retention.ms"].contains(&key.as_str()))
+        .filter_map(|(key, wanted)| Some((key, (wanted, found.configs.get(key)?))))
+        .filter(|(_, (wanted, found))| wanted != found)
+        .collect();
+    differences.extend(differing.iter().map(|(key, (wanted, found))| format!("{name}: {key} is {found}, and should be {wanted}")));
+    differences
+}
+
+fn attempt<T>(settings: &Settings, act: impl Fn(&Admin) -> Result<T, Fault>) -> anyhow::Result<T> {
+    let connection = connection(settings);
+    let mut last = None;
+    for _attempt in 0..ATTEMPTS {
+        match Admin::new(&connection, "holdpoint-topics").and_then(|admin| act(&admin)) {
+            Ok(done) => return Ok(done),
+            Err(Fault::Retry(why)) => last = Some(why),
+            Err(fault) => return Err(fault).with_context(|| format!("at {}", settings.brokers)),
+        }
+    }
+    bail!("no answer from {}: {}", settings.brokers, last.unwrap_or_default())
+}

@@ -1,0 +1,102 @@
+//! What keeps this instance's view of the control topic and of the overrides up to date.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::broadcast;
+
+use crate::{
+    clock::{Clock, Stopwatch},
+    gate::{Applied, Place, StandingDecision, View},
+    ingest::{self, Origin},
+    model::{Kind, Timestamp},
+    stream::{
+        Fault,
+        kafka::{Connection, Followed, Follower, Tuning},
+    },
+    wire::control,
+};
+
+/// New partitions, and words long over, are looked for so often.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+const WAIT: Duration = Duration::from_millis(100);
+/// An ingest worker whose mark is older than this holds up nobody.
+const PEER_FRESH: Duration = Duration::from_secs(15);
+
+/// What the viewer is told.
+pub(crate) struct Viewer {
+    pub(crate) connection: Connection,
+    pub(crate) tuning: Tuning,
+    pub(crate) client_id: String,
+    pub(crate) control: Arc<str>,
+    pub(crate) overrides: Arc<str>,
+    pub(crate) view: Arc<View>,
+    pub(crate) decisions: broadcast::Sender<Arc<StandingDecision>>,
+    pub(crate) clock: Clock,
+}
+
+/// A view being kept up to date.
+pub(crate) struct Following {
+    viewer: Viewer,
+    follower: Follower,
+    looked: Stopwatch,
+}
+
+impl Following {
+    pub(crate) fn begin(viewer: Viewer) -> Result<Self, Fault> {
+        let topics = [&*viewer.control, &*viewer.overrides];
+        let follower = Follower::new(&viewer.connection, &viewer.client_id, &topics, &viewer.tuning)?;
+        Ok(Self { viewer, follower, looked: Stopwatch::start() })
+    }
+
+    pub(crate) fn turn(&mut self) -> Result<(), Fault> {
+        let Self { viewer, follower, looked } = self;
+        follower.poll(WAIT, &mut |followed| viewer.take_in(followed))?;
+        if looked.elapsed() >= LOOK_EVERY {
+            *looked = Stopwatch::start();
+            follower.refresh()?;
+            viewer.view.sweep(viewer.clock.now());
+        }
+        Ok(())
+    }
+
+    /// Why the view is not whole, if it is not.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        let behind = !self.follower.is_caught_up() || self.follower.n_partitions() == 0;
+        behind.then(|| "reading the control topic".to_owned())
+    }
+}
+
+impl Viewer {
+    fn take_in(&self, followed: &Followed<'_>) {
+        take_in(&self.view, followed, &self.overrides, self.clock.now(), |applied| {
+            if let Applied::Decision(decision) = applied {
+                // Nobody may be listening.
+                drop(self.decisions.send(Arc::clone(decision)));
+            }
+        });
+    }
+}
+
+/// Takes one record of the control or the override topic into a view.
+pub(crate) fn take_in(view: &View, followed: &Followed<'_>, overrides: &str, now: Timestamp, seen: impl Fn(&Applied)) {
+    let record = followed.record;
+    if followed.topic == overrides {
+        let origin = Origin { topic: overrides, kind: Some(Kind::Override) };
+        // What is no override was refused by ingest, and is in the topic for that.
+        if let Ok(event) = ingest::decode(record.value, &origin, now) {
+            view.apply_override(&event);
+        }
+        return;
+    }
+    let place =
+        Place { partition: followed.partition, offset: record.offset, timestamp: record.timestamp.unwrap_or(Timestamp::MIN) };
+    let applied = view.apply(place, control::decode(record.key.unwrap_or_default(), record.value));
+    seen(&applied);
+}
+
+/// The least watermark of the other ingest workers that live; `None` if there are none.
+pub(crate) fn peers(view: &View, instance: &str, now: Timestamp) -> Option<Timestamp> {
+    let marks = view.ingest_marks();
+    let others = marks.iter().filter(|seen| *seen.record.instance != *instance && now.since(seen.timestamp) < PEER_FRESH);
+    others.filter(|seen| seen.record.behind).filter_map(|seen| seen.record.watermark).min()
+}

@@ -1,0 +1,124 @@
+//! Time, as the log tells it.
+//!
+//! Each ingest worker appends a watermark per input partition it holds: no record before it is still to come. A log
+//! partition keeps the latest per input partition, whoever sent it; `now` is the least of them and never falls. One
+//! not renewed for 2 minutes, by the wall clocks in the entries, leaves the minimum: the input partition is nobody's,
+//! or its reader hangs, and time must not stop for all.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Tick, Timestamp};
+
+/// How long a watermark counts without being renewed.
+const STALE_AFTER: Duration = Duration::from_mins(2);
+/// Input partitions that a log partition keeps time for, at most.
+const CLOCKS_MAX: usize = 65_536;
+
+/// The watermarks of all input partitions, and what follows from them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Clocks {
+    /// By topic and partition: the watermark, and the wall clock of the entry that renewed it.
+    marks: BTreeMap<Box<str>, BTreeMap<i32, Mark>>,
+    now: Timestamp,
+    wall: Timestamp,
+    n_stale: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    at: Timestamp,
+    renewed_at: Timestamp,
+}
+
+impl Default for Clocks {
+    fn default() -> Self {
+        Self { marks: BTreeMap::new(), now: Timestamp::MIN, wall: Timestamp::MIN, n_stale: 0 }
+    }
+}
+
+impl Clocks {
+    /// No event on time is before this; [`Timestamp::MIN`] until time was told.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Watermarks left out of the minimum because nobody renews them.
+    #[must_use]
+    pub fn n_stale(&self) -> u32 {
+        self.n_stale
+    }
+
+    pub(crate) fn tick(&mut self, tick: &Tick<'_>) {
+        self.wall = self.wall.max(tick.wall);
+        for mark in &tick.watermarks {
+            if !self.marks.contains_key(mark.topic) {
+                self.marks.insert(mark.topic.into(), BTreeMap::new());
+            }
+            let Some(marks) = self.marks.get_mut(mark.topic) else { continue };
+            let known = marks.get(&mark.partition).map(|known| known.at);
+            let at = known.map_or(mark.at, |known| known.max(mark.at));
+            marks.insert(mark.partition, Mark { at, renewed_at: tick.wall });
+        }
+        self.forget_the_long_gone();
+        let oldest = self.wall - STALE_AFTER;
+        let all = self.marks.values().flat_map(BTreeMap::values);
+        let (fresh, stale): (Vec<&Mark>, Vec<&Mark>) = all.partition(|mark| mark.renewed_at >= oldest);
+        self.n_stale = u32::try_from(stale.len()).unwrap_or(u32::MAX);
+        if let Some(least) = fresh.iter().map(|mark| mark.at).min() {
+            self.now = self.now.max(least);
+        }
+    }
+
+    /// Input partitions that nobody has read for a day are gone, and the bound holds whatever comes.
+    fn forget_the_long_gone(&mut self) {
+        let oldest = self.wall - Duration::from_hours(24);
+        for marks in self.marks.values_mut() {
+            marks.retain(|_, mark| mark.renewed_at >= oldest);
+        }
+        self.marks.retain(|_, marks| !marks.is_empty());
+        while self.marks.values().map(BTreeMap::len).sum::<usize>() > CLOCKS_MAX {
+            self.marks.pop_last();
+        }
+    }
+
+    /// Sets time outright, where one reader sees everything there is: a replay.
+    pub(crate) fn advance_to(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        self.wall = self.wall.max(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Watermark;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    #[test]
+    fn now_is_the_least_renewed_watermark_and_never_falls() {
+        let mut clocks = Clocks::default();
+        // The wall clock, the watermarks told as (partition, seconds), and `now` after it.
+        let cases: [(i64, &[(i32, i64)], i64); 6] = [
+            (1_000, &[(0, 990), (1, 500)], 500),
+            (1_001, &[(1, 600)], 600),
+            (1_002, &[(1, 550)], 600),
+            (1_003, &[(2, 100)], 600),
+            (1_110, &[(0, 1_100), (1, 1_105)], 600),
+            // Partition 2 was last renewed more than two minutes ago.
+            (1_124, &[(0, 1_120)], 1_105),
+        ];
+        for (wall, marks, now) in cases {
+            let watermarks =
+                marks.iter().map(|(partition, s)| Watermark { topic: "errors", partition: *partition, at: at(*s) }).collect();
+            clocks.tick(&Tick { wall: at(wall), watermarks });
+            assert_eq!(clocks.now(), at(now), "at {wall}");
+        }
+        assert_eq!(clocks.n_stale(), 1);
+    }
+}

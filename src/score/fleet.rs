@@ -1,0 +1,202 @@
+//! The fleet's state machine: the blast limiter, and what all partitions are told.
+//!
+//! At most so many *new* freezes are granted an hour and four hours, per environment and mode: the scorer is software
+//! too, and may not freeze the company. It also learns, per tier, above which loss a change is among the riskiest.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Said, Saying, change::tier_index, policy::Policy};
+use crate::model::{Bulletin, Ground, Message, Mode, Timestamp, hash_text};
+
+const HOUR: Duration = Duration::from_hours(1);
+const FOUR_HOURS: Duration = Duration::from_hours(4);
+/// A grant asked for again within this is the same grant.
+const SAME: Duration = Duration::from_mins(5);
+/// Grants of four hours, at most: beyond this nobody gets one.
+const GRANTS_MAX: usize = 100_000;
+/// Losses remembered per tier, and the least number that gives a quantile.
+const LOSSES_MAX: usize = 500;
+const LOSSES_MIN: usize = 50;
+/// A quantile that moved less than this share is not told again.
+const MOVED: f64 = 0.02;
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Fleet {
+    /// Hashes of the known services, by environment.
+    known: BTreeMap<Box<str>, BTreeSet<u64>>,
+    grants: VecDeque<Grant>,
+    /// Per tier, the last losses in order of arrival.
+    losses: [VecDeque<f64>; 4],
+    told: Bulletin,
+    n_withheld: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Grant {
+    at: Timestamp,
+    service: Box<str>,
+    environment: Box<str>,
+    mode: Mode,
+    ground: Ground,
+}
+
+impl Fleet {
+    /// Proposals answered with no, ever.
+    #[must_use]
+    pub fn n_withheld(&self) -> u64 {
+        self.n_withheld
+    }
+
+    /// Known services in all environments.
+    #[must_use]
+    pub fn n_known(&self) -> usize {
+        self.known.values().map(BTreeSet::len).sum()
+    }
+
+    pub(crate) fn step(&mut self, message: &Message<'_>, now: Timestamp, policy: &Policy, sayings: &mut Vec<Saying>) {
+        match message {
+            Message::Presence { service, environment, known } => {
+                let services = self.known.entry(environment.as_ref().into()).or_default();
+                if *known {
+                    services.insert(hash_text(service));
+                } else {
+                    services.remove(&hash_text(service));
+                }
+                self.known.retain(|_, services| !services.is_empty());
+            }
+            Message::Propose { service, environment, mode, ground } => {
+                let granted = self.grant(service, environment, *mode, *ground, now, policy);
+                let answer = Message::Answer {
+                    service: service.clone().into_owned().into(),
+                    environment: environment.clone().into_owned().into(),
+                    ground: *ground,
+                    granted,
+                };
+                sayings.push(Saying { by: None, said: Said::Message(answer) });
+            }
+            Message::Loss { tier, loss } => {
+                let losses = &mut self.losses[tier_index(*tier)];
+                if losses.len() >= LOSSES_MAX {
+                    losses.pop_front();
+                }
+                losses.push_back(*loss);
+                self.tell(policy, sayings);
+            }
+            Message::Approved { at } => {
+                let hours_later = self.told.approved_at.is_none_or(|told| at.since(told) >= HOUR);
+                if hours_later {
+                    self.told.approved_at = Some(*at);
+                    sayings.push(Saying { by: None, said: Said::Message(Message::Bulletin(self.told)) });
+                }
+            }
+            // Not for the fleet.
+            Message::Answer { .. } | Message::Bulletin(_) => {}
+        }
+    }
+
+    fn grant(&mut self, service: &str, environment: &str, mode: Mode, ground: Ground, now: Timestamp, policy: &Policy) -> bool {
+        while self.grants.front().is_some_and(|grant| now.since(grant.at) >= FOUR_HOURS) {
+            self.grants.pop_front();
+        }
+        let alike = |grant: &&Grant| *grant.environment == *environment && grant.mode == mode && grant.ground == ground;
+        let again = |grant: &Grant| *grant.service == *service && now.since(grant.at) < SAME;
+        if self.grants.iter().filter(alike).any(again) {
+            return true;
+        }
+        let within = |window: Duration| self.grants.iter().filter(alike).filter(|grant| now.since(grant.at) < window).count();
+        let n_known = self.known.get(environment).map_or(0, BTreeSet::len);
+        let limiter = &policy.limiter;
+        let granted = self.grants.len() < GRANTS_MAX
+            && match ground {
+                Ground::Evidence => {
+                    within(HOUR) < limit(n_known, limiter.new_per_hour_share.value(), limiter.new_per_hour_min)
+                        && within(FOUR_HOURS)
+                            < limit(n_known, limiter.new_per_four_hours_share.value(), limiter.new_per_four_hours_min)
+                }
+                Ground::Incident => {
+                    within(HOUR) < limit(n_known, limiter.incident_per_hour_share.value(), limiter.incident_per_hour_min)
+                }
+            };
+        if granted {
+            self.grants.push_back(Grant { at: now, service: service.into(), environment: environment.into(), mode, ground });
+        } else {
+            self.n_withheld += 1;
+        }
+        granted
+    }
+
+    /// Tells all partitions the quantiles, when one has moved.
+    fn tell(&mut self, policy: &Policy, sayings: &mut Vec<Saying>) {
+        let quantile = 1.0 - policy.base.review.budget.value();
+        let mut losses = self.told.losses;
+        let mut moved = false;
+        for (known, told) in self.losses.iter().zip(&mut losses) {
+            let Some(value) = nearest_rank(known, quantile) else { continue };
+            if told.is_none_or(|told| (value - told).abs() > MOVED * told.abs()) {
+                *told = Some(value);
+                moved = true;
+            }
+        }
+        if moved {
+            self.told.losses = losses;
+            sayings.push(Saying { by: None, said: Said::Message(Message::Bulletin(self.told)) });
+        }
+    }
+}
+
+/// The greater of a share of the known services and a minimum.
+fn limit(n_known: usize, share: f64, min: u32) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, clippy::as_conversions, reason = "a count within 0 to n_known")]
+    let by_share = (n_known as f64 * share).floor() as usize;
+    by_share.max(usize::try_from(min).unwrap_or(usize::MAX))
+}
+
+/// The value that a share `quantile` of `values` do not exceed; `None` for fewer than [`LOSSES_MIN`].
+fn nearest_rank(values: &VecDeque<f64>, quantile: f64) -> Option<f64> {
+    if values.len() < LOSSES_MIN {
+        return None;
+    }
+    let mut sorted: Vec<f64> = values.iter().copied().collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, clippy::as_conversions, reason = "a rank within 1 to 500")]
+    let rank = ((quantile * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len());
+    sorted.get(rank - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_millis(minutes * 60_000)
+    }
+
+    fn asks(fleet: &mut Fleet, service: &str, minute: i64) -> bool {
+        let mut sayings = Vec::new();
+        let message = Message::Propose {
+            service: service.into(),
+            environment: "production".into(),
+            mode: Mode::Enforce,
+            ground: Ground::Evidence,
+        };
+        fleet.step(&message, at(minute), &Policy::default(), &mut sayings);
+        matches!(&sayings[..], [Saying { said: Said::Message(Message::Answer { granted: true, .. }), .. }])
+    }
+
+    #[test]
+    fn five_new_freezes_an_hour_and_ten_in_four_are_granted_to_a_small_fleet() {
+        let mut fleet = Fleet::default();
+        let granted: Vec<bool> = (0..7).map(|i| asks(&mut fleet, &format!("s{i}"), i)).collect();
+        assert_eq!(granted, [true, true, true, true, true, false, false]);
+        assert!(asks(&mut fleet, "s1", 5), "the same proposal again is the same grant");
+        assert!(asks(&mut fleet, "s9", 61), "an hour after the first");
+        let later: Vec<bool> = (0..8).map(|i| asks(&mut fleet, &format!("t{i}"), 130)).collect();
+        assert_eq!(later.iter().filter(|granted| **granted).count(), 4, "ten in four hours");
+        assert_eq!(fleet.n_withheld(), 6);
+    }
+}

@@ -1,0 +1,104 @@
+//! A freeze by evidence while it lasts: its lease, whether the errors go on, and whether they are over.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::evidence::{EProcess, Observation, Recovery, Since};
+use crate::model::{Suspect, Timestamp};
+
+/// A freeze by evidence lasts at least so long …
+const LEASE_MIN: Duration = Duration::from_mins(15);
+/// … and at most so long, renewals included.
+const LEASE_MAX: Duration = Duration::from_hours(4);
+/// How far back "still" reaches: the mixture was begun between this and twice this ago.
+const WINDOW: Duration = Duration::from_mins(15);
+/// Errors go on while the windowed e-value is at least this.
+const STILL: f64 = 10.0;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Hold {
+    pub(crate) deploy_id: Box<str>,
+    pub(crate) since: Timestamp,
+    pub(crate) until: Timestamp,
+    pub(crate) found: Found,
+    /// Two copies, restarted in turn: the elder answers.
+    windows: [EProcess; 2],
+    elder_began: Timestamp,
+    rolled_back: bool,
+    recovery: Recovery,
+}
+
+/// What convicted the deploy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Found {
+    pub(crate) ln_e: f64,
+    pub(crate) since_onset: Since,
+    pub(crate) by_requests: bool,
+    pub(crate) suspects: Vec<(Option<Box<str>>, f64)>,
+}
+
+impl Found {
+    pub(crate) fn suspects(&self, service: &crate::model::ServiceId) -> Vec<Suspect> {
+        self.suspects
+            .iter()
+            .map(|(deploy_id, probability)| Suspect {
+                deploy_id: deploy_id.clone(),
+                service: service.clone(),
+                probability: crate::model::UnitInterval::clamped(*probability),
+            })
+            .collect()
+    }
+}
+
+impl Hold {
+    /// `lease` as the policy gives it, or 4 h for a service frozen again and again.
+    pub(crate) fn new(deploy_id: &str, found: Found, since: Timestamp, lease: Duration) -> Self {
+        Self {
+            deploy_id: deploy_id.into(),
+            since,
+            until: since + lease.clamp(LEASE_MIN, LEASE_MAX),
+            found,
+            windows: [EProcess::new(), EProcess::new()],
+            elder_began: since,
+            rolled_back: false,
+            recovery: Recovery::default(),
+        }
+    }
+
+    pub(crate) fn observe(&mut self, start: Timestamp, observation: &Observation) {
+        if start >= self.elder_began + WINDOW + WINDOW {
+            self.windows.swap(0, 1);
+            self.windows[1] = EProcess::new();
+            self.elder_began = self.elder_began + WINDOW;
+        }
+        self.windows[0].observe_at_once(observation);
+        if start >= self.elder_began + WINDOW {
+            self.windows[1].observe_at_once(observation);
+        }
+        if self.rolled_back {
+            self.recovery.observe(observation);
+        }
+    }
+
+    /// The deploy it is put down to was taken back.
+    pub(crate) fn roll_back(&mut self) {
+        self.rolled_back = true;
+    }
+
+    /// Rolled back and recovered, and old enough to end before its lease does.
+    pub(crate) fn may_end(&self, now: Timestamp) -> bool {
+        self.rolled_back && self.recovery.shown() && now >= self.since + LEASE_MIN
+    }
+
+    /// At the end of its lease: another one while the errors go on, 4 h in all at most. False: it is over.
+    pub(crate) fn renew(&mut self, lease: Duration) -> bool {
+        let end = self.since + LEASE_MAX;
+        let goes_on = self.windows[0].ln_e() >= STILL.ln();
+        if !goes_on || self.until >= end {
+            return false;
+        }
+        self.until = (self.until + lease.clamp(LEASE_MIN, LEASE_MAX)).min(end);
+        true
+    }
+}

@@ -1,0 +1,71 @@
+//! STAGE 2: a pure state machine per service, and one for the fleet, fed by the log.
+//!
+//! [`Partition`] is the state of one log partition: `state = fold(step, snapshot, entries after it)`. A step is
+//! synchronous, never fails, blocks or reads a clock; what it wants done it says, as [`Said`].
+//!
+//! **Invariant:** names `model` only.
+
+mod baseline;
+mod blame;
+mod change;
+mod clocks;
+mod decide;
+mod dedupe;
+mod environment;
+mod evidence;
+mod fleet;
+mod hold;
+mod partition;
+pub mod policy;
+mod review;
+mod service;
+mod steps;
+mod watch;
+
+pub use change::{Contribution, ScoredChange};
+pub use clocks::Clocks;
+pub use dedupe::WINDOW_HASHES_MAX;
+pub use fleet::Fleet;
+pub use partition::{Applied, Image, Partition};
+pub use policy::Policy;
+pub use service::{Service, ServiceReport};
+pub use watch::{ClosedWatch, WatchVerdict};
+
+use crate::model::{Cause, Decision, Message, ServiceId, Subject, Timestamp};
+
+/// The version of what a step does: state written by another is read, but its tail may speak.
+pub const STEP_VERSION: u32 = 1;
+
+/// Something a step wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    /// To be published.
+    Decision(Box<Decision>),
+    /// The subject's record is to be deleted.
+    Forget(Subject),
+    /// To be written to the log.
+    Message(Message<'static>),
+    /// A change was scored. For reports; nothing is written.
+    Scored(Box<ScoredChange>),
+    /// A deploy's watch ended. For reports; nothing is written.
+    Closed(Box<ClosedWatch>),
+}
+
+/// What a step said, and in whose name: everything that one service says goes into one transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Saying {
+    /// `None`: the fleet.
+    pub by: Option<ServiceId>,
+    pub said: Said,
+}
+
+/// What a step knows besides its state and its entry.
+pub(crate) struct Context<'a> {
+    /// The partition's time.
+    pub(crate) now: Timestamp,
+    /// The later of `now` and the event's time: what decisions count from.
+    pub(crate) at: Timestamp,
+    pub(crate) policy: &'a Policy,
+    pub(crate) bulletin: &'a crate::model::Bulletin,
+    pub(crate) cause: &'a dyn Fn() -> Cause,
+}

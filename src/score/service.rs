@@ -1,0 +1,329 @@
+//! A service: its environments, its changes, and the words of people on it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Context, Said,
+    change::{self, Changes},
+    environment::{Environment, EnvironmentReport, Owner},
+    policy::{Policy, Settings},
+    review::{Approvals, Note},
+};
+use crate::model::{
+    Body, Criticality, Deploy, Effect, EnvironmentId, Errors, Ground, Happened, Kind, Message, Override, ServiceId, Slo,
+    Subject, Timestamp,
+};
+
+/// Environments of one service; the next drops the one silent longest.
+const ENVIRONMENTS_MAX: usize = 16;
+/// A word is remembered for longer than the 7 days that any may last.
+const WORD_REMEMBERED: std::time::Duration = std::time::Duration::from_hours(8 * 24);
+/// A service never seen again is forgotten after 90 days.
+const FORGET_AFTER: std::time::Duration = std::time::Duration::from_hours(90 * 24);
+
+/// The state of one service: what a snapshot holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    name: ServiceId,
+    criticality: Option<Criticality>,
+    traffic_share: Option<f64>,
+    slo: Option<Slo>,
+    environments: Vec<Environment>,
+    changes: Changes,
+    approvals: Approvals,
+    /// Per environment, `None` for all: the newest override.
+    words: Vec<(Option<EnvironmentId>, Word)>,
+    applied: [u64; Kind::ALL.len()],
+    late: u64,
+    duplicates: u64,
+    catalog_at: Timestamp,
+    last_event: Timestamp,
+}
+
+/// A person's word on a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Word {
+    pub(crate) effect: Effect,
+    pub(crate) until: Timestamp,
+    time: Timestamp,
+    id: Box<str>,
+}
+
+/// What a service has taken in, and what is known of it, for people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServiceReport {
+    pub service: ServiceId,
+    pub tier: Criticality,
+    /// Unique events taken in, by the names of [`Kind::ALL`], exactly once, ever.
+    pub applied: [u64; Kind::ALL.len()],
+    pub late: u64,
+    pub duplicates: u64,
+    pub changes_remembered: usize,
+    pub environments: Vec<EnvironmentReport>,
+}
+
+impl Service {
+    pub(crate) fn new(name: ServiceId, at: Timestamp) -> Self {
+        Self {
+            name,
+            criticality: None,
+            traffic_share: None,
+            slo: None,
+            environments: Vec::new(),
+            changes: Changes::default(),
+            approvals: Approvals::default(),
+            words: Vec::new(),
+            applied: [0; Kind::ALL.len()],
+            late: 0,
+            duplicates: 0,
+            catalog_at: Timestamp::MIN,
+            last_event: at,
+        }
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &ServiceId {
+        &self.name
+    }
+
+    /// Unique events of all kinds taken in.
+    #[must_use]
+    pub fn applied(&self, kind: Kind) -> u64 {
+        self.applied[kind.index()]
+    }
+
+    #[must_use]
+    pub fn report(&self, policy: &Policy, now: Timestamp) -> ServiceReport {
+        let tier = policy.tier(self.name.as_str(), self.criticality);
+        let environments = self.environments.iter();
+        ServiceReport {
+            service: self.name.clone(),
+            tier,
+            applied: self.applied,
+            late: self.late,
+            duplicates: self.duplicates,
+            changes_remembered: self.changes.len(),
+            environments: environments
+                .map(|environment| {
+                    environment.report(now, &policy.settings(self.name.as_str(), tier, environment.name.as_str()))
+                })
+                .collect(),
+        }
+    }
+
+    pub(crate) fn note_duplicates(&mut self, n: u64) {
+        self.duplicates += n;
+    }
+
+    /// Sums errors; silent unless the environment is seen for the first time. Returns how many of them came late.
+    pub(crate) fn book(&mut self, errors: &Errors<'_>, totals: (u64, Option<u64>, u32), context: &Context<'_>, said: &mut Vec<Said>) -> u32 {
+        let (_, _, n_records) = totals;
+        self.applied[Kind::Error.index()] += u64::from(n_records);
+        self.last_event = self.last_event.max(errors.time);
+        let place = self.place_of(errors.environment, errors.time, context, said);
+        let Some(environment) = place.and_then(|place| self.environments.get_mut(place)) else { return 0 };
+        if environment.book(errors, totals, context.policy.lateness, context.now) {
+            return 0;
+        }
+        self.late += u64::from(n_records);
+        n_records
+    }
+
+    /// Where the environment is kept; makes it if it is new. `None`: its name is none, which ingest would not let by.
+    fn place_of(&mut self, name: &str, at: Timestamp, context: &Context<'_>, said: &mut Vec<Said>) -> Option<usize> {
+        if let Some(place) = self.environments.iter().position(|environment| environment.name.as_str() == name) {
+            return Some(place);
+        }
+        let name: EnvironmentId = name.parse().ok()?;
+        if self.environments.len() >= ENVIRONMENTS_MAX {
+            let idle = (0..self.environments.len())
+                .min_by_key(|place| (self.environments[*place].hold.is_some(), self.environments[*place].last_event()))?;
+            self.forget_environment(idle, said);
+        }
+        said.push(self.presence(&name, true));
+        self.environments.push(Environment::new(name, at, context.now, context.policy.lateness));
+        let place = self.environments.len() - 1;
+        self.with_environment(place, context, |environment, owner| environment.decide_anew(owner, context, said));
+        Some(place)
+    }
+
+    fn presence(&self, environment: &EnvironmentId, known: bool) -> Said {
+        Said::Message(Message::Presence {
+            service: self.name.as_str().to_owned().into(),
+            environment: environment.as_str().to_owned().into(),
+            known,
+        })
+    }
+
+    fn forget_environment(&mut self, place: usize, said: &mut Vec<Said>) {
+        let environment = self.environments.remove(place);
+        said.push(self.presence(&environment.name, false));
+        said.push(Said::Forget(Subject::Service { service: self.name.clone(), environment: environment.name }));
+    }
+
+    fn tier(&self, policy: &Policy) -> Criticality {
+        policy.tier(self.name.as_str(), self.criticality)
+    }
+
+    /// Calls `act` with an environment and what it must know of this service.
+    fn with_environment(&mut self, place: usize, context: &Context<'_>, act: impl FnOnce(&mut Environment, Owner<'_>)) {
+        let tier = self.tier(context.policy);
+        let Some(environment) = self.environments.get_mut(place) else { return };
+        let settings = context.policy.settings(self.name.as_str(), tier, environment.name.as_str());
+        act(environment, Owner { service: &self.name, settings: &settings });
+    }
+
+    /// Calls `act` with the changes and what they must know of this service.
+    fn with_changes<R>(&mut self, environment: &str, context: &Context<'_>, act: impl FnOnce(&mut Changes, change::Owner<'_>) -> R) -> R {
+        let tier = self.tier(context.policy);
+        let settings: Settings = context.policy.settings(self.name.as_str(), tier, environment);
+        let owner = change::Owner {
+            service: &self.name,
+            tier,
+            settings: &settings,
+            traffic_share: self.traffic_share.unwrap_or(1.0),
+            approvals: &self.approvals,
+        };
+        act(&mut self.changes, owner)
+    }
+
+    /// Takes in one unique event that is not an error.
+    pub(crate) fn take_in(&mut self, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+        self.applied[event.kind().index()] += 1;
+        self.last_event = self.last_event.max(event.time);
+        match &event.body {
+            Body::Commit(commit) => {
+                self.settle(event, context, said);
+                let loss = self.with_changes(event.default_environment, context, |changes, owner| {
+                    changes.land(commit, event.time, owner, context, said)
+                });
+                if let Some(loss) = loss {
+                    said.push(Said::Message(Message::Loss { tier: self.tier(context.policy), loss }));
+                }
+            }
+            Body::Deploy(deploy) => self.deploy(deploy, event, context, said),
+            Body::Incident(incident) => {
+                for place in self.places_meant(event, context, said) {
+                    self.with_environment(place, context, |environment, owner| {
+                        environment.incident(incident, event.time, owner, context, said);
+                    });
+                }
+            }
+            Body::Review(review) => {
+                let note = Note::of(review, event.time, &context.policy.levels);
+                if self.approvals.add(note) {
+                    said.push(Said::Message(Message::Approved { at: event.time }));
+                }
+                self.with_changes(event.default_environment, context, |changes, owner| {
+                    changes.review(&note, event.time, owner, context, said);
+                });
+            }
+            Body::Service(catalog) if event.time >= self.catalog_at => {
+                self.catalog_at = event.time;
+                self.criticality = catalog.criticality;
+                self.traffic_share = catalog.traffic_share.map(crate::model::UnitInterval::value);
+                self.slo = catalog.slo;
+                self.settle(event, context, said);
+            }
+            // An older catalog entry than the one that stands.
+            Body::Service(_) => {}
+            Body::Override(word) => self.take_word(word, event, context, said),
+            // Errors are entries of their own.
+            Body::Error(_) => {}
+        }
+    }
+
+    /// A service is known from its first event on: where it has no environment yet, in the default one.
+    fn settle(&mut self, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+        if self.environments.is_empty() {
+            self.place_of(event.environment.unwrap_or(event.default_environment), event.time, context, said);
+        }
+    }
+
+    /// The environments that an event is about: the one it names, else all known, else the default one.
+    fn places_meant(&mut self, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) -> Vec<usize> {
+        if let Some(name) = event.environment {
+            return self.place_of(name, event.time, context, said).into_iter().collect();
+        }
+        self.settle(event, context, said);
+        (0..self.environments.len()).collect()
+    }
+
+    fn deploy(&mut self, deploy: &Deploy<'_>, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+        let name = event.environment.unwrap_or(event.default_environment);
+        // Λ = −Σ ln(1 − p), π = 1 − e^−Λ: splitting a change does not lower the total.
+        let lambda: f64 = deploy.commits.iter().map(|sha| -(-self.changes.probability(sha)).ln_1p()).sum();
+        let prior = if deploy.commits.is_empty() { self.changes.probability("") } else { -(-lambda).exp_m1() };
+        let Some(place) = self.place_of(name, event.time, context, said) else { return };
+        self.with_environment(place, context, |environment, owner| {
+            environment.deploy(deploy, event.time, prior, owner, context, said);
+        });
+    }
+
+    fn take_word(&mut self, word: &Override<'_>, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+        let scope: Option<EnvironmentId> = match event.environment.map(str::parse) {
+            Some(Ok(name)) => Some(name),
+            Some(Err(_)) => return,
+            None => None,
+        };
+        let word = Word { effect: word.effect, until: word.until, time: event.time, id: event.id.into() };
+        let places = self.places_meant(event, context, said);
+        match self.words.iter_mut().find(|(known, _)| *known == scope) {
+            Some((_, known)) if (known.time, &known.id) > (word.time, &word.id) => return,
+            Some((_, known)) => *known = word,
+            None => self.words.push((scope, word)),
+        }
+        for place in places {
+            let word = self.word_on(place, context.now);
+            self.with_environment(place, context, |environment, owner| environment.decide_under(word, owner, context, said));
+        }
+    }
+
+    /// The word in force on an environment: the newest of that on it and that on all, while it lasts.
+    fn word_on(&self, place: usize, now: Timestamp) -> Option<Word> {
+        let name = &self.environments.get(place)?.name;
+        let meant = self.words.iter().filter(|(scope, _)| scope.as_ref().is_none_or(|scope| scope == name));
+        let (_, newest) = meant.max_by(|(_, a), (_, b)| (a.time, &a.id).cmp(&(b.time, &b.id)))?;
+        (newest.until > newest.time && newest.until > now).then(|| newest.clone())
+    }
+
+    /// The fleet's answer to a proposal.
+    pub(crate) fn answer(&mut self, environment: &str, ground: Ground, granted: bool, context: &Context<'_>, said: &mut Vec<Said>) {
+        let Some(place) = self.environments.iter().position(|known| known.name.as_str() == environment) else { return };
+        self.with_environment(place, context, |environment, owner| environment.answer(ground, granted, owner, context, said));
+    }
+
+    /// Lets time go on, or a new policy count. True: nothing is left of it.
+    pub(crate) fn advance(&mut self, context: &Context<'_>, said: &mut Vec<Said>) -> bool {
+        for place in 0..self.environments.len() {
+            self.with_environment(place, context, |environment, owner| environment.advance(owner, context, said));
+        }
+        for place in (0..self.environments.len()).rev() {
+            if self.environments[place].is_forgotten(context.now) {
+                self.forget_environment(place, said);
+            }
+        }
+        self.changes.forget(&self.name, context.now, said);
+        self.approvals.forget(context.now);
+        // Also one that only took back another: an older word that comes late must not stand again.
+        self.words.retain(|(_, word)| word.until > context.now || context.now.since(word.time) < WORD_REMEMBERED);
+        self.environments.is_empty() && self.changes.len() == 0 && context.now.since(self.last_event) >= FORGET_AFTER
+    }
+
+    /// A policy came into force: what stands is looked at again.
+    pub(crate) fn reconsider(&mut self, context: &Context<'_>, said: &mut Vec<Said>) {
+        for place in 0..self.environments.len() {
+            self.with_environment(place, context, |environment, owner| environment.decide(owner, context, said));
+        }
+        let default = self.environments.first().map(|environment| environment.name.clone());
+        if let Some(default) = default {
+            self.with_changes(default.as_str(), context, |changes, owner| changes.reconsider(owner, context, said));
+        }
+    }
+
+    /// When time alone makes a difference next.
+    pub(crate) fn next_deadline(&self, policy: &Policy) -> Timestamp {
+        let environments = self.environments.iter().map(|environment| environment.next_deadline(policy.lateness));
+        environments.fold(self.changes.next_deadline().min(self.last_event + FORGET_AFTER), Timestamp::min)
+    }
+}

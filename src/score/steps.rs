@@ -1,0 +1,216 @@
+//! Evidence steps: where errors are summed until nothing on time can come for them any more.
+//!
+//! A step is a stretch of 1, 5 or 15 minutes of event time, the least not shorter than the intervals its producers
+//! report. At most eight steps are open; an error for a closed step, or for one beyond them, is late. A step counts
+//! once, when `lateness` has passed since its end.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Timestamp;
+
+/// The length of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Grain(u32);
+
+impl Grain {
+    pub(crate) const ONE_MINUTE: Self = Self(60_000);
+    const ALL: [Self; 3] = [Self::ONE_MINUTE, Self(300_000), Self(900_000)];
+
+    /// The least length not shorter than `interval_ms`, or the greatest there is.
+    pub(crate) fn for_interval(interval_ms: u32) -> Self {
+        Self::ALL.into_iter().find(|grain| grain.0 >= interval_ms).unwrap_or(Self(900_000))
+    }
+
+    pub(crate) fn millis(self) -> i64 {
+        i64::from(self.0)
+    }
+
+    pub(crate) fn millis_f64(self) -> f64 {
+        f64::from(self.0)
+    }
+
+    pub(crate) fn minutes(self) -> f64 {
+        f64::from(self.0) / 60_000.0
+    }
+
+    pub(crate) fn duration(self) -> Duration {
+        Duration::from_millis(u64::from(self.0))
+    }
+}
+
+/// Steps open at once: enough for producers whose clocks or queues differ by minutes.
+const OPEN_MAX: i64 = 8;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Slot {
+    errors: u64,
+    requests: u64,
+    n_records: u32,
+    n_with_requests: u32,
+}
+
+/// One step that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) start: Timestamp,
+    pub(crate) errors: u64,
+    /// Attempts, where every record told them.
+    pub(crate) requests: Option<u64>,
+    pub(crate) n_records: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Steps {
+    pub(crate) grain: Grain,
+    /// The first step not closed, counted from the epoch.
+    next: i64,
+    slots: [Slot; 8],
+    /// The greatest interval seen today and yesterday, and which day today is.
+    interval_ms: [u32; 2],
+    day: i64,
+}
+
+impl Steps {
+    /// Begins with the step that is open at `now`, or that holds `first` while there is no `now`.
+    pub(crate) fn new(grain: Grain, first: Timestamp, now: Timestamp, lateness: Duration) -> Self {
+        let from = if now == Timestamp::MIN { first } else { now - lateness };
+        let next = from.millis().div_euclid(grain.millis());
+        Self { grain, next, slots: [Slot::default(); 8], interval_ms: [0; 2], day: 0 }
+    }
+
+    /// The start of the first step not closed.
+    pub(crate) fn next_start(&self) -> Timestamp {
+        Timestamp::from_millis(self.next * self.grain.millis())
+    }
+
+    /// When the first open step closes.
+    pub(crate) fn next_close(&self, lateness: Duration) -> Timestamp {
+        self.next_start() + self.grain.duration() + lateness
+    }
+
+    /// Sums what one record, or several combined ones, told. False: it came late, and is not in.
+    pub(crate) fn book(&mut self, time: Timestamp, errors: u64, requests: Option<u64>, n_records: u32) -> bool {
+        let step = time.millis().div_euclid(self.grain.millis());
+        if step < self.next || step >= self.next + OPEN_MAX {
+            return false;
+        }
+        let slot = &mut self.slots[Self::index(step)];
+        slot.errors = slot.errors.saturating_add(errors);
+        slot.n_records = slot.n_records.saturating_add(n_records);
+        if let Some(requests) = requests {
+            slot.requests = slot.requests.saturating_add(requests);
+            slot.n_with_requests = slot.n_with_requests.saturating_add(n_records);
+        }
+        true
+    }
+
+    fn index(step: i64) -> usize {
+        usize::try_from(step.rem_euclid(OPEN_MAX)).unwrap_or(0)
+    }
+
+    /// Closes the first open step if its time has come.
+    pub(crate) fn close(&mut self, now: Timestamp, lateness: Duration) -> Option<Closed> {
+        if now < self.next_close(lateness) {
+            return None;
+        }
+        let start = self.next_start();
+        let slot = std::mem::take(&mut self.slots[Self::index(self.next)]);
+        self.next += 1;
+        let requests = (slot.n_records > 0 && slot.n_with_requests == slot.n_records).then_some(slot.requests);
+        Some(Closed { start, errors: slot.errors, requests, n_records: slot.n_records })
+    }
+
+    /// How many further steps from here on are over and hold nothing; they are passed over in one go.
+    pub(crate) fn skip_empty(&mut self, now: Timestamp, lateness: Duration) -> i64 {
+        if self.slots.iter().any(|slot| slot.n_records > 0) {
+            return 0;
+        }
+        let next = (now - lateness).millis().div_euclid(self.grain.millis());
+        let n = (next - self.next).max(0);
+        self.next += n;
+        n
+    }
+
+    /// Remembers a producer's interval; yesterday's greatest counts still.
+    pub(crate) fn note_interval(&mut self, time: Timestamp, interval_ms: u64) {
+        let day = time.millis().div_euclid(86_400_000);
+        if day > self.day {
+            self.interval_ms = [0, if day == self.day + 1 { self.interval_ms[0] } else { 0 }];
+            self.day = day;
+        }
+        let interval_ms = u32::try_from(interval_ms).unwrap_or(u32::MAX);
+        self.interval_ms[0] = self.interval_ms[0].max(interval_ms);
+    }
+
+    /// The length that the intervals seen ask for.
+    pub(crate) fn wanted_grain(&self) -> Grain {
+        // Instants alone say nothing of an interval: what stands, stands.
+        match self.interval_ms[0].max(self.interval_ms[1]) {
+            0 => self.grain,
+            interval_ms => Grain::for_interval(interval_ms),
+        }
+    }
+
+    /// Goes over to steps of another length; sums that are open go to the step that holds their start.
+    pub(crate) fn regrain(&mut self, grain: Grain) {
+        let old = self.clone();
+        self.next = old.next_start().millis().div_euclid(grain.millis());
+        self.grain = grain;
+        self.slots = [Slot::default(); 8];
+        for step in old.next..old.next + OPEN_MAX {
+            let slot = old.slots[Self::index(step)];
+            let start = step * old.grain.millis();
+            let target = start.div_euclid(grain.millis());
+            if slot.n_records > 0 && (self.next..self.next + OPEN_MAX).contains(&target) {
+                let into = &mut self.slots[Self::index(target)];
+                into.errors = into.errors.saturating_add(slot.errors);
+                into.requests = into.requests.saturating_add(slot.requests);
+                into.n_records = into.n_records.saturating_add(slot.n_records);
+                into.n_with_requests = into.n_with_requests.saturating_add(slot.n_with_requests);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATENESS: Duration = Duration::from_secs(10);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    /// Seconds of events, then the second of `now`, then what is booked and what closes.
+    #[test]
+    fn a_step_closes_lateness_after_its_end_and_takes_nothing_after() {
+        let mut steps = Steps::new(Grain::ONE_MINUTE, at(600), at(600), LATENESS);
+        assert_eq!(steps.next_start(), at(540), "the step before is still open for stragglers");
+        assert!(steps.book(at(610), 3, None, 1));
+        assert!(steps.close(at(609), LATENESS).is_none());
+        assert_eq!(steps.close(at(610), LATENESS).map(|closed| closed.start), Some(at(540)));
+        assert!(steps.close(at(669), LATENESS).is_none());
+        assert!(steps.book(at(659), 1, Some(10), 1));
+        let closed = steps.close(at(670), LATENESS).expect("it is time");
+        assert_eq!((closed.errors, closed.requests, closed.n_records), (4, None, 2));
+        assert!(!steps.book(at(659), 1, None, 1), "closed");
+        assert!(!steps.book(at(660 + 8 * 60), 1, None, 1), "beyond the open ones");
+        assert!(steps.book(at(659 + 8 * 60), 1, None, 1));
+    }
+
+    #[test]
+    fn a_longer_interval_makes_longer_steps_and_keeps_what_is_open() {
+        let mut steps = Steps::new(Grain::ONE_MINUTE, at(600), at(600), LATENESS);
+        assert!(steps.book(at(600), 2, None, 1) && steps.book(at(660), 3, None, 1));
+        steps.note_interval(at(600), 300_000);
+        assert_eq!(steps.wanted_grain(), Grain(300_000));
+        steps.regrain(Grain(300_000));
+        let closed: Vec<(Timestamp, u64)> =
+            std::iter::from_fn(|| steps.close(at(910), LATENESS)).map(|closed| (closed.start, closed.errors)).collect();
+        assert_eq!(closed, [(at(300), 0), (at(600), 5)]);
+    }
+}

@@ -1,0 +1,457 @@
+//! One worker's client: a member of a group that reads each partition by a queue of its own, and a producer of whole
+//! transactions.
+//!
+//! ```text
+//! partition:  (poll) Assigned ──► paused ──start──► fetched ──start──► fetched from elsewhere (a rewind)
+//!                  └── (poll) Revoked | Lost, from any of them ──► gone
+//! ```
+//!
+//! **Invariant:** `take` gives offsets in rising order from the last `start` on, each at most once, whatever
+//! librdkafka fetches twice.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    fmt,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use rdkafka::{
+    Message,
+    config::FromClientConfigAndContext,
+    consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata, base_consumer::PartitionQueue},
+    error::KafkaError,
+};
+
+use super::{
+    Bound, Connection, Tuning,
+    ends::{self, Ends},
+    fault, ffi,
+    group::{Bell, GroupContext},
+    record,
+    transaction::Transactions,
+};
+use crate::{
+    model::Offset,
+    stream::{Change, Client, Fault, Membership, Record, TopicPartition, Write},
+};
+
+/// The main queue is looked at least this often while waiting, should a ring be lost.
+const MAIN_QUEUE_INTERVAL: Duration = Duration::from_millis(50);
+/// Events of the main queue served in one look; they are few, and each is short.
+const N_EVENTS_MAX: usize = 16;
+/// On moving a partition: librdkafka's own threads have to agree, and no broker.
+const START_BOUND: Duration = Duration::from_secs(5);
+/// On an answer of a broker that is asked while the group waits for this thread.
+const ANSWER_BOUND: Duration = Duration::from_secs(3);
+/// On the end of a client that is dropped and not closed. A member that leaves while its group is being rebalanced
+/// waits until the others have heard of it, which takes a heartbeat or two.
+const DROP_BOUND: Duration = Duration::from_secs(10);
+
+/// Under what names a client is known to the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// The consumer group.
+    pub group: String,
+    /// The consumer's `client.id`, for people who look at the group.
+    pub client_id: String,
+    /// Unique to this worker and the same after its restart, so that it fences what it was before.
+    pub transactional_id: String,
+}
+
+/// The client over librdkafka. Dropping it leaves the group, within ten seconds.
+pub struct KafkaClient {
+    parts: Option<Parts>,
+}
+
+/// Dropped in this order: what holds the consumer goes before it.
+struct Parts {
+    ends: Ends,
+    partitions: HashMap<TopicPartition, Fetched>,
+    consumer: Arc<BaseConsumer<GroupContext>>,
+    bell: Arc<Bell>,
+    /// Records may be waiting for which the bell does not ring again.
+    has_more: bool,
+    transactions: Transactions,
+}
+
+struct Fetched {
+    queue: PartitionQueue<GroupContext>,
+    /// The least offset still to be given; `None` until started.
+    next: Option<Offset>,
+}
+
+impl fmt::Debug for KafkaClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaClient").finish_non_exhaustive()
+    }
+}
+
+impl KafkaClient {
+    /// Takes the place of a former producer of the same transactional id, then joins the group for `topics`. A topic
+    /// that does not exist is no error: it is read from its first record on once it does.
+    pub fn new(connection: &Connection, names: &Names, topics: &[&str], tuning: &Tuning) -> Result<Self, Fault> {
+        let transactions = Transactions::open(connection, &names.transactional_id, tuning)?;
+        let subscribed: Vec<Arc<str>> = topics.iter().map(|topic| Arc::from(*topic)).collect();
+        let config = connection.member(&names.client_id, &names.group, tuning);
+        let mut consumer = BaseConsumer::from_config_and_context(&config, GroupContext::new(&subscribed))
+            .map_err(|error| fault::fault("consumer", &error))?;
+        let bell = Arc::new(Bell::default());
+        let ring = Arc::clone(&bell);
+        consumer.set_nonempty_callback(move || ring.ring());
+        consumer
+            .subscribe(topics)
+            .map_err(|error| fault::fault("subscribe", &error))?;
+        let consumer = Arc::new(consumer);
+        let ends = Ends::watch(Arc::clone(&consumer), subscribed)?;
+        let partitions = HashMap::new();
+        Ok(Self {
+            parts: Some(Parts {
+                ends,
+                partitions,
+                consumer,
+                bell,
+                has_more: false,
+                transactions,
+            }),
+        })
+    }
+
+    /// Subscribed topics that do not exist, as last looked for, every ten seconds.
+    #[must_use]
+    pub fn missing_topics(&self) -> Vec<Arc<str>> {
+        self.parts().ends.missing_topics()
+    }
+
+    /// The last error that was no answer to a call, such as a broker out of reach; most mend themselves.
+    #[must_use]
+    pub fn last_error(&self) -> Option<String> {
+        self.parts()
+            .consumer
+            .context()
+            .health
+            .last_error()
+            .or_else(|| self.parts().transactions.last_error())
+    }
+
+    /// How many such errors there were.
+    #[must_use]
+    pub fn n_errors(&self) -> u64 {
+        self.parts().consumer.context().health.n_errors()
+    }
+
+    /// Leaves the group and ends all threads. After `bound` they are left to themselves, and a `Fatal` says so.
+    pub fn close(mut self, bound: Duration) -> Result<(), Fault> {
+        close(self.parts.take(), bound)
+    }
+
+    fn parts(&self) -> &Parts {
+        self.parts
+            .as_ref()
+            .expect("there until the client is closed, which takes it")
+    }
+
+    fn parts_mut(&mut self) -> &mut Parts {
+        self.parts
+            .as_mut()
+            .expect("there until the client is closed, which takes it")
+    }
+}
+
+impl Drop for KafkaClient {
+    fn drop(&mut self) {
+        if let Err(fault) = close(self.parts.take(), DROP_BOUND) {
+            tracing::warn!(%fault, "a client was dropped");
+        }
+    }
+}
+
+/// librdkafka's end of a consumer waits for its coordinator without a bound: so on another thread.
+fn close(parts: Option<Parts>, bound: Duration) -> Result<(), Fault> {
+    let Some(parts) = parts else { return Ok(()) };
+    let (done, closed) = mpsc::channel();
+    std::thread::Builder::new()
+        .name("kafka-close".to_owned())
+        .spawn(move || {
+            drop(parts);
+            // Nobody may be waiting any more.
+            done.send(()).unwrap_or(());
+        })
+        .map_err(|error| Fault::Fatal(format!("no thread: {error}")))?;
+    closed
+        .recv_timeout(bound)
+        .map_err(|error| Fault::Fatal(format!("not closed within {bound:?}: {error}")))
+}
+
+impl Client for KafkaClient {
+    fn poll(&mut self, wait: Duration) -> Result<Vec<Change>, Fault> {
+        self.parts_mut().poll(wait)
+    }
+
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<Offset>>, Fault> {
+        committed(&self.parts().consumer, partitions)
+    }
+
+    fn bounds(&mut self, partition: &TopicPartition) -> Result<(Offset, Offset), Fault> {
+        bounds(&self.parts().consumer, partition)
+    }
+
+    fn start(&mut self, partition: &TopicPartition, offset: Offset) -> Result<(), Fault> {
+        self.parts_mut().start(partition, offset)
+    }
+
+    fn take(
+        &mut self,
+        partition: &TopicPartition,
+        max: usize,
+        each: &mut dyn FnMut(&Record<'_>) -> bool,
+    ) -> Result<usize, Fault> {
+        self.parts_mut().take(partition, max, each)
+    }
+
+    fn end(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.parts().ends.of(partition)
+    }
+
+    fn membership(&mut self) -> Option<Membership> {
+        let consumer = &self.parts().consumer;
+        // The wrapper's token does not show what is in it, and one without a generation would be taken by the broker
+        // from anybody. The same member before and after it was made: then it is of that member.
+        let before = ffi::member(consumer.client())?;
+        let token = consumer.group_metadata()?;
+        let after = ffi::member(consumer.client())?;
+        (before == after).then(|| Membership { token: Box::new(token) })
+    }
+
+    fn commit(
+        &mut self,
+        membership: &Membership,
+        positions: &[(TopicPartition, Offset)],
+        writes: Vec<Write>,
+    ) -> Result<(), Fault> {
+        if positions.is_empty() {
+            return Err(Fault::Retry(
+                "no positions: the broker would not check the membership".to_owned(),
+            ));
+        }
+        let token: &dyn Any = &*membership.token;
+        let Some(group) = token.downcast_ref::<ConsumerGroupMetadata>() else {
+            return Err(Fault::Fatal("the membership is not of this kind of client".to_owned()));
+        };
+        let positions = record::list(
+            positions
+                .iter()
+                .map(|(partition, offset)| (partition, rdkafka::Offset::Offset(offset.0))),
+        )?;
+        self.parts().transactions.run(&positions, group, &writes)
+    }
+
+    fn partition_count(&mut self, topic: &str) -> Result<Option<u32>, Fault> {
+        ends::partition_count(&self.parts().consumer, topic)
+    }
+}
+
+impl Parts {
+    fn poll(&mut self, wait: Duration) -> Result<Vec<Change>, Fault> {
+        let bound = Bound::new(wait);
+        loop {
+            self.serve()?;
+            let changes = self.consumer.context().take_changes();
+            if !changes.is_empty() {
+                self.apply(&changes)?;
+                return Ok(changes);
+            }
+            if std::mem::take(&mut self.has_more) || bound.has_passed() {
+                return Ok(changes);
+            }
+            // A ring means records or a change: whichever it is, one more look at the main queue, and back.
+            self.has_more = self.bell.wait(bound.left().min(MAIN_QUEUE_INTERVAL));
+        }
+    }
+
+    /// Serves what waits in the main queue: rebalances and errors, never records.
+    fn serve(&self) -> Result<(), Fault> {
+        for _ in 0..N_EVENTS_MAX {
+            // `None` may also mean that one event was served and more wait: the ring and the interval bring us back.
+            let Some(event) = self.consumer.poll(Duration::ZERO) else {
+                break;
+            };
+            match event {
+                // A first fetch can pass by the main queue before the partition's own is split off; it comes again.
+                Ok(_outdated) => {}
+                Err(error) => self.note(&error)?,
+            }
+        }
+        match self.consumer.context().broken() {
+            Some(why) => Err(Fault::Fatal(why)),
+            None => Ok(()),
+        }
+    }
+
+    /// An error that came by itself: fatal, or recorded.
+    fn note(&self, error: &KafkaError) -> Result<(), Fault> {
+        if let KafkaError::MessageConsumptionFatal(_) = error {
+            return Err(fault::fault("consumer", error));
+        }
+        self.consumer.context().health.record(error.to_string());
+        Ok(())
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Result<(), Fault> {
+        for change in changes {
+            match change {
+                Change::Assigned(partition) => {
+                    let mut queue = self
+                        .consumer
+                        .split_partition_queue(&partition.topic, partition.partition.0)
+                        .ok_or_else(|| Fault::Fatal(format!("{partition} has no queue")))?;
+                    let bell = Arc::clone(&self.bell);
+                    queue.set_nonempty_callback(move || bell.ring());
+                    self.partitions.insert(partition.clone(), Fetched { queue, next: None });
+                    self.ends.assigned(partition);
+                }
+                Change::Revoked(partition) | Change::Lost(partition) => {
+                    self.partitions.remove(partition);
+                    self.ends.unassigned(partition);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, partition: &TopicPartition, offset: Offset) -> Result<(), Fault> {
+        let Some(fetched) = self.partitions.get_mut(partition) else {
+            return Err(unassigned(partition));
+        };
+        let bound = Bound::new(START_BOUND);
+        loop {
+            match seek(&self.consumer, partition, offset, &bound) {
+                Ok(()) => break,
+                // An assignment takes a moment to reach the thread that moves it.
+                Err(Fault::Retry(_)) if !bound.has_passed() => std::thread::sleep(Duration::from_millis(2)),
+                Err(fault) => return Err(fault),
+            }
+        }
+        if fetched.next.is_none() {
+            let list = record::list([(partition, rdkafka::Offset::Invalid)])?;
+            self.consumer
+                .resume(&list)
+                .map_err(|error| fault::fault("resume", &error))?;
+            self.ends.ask_now();
+        }
+        fetched.next = Some(offset);
+        // What was fetched before is still in the queue, to be skipped by librdkafka when it is polled; until then the
+        // queue is not empty, and the bell would not ring.
+        self.has_more = true;
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        partition: &TopicPartition,
+        max: usize,
+        each: &mut dyn FnMut(&Record<'_>) -> bool,
+    ) -> Result<usize, Fault> {
+        let Some(fetched) = self.partitions.get_mut(partition) else {
+            return Err(unassigned(partition));
+        };
+        let Some(mut next) = fetched.next else { return Ok(0) };
+        let mut n_given = 0;
+        while n_given < max {
+            let message = match fetched.queue.poll(Duration::ZERO) {
+                None => return Ok(n_given),
+                Some(Ok(message)) => message,
+                Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                    return Err(fault::fault("take", &KafkaError::MessageConsumptionFatal(code)));
+                }
+                Some(Err(error)) => {
+                    self.consumer.context().health.record(format!("{partition}: {error}"));
+                    continue;
+                }
+            };
+            let offset = Offset(message.offset());
+            if offset.next() == next {
+                // A rebalance pauses and resumes all partitions; librdkafka may then fetch again what was being taken.
+                continue;
+            }
+            if offset < next {
+                return Err(Fault::Fatal(format!(
+                    "{partition} was cut: offset {offset} where {next} should be"
+                )));
+            }
+            next = offset.next();
+            fetched.next = Some(next);
+            n_given += 1;
+            if !record::lend(&message, &mut *each) {
+                break;
+            }
+        }
+        self.has_more = true;
+        Ok(n_given)
+    }
+}
+
+fn unassigned(partition: &TopicPartition) -> Fault {
+    Fault::Retry(format!("{partition} is not assigned"))
+}
+
+fn seek(
+    consumer: &BaseConsumer<GroupContext>,
+    partition: &TopicPartition,
+    offset: Offset,
+    bound: &Bound,
+) -> Result<(), Fault> {
+    let list = record::list([(partition, rdkafka::Offset::Offset(offset.0))])?;
+    let left = bound.left().max(Duration::from_millis(100));
+    let moved = consumer
+        .seek_partitions(list, left)
+        .map_err(|error| fault::fault("start", &error))?;
+    for element in moved.elements() {
+        element.error().map_err(|error| fault::fault("start", &error))?;
+    }
+    Ok(())
+}
+
+/// Where the group left off; asks the coordinator and, while transactions are pending, waits for them, within a bound.
+pub(super) fn committed<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[TopicPartition],
+) -> Result<Vec<Option<Offset>>, Fault> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list = record::list(partitions.iter().map(|partition| (partition, rdkafka::Offset::Invalid)))?;
+    let answered = consumer
+        .committed_offsets(list, ANSWER_BOUND)
+        .map_err(|error| fault::fault("committed", &error))?;
+    let mut offsets = Vec::with_capacity(partitions.len());
+    for partition in partitions {
+        let element = answered
+            .find_partition(&partition.topic, partition.partition.0)
+            .ok_or_else(|| Fault::Retry(format!("no answer for {partition}")))?;
+        element.error().map_err(|error| fault::fault("committed", &error))?;
+        offsets.push(match element.offset() {
+            rdkafka::Offset::Offset(offset) => Some(Offset(offset)),
+            rdkafka::Offset::Invalid => None,
+            other @ (rdkafka::Offset::Beginning
+            | rdkafka::Offset::End
+            | rdkafka::Offset::Stored
+            | rdkafka::Offset::OffsetTail(_)) => {
+                return Err(Fault::Fatal(format!("committed offset {other:?} of {partition}")));
+            }
+        });
+    }
+    Ok(offsets)
+}
+
+/// The offsets of the first record and behind the last one that `consumer`'s isolation shows.
+pub(super) fn bounds<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partition: &TopicPartition,
+) -> Result<(Offset, Offset), Fault> {
+    consumer
+        .fetch_watermarks(&partition.topic, partition.partition.0, ANSWER_BOUND)
+        .map(|(first, end)| (Offset(first), Offset(end)))
+        .map_err(|error| fault::fault("bounds", &error))
+}

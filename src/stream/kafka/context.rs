@@ -1,0 +1,90 @@
+//! What librdkafka tells besides records: its log, and errors that are no answer to a call.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use rdkafka::{
+    ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext, error::KafkaError, message::DeliveryResult,
+    producer::ProducerContext, types::RDKafkaErrorCode as Code,
+};
+
+/// The errors of one client that were no answer to a call. Most mend themselves: they explain a silence.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    last: Mutex<Option<String>>,
+    n_errors: AtomicU64,
+}
+
+impl Health {
+    pub(super) fn record(&self, text: String) {
+        tracing::debug!(error = %text, "kafka client");
+        self.n_errors.fetch_add(1, Ordering::Relaxed);
+        *lock(&self.last) = Some(text);
+    }
+
+    pub(super) fn last_error(&self) -> Option<String> {
+        lock(&self.last).clone()
+    }
+
+    pub(super) fn n_errors(&self) -> u64 {
+        self.n_errors.load(Ordering::Relaxed)
+    }
+
+    /// `text`, with the last error as its likely reason.
+    pub(super) fn explain(&self, text: &str) -> String {
+        match self.last_error() {
+            Some(last) => format!("{text} ({last})"),
+            None => text.to_owned(),
+        }
+    }
+}
+
+/// Takes a lock whose holders cannot leave its content half written.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// librdkafka's log lines, as ours.
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::warn!(target: "librdkafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+            tracing::info!(target: "librdkafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
+    }
+}
+
+/// The context of every client outside a group.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Plain {
+    pub(super) health: Arc<Health>,
+}
+
+impl ClientContext for Plain {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.health.record(format!("{error}: {reason}"));
+    }
+}
+
+impl ConsumerContext for Plain {}
+
+impl ProducerContext for Plain {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            // What an abort throws away is no error.
+            Ok(_) | Err((KafkaError::MessageProduction(Code::PurgeQueue | Code::PurgeInflight), _)) => {}
+            Err((error, _)) => self.health.record(format!("delivery: {error}")),
+        }
+    }
+}

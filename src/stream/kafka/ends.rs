@@ -1,0 +1,226 @@
+//! The ends of the assigned partitions, asked for about once a second beside the worker.
+//!
+//! **Invariant:** an answer counts only for the assignment it was asked in: one from before could call a partition
+//! "read to its end" of which the former owner's records were not in yet.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Condvar, Mutex},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::{context::lock, fault, group::GroupContext, record};
+use crate::{
+    model::{Offset, PartitionIndex},
+    stream::{Fault, TopicPartition},
+};
+
+/// Between two rounds.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// On one round's answer; also what ending the thread may take.
+const ANSWER_BOUND: Duration = Duration::from_secs(2);
+/// Every so many rounds the subscribed topics are looked for.
+const N_ROUNDS_BETWEEN_SEARCHES: u32 = 10;
+
+#[derive(Debug, Default)]
+struct Board {
+    ended: bool,
+    /// Something was assigned or started: do not wait for the next round.
+    due: bool,
+    /// Counts assignments, so that an answer can be matched with the one it was asked in.
+    assignment: u64,
+    ends: HashMap<TopicPartition, (u64, Option<Offset>)>,
+    missing: Vec<Arc<str>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    board: Mutex<Board>,
+    changed: Condvar,
+}
+
+/// The background thread of one consumer. It ends, and lets go of the consumer, when this is dropped.
+#[derive(Debug)]
+pub(super) struct Ends {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ends {
+    pub(super) fn watch(consumer: Arc<BaseConsumer<GroupContext>>, topics: Vec<Arc<str>>) -> Result<Self, Fault> {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("kafka-ends".to_owned())
+            .spawn(move || watch(&theirs, &consumer, &topics))
+            .map_err(|error| Fault::Fatal(format!("no thread: {error}")))?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    pub(super) fn assigned(&self, partition: &TopicPartition) {
+        let mut board = lock(&self.shared.board);
+        board.assignment += 1;
+        board.due = true;
+        let assignment = board.assignment;
+        board.ends.insert(partition.clone(), (assignment, None));
+        self.shared.changed.notify_one();
+    }
+
+    /// Asks at once. The question also wakes librdkafka's thread for the leader: asleep for want of anything to fetch,
+    /// it would notice a partition's first start only at its next look around, up to a second later.
+    pub(super) fn ask_now(&self) {
+        lock(&self.shared.board).due = true;
+        self.shared.changed.notify_one();
+    }
+
+    pub(super) fn unassigned(&self, partition: &TopicPartition) {
+        lock(&self.shared.board).ends.remove(partition);
+    }
+
+    /// The end as last told since `partition` was assigned.
+    pub(super) fn of(&self, partition: &TopicPartition) -> Option<Offset> {
+        lock(&self.shared.board).ends.get(partition).and_then(|(_, end)| *end)
+    }
+
+    /// Subscribed topics that the last search did not find.
+    pub(super) fn missing_topics(&self) -> Vec<Arc<str>> {
+        lock(&self.shared.board).missing.clone()
+    }
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        lock(&self.shared.board).ended = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that asks for ends panicked");
+        }
+    }
+}
+
+fn watch(shared: &Shared, consumer: &BaseConsumer<GroupContext>, topics: &[Arc<str>]) {
+    let mut n_rounds = 0_u32;
+    while let Some(asked) = next_round(shared) {
+        match ask(consumer, &asked) {
+            Ok(answers) => enter(shared, &asked, &answers),
+            Err(fault) => tracing::debug!(%fault, "ends of partitions"),
+        }
+        if n_rounds.is_multiple_of(N_ROUNDS_BETWEEN_SEARCHES) {
+            search(shared, consumer, topics);
+        }
+        n_rounds = n_rounds.wrapping_add(1);
+    }
+}
+
+/// Waits for the next round and says what to ask for; `None` when there is none.
+fn next_round(shared: &Shared) -> Option<Vec<(TopicPartition, u64)>> {
+    let board = lock(&shared.board);
+    let waited = shared
+        .changed
+        .wait_timeout_while(board, INTERVAL, |board| !board.due && !board.ended);
+    let mut board = match waited {
+        Ok((board, _)) => board,
+        Err(poisoned) => poisoned.into_inner().0,
+    };
+    board.due = false;
+    (!board.ended).then(|| {
+        board
+            .ends
+            .iter()
+            .map(|(partition, (assignment, _))| (partition.clone(), *assignment))
+            .collect()
+    })
+}
+
+/// All ends in one request to each broker: behind the last decided record, as the consumer reads no further.
+fn ask(
+    consumer: &BaseConsumer<GroupContext>,
+    asked: &[(TopicPartition, u64)],
+) -> Result<HashMap<(String, PartitionIndex), Offset>, Fault> {
+    if asked.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let list = record::list(asked.iter().map(|(partition, _)| (partition, rdkafka::Offset::End)))?;
+    let answered = consumer
+        .offsets_for_times(list, ANSWER_BOUND)
+        .map_err(|error| fault::fault("ends of partitions", &error))?;
+    let mut ends = HashMap::new();
+    for element in answered.elements() {
+        if let (Ok(()), rdkafka::Offset::Offset(end)) = (element.error(), element.offset()) {
+            ends.insert(
+                (element.topic().to_owned(), PartitionIndex(element.partition())),
+                Offset(end),
+            );
+        }
+    }
+    Ok(ends)
+}
+
+fn enter(shared: &Shared, asked: &[(TopicPartition, u64)], answers: &HashMap<(String, PartitionIndex), Offset>) {
+    let mut board = lock(&shared.board);
+    for (partition, asked_in) in asked {
+        let answer = answers.get(&(partition.topic.to_string(), partition.partition));
+        if let (Some(end), Some((assignment, known))) = (answer, board.ends.get_mut(partition))
+            && assignment == asked_in
+        {
+            *known = Some(*end);
+        }
+    }
+}
+
+fn search(shared: &Shared, consumer: &BaseConsumer<GroupContext>, topics: &[Arc<str>]) {
+    let mut missing = Vec::new();
+    for topic in topics {
+        if lock(&shared.board).ended {
+            return;
+        }
+        match partition_count(consumer, topic) {
+            Ok(Some(_)) => {}
+            Ok(None) => missing.push(Arc::clone(topic)),
+            Err(fault) => {
+                tracing::debug!(%fault, topic = &**topic, "search for a topic");
+                return;
+            }
+        }
+    }
+    let mut board = lock(&shared.board);
+    if board.missing != missing {
+        tracing::info!(?missing, "subscribed topics that do not exist");
+        board.missing = missing;
+    }
+}
+
+/// How many partitions `topic` has; `None` while there is no such topic.
+pub(super) fn partition_count<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+) -> Result<Option<u32>, Fault> {
+    use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr as Response};
+    let metadata = consumer
+        .fetch_metadata(Some(topic), ANSWER_BOUND)
+        .map_err(|error| fault::fault("metadata", &error))?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Ok(None);
+    };
+    match found.error() {
+        None => {
+            let n = u32::try_from(found.partitions().len());
+            Ok(n.ok().filter(|n| *n > 0))
+        }
+        Some(Response::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | Response::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) => {
+            Ok(None)
+        }
+        Some(error) => {
+            let code = Code::from(error);
+            Err(fault::by_code(code, format!("topic {topic}: {code}")))
+        }
+    }
+}

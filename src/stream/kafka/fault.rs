@@ -1,0 +1,180 @@
+//! What librdkafka's errors mean for who called: every one is classified here and nowhere else.
+
+use rdkafka::{
+    error::{KafkaError, RDKafkaError},
+    types::RDKafkaErrorCode as Code,
+};
+
+use crate::stream::Fault;
+
+/// An error of the transactional calls, with what librdkafka says may be done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TransactionError {
+    pub(super) code: Code,
+    pub(super) text: String,
+    pub(super) is_fatal: bool,
+    pub(super) is_retriable: bool,
+    pub(super) requires_abort: bool,
+}
+
+impl From<&RDKafkaError> for TransactionError {
+    fn from(error: &RDKafkaError) -> Self {
+        Self {
+            code: error.code(),
+            text: error.string(),
+            is_fatal: error.is_fatal(),
+            is_retriable: error.is_retriable(),
+            requires_abort: error.txn_requires_abort(),
+        }
+    }
+}
+
+impl TransactionError {
+    /// `Aborted` means that it must be, not that it has been.
+    pub(super) fn fault(&self, what: &str) -> Fault {
+        let text = format!("{what}: {}", self.text);
+        if is_fenced(self.code) && (self.is_fatal || !self.requires_abort) {
+            Fault::Fenced(text)
+        } else if self.is_fatal {
+            Fault::Fatal(text)
+        } else if self.requires_abort {
+            Fault::Aborted(text)
+        } else if self.is_retriable {
+            Fault::Retry(text)
+        } else {
+            Fault::Fatal(text)
+        }
+    }
+}
+
+/// The fault that `error` of `what` is.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the enum is open: what is not known to pass is fatal"
+)]
+pub(super) fn fault(what: &str, error: &KafkaError) -> Fault {
+    let text = format!("{what}: {error}");
+    match error {
+        KafkaError::Transaction(error) => TransactionError::from(error).fault(what),
+        KafkaError::MessageConsumptionFatal(code) if is_fenced(*code) => Fault::Fenced(text),
+        KafkaError::MessageConsumptionFatal(_) | KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => {
+            Fault::Fatal(text)
+        }
+        // These carry no code, only librdkafka's text for one; all come from states that pass.
+        KafkaError::Seek(_) | KafkaError::PauseResume(_) => Fault::Retry(text),
+        other => match other.rdkafka_error_code() {
+            Some(code) => by_code(code, text),
+            None => Fault::Fatal(text),
+        },
+    }
+}
+
+/// The fault that a bare code is, outside of transactions.
+pub(super) fn by_code(code: Code, text: String) -> Fault {
+    if is_fenced(code) {
+        Fault::Fenced(text)
+    } else if is_passing(code) {
+        Fault::Retry(text)
+    } else {
+        Fault::Fatal(text)
+    }
+}
+
+fn is_fenced(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch | Code::FencedInstanceId
+    )
+}
+
+/// Whether the same call may succeed later without anyone doing anything.
+pub(super) fn is_passing(code: Code) -> bool {
+    matches!(
+        code,
+        Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::MessageTimedOut
+            | Code::TimedOutQueue
+            | Code::WaitingForCoordinator
+            | Code::WaitCache
+            | Code::InProgress
+            | Code::PreviousInProgress
+            | Code::Outdated
+            | Code::State
+            | Code::UnknownPartition
+            | Code::UnknownTopic
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::RequestTimedOut
+            | Code::BrokerNotAvailable
+            | Code::ReplicaNotAvailable
+            | Code::NetworkException
+            | Code::CoordinatorLoadInProgress
+            | Code::CoordinatorNotAvailable
+            | Code::NotCoordinator
+            | Code::RebalanceInProgress
+            | Code::IllegalGeneration
+            | Code::UnknownMemberId
+            | Code::NotEnoughReplicas
+            | Code::NotEnoughReplicasAfterAppend
+            | Code::NotController
+            | Code::KafkaStorageError
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+            | Code::OffsetNotAvailable
+            | Code::UnstableOffsetCommit
+            | Code::UnknownTopicOrPartition
+            | Code::ThrottlingQuotaExceeded
+            | Code::QueueFull
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: Code, is_fatal: bool, is_retriable: bool, requires_abort: bool) -> TransactionError {
+        TransactionError {
+            code,
+            text: String::new(),
+            is_fatal,
+            is_retriable,
+            requires_abort,
+        }
+    }
+
+    /// A newer producer with our name is told from a broken client, and both from what an abort mends.
+    #[test]
+    fn errors_of_transactions_have_one_meaning() {
+        let cases = [
+            (error(Code::Fenced, true, false, false), "fenced"),
+            (error(Code::ProducerFenced, false, false, false), "fenced"),
+            (
+                error(Code::InvalidProducerEpoch, false, false, true),
+                "transaction aborted",
+            ),
+            (
+                error(Code::OutOfOrderSequenceNumber, true, false, false),
+                "client failed",
+            ),
+            (error(Code::UnknownMemberId, false, false, true), "transaction aborted"),
+            (error(Code::OperationTimedOut, false, true, false), "not now"),
+            (error(Code::State, false, false, false), "client failed"),
+        ];
+        for (error, expected) in cases {
+            assert!(error.fault("commit").to_string().starts_with(expected), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_broker_out_of_reach_passes_and_a_refusal_does_not() {
+        let passing = fault("end", &KafkaError::MetadataFetch(Code::BrokerTransportFailure));
+        assert!(matches!(passing, Fault::Retry(_)), "{passing}");
+        let refused = fault("end", &KafkaError::MetadataFetch(Code::TopicAuthorizationFailed));
+        assert!(matches!(refused, Fault::Fatal(_)), "{refused}");
+        let fenced = fault("poll", &KafkaError::MessageConsumptionFatal(Code::FencedInstanceId));
+        assert!(matches!(fenced, Fault::Fenced(_)), "{fenced}");
+    }
+}

@@ -1,0 +1,67 @@
+//! The calls of librdkafka that the wrapper lacks or spoils: the only `unsafe` of the crate.
+
+use std::ffi::CStr;
+
+use rdkafka::{ClientContext, client::Client};
+use rdkafka_sys as sys;
+
+use super::fault::TransactionError;
+
+/// Who a consumer is in its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) id: String,
+    pub(super) generation: i32,
+}
+
+/// Commits the open transaction of a producer; waits as long as the transaction may last.
+///
+/// The wrapper's call polls for at least 100 ms first. Another thread must serve the producer's delivery reports.
+/// On a retriable error the outcome is unknown: call again.
+pub(super) fn commit_transaction<C: ClientContext>(producer: &Client<C>) -> Result<(), TransactionError> {
+    // SAFETY: the pointer is that of a living client, which `producer` borrows; -1 is the documented "until the
+    // transaction's own timeout", and any other bound may leave librdkafka's state behind the broker's.
+    let error = unsafe { sys::rd_kafka_commit_transaction(producer.native_ptr(), -1) };
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: `error` is not null and ours until it is destroyed, which happens once, after its last use; its text is
+    // copied before.
+    let error = unsafe {
+        let copy = TransactionError {
+            code: sys::rd_kafka_error_code(error).into(),
+            text: CStr::from_ptr(sys::rd_kafka_error_string(error))
+                .to_string_lossy()
+                .into_owned(),
+            is_fatal: sys::rd_kafka_error_is_fatal(error) != 0,
+            is_retriable: sys::rd_kafka_error_is_retriable(error) != 0,
+            requires_abort: sys::rd_kafka_error_txn_requires_abort(error) != 0,
+        };
+        sys::rd_kafka_error_destroy(error);
+        copy
+    };
+    Err(error)
+}
+
+/// Who this consumer is; `None` while it has no member id or no generation.
+pub(super) fn member<C: ClientContext>(consumer: &Client<C>) -> Option<Member> {
+    // SAFETY: the pointer is that of a living client, which `consumer` borrows.
+    let metadata = unsafe { sys::rd_kafka_consumer_group_metadata(consumer.native_ptr()) };
+    if metadata.is_null() {
+        return None;
+    }
+    // SAFETY: `metadata` is not null and ours until it is destroyed, which happens once, after its last use; a member
+    // id is copied before, and librdkafka's accessor returns null where there is none.
+    let member = unsafe {
+        let id = sys::rd_kafka_consumer_group_metadata_member_id(metadata);
+        let id = if id.is_null() {
+            String::new()
+        } else {
+            CStr::from_ptr(id).to_string_lossy().into_owned()
+        };
+        let generation = sys::rd_kafka_consumer_group_metadata_generation_id(metadata);
+        sys::rd_kafka_consumer_group_metadata_destroy(metadata);
+        Member { id, generation }
+    };
+    (!member.id.is_empty() && member.generation >= 0).then_some(member)
+}

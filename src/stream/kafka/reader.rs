@@ -1,0 +1,160 @@
+//! Reading a partition to its end outside any group: for a restore.
+//!
+//! The end is the high watermark, asked for by a consumer that sees everything: one that sees decided transactions only
+//! is told an end before the first open one, and a restore that stops there would miss what is decided a moment later.
+//! And the end has been reached when the *position* passes it: the last offsets may be marks of decisions, or aborted
+//! records, which nobody is given.
+
+use std::{fmt, time::Duration};
+
+use rdkafka::{
+    Message,
+    config::FromClientConfigAndContext,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
+
+use super::{Bound, Connection, Isolation, Tuning, client, context::Plain, ends, fault, record};
+use crate::{
+    model::Offset,
+    stream::{Fault, Reader, Record, TopicPartition},
+};
+
+/// Without a record or a step of the position for this long, reading is given up; three times what an open transaction
+/// of ours may hold it up.
+const PROGRESS_BOUND: Duration = Duration::from_secs(30);
+/// On one wait for records; then the position is looked at, for it moves without them.
+const POLL_WAIT: Duration = Duration::from_millis(5);
+
+/// Readers are given what is there already; a fetch that waits for more only holds up the one of the next partition.
+const FETCH_WAIT_MS: u32 = 10;
+
+/// A reader with two connections of its own, one for each isolation.
+pub struct KafkaReader {
+    decided: BaseConsumer<Plain>,
+    everything: BaseConsumer<Plain>,
+    context: Plain,
+}
+
+impl fmt::Debug for KafkaReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaReader").finish_non_exhaustive()
+    }
+}
+
+impl KafkaReader {
+    /// `group` is asked for its committed offsets and never joined.
+    pub fn new(connection: &Connection, client_id: &str, group: &str, tuning: &Tuning) -> Result<Self, Fault> {
+        let context = Plain::default();
+        let mut config = connection.consumer(client_id, tuning, Isolation::Committed);
+        config
+            .remove("group.protocol")
+            .set("group.id", group)
+            .set("fetch.wait.max.ms", FETCH_WAIT_MS.to_string());
+        let decided = open(&config, &context)?;
+        let everything = open(
+            &connection.consumer(client_id, tuning, Isolation::Uncommitted),
+            &context,
+        )?;
+        Ok(Self {
+            decided,
+            everything,
+            context,
+        })
+    }
+
+    fn read_to(&self, partition: &TopicPartition, end: Offset, each: &mut dyn FnMut(&Record<'_>)) -> Result<(), Fault> {
+        let mut bound = Bound::new(PROGRESS_BOUND);
+        let mut reached = None;
+        loop {
+            match self.decided.poll(POLL_WAIT) {
+                Some(Ok(message)) => {
+                    let offset = Offset(message.offset());
+                    if offset >= end {
+                        return Ok(());
+                    }
+                    record::lend(&message, &mut *each);
+                    if offset.next() >= end {
+                        return Ok(());
+                    }
+                    bound = Bound::new(PROGRESS_BOUND);
+                }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(fault::fault("read", &error)),
+                Some(Err(error)) => self.context.health.record(format!("{partition}: {error}")),
+                None => {
+                    let position = position(&self.decided, partition)?;
+                    if position.is_some_and(|position| position >= end) {
+                        return Ok(());
+                    }
+                    if position != reached {
+                        reached = position;
+                        bound = Bound::new(PROGRESS_BOUND);
+                    }
+                    if bound.has_passed() {
+                        let text = format!("{partition} did not move on from {reached:?} towards {end}");
+                        return Err(Fault::Retry(self.context.health.explain(&text)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn open(config: &rdkafka::ClientConfig, context: &Plain) -> Result<BaseConsumer<Plain>, Fault> {
+    BaseConsumer::from_config_and_context(config, context.clone()).map_err(|error| fault::fault("consumer", &error))
+}
+
+/// The offset that comes next in an assigned partition, records that nobody is given passed over; `None` before the
+/// first.
+fn position(consumer: &BaseConsumer<Plain>, partition: &TopicPartition) -> Result<Option<Offset>, Fault> {
+    let positions = consumer.position().map_err(|error| fault::fault("position", &error))?;
+    let element = positions.find_partition(&partition.topic, partition.partition.0);
+    Ok(element.and_then(|element| match element.offset() {
+        rdkafka::Offset::Offset(offset) => Some(Offset(offset)),
+        rdkafka::Offset::Invalid
+        | rdkafka::Offset::Beginning
+        | rdkafka::Offset::End
+        | rdkafka::Offset::Stored
+        | rdkafka::Offset::OffsetTail(_) => None,
+    }))
+}
+
+impl Reader for KafkaReader {
+    fn read(
+        &mut self,
+        partition: &TopicPartition,
+        from: Option<Offset>,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Offset, Fault> {
+        let (first, end) = client::bounds(&self.everything, partition)?;
+        let from = from.unwrap_or(first).max(first);
+        if from >= end {
+            return Ok(end);
+        }
+        // The consumer that reads finds the leader now, and not with its next look around, up to a second later.
+        ends::partition_count(&self.decided, &partition.topic)?;
+        let list = record::list([(partition, rdkafka::Offset::Offset(from.0))])?;
+        self.decided
+            .assign(&list)
+            .map_err(|error| fault::fault("assign", &error))?;
+        drop(list);
+        let read = self.read_to(partition, end, each);
+        self.decided
+            .unassign()
+            .map_err(|error| fault::fault("unassign", &error))?;
+        read.map(|()| end)
+    }
+
+    fn committed(&mut self, partition: &TopicPartition) -> Result<Option<Offset>, Fault> {
+        let committed = client::committed(&self.decided, std::slice::from_ref(partition))?;
+        Ok(committed.into_iter().next().flatten())
+    }
+
+    fn bounds(&mut self, partition: &TopicPartition) -> Result<(Offset, Offset), Fault> {
+        client::bounds(&self.everything, partition)
+    }
+
+    fn partition_count(&mut self, topic: &str) -> Result<Option<u32>, Fault> {
+        ends::partition_count(&self.everything, topic)
+    }
+}

@@ -1,0 +1,206 @@
+//! Whole transactions: records and positions, decided by the broker before the call returns.
+//!
+//! ```text
+//! begin ──► produce all ──► send positions ──► commit ──► Ok
+//!   │           │                │               │  └ retriable: the outcome is unknown, so ask again, never abort
+//!   │           └── any error ───┴── must abort ─┴──► abort ──► Aborted
+//!   └──────── fatal, or a bound passed ──────────────────────► Fenced | Fatal
+//! ```
+//!
+//! **Invariant:** no transaction is open when a call returns, except with `Fenced` or `Fatal`: then the client is of
+//! no more use, and the next one with the same transactional id decides what it left.
+
+use std::time::Duration;
+
+use rdkafka::{
+    config::FromClientConfigAndContext,
+    consumer::ConsumerGroupMetadata,
+    error::KafkaError,
+    producer::{Producer, ThreadedProducer},
+    topic_partition_list::TopicPartitionList,
+    types::RDKafkaErrorCode as Code,
+};
+
+use super::{Bound, Connection, Tuning, context::Plain, fault, ffi, record};
+use crate::stream::{Fault, Write};
+
+/// On taking the place of a former producer: its open transaction is aborted first.
+const INIT_BOUND: Duration = Duration::from_secs(30);
+/// On handing all records of a transaction over; they wait for room only while a broker is slow.
+const PRODUCE_BOUND: Duration = Duration::from_secs(10);
+/// On the group's coordinator taking the positions.
+const OFFSETS_BOUND: Duration = Duration::from_secs(10);
+/// On a decision, once asked for; three times what the broker leaves a transaction.
+const DECISION_BOUND: Duration = Duration::from_secs(30);
+/// On an abort; after as long the broker aborts by itself.
+const ABORT_BOUND: Duration = Duration::from_secs(10);
+/// Between two tries of a call that does not wait itself.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// A transactional producer; its thread serves delivery reports, on which commit and abort wait.
+pub(super) struct Transactions {
+    producer: ThreadedProducer<Plain>,
+    context: Plain,
+}
+
+/// Why a transaction goes no further.
+enum Stop {
+    /// Abort it; another try may succeed.
+    Abort(String),
+    /// Abort it; the same would fail for ever.
+    Refused(String),
+    /// Nothing can be done with this client.
+    Broken(Fault),
+}
+
+impl Transactions {
+    /// Takes the place of any other producer with this id; that one's open transaction is aborted.
+    pub(super) fn open(connection: &Connection, transactional_id: &str, tuning: &Tuning) -> Result<Self, Fault> {
+        let context = Plain::default();
+        let config = connection.transactional(transactional_id, tuning);
+        let producer = ThreadedProducer::from_config_and_context(&config, context.clone())
+            .map_err(|error| fault::fault("producer", &error))?;
+        let transactions = Self { producer, context };
+        let bound = Bound::new(INIT_BOUND);
+        loop {
+            match transactions
+                .producer
+                .init_transactions(bound.left().max(Duration::from_secs(1)))
+            {
+                Ok(()) => return Ok(transactions),
+                Err(error) => match fault::fault("init_transactions", &error) {
+                    Fault::Retry(_) if !bound.has_passed() => std::thread::sleep(PAUSE),
+                    Fault::Retry(text) => return Err(Fault::Retry(transactions.context.health.explain(&text))),
+                    fault @ (Fault::Aborted(_) | Fault::Fenced(_) | Fault::Fatal(_)) => return Err(fault),
+                },
+            }
+        }
+    }
+
+    /// One transaction with all of `writes` and `positions`; these must not be empty, or the broker would not check
+    /// the membership.
+    pub(super) fn run(
+        &self,
+        positions: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+        writes: &[Write],
+    ) -> Result<(), Fault> {
+        assert!(
+            positions.count() > 0,
+            "a transaction without positions checks no membership"
+        );
+        self.producer
+            .begin_transaction()
+            .map_err(|error| match fault::fault("begin", &error) {
+                Fault::Retry(text) | Fault::Aborted(text) | Fault::Fatal(text) => Fault::Fatal(text),
+                Fault::Fenced(text) => Fault::Fenced(text),
+            })?;
+        let stop = match self.fill(positions, group, writes).and_then(|()| self.decide()) {
+            Ok(()) => return Ok(()),
+            Err(stop) => stop,
+        };
+        match stop {
+            Stop::Abort(why) => self
+                .abort(&why)
+                .and(Err(Fault::Aborted(self.context.health.explain(&why)))),
+            Stop::Refused(why) => self.abort(&why).and(Err(Fault::Fatal(why))),
+            Stop::Broken(fault) => Err(fault),
+        }
+    }
+
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.context.health.last_error()
+    }
+
+    fn fill(
+        &self,
+        positions: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+        writes: &[Write],
+    ) -> Result<(), Stop> {
+        let bound = Bound::new(PRODUCE_BOUND);
+        for write in writes {
+            self.produce(write, &bound)?;
+        }
+        self.send(positions, group)
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the enum is open: what is not known to last may pass"
+    )]
+    fn produce(&self, write: &Write, bound: &Bound) -> Result<(), Stop> {
+        let mut record = record::outgoing(write, ());
+        loop {
+            let (error, returned) = match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err(failed) => failed,
+            };
+            let text = format!("record for {}-{}: {error}", write.topic, write.partition);
+            match error {
+                KafkaError::MessageProduction(Code::QueueFull) if !bound.has_passed() => {
+                    record = returned;
+                    std::thread::sleep(PAUSE);
+                }
+                KafkaError::MessageProduction(
+                    Code::MessageSizeTooLarge | Code::UnknownPartition | Code::UnknownTopic | Code::InvalidArgument,
+                )
+                | KafkaError::Nul(_) => return Err(Stop::Refused(text)),
+                // Also when the transaction has failed meanwhile: the abort will tell how badly.
+                _ => return Err(Stop::Abort(text)),
+            }
+        }
+    }
+
+    fn send(&self, positions: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<(), Stop> {
+        let bound = Bound::new(OFFSETS_BOUND);
+        loop {
+            let left = bound.left().max(Duration::from_millis(100));
+            let Err(error) = self.producer.send_offsets_to_transaction(positions, group, left) else {
+                return Ok(());
+            };
+            match fault::fault("positions", &error) {
+                Fault::Retry(_) if !bound.has_passed() => std::thread::sleep(PAUSE),
+                Fault::Retry(text) | Fault::Aborted(text) => return Err(Stop::Abort(text)),
+                fault @ (Fault::Fenced(_) | Fault::Fatal(_)) => return Err(Stop::Broken(fault)),
+            }
+        }
+    }
+
+    fn decide(&self) -> Result<(), Stop> {
+        let bound = Bound::new(DECISION_BOUND);
+        loop {
+            let Err(error) = ffi::commit_transaction(self.producer.client()) else {
+                return Ok(());
+            };
+            match error.fault("commit") {
+                // The broker may have taken the commit before the answer was lost: ask again, never abort here.
+                Fault::Retry(_) if !bound.has_passed() => std::thread::sleep(PAUSE),
+                Fault::Retry(text) => {
+                    return Err(Stop::Broken(Fault::Fatal(format!(
+                        "{text}; no decision within {DECISION_BOUND:?}"
+                    ))));
+                }
+                Fault::Aborted(text) => return Err(Stop::Abort(text)),
+                fault @ (Fault::Fenced(_) | Fault::Fatal(_)) => return Err(Stop::Broken(fault)),
+            }
+        }
+    }
+
+    fn abort(&self, why: &str) -> Result<(), Fault> {
+        let bound = Bound::new(ABORT_BOUND);
+        loop {
+            let left = bound.left().max(Duration::from_millis(100));
+            let Err(error) = self.producer.abort_transaction(left) else {
+                return Ok(());
+            };
+            match fault::fault("abort", &error) {
+                Fault::Retry(_) if !bound.has_passed() => std::thread::sleep(PAUSE),
+                Fault::Fenced(text) => return Err(Fault::Fenced(format!("{why}; then {text}"))),
+                Fault::Retry(text) | Fault::Aborted(text) | Fault::Fatal(text) => {
+                    return Err(Fault::Fatal(format!("{why}; then {text}")));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Following whole topics from their beginning, for ever: how an instance knows what stands on the control topic.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use rdkafka::{
+    Message,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
+
+use super::{Bound, Connection, Isolation, Tuning, client, context::Plain, ends, fault, reader, record};
+use crate::{
+    model::{Offset, PartitionIndex},
+    stream::{Fault, Record, TopicPartition},
+};
+
+/// Records given in one call at most, so that the caller gets to look around.
+const N_RECORDS_MAX: usize = 10_000;
+
+/// One record, and whence.
+#[derive(Debug)]
+pub struct Followed<'a> {
+    pub topic: &'a str,
+    pub partition: PartitionIndex,
+    pub record: &'a Record<'a>,
+}
+
+/// Reads every partition of some topics from the first record on, decided transactions only, and never commits.
+pub struct Follower {
+    consumer: BaseConsumer<Plain>,
+    everything: BaseConsumer<Plain>,
+    context: Plain,
+    topics: Vec<Arc<str>>,
+    /// The end of each partition when following it began.
+    ends: HashMap<TopicPartition, Offset>,
+    /// Those of `ends` that have not been reached.
+    behind: HashMap<TopicPartition, Offset>,
+}
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower")
+            .field("topics", &self.topics)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Follower {
+    /// Begins with the partitions that exist; [`Self::refresh`] adds those that come later.
+    pub fn new(connection: &Connection, client_id: &str, topics: &[&str], tuning: &Tuning) -> Result<Self, Fault> {
+        let context = Plain::default();
+        let mut config = connection.consumer(client_id, tuning, Isolation::Committed);
+        // librdkafka assigns partitions to consumers with a group only; this one is never joined.
+        config.remove("group.protocol").set("group.id", client_id);
+        let consumer = reader::open(&config, &context)?;
+        let everything = reader::open(
+            &connection.consumer(client_id, tuning, Isolation::Uncommitted),
+            &context,
+        )?;
+        let topics = topics.iter().map(|topic| Arc::from(*topic)).collect();
+        let mut follower = Self {
+            consumer,
+            everything,
+            context,
+            topics,
+            ends: HashMap::new(),
+            behind: HashMap::new(),
+        };
+        follower.refresh()?;
+        Ok(follower)
+    }
+
+    /// Looks for partitions that were not there before and follows them too. Says how many.
+    pub fn refresh(&mut self) -> Result<usize, Fault> {
+        let mut found = Vec::new();
+        for topic in &self.topics {
+            // Asked by the consumer that follows: it knows the leaders then, and need not look for them.
+            let n_partitions = ends::partition_count(&self.consumer, topic)?.unwrap_or(0);
+            for partition in 0..i32::try_from(n_partitions).unwrap_or(i32::MAX) {
+                let partition = TopicPartition {
+                    topic: Arc::clone(topic),
+                    partition: PartitionIndex(partition),
+                };
+                if !self.ends.contains_key(&partition) {
+                    let (first, end) = client::bounds(&self.everything, &partition)?;
+                    found.push((partition, first, end));
+                }
+            }
+        }
+        if found.is_empty() {
+            return Ok(0);
+        }
+        let list = record::list(
+            found
+                .iter()
+                .map(|(partition, ..)| (partition, rdkafka::Offset::Beginning)),
+        )?;
+        self.consumer
+            .incremental_assign(&list)
+            .map_err(|error| fault::fault("assign", &error))?;
+        let n_found = found.len();
+        for (partition, first, end) in found {
+            if first < end {
+                self.behind.insert(partition.clone(), end);
+            }
+            self.ends.insert(partition, end);
+        }
+        Ok(n_found)
+    }
+
+    /// Gives `each` what has arrived, in order for each partition; waits at most `wait` for the first, and never for
+    /// more. Says how many.
+    pub fn poll(&mut self, wait: Duration, each: &mut dyn FnMut(&Followed<'_>)) -> Result<usize, Fault> {
+        let bound = Bound::new(wait);
+        let mut n_given = 0;
+        while n_given < N_RECORDS_MAX {
+            let left = if n_given == 0 { bound.left() } else { Duration::ZERO };
+            match self.consumer.poll(left) {
+                Some(Ok(message)) => {
+                    n_given += 1;
+                    let (topic, partition) = (message.topic(), PartitionIndex(message.partition()));
+                    record::lend(&message, |record| {
+                        each(&Followed {
+                            topic,
+                            partition,
+                            record,
+                        });
+                    });
+                }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    return Err(fault::fault("follow", &error));
+                }
+                Some(Err(error)) => self.context.health.record(error.to_string()),
+                None => break,
+            }
+        }
+        if !self.behind.is_empty() {
+            self.look_for_ends()?;
+        }
+        Ok(n_given)
+    }
+
+    /// Whether everything has been given that was there when following began, by [`Self::poll`]. Stays true, until
+    /// [`Self::refresh`] finds a partition with records.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.behind.is_empty()
+    }
+
+    /// How many partitions are followed.
+    #[must_use]
+    pub fn n_partitions(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The last error that was no answer to a call.
+    #[must_use]
+    pub fn last_error(&self) -> Option<String> {
+        self.context.health.last_error()
+    }
+
+    fn look_for_ends(&mut self) -> Result<(), Fault> {
+        let positions = self
+            .consumer
+            .position()
+            .map_err(|error| fault::fault("position", &error))?;
+        self.behind.retain(|partition, end| {
+            let reached = positions.find_partition(&partition.topic, partition.partition.0);
+            !reached.is_some_and(
+                |element| matches!(element.offset(), rdkafka::Offset::Offset(offset) if Offset(offset) >= *end),
+            )
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! A verdict's JSON: the answer of `GET /v1/verdict`, and what `gate --json` prints.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{instant, to_json};
+use crate::{
+    gate::{ExitStatus, Finding, Unreadable, Verdict},
+    model::{Effect, Timestamp},
+};
+
+#[derive(Serialize)]
+struct Before {
+    verdict: &'static str,
+    known: bool,
+    enforced: bool,
+    exit_status: u8,
+}
+
+#[derive(Serialize)]
+struct After<'a> {
+    text: &'a str,
+    changes: Vec<ChangeWritten<'a>>,
+    r#override: Option<WordWritten<'a>>,
+}
+
+#[derive(Serialize)]
+struct ChangeWritten<'a> {
+    sha: &'a str,
+    known: bool,
+}
+
+#[derive(Serialize)]
+struct WordWritten<'a> {
+    id: &'a str,
+    effect: &'static str,
+    #[serde(with = "instant")]
+    until: Timestamp,
+    reason: &'a str,
+}
+
+/// The verdict as one JSON object on one line, the decision in it byte for byte as its writer wrote it.
+#[must_use]
+pub fn encode_verdict(verdict: &Verdict) -> Vec<u8> {
+    let before = Before {
+        verdict: verdict.verdict.name(),
+        known: verdict.known,
+        enforced: verdict.enforced,
+        exit_status: verdict.exit_status.code(),
+    };
+    let word = verdict.word.as_ref().map(|word| WordWritten {
+        id: &word.id,
+        effect: match word.effect {
+            Effect::Proceed => "proceed",
+            Effect::Freeze => "freeze",
+        },
+        until: word.until,
+        reason: &word.reason,
+    });
+    let changes = verdict
+        .changes
+        .iter()
+        .map(|change| ChangeWritten {
+            sha: &change.sha,
+            known: change.known,
+        })
+        .collect();
+    let after = to_json(&After {
+        text: &verdict.text,
+        changes,
+        r#override: word,
+    });
+    // The decision is valid JSON, or it would not stand: it goes between two objects opened up for it.
+    let mut json = to_json(&before);
+    json.pop();
+    json.extend_from_slice(b",\"decision\":");
+    json.extend_from_slice(
+        verdict
+            .decision
+            .as_ref()
+            .map_or("null", |decision| &decision.json)
+            .as_bytes(),
+    );
+    json.push(b',');
+    json.extend_from_slice(&after[1..]);
+    json
+}
+
+/// What a client of `GET /v1/verdict` acts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub verdict: Finding,
+    pub known: bool,
+    pub enforced: bool,
+    pub exit_status: ExitStatus,
+    pub text: Box<str>,
+}
+
+#[derive(Deserialize)]
+struct Read<'a> {
+    #[serde(borrow)]
+    verdict: Cow<'a, str>,
+    known: bool,
+    enforced: bool,
+    exit_status: u8,
+    #[serde(borrow)]
+    text: Cow<'a, str>,
+}
+
+/// Reads an answer. One whose exit status or finding this program does not know is refused: to guess could deploy into
+/// a freeze.
+pub fn decode_verdict(json: &[u8]) -> Result<Answer, Unreadable> {
+    let read: Read<'_> = serde_json::from_slice(json).map_err(Unreadable::NotAsExpected)?;
+    let verdict = Finding::ALL.into_iter().find(|finding| finding.name() == read.verdict);
+    let exit_status = ExitStatus::from_code(read.exit_status).filter(|status| *status != ExitStatus::Usage);
+    let (Some(verdict), Some(exit_status)) = (verdict, exit_status) else {
+        return Err(Unreadable::Schema {
+            schema: format!("{} {}", read.verdict, read.exit_status),
+        });
+    };
+    Ok(Answer {
+        verdict,
+        known: read.known,
+        enforced: read.enforced,
+        exit_status,
+        text: read.text.into(),
+    })
+}

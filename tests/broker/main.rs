@@ -1,0 +1,8 @@
+//! The broker tier: the program as users run it, against a real Apache Kafka.
+//!
+//! The brokers are those of `HOLDPOINT_TEST_BROKERS`, else one that `scripts/kafka up` starts. Where there can be none
+//! the tier says so and passes, unless `HOLDPOINT_REQUIRE_BROKER` is set: then it fails.
+
+mod path;
+mod recovery;
+mod support;
