@@ -12,7 +12,13 @@ use crate::{
 
 /// The brake between what happens to services and what pipelines may do to them.
 #[derive(Debug, Parser)]
-#[command(name = "holdpoint", version, about, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "holdpoint",
+    version,
+    about,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = "Examples:
   holdpoint demo                                   see it work, without anything installed
   holdpoint topics ensure --brokers kafka:9092     create its topics
@@ -166,7 +172,12 @@ impl Topics {
     #[must_use]
     pub fn overrides(&self) -> Overrides {
         let mut overrides = self.common().overrides();
-        if let Self::Ensure { partitions, replication_factor, .. } = self {
+        if let Self::Ensure {
+            partitions,
+            replication_factor,
+            ..
+        } = self
+        {
             insert(&mut overrides, "partitions", partitions.as_ref());
             insert(&mut overrides, "replication_factor", replication_factor.as_ref());
         }
@@ -342,7 +353,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(wrong()),
     };
     let number: u64 = text[..text.len() - 1].parse().map_err(|_not_a_number| wrong())?;
-    number.checked_mul(seconds).filter(|seconds| *seconds <= 366 * 86_400).map(Duration::from_secs).ok_or_else(wrong)
+    number
+        .checked_mul(seconds)
+        .filter(|seconds| *seconds <= 366 * 86_400)
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -358,7 +373,17 @@ mod tests {
 
     #[test]
     fn lengths_of_time_have_a_unit() {
-        for (text, seconds) in [("0", Some(0)), ("30s", Some(30)), ("10m", Some(600)), ("7d", Some(604_800)), ("10", None), ("", None), ("m", None), ("é", None), ("99999999999999999999s", None)] {
+        for (text, seconds) in [
+            ("0", Some(0)),
+            ("30s", Some(30)),
+            ("10m", Some(600)),
+            ("7d", Some(604_800)),
+            ("10", None),
+            ("", None),
+            ("m", None),
+            ("é", None),
+            ("99999999999999999999s", None),
+        ] {
             assert_eq!(duration(text).ok(), seconds.map(Duration::from_secs), "{text}");
         }
     }

@@ -23,7 +23,11 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn compressed(start: Timestamp, rate: u32) -> Self {
-        Self { began: Instant::now(), start, rate }
+        Self {
+            began: Instant::now(),
+            start,
+            rate,
+        }
     }
 
     /// This instant by this clock.
@@ -45,7 +49,9 @@ impl Clock {
 
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 fn wall_now() -> Timestamp {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }
 

@@ -35,10 +35,16 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Gate(gate) => run_gate(gate),
         Command::Override(said) => run_override(said),
         Command::Replay(_) => anyhow::bail!("later"),
-        Command::Policy { command: cli::Policy::Check { file } } => {
+        Command::Policy {
+            command: cli::Policy::Check { file },
+        } => {
             let faults = run::policy::check(&file)?;
             print_lines(&faults);
-            Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if faults.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
         }
     }
 }
@@ -67,7 +73,10 @@ fn run_service(command: &cli::Run) -> anyhow::Result<ExitCode> {
     for (key, value, origin) in settings.explain() {
         tracing::debug!("{key} = {value} ({origin})");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let ended = runtime.block_on(run::service::run(settings, metrics, stop_signal()))?;
     Ok(match ended {
         run::service::Ended::Stopped => ExitCode::SUCCESS,
@@ -107,7 +116,11 @@ fn run_topics(command: &cli::Topics) -> anyhow::Result<ExitCode> {
         cli::Topics::Verify { .. } => {
             let differences = run::topics::verify(&settings)?;
             print_lines(&differences);
-            Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if differences.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
         }
     }
 }
@@ -141,7 +154,13 @@ fn run_gate(gate: cli::Gate) -> anyhow::Result<ExitCode> {
         fail_mode: gate.fail_mode.into(),
         ..Request::new(gate.service, gate.environment)
     };
-    let gate = run::gate::Gate { source, request, wait: gate.wait, timeout: gate.timeout, json: gate.json };
+    let gate = run::gate::Gate {
+        source,
+        request,
+        wait: gate.wait,
+        timeout: gate.timeout,
+        json: gate.json,
+    };
     telemetry::install_logs("error");
     Ok(ExitCode::from(run::gate::run(&gate).code()))
 }

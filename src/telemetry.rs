@@ -6,43 +6,105 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Latencies from a millisecond to a minute.
-const SECONDS: [f64; 15] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
+const SECONDS: [f64; 15] = [
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0,
+];
 /// Costs per event from 100 ns to a tenth of a second.
 const COSTS: [f64; 10] = [1e-7, 2e-7, 5e-7, 1e-6, 2e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-1];
 
 /// Counters without labels: there from the start, at 0.
 const COUNTERS: [(&str, &str); 6] = [
-    ("holdpoint_events_duplicate_total", "Events taken out because they were seen before."),
-    ("holdpoint_events_late_total", "Errors that came after their evidence step had closed: applied, but no evidence."),
-    ("holdpoint_events_lost_total", "Records deleted from a topic before they were read."),
-    ("holdpoint_limiter_withheld_total", "Freezes that the fleet's limit on new freezes withheld."),
-    ("holdpoint_series_dropped_total", "Metric series not shown because there would be too many."),
-    ("holdpoint_client_rebuilds_total", "Workers torn down and built anew after their client failed."),
+    (
+        "holdpoint_events_duplicate_total",
+        "Events taken out because they were seen before.",
+    ),
+    (
+        "holdpoint_events_late_total",
+        "Errors that came after their evidence step had closed: applied, but no evidence.",
+    ),
+    (
+        "holdpoint_events_lost_total",
+        "Records deleted from a topic before they were read.",
+    ),
+    (
+        "holdpoint_limiter_withheld_total",
+        "Freezes that the fleet's limit on new freezes withheld.",
+    ),
+    (
+        "holdpoint_series_dropped_total",
+        "Metric series not shown because there would be too many.",
+    ),
+    (
+        "holdpoint_client_rebuilds_total",
+        "Workers torn down and built anew after their client failed.",
+    ),
 ];
 const LABELLED: [(&str, &str); 7] = [
-    ("holdpoint_events_consumed_total", "Input records taken in, by topic and kind; rejected ones are of kind unknown."),
-    ("holdpoint_events_applied_total", "Unique events that changed state, by kind."),
-    ("holdpoint_events_rejected_total", "Input records that are no events, by topic and reason."),
+    (
+        "holdpoint_events_consumed_total",
+        "Input records taken in, by topic and kind; rejected ones are of kind unknown.",
+    ),
+    (
+        "holdpoint_events_applied_total",
+        "Unique events that changed state, by kind.",
+    ),
+    (
+        "holdpoint_events_rejected_total",
+        "Input records that are no events, by topic and reason.",
+    ),
     ("holdpoint_decisions_total", "Decisions published, by action and mode."),
-    ("holdpoint_transactions_total", "Kafka transactions, by outcome and stage."),
+    (
+        "holdpoint_transactions_total",
+        "Kafka transactions, by outcome and stage.",
+    ),
     ("holdpoint_overrides_total", "Overrides seen, by effect."),
-    ("holdpoint_ai_assisted_changes_total", "Commits by what they say of AI assistance."),
+    (
+        "holdpoint_ai_assisted_changes_total",
+        "Commits by what they say of AI assistance.",
+    ),
 ];
 const GAUGES: [(&str, &str); 10] = [
     ("holdpoint_build_info", "1, with the version."),
-    ("holdpoint_dedupe_window_seconds", "How far back duplicates are known, in the partition where it is least."),
+    (
+        "holdpoint_dedupe_window_seconds",
+        "How far back duplicates are known, in the partition where it is least.",
+    ),
     ("holdpoint_services", "Services by the action that stands for them."),
-    ("holdpoint_service_risk_ratio", "The risk of the riskiest services, 0 to 1."),
-    ("holdpoint_service_frozen_since_timestamp_seconds", "When a standing freeze was decided."),
-    ("holdpoint_consumer_lag_records", "Records not yet read, by topic and partition."),
-    ("holdpoint_partitions_assigned", "Partitions of the log that this instance holds."),
-    ("holdpoint_policy_last_reload_successful", "1 if the policy file was good when last looked at, else 0."),
-    ("holdpoint_policy_partitions_differing", "Partitions here whose policy is not that of this instance's file."),
+    (
+        "holdpoint_service_risk_ratio",
+        "The risk of the riskiest services, 0 to 1.",
+    ),
+    (
+        "holdpoint_service_frozen_since_timestamp_seconds",
+        "When a standing freeze was decided.",
+    ),
+    (
+        "holdpoint_consumer_lag_records",
+        "Records not yet read, by topic and partition.",
+    ),
+    (
+        "holdpoint_partitions_assigned",
+        "Partitions of the log that this instance holds.",
+    ),
+    (
+        "holdpoint_policy_last_reload_successful",
+        "1 if the policy file was good when last looked at, else 0.",
+    ),
+    (
+        "holdpoint_policy_partitions_differing",
+        "Partitions here whose policy is not that of this instance's file.",
+    ),
     ("holdpoint_ready", "1 while this instance answers /readyz with 200."),
 ];
 const HISTOGRAMS: [(&str, &str); 4] = [
-    ("holdpoint_decision_latency_seconds", "From an event in the log to its decision committed."),
-    ("holdpoint_event_processing_seconds", "Time of an ingest batch by its records."),
+    (
+        "holdpoint_decision_latency_seconds",
+        "From an event in the log to its decision committed.",
+    ),
+    (
+        "holdpoint_event_processing_seconds",
+        "Time of an ingest batch by its records.",
+    ),
     ("holdpoint_state_restore_seconds", "Time to restore a partition."),
     ("holdpoint_transaction_seconds", "Time of a transaction, by stage."),
 ];

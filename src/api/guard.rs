@@ -51,7 +51,9 @@ async fn drain(limits: &Limits, headers: &HeaderMap, body: Body) -> Result<(), P
         let detail = format!("the body is over {} bytes", limits.body_bytes);
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     };
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limits.body_bytes) {
         return Err(too_large());
     }
@@ -61,7 +63,9 @@ async fn drain(limits: &Limits, headers: &HeaderMap, body: Body) -> Result<(), P
     let mut size_bytes = 0;
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        size_bytes += chunk.map_err(|broken| Problem::bad_request(format!("the body broke off: {broken}")))?.len();
+        size_bytes += chunk
+            .map_err(|broken| Problem::bad_request(format!("the body broke off: {broken}")))?
+            .len();
         if size_bytes > limits.body_bytes {
             return Err(too_large());
         }

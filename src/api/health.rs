@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{
-    extract,
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract, http::StatusCode, response::Response};
 use dashmap::DashMap;
 use serde::Serialize;
 
@@ -32,8 +28,13 @@ impl Health {
     /// Only the view is known to be behind: it is there in every role.
     #[must_use]
     pub fn new() -> Self {
-        let health = Self { not_ready: DashMap::new() };
-        health.set(Self::VIEW, Some("the control topic has not been read to its end yet".to_owned()));
+        let health = Self {
+            not_ready: DashMap::new(),
+        };
+        health.set(
+            Self::VIEW,
+            Some("the control topic has not been read to its end yet".to_owned()),
+        );
         health
     }
 
@@ -63,7 +64,10 @@ impl Health {
     /// The parts not ready, by name, and why.
     #[must_use]
     pub fn reasons(&self) -> BTreeMap<&'static str, String> {
-        self.not_ready.iter().map(|entry| (*entry.key(), entry.value().clone())).collect()
+        self.not_ready
+            .iter()
+            .map(|entry| (*entry.key(), entry.value().clone()))
+            .collect()
     }
 }
 
@@ -78,10 +82,24 @@ struct Json<'a> {
     reasons: BTreeMap<&'static str, String>,
 }
 
-fn respond(edge: &Edge, code: StatusCode, told: (&'static str, &'static str), reasons: BTreeMap<&'static str, String>) -> Response {
+fn respond(
+    edge: &Edge,
+    code: StatusCode,
+    told: (&'static str, &'static str),
+    reasons: BTreeMap<&'static str, String>,
+) -> Response {
     let (status, why) = told;
     let version = env!("CARGO_PKG_VERSION");
-    json::respond(code, json::to_json(&Json { status, why, instance: &edge.state.instance, version, reasons }))
+    json::respond(
+        code,
+        json::to_json(&Json {
+            status,
+            why,
+            instance: &edge.state.instance,
+            version,
+            reasons,
+        }),
+    )
 }
 
 pub(super) async fn alive(extract::State(edge): extract::State<Arc<Edge>>) -> Response {
@@ -94,5 +112,10 @@ pub(super) async fn ready(extract::State(edge): extract::State<Arc<Edge>>) -> Re
         let why = "partitions are restored and the view of the control topic is caught up";
         return respond(&edge, StatusCode::OK, ("ready", why), reasons);
     }
-    respond(&edge, StatusCode::SERVICE_UNAVAILABLE, ("not_ready", "parts of this instance are not ready"), reasons)
+    respond(
+        &edge,
+        StatusCode::SERVICE_UNAVAILABLE,
+        ("not_ready", "parts of this instance are not ready"),
+        reasons,
+    )
 }

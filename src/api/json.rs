@@ -45,14 +45,27 @@ pub(super) fn list<Cursor: Display>(page: &Page<Cursor>) -> Response {
 
 /// A cursor as clients see it: hexadecimal digits, which need no escaping in a URL whatever names the cursor holds.
 fn conceal(cursor: &str) -> String {
-    cursor.bytes().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    cursor
+        .bytes()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 /// Reads what [`conceal`] wrote; `None` for anything else.
 pub(super) fn reveal(hidden: &str) -> Option<String> {
-    let (pairs, []) = hidden.as_bytes().as_chunks::<2>() else { return None };
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let bytes: Option<Vec<u8>> = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
+    let (pairs, []) = hidden.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
+    let digit = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let bytes: Option<Vec<u8>> = pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+        .collect();
     String::from_utf8(bytes?).ok()
 }
 

@@ -33,14 +33,24 @@ type Decisions = broadcast::Receiver<Arc<StandingDecision>>;
 
 pub(super) fn follow(edge: &Edge) -> Result<Response, Problem> {
     let Ok(permit) = edge.streams.clone().try_acquire_owned() else {
-        return Err(Problem::unavailable(format!("{STREAMS_MAX} clients follow decisions here already")));
+        return Err(Problem::unavailable(format!(
+            "{STREAMS_MAX} clients follow decisions here already"
+        )));
     };
     let (sender, receiver) = mpsc::channel(IN_FLIGHT_MAX);
-    tokio::spawn(forward(edge.state.decisions.subscribe(), edge.stopping.clone(), sender, permit));
+    tokio::spawn(forward(
+        edge.state.decisions.subscribe(),
+        edge.stopping.clone(),
+        sender,
+        permit,
+    ));
     let events = Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     let mut response = events.into_response();
     // Or nginx keeps events back until its buffer is full.
-    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response.headers_mut().insert(
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
     Ok(response)
 }
 
@@ -67,7 +77,9 @@ async fn forward(
         };
         event = match received {
             Ok(decision) => of_decision(&decision),
-            Err(RecvError::Lagged(n_missed)) => Event::default().event("lagged").data(format!("{{\"missed\":{n_missed}}}")),
+            Err(RecvError::Lagged(n_missed)) => Event::default()
+                .event("lagged")
+                .data(format!("{{\"missed\":{n_missed}}}")),
             Err(RecvError::Closed) => break,
         };
     }
@@ -78,5 +90,9 @@ fn of_decision(decision: &StandingDecision) -> Event {
     let event = Event::default().event("decision").data(decision.json.as_ref());
     let id = decision.id().to_string();
     // An id fits on a line, or is left out: a commit's name comes from outside.
-    if id.contains(char::is_control) { event } else { event.id(id) }
+    if id.contains(char::is_control) {
+        event
+    } else {
+        event.id(id)
+    }
 }

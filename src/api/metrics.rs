@@ -27,27 +27,59 @@ pub(super) async fn metrics(extract::State(edge): extract::State<Arc<Edge>>) -> 
     let of_view = of_view(&overview, state.health.is_ready());
     // Behind it: what was left out is counted in what the recorder holds.
     let text = state.metrics.render() + &of_view;
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        text,
+    )
+        .into_response()
 }
 
 fn of_view(overview: &Overview, is_ready: bool) -> String {
     let mut text = String::new();
-    gauge(&mut text, "holdpoint_ready", "1 while this instance answers /readyz with 200.");
+    gauge(
+        &mut text,
+        "holdpoint_ready",
+        "1 while this instance answers /readyz with 200.",
+    );
     line(&mut text, format_args!("holdpoint_ready {}", u8::from(is_ready)));
-    gauge(&mut text, "holdpoint_services", "Services by the worst action that stands for them in any environment.");
+    gauge(
+        &mut text,
+        "holdpoint_services",
+        "Services by the worst action that stands for them in any environment.",
+    );
     for (action, n) in &overview.n_by_action {
-        line(&mut text, format_args!("holdpoint_services{{action=\"{}\"}} {n}", action.name()));
+        line(
+            &mut text,
+            format_args!("holdpoint_services{{action=\"{}\"}} {n}", action.name()),
+        );
     }
-    gauge(&mut text, "holdpoint_service_risk_ratio", "The risk of the riskiest services, 0 to 1.");
+    gauge(
+        &mut text,
+        "holdpoint_service_risk_ratio",
+        "The risk of the riskiest services, 0 to 1.",
+    );
     for (service, risk) in &overview.riskiest {
-        line(&mut text, format_args!("holdpoint_service_risk_ratio{{service=\"{}\"}} {risk}", Label(service.as_str())));
+        line(
+            &mut text,
+            format_args!(
+                "holdpoint_service_risk_ratio{{service=\"{}\"}} {risk}",
+                Label(service.as_str())
+            ),
+        );
     }
     let name = "holdpoint_service_frozen_since_timestamp_seconds";
-    gauge(&mut text, name, "When a service's earliest standing freeze was decided.");
+    gauge(
+        &mut text,
+        name,
+        "When a service's earliest standing freeze was decided.",
+    );
     let frozen = frozen_since(overview);
     for (service, since) in frozen.iter().take(FROZEN_MAX) {
         let (seconds, ms) = (since.millis().div_euclid(1_000), since.millis().rem_euclid(1_000));
-        line(&mut text, format_args!("{name}{{service=\"{}\"}} {seconds}.{ms:03}", Label(service.as_str())));
+        line(
+            &mut text,
+            format_args!("{name}{{service=\"{}\"}} {seconds}.{ms:03}", Label(service.as_str())),
+        );
     }
     let n_dropped = u64::try_from(frozen.len().saturating_sub(FROZEN_MAX)).unwrap_or(u64::MAX);
     metrics::counter!("holdpoint_series_dropped_total").increment(n_dropped);
@@ -56,7 +88,11 @@ fn of_view(overview: &Overview, is_ready: bool) -> String {
 
 fn frozen_since(overview: &Overview) -> BTreeMap<&ServiceId, Timestamp> {
     let mut frozen: BTreeMap<&ServiceId, Timestamp> = BTreeMap::new();
-    for decision in overview.held.iter().filter(|decision| decision.action == Action::Freeze) {
+    for decision in overview
+        .held
+        .iter()
+        .filter(|decision| decision.action == Action::Freeze)
+    {
         let since = frozen.entry(decision.subject.service()).or_insert(decision.decided_at);
         *since = decision.decided_at.min(*since);
     }

@@ -76,7 +76,10 @@ pub struct State {
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("instance", &self.instance).field("advertise", &self.advertise).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("instance", &self.instance)
+            .field("advertise", &self.advertise)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,7 +99,11 @@ struct Edge {
 }
 
 fn router(state: Arc<State>, limits: Limits, stopping: watch::Receiver<bool>) -> Router {
-    let edge = Arc::new(Edge { state, stopping, streams: Arc::new(Semaphore::new(STREAMS_MAX)) });
+    let edge = Arc::new(Edge {
+        state,
+        stopping,
+        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+    });
     Router::new()
         .route("/", get(page::page))
         .route("/assets/page.css", get(page::css))

@@ -33,7 +33,11 @@ impl Overview {
     }
 
     fn look(view: &View, now: Timestamp) -> Self {
-        let mut overview = Self { held: Vec::new(), n_by_action: Action::ALL.map(|action| (action, 0)).into(), riskiest: Vec::new() };
+        let mut overview = Self {
+            held: Vec::new(),
+            n_by_action: Action::ALL.map(|action| (action, 0)).into(),
+            riskiest: Vec::new(),
+        };
         let mut risks: HashMap<ServiceId, UnitInterval, RandomState> = HashMap::default();
         let mut after = None;
         loop {
@@ -46,16 +50,30 @@ impl Overview {
                 break;
             }
         }
-        overview.riskiest = risks.into_iter().filter(|(_, risk)| *risk > UnitInterval::ZERO).collect();
+        overview.riskiest = risks
+            .into_iter()
+            .filter(|(_, risk)| *risk > UnitInterval::ZERO)
+            .collect();
         // By name where risks are equal: the order of a hash map reaches nobody.
-        overview.riskiest.sort_unstable_by(|(a, risk_a), (b, risk_b)| risk_b.value().total_cmp(&risk_a.value()).then_with(|| a.cmp(b)));
+        overview.riskiest.sort_unstable_by(|(a, risk_a), (b, risk_b)| {
+            risk_b.value().total_cmp(&risk_a.value()).then_with(|| a.cmp(b))
+        });
         overview.riskiest.truncate(RISKIEST_MAX);
         overview
     }
 
     /// Decisions come worst first: a service's first is its worst.
-    fn take_in(&mut self, decision: &Arc<StandingDecision>, now: Timestamp, risks: &mut HashMap<ServiceId, UnitInterval, RandomState>) {
-        let action = if decision.is_in_force(now) { decision.action } else { Action::Proceed };
+    fn take_in(
+        &mut self,
+        decision: &Arc<StandingDecision>,
+        now: Timestamp,
+        risks: &mut HashMap<ServiceId, UnitInterval, RandomState>,
+    ) {
+        let action = if decision.is_in_force(now) {
+            decision.action
+        } else {
+            Action::Proceed
+        };
         let risk = decision.risk.unwrap_or(UnitInterval::ZERO);
         let service = decision.subject.service();
         if let Some(known) = risks.get_mut(service) {

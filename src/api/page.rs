@@ -105,7 +105,10 @@ fn write_held(html: &mut String, state: &State, overview: &Overview, now: Timest
     }
     let n_more = overview.held.len().saturating_sub(HELD_MAX);
     if n_more > 0 {
-        writeln!(html, "<p>And {n_more} more: see <a href=\"v1/services\">services</a>.</p>")?;
+        writeln!(
+            html,
+            "<p>And {n_more} more: see <a href=\"v1/services\">services</a>.</p>"
+        )?;
     }
     html.write_str("</section>\n")
 }
@@ -119,7 +122,14 @@ fn write_card(html: &mut String, state: &State, decision: &StandingDecision, now
         noun(decision.action),
         Who(&decision.subject)
     )?;
-    write!(html, "<p class=\"when\">since {}", Instant { at: decision.decided_at, now })?;
+    write!(
+        html,
+        "<p class=\"when\">since {}",
+        Instant {
+            at: decision.decided_at,
+            now
+        }
+    )?;
     if let Some(until) = decision.valid_until {
         write!(html, ", until {}", Instant { at: until, now })?;
     }
@@ -129,7 +139,11 @@ fn write_card(html: &mut String, state: &State, decision: &StandingDecision, now
     })?;
     write_word(html, state, decision, now)?;
     html.write_str("<dl>\n")?;
-    write_terms(html, "why", decision.reasons.iter().map(|reason| reason.text.to_string()))?;
+    write_terms(
+        html,
+        "why",
+        decision.reasons.iter().map(|reason| reason.text.to_string()),
+    )?;
     write_terms(html, "asks for", decision.obligations.iter().map(obligation))?;
     write_terms(html, "what lifts it", decision.to_lift.iter().map(ToString::to_string))?;
     html.write_str("</dl>\n</article>\n")
@@ -137,14 +151,22 @@ fn write_card(html: &mut String, state: &State, decision: &StandingDecision, now
 
 /// A person's word counts at the gate before any decision says so.
 fn write_word(html: &mut String, state: &State, decision: &StandingDecision, now: Timestamp) -> Written {
-    let Subject::Service { service, environment } = &decision.subject else { return Ok(()) };
-    let Some(word) = state.view.word(service, environment).filter(|word| word.stands(now)) else { return Ok(()) };
+    let Subject::Service { service, environment } = &decision.subject else {
+        return Ok(());
+    };
+    let Some(word) = state.view.word(service, environment).filter(|word| word.stands(now)) else {
+        return Ok(());
+    };
     let effect = match word.effect {
         Effect::Proceed => "lets it proceed",
         Effect::Freeze => "freezes it",
     };
     let until = Instant { at: word.until, now };
-    writeln!(html, "<p class=\"word\">An override {effect} until {until}: {}</p>", Text(&word.reason))
+    writeln!(
+        html,
+        "<p class=\"word\">An override {effect} until {until}: {}</p>",
+        Text(&word.reason)
+    )
 }
 
 fn write_terms(html: &mut String, term: &str, texts: impl Iterator<Item = String>) -> Written {
@@ -173,7 +195,10 @@ fn write_latest(html: &mut String, state: &State, now: Timestamp) -> Written {
             "<li class=\"{} {}\">{} <span class=\"action\">{}</span> {} <span class=\"why\">{}</span></li>",
             decision.action.name(),
             decision.mode.name(),
-            Instant { at: decision.decided_at, now },
+            Instant {
+                at: decision.decided_at,
+                now
+            },
             noun(decision.action),
             Who(&decision.subject),
             Text(why)
@@ -191,7 +216,13 @@ fn noun(action: Action) -> &'static str {
 }
 
 fn obligation(asked: &Obligation) -> String {
-    let Obligation { kind: _, count, level, group, when: _ } = asked;
+    let Obligation {
+        kind: _,
+        count,
+        level,
+        group,
+        when: _,
+    } = asked;
     let noun = if *count == 1 { "approval" } else { "approvals" };
     let of_level = match level {
         None | Some(Level::Unknown) => String::new(),
@@ -209,11 +240,19 @@ impl std::fmt::Display for Who<'_> {
         let service = Text(self.0.service().as_str());
         match self.0 {
             Subject::Service { environment, .. } => {
-                write!(f, "<bdi>{service}</bdi> <small>in <bdi>{}</bdi></small>", Text(environment.as_str()))
+                write!(
+                    f,
+                    "<bdi>{service}</bdi> <small>in <bdi>{}</bdi></small>",
+                    Text(environment.as_str())
+                )
             }
             Subject::Change(change) => {
                 let short: String = change.sha.chars().take(12).collect();
-                write!(f, "<bdi>{service}</bdi> <small>change <bdi>{}</bdi></small>", Text(&short))
+                write!(
+                    f,
+                    "<bdi>{service}</bdi> <small>change <bdi>{}</bdi></small>",
+                    Text(&short)
+                )
             }
         }
     }

@@ -28,12 +28,18 @@ impl Parameters {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Some((decode(name)?, decode(value)?))
         });
-        parsed.collect::<Option<_>>().map(Self).ok_or_else(|| Problem::bad_request("the query is not percent-encoded UTF-8"))
+        parsed
+            .collect::<Option<_>>()
+            .map(Self)
+            .ok_or_else(|| Problem::bad_request("the query is not percent-encoded UTF-8"))
     }
 
     /// All values of a parameter that may repeat.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The value of a parameter that may be given once.
@@ -58,7 +64,9 @@ impl Parameters {
             None => LIMIT_DEFAULT,
             Some(Ok(limit)) if limit > 0 => limit.min(LIMIT_MAX),
             Some(Ok(_) | Err(_)) => {
-                return Err(Problem::bad_request(format!("`limit` is a number from 1 to {LIMIT_MAX}")));
+                return Err(Problem::bad_request(format!(
+                    "`limit` is a number from 1 to {LIMIT_MAX}"
+                )));
             }
         };
         let after = match self.one("cursor")? {

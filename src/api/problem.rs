@@ -27,7 +27,10 @@ struct Json<'a> {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into() }
+        Self {
+            status,
+            detail: detail.into(),
+        }
     }
 
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
@@ -43,12 +46,20 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Self { status, detail } = self;
         let title = status.canonical_reason().unwrap_or("Error");
-        let json = Json { r#type: "about:blank", title, status: status.as_u16(), detail: &detail };
+        let json = Json {
+            r#type: "about:blank",
+            title,
+            status: status.as_u16(),
+            detail: &detail,
+        };
         let body = serde_json::to_vec(&json).expect("keys are texts, and writing to memory cannot fail");
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
         let headers = response.headers_mut();
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            headers.insert(
+                header::RETRY_AFTER,
+                header::HeaderValue::from_static(RETRY_AFTER_SECONDS),
+            );
         }
         // What is left of a request that was refused half read is not a request.
         if matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
@@ -63,5 +74,8 @@ pub(super) async fn not_found(uri: Uri) -> Problem {
 }
 
 pub(super) async fn method_not_allowed(method: Method) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{method}` is not possible here: everything is read with GET"))
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("`{method}` is not possible here: everything is read with GET"),
+    )
 }

@@ -40,7 +40,10 @@ pub(super) struct Limits {
 }
 
 /// The contract's.
-pub(super) const LIMITS: Limits = Limits { request: Duration::from_secs(30), body_bytes: 1_024 * 1_024 };
+pub(super) const LIMITS: Limits = Limits {
+    request: Duration::from_secs(30),
+    body_bytes: 1_024 * 1_024,
+};
 
 /// Answers on `listener` until `stop`, then lets requests end.
 ///
@@ -130,7 +133,11 @@ async fn converse(
         tracing::debug!(%fault, "no TCP_NODELAY");
     }
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.request).max_buf_size(BUFFER_BYTES_MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.request)
+        .max_buf_size(BUFFER_BYTES_MAX);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

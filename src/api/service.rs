@@ -36,35 +36,54 @@ pub(super) async fn service(
     let service = named.map_err(|invalid| Problem::bad_request(format!("the service's name {invalid}")))?;
     let state = &edge.state;
     match timeout(REPORT_WITHIN, (state.reports)(service.clone())).await {
-        Ok(Ok(Some(Some(report)))) => Ok(json::respond(StatusCode::OK, describe(&state.view.decisions(&service), &report))),
-        Ok(Ok(Some(None))) => Err(Problem::new(StatusCode::NOT_FOUND, format!("no event has named a service `{service}`"))),
+        Ok(Ok(Some(Some(report)))) => Ok(json::respond(
+            StatusCode::OK,
+            describe(&state.view.decisions(&service), &report),
+        )),
+        Ok(Ok(Some(None))) => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("no event has named a service `{service}`"),
+        )),
         Ok(Ok(None)) => elsewhere(state, &service, &uri),
-        Ok(Err(_closed)) => Err(Problem::unavailable("the worker that holds this service is being rebuilt")),
-        Err(_elapsed) => Err(Problem::unavailable(format!("the worker did not answer within {REPORT_WITHIN:?}"))),
+        Ok(Err(_closed)) => Err(Problem::unavailable(
+            "the worker that holds this service is being rebuilt",
+        )),
+        Err(_elapsed) => Err(Problem::unavailable(format!(
+            "the worker did not answer within {REPORT_WITHIN:?}"
+        ))),
     }
 }
 
 /// Points to the owner of the service's partition, if one is heard of and it is not this instance.
 fn elsewhere(state: &State, service: &ServiceId, uri: &Uri) -> Result<Response, Problem> {
-    let n_partitions =
-        state.n_partitions().ok_or_else(|| Problem::unavailable("how many partitions the log has is not known yet"))?;
+    let n_partitions = state
+        .n_partitions()
+        .ok_or_else(|| Problem::unavailable("how many partitions the log has is not known yet"))?;
     let partition = partition_of(service.as_str(), n_partitions);
     let unknown = || Problem::unavailable(format!("no owner of partition {partition} has been heard of"));
     let heartbeat = state.view.heartbeat(partition).ok_or_else(unknown)?;
     let owner = &heartbeat.record;
     if owner.instance == state.instance || same_place(&owner.url, &state.advertise) {
-        return Err(Problem::unavailable(format!("this instance is restoring partition {partition}")));
+        return Err(Problem::unavailable(format!(
+            "this instance is restoring partition {partition}"
+        )));
     }
     let silence = state.clock.now().since(heartbeat.timestamp);
     if silence > SILENCE_MAX {
-        return Err(owner_problem(partition, owner, &format!("has been silent for {} s", silence.as_secs())));
+        return Err(owner_problem(
+            partition,
+            owner,
+            &format!("has been silent for {} s", silence.as_secs()),
+        ));
     }
     redirect(owner, uri).ok_or_else(|| owner_problem(partition, owner, "has no URL to be reached by"))
 }
 
 fn owner_problem(partition: PartitionIndex, owner: &Heartbeat, what: &str) -> Problem {
     let Heartbeat { instance, url, .. } = owner;
-    Problem::unavailable(format!("`{instance}` ({url}), the owner of partition {partition}, {what}"))
+    Problem::unavailable(format!(
+        "`{instance}` ({url}), the owner of partition {partition}, {what}"
+    ))
 }
 
 fn same_place(a: &str, b: &str) -> bool {
@@ -143,11 +162,18 @@ fn describe(decisions: &[Arc<StandingDecision>], report: &ServiceReport) -> Vec<
             dense: known.dense,
             silent: known.silent,
         },
-        active_deploys: known.watches.iter().map(|watch| deploy(&watch.deploy_id, watch.started_at, (watch.e_value, watch.threshold))).collect(),
+        active_deploys: known
+            .watches
+            .iter()
+            .map(|watch| deploy(&watch.deploy_id, watch.started_at, (watch.e_value, watch.threshold)))
+            .collect(),
     });
     let rest = json::to_json(&Json {
         tier: report.tier,
-        applied: Kind::ALL.iter().map(|kind| (kind.name(), report.applied[kind.index()])).collect(),
+        applied: Kind::ALL
+            .iter()
+            .map(|kind| (kind.name(), report.applied[kind.index()]))
+            .collect(),
         late: report.late,
         duplicates: report.duplicates,
         changes_remembered: report.changes_remembered,
@@ -164,5 +190,10 @@ fn describe(decisions: &[Arc<StandingDecision>], report: &ServiceReport) -> Vec<
 }
 
 fn deploy(deploy_id: &str, started_at: Timestamp, (e_value, threshold): (f64, f64)) -> DeployJson<'_> {
-    DeployJson { deploy_id, started_at: started_at.to_string(), e_value, threshold }
+    DeployJson {
+        deploy_id,
+        started_at: started_at.to_string(),
+        e_value,
+        threshold,
+    }
 }

@@ -15,5 +15,9 @@ pub(super) async fn services(
 ) -> Result<Response, Problem> {
     let part = Parameters::parse(query.as_deref())?.part()?;
     let state = &edge.state;
-    Ok(json::list(&state.view.services(state.clock.now(), part.after.as_ref(), part.limit)))
+    Ok(json::list(&state.view.services(
+        state.clock.now(),
+        part.after.as_ref(),
+        part.limit,
+    )))
 }

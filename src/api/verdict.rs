@@ -34,7 +34,10 @@ fn why_unknown(state: &State) -> Option<String> {
     if let Some(why) = state.health.reason(Health::VIEW) {
         return Some(why);
     }
-    state.n_partitions().is_none().then(|| "how many partitions the log has is not known yet".to_owned())
+    state
+        .n_partitions()
+        .is_none()
+        .then(|| "how many partitions the log has is not known yet".to_owned())
 }
 
 fn parse(parameters: &Parameters, default_environment: &str) -> Result<Request, Problem> {
@@ -43,7 +46,10 @@ fn parse(parameters: &Parameters, default_environment: &str) -> Result<Request, 
     let environment = match parameters.name("environment")? {
         Some(environment) => environment,
         None => default_environment.parse().map_err(|invalid: InvalidName| {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the default environment's name {invalid}"))
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("the default environment's name {invalid}"),
+            )
         })?,
     };
     let mut request = Request::new(service, environment);
@@ -59,6 +65,9 @@ fn parse(parameters: &Parameters, default_environment: &str) -> Result<Request, 
         let unknown = || Problem::bad_request("`fail_mode` is neither open nor closed");
         request.fail_mode = FailMode::parse(name).ok_or_else(unknown)?;
     }
-    request.incident = parameters.one("incident")?.filter(|incident| !incident.is_empty()).map(Into::into);
+    request.incident = parameters
+        .one("incident")?
+        .filter(|incident| !incident.is_empty())
+        .map(Into::into);
     Ok(request)
 }

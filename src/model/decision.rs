@@ -55,7 +55,10 @@ impl Mode {
 /// What a decision is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
-    Service { service: ServiceId, environment: EnvironmentId },
+    Service {
+        service: ServiceId,
+        environment: EnvironmentId,
+    },
     Change(Change),
 }
 
@@ -147,7 +150,13 @@ pub struct Reason {
 impl Reason {
     #[must_use]
     pub fn new(code: impl Into<Box<str>>, text: impl Into<Box<str>>) -> Self {
-        Self { code: code.into(), text: text.into(), value: None, threshold: None, evidence: BTreeMap::new() }
+        Self {
+            code: code.into(),
+            text: text.into(),
+            value: None,
+            threshold: None,
+            evidence: BTreeMap::new(),
+        }
     }
 }
 
@@ -201,7 +210,11 @@ pub struct Suspect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// A record of an input topic.
-    Record { topic: Box<str>, partition: PartitionIndex, offset: Offset },
+    Record {
+        topic: Box<str>,
+        partition: PartitionIndex,
+        offset: Offset,
+    },
     /// A line of a recorded history.
     Line { file: Box<str>, line: u64 },
     /// Time went on.

@@ -117,7 +117,11 @@ impl Iterator for Originals<'_> {
         self.bytes = rest;
         let errors = self.number()?;
         let requests = self.number()?.checked_sub(1);
-        Some(Original { hash: EventHash(u64::from_le_bytes(*hash)), errors, requests })
+        Some(Original {
+            hash: EventHash(u64::from_le_bytes(*hash)),
+            errors,
+            requests,
+        })
     }
 }
 
@@ -224,7 +228,9 @@ impl Message<'_> {
     #[must_use]
     pub fn recipient(&self) -> Recipient<'_> {
         match self {
-            Self::Presence { .. } | Self::Propose { .. } | Self::Loss { .. } | Self::Approved { .. } => Recipient::Fleet,
+            Self::Presence { .. } | Self::Propose { .. } | Self::Loss { .. } | Self::Approved { .. } => {
+                Recipient::Fleet
+            }
             Self::Answer { service, .. } => Recipient::Service(service),
             Self::Bulletin(_) => Recipient::EveryPartition,
         }

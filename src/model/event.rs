@@ -22,8 +22,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] =
-        [Self::Commit, Self::Deploy, Self::Error, Self::Incident, Self::Review, Self::Service, Self::Override];
+    pub const ALL: [Self; 7] = [
+        Self::Commit,
+        Self::Deploy,
+        Self::Error,
+        Self::Incident,
+        Self::Review,
+        Self::Service,
+        Self::Override,
+    ];
 
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -11,16 +11,17 @@ mod number;
 mod time;
 
 pub use decision::{
-    Action, ApprovalKind, Cause, Change, Decision, DecisionId, Evidence, Exemption, MAX_SUSPECTS, Mode, Obligation, Reason,
-    Subject, Suspect, When,
+    Action, ApprovalKind, Cause, Change, Decision, DecisionId, Evidence, Exemption, MAX_SUSPECTS, Mode, Obligation,
+    Reason, Subject, Suspect, When,
 };
 pub use entry::{
-    Bulletin, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Message, Origin, Original, Originals, PolicyText, Recipient, Tick, Watermark,
+    Bulletin, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Message, Origin, Original, Originals, PolicyText,
+    Recipient, Tick, Watermark,
 };
 pub use event::{
-    Ai, Approval, Assistance, Author, Body, CausedBy, ChangeKind, Commit, Confidence, Criticality, Deploy, DeployStatus,
-    Effect, ErrorCount, Event, Incident, IncidentStatus, Kind, Level, MEASURE_NAMES, Measures, N_MEASURES, Override, Review,
-    Service, ReviewVerdict, Slo,
+    Ai, Approval, Assistance, Author, Body, CausedBy, ChangeKind, Commit, Confidence, Criticality, Deploy,
+    DeployStatus, Effect, ErrorCount, Event, Incident, IncidentStatus, Kind, Level, MEASURE_NAMES, Measures,
+    N_MEASURES, Override, Review, ReviewVerdict, Service, Slo,
 };
 pub use identity::{EventHash, hash_text};
 pub use name::{EnvironmentId, InvalidName, MAX_NAME_BYTES, ServiceId, check_name};

@@ -28,7 +28,11 @@ pub fn check_name(text: &str) -> Result<(), InvalidName> {
     }
     // Bytes first: nearly every name is ASCII, and this runs once per event.
     let plain = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    if plain || !text.chars().any(char::is_control) { Ok(()) } else { Err(InvalidName::ControlCharacter) }
+    if plain || !text.chars().any(char::is_control) {
+        Ok(())
+    } else {
+        Err(InvalidName::ControlCharacter)
+    }
 }
 
 macro_rules! name {

@@ -22,7 +22,11 @@ impl UnitInterval {
 
     /// Refuses NaN and what lies outside 0 to 1.
     pub fn new(value: f64) -> Result<Self, OutOfRange> {
-        if (0.0..=1.0).contains(&value) { Ok(Self(value)) } else { Err(OutOfRange { value }) }
+        if (0.0..=1.0).contains(&value) {
+            Ok(Self(value))
+        } else {
+            Err(OutOfRange { value })
+        }
     }
 
     /// The nearest share: NaN becomes 0.

@@ -25,7 +25,11 @@ impl Books {
 
     pub(crate) fn note(&mut self, topic: &Arc<str>, fate: Fate) {
         // A handful of topics and fates: the last one noted is nearly always the one.
-        let known = self.counts.iter_mut().rev().find(|(known, known_fate, _)| *known_fate == fate && known == topic);
+        let known = self
+            .counts
+            .iter_mut()
+            .rev()
+            .find(|(known, known_fate, _)| *known_fate == fate && known == topic);
         match known {
             Some((_, _, n)) => *n += 1,
             None => self.counts.push((Arc::clone(topic), fate, 1)),
@@ -40,17 +44,24 @@ impl Books {
             let topic = topic.to_string();
             match fate {
                 Fate::Event(kind) => {
-                    metrics::counter!("holdpoint_events_consumed_total", "topic" => topic, "kind" => kind.name()).increment(n);
+                    metrics::counter!("holdpoint_events_consumed_total", "topic" => topic, "kind" => kind.name())
+                        .increment(n);
                 }
                 Fate::Rejected(reason) => {
-                    metrics::counter!("holdpoint_events_consumed_total", "topic" => topic.clone(), "kind" => "unknown").increment(n);
-                    metrics::counter!("holdpoint_events_rejected_total", "topic" => topic, "reason" => reason).increment(n);
+                    metrics::counter!("holdpoint_events_consumed_total", "topic" => topic.clone(), "kind" => "unknown")
+                        .increment(n);
+                    metrics::counter!("holdpoint_events_rejected_total", "topic" => topic, "reason" => reason)
+                        .increment(n);
                 }
             }
         }
         metrics::counter!("holdpoint_transactions_total", "outcome" => "committed", "stage" => "ingest").increment(1);
         if n_records > 0 {
-            #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "at most thousands of records")]
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::as_conversions,
+                reason = "at most thousands of records"
+            )]
             metrics::histogram!("holdpoint_event_processing_seconds").record(took.as_secs_f64() / n_records as f64);
         }
     }

@@ -29,7 +29,11 @@ pub enum Source {
     /// An instance's URL.
     Url(String),
     /// The control topic itself.
-    Topic { connection: Connection, control: String, overrides: String },
+    Topic {
+        connection: Connection,
+        control: String,
+        overrides: String,
+    },
 }
 
 /// A gate's question and how long it may take.
@@ -60,7 +64,10 @@ pub fn run(gate: &Gate) -> ExitStatus {
     loop {
         let answer = ask(gate);
         let left = gate.wait.unwrap_or_default().saturating_sub(watch.elapsed());
-        let blocked = matches!(answer.exit_status, ExitStatus::ExtraReview | ExitStatus::Frozen | ExitStatus::FailingClosed);
+        let blocked = matches!(
+            answer.exit_status,
+            ExitStatus::ExtraReview | ExitStatus::Frozen | ExitStatus::FailingClosed
+        );
         if !blocked || left.is_zero() {
             print(gate, &answer);
             return answer.exit_status;
@@ -75,12 +82,19 @@ pub fn run(gate: &Gate) -> ExitStatus {
 }
 
 fn print(gate: &Gate, answer: &Answer) {
-    let mut line = if gate.json { answer.json.clone() } else { answer.text.clone().into_bytes() };
+    let mut line = if gate.json {
+        answer.json.clone()
+    } else {
+        answer.text.clone().into_bytes()
+    };
     line.push(b'\n');
     // A closed stdout changes no verdict.
     drop(std::io::stdout().write_all(&line));
     if !answer.known && answer.exit_status == ExitStatus::Proceed {
-        complain(&format!("not known, and going on since the fail mode is open: {}", answer.text));
+        complain(&format!(
+            "not known, and going on since the fail mode is open: {}",
+            answer.text
+        ));
     }
 }
 
@@ -91,7 +105,11 @@ fn complain(text: &str) {
 fn ask(gate: &Gate) -> Answer {
     let asked = match &gate.source {
         Source::Url(url) => ask_url(url, gate),
-        Source::Topic { connection, control, overrides } => ask_topic(connection, control, overrides, gate),
+        Source::Topic {
+            connection,
+            control,
+            overrides,
+        } => ask_topic(connection, control, overrides, gate),
     };
     asked.unwrap_or_else(|error| {
         let verdict = unreachable(&gate.request, &format!("{error:#}"), Clock::wall().now());
@@ -106,8 +124,11 @@ fn ask(gate: &Gate) -> Answer {
 
 fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Answer> {
     let request = &gate.request;
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(gate.timeout)).http_status_as_error(false).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(gate.timeout))
+        .http_status_as_error(false)
+        .build()
+        .into();
     let mut call = agent
         .get(format!("{}/v1/verdict", url.trim_end_matches('/')))
         .query("service", request.service.as_str())
@@ -122,10 +143,20 @@ fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Answer> {
     }
     let mut response = call.call().with_context(|| format!("asking {url}"))?;
     let status = response.status();
-    let body = response.body_mut().with_config().limit(1024 * 1024).read_to_vec().with_context(|| format!("reading the answer of {url}"))?;
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(1024 * 1024)
+        .read_to_vec()
+        .with_context(|| format!("reading the answer of {url}"))?;
     anyhow::ensure!(status.is_success(), "{url} answers {status}");
     let answer = control::decode_verdict(&body).with_context(|| format!("the answer of {url}"))?;
-    Ok(Answer { exit_status: answer.exit_status, known: answer.known, text: answer.text.to_string(), json: body })
+    Ok(Answer {
+        exit_status: answer.exit_status,
+        known: answer.known,
+        text: answer.text.to_string(),
+        json: body,
+    })
 }
 
 fn kind_name(kind: crate::model::ChangeKind) -> &'static str {
@@ -151,9 +182,13 @@ fn ask_topic(connection: &Connection, control: &str, overrides: &str, gate: &Gat
         .name("gate".to_owned())
         .spawn(move || drop(send.send(reading.read())))
         .context("starting a thread")?;
-    receive
-        .recv_timeout(gate.timeout.max(ANSWER_MIN))
-        .map_err(|_late| anyhow::anyhow!("no answer from {} within {} s", connection.brokers, gate.timeout.as_secs()))?
+    receive.recv_timeout(gate.timeout.max(ANSWER_MIN)).map_err(|_late| {
+        anyhow::anyhow!(
+            "no answer from {} within {} s",
+            connection.brokers,
+            gate.timeout.as_secs()
+        )
+    })?
 }
 
 struct Reading {
@@ -173,10 +208,26 @@ impl Reading {
         let clock = Clock::wall();
         let view = View::new();
         let partition = partition_of(self.request.service.as_str(), n_partitions);
-        self.follow(&mut reader, &TopicPartition { topic: Arc::clone(&self.control), partition }, &view, clock)?;
+        self.follow(
+            &mut reader,
+            &TopicPartition {
+                topic: Arc::clone(&self.control),
+                partition,
+            },
+            &view,
+            clock,
+        )?;
         for index in 0..reader.partition_count(&self.overrides)?.unwrap_or(0) {
             let partition = crate::model::PartitionIndex(i32::try_from(index)?);
-            self.follow(&mut reader, &TopicPartition { topic: Arc::clone(&self.overrides), partition }, &view, clock)?;
+            self.follow(
+                &mut reader,
+                &TopicPartition {
+                    topic: Arc::clone(&self.overrides),
+                    partition,
+                },
+                &view,
+                clock,
+            )?;
         }
         let verdict = assess(&view, &self.request, clock.now());
         Ok(Answer {
@@ -187,10 +238,20 @@ impl Reading {
         })
     }
 
-    fn follow(&self, reader: &mut KafkaReader, partition: &TopicPartition, view: &View, clock: Clock) -> anyhow::Result<()> {
+    fn follow(
+        &self,
+        reader: &mut KafkaReader,
+        partition: &TopicPartition,
+        view: &View,
+        clock: Clock,
+    ) -> anyhow::Result<()> {
         reader
             .read(partition, None, &mut |record| {
-                let followed = Followed { topic: &partition.topic, partition: partition.partition, record };
+                let followed = Followed {
+                    topic: &partition.topic,
+                    partition: partition.partition,
+                    record,
+                };
                 take_in(view, &followed, &self.overrides, clock.now(), |_applied| {});
             })
             .with_context(|| format!("reading {partition}"))?;

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     books::{Books, Fate},
-    inputs::{Inputs, Take},
+    inputs::{HeldBack, Inputs},
 };
 use crate::{
     clock::{Clock, Stopwatch},
@@ -20,10 +20,7 @@ use crate::{
     ingest::{self, Arrival, Batch, Origin, Reject},
     model::{self, Entry, Kind, PartitionIndex, Tick, Timestamp, Watermark},
     stream::{Change, Client, Fault, Header, Record, TopicPartition, Write},
-    wire::{
-        control, events,
-        partition::partition_of,
-    },
+    wire::{control, events, partition::partition_of},
 };
 
 /// A batch is closed after so many records, so long, or so many bytes: large enough that a transaction costs little
@@ -40,6 +37,8 @@ const TICK_PROGRESS: Duration = Duration::from_secs(10);
 /// The worker's own mark on the control topic, when it is caught up and while it is behind.
 const MARK_EVERY: Duration = Duration::from_secs(5);
 const MARK_EVERY_BEHIND: Duration = Duration::from_millis(200);
+/// Bytes of a refused record's key and headers that are kept: with the value's own bound, all below a mebibyte.
+const REJECTED_EXTRA_BYTES_MAX: usize = 12 * 1024;
 /// How long to wait for records, at most: rebalances are served as often.
 const WAIT: Duration = Duration::from_millis(100);
 
@@ -100,7 +99,11 @@ impl<C: Client> Worker<C> {
     /// One turn: serves the group, takes what has arrived and commits it. `peers` is the least watermark of the other
     /// ingest workers. An aborted transaction is taken again; other faults are the caller's.
     pub(crate) fn turn(&mut self, peers: Option<Timestamp>) -> Result<(), Fault> {
-        let wait = if self.busy { Duration::ZERO } else { self.settings.clock.real(TICK_EVERY).min(WAIT) };
+        let wait = if self.busy {
+            Duration::ZERO
+        } else {
+            self.settings.clock.real(TICK_EVERY).min(WAIT)
+        };
         let changes = self.client.poll(wait)?;
         self.serve(changes)?;
         if self.inputs.is_empty() {
@@ -108,7 +111,9 @@ impl<C: Client> Worker<C> {
             return Ok(());
         }
         // Taken before the batch: a membership that ends meanwhile makes the broker refuse the commit.
-        let Some(membership) = self.client.membership() else { return Ok(()) };
+        let Some(membership) = self.client.membership() else {
+            return Ok(());
+        };
         let watch = Stopwatch::start();
         self.begin();
         let n_taken = self.take(peers, &watch)?;
@@ -120,7 +125,10 @@ impl<C: Client> Worker<C> {
             return Ok(());
         }
         let positions = self.inputs.positions();
-        match self.client.commit(&membership, &positions, std::mem::take(&mut self.writes)) {
+        match self
+            .client
+            .commit(&membership, &positions, std::mem::take(&mut self.writes))
+        {
             Ok(()) => {
                 self.inputs.note_committed();
                 self.books.publish(watch.elapsed());
@@ -128,7 +136,8 @@ impl<C: Client> Worker<C> {
             }
             Err(Fault::Aborted(why) | Fault::Retry(why)) => {
                 tracing::info!(why, "transaction aborted; its records are taken again");
-                metrics::counter!("holdpoint_transactions_total", "outcome" => "aborted", "stage" => "ingest").increment(1);
+                metrics::counter!("holdpoint_transactions_total", "outcome" => "aborted", "stage" => "ingest")
+                    .increment(1);
                 self.rewind()
             }
             Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => Err(fault),
@@ -201,13 +210,11 @@ impl<C: Client> Worker<C> {
             for partition in &partitions {
                 let now = self.settings.clock.now();
                 let limit = self.inputs.limit(peers, now);
-                let max = match self.inputs.may_take(partition, limit, now) {
-                    Take::Nothing => continue,
-                    Take::One => 1,
-                    Take::Many => TURN_RECORDS,
-                };
-                n_taken += self.take_of(partition, max, limit, now)?;
-                if n_taken >= BATCH_RECORDS_MAX || watch.elapsed() >= BATCH_TIME_MAX || self.batch.size_bytes() >= BATCH_BYTES_MAX {
+                n_taken += self.take_of(partition, limit, now)?;
+                if n_taken >= BATCH_RECORDS_MAX
+                    || watch.elapsed() >= BATCH_TIME_MAX
+                    || self.batch.size_bytes() >= BATCH_BYTES_MAX
+                {
                     return Ok(n_taken);
                 }
             }
@@ -218,17 +225,64 @@ impl<C: Client> Worker<C> {
         }
     }
 
-    fn take_of(&mut self, partition: &TopicPartition, max: usize, limit: Timestamp, now: Timestamp) -> Result<usize, Fault> {
-        let Self { client, inputs, batch, writes, books, settings, .. } = self;
-        let kind = settings.kinds.iter().find(|(topic, _)| *topic == partition.topic).map(|(_, kind)| *kind);
-        let stage = Stage { settings, partition, kind, now };
-        client.take(partition, max, &mut |record| {
+    /// Takes what has arrived of one partition up to record time `limit`; the first record beyond it is held back.
+    fn take_of(&mut self, partition: &TopicPartition, limit: Timestamp, now: Timestamp) -> Result<usize, Fault> {
+        let Self {
+            client,
+            inputs,
+            batch,
+            writes,
+            books,
+            settings,
+            ..
+        } = self;
+        let kind = settings
+            .kinds
+            .iter()
+            .find(|(topic, _)| *topic == partition.topic)
+            .map(|(_, kind)| *kind);
+        let stage = Stage {
+            settings,
+            partition,
+            kind,
+            now,
+        };
+        let mut n_taken = 0;
+        if let Some(HeldBack {
+            offset,
+            at,
+            key,
+            value,
+            headers,
+        }) = inputs.release(partition, limit)
+        {
+            let record = Record {
+                offset,
+                timestamp: Some(at),
+                key: key.as_deref(),
+                value: value.as_deref(),
+                headers: &|| headers.clone(),
+            };
+            stage.take_in(&record, batch, writes, books);
+            inputs.note_taken(partition, offset, at, now);
+            n_taken += 1;
+        }
+        if inputs.is_held_back(partition) {
+            return Ok(0);
+        }
+        client.take(partition, TURN_RECORDS, &mut |record| {
             // A record without a time of its own counts as of now.
             let at = record.timestamp.unwrap_or(now);
+            if at > limit {
+                inputs.hold_back(partition, HeldBack::of(record, at), now);
+                return false;
+            }
             stage.take_in(record, batch, writes, books);
             inputs.note_taken(partition, record.offset, at, now);
-            at <= limit
-        })
+            n_taken += 1;
+            true
+        })?;
+        Ok(n_taken)
     }
 
     /// Appends a time entry to every log partition once a second, and whenever the watermark has passed enough.
@@ -237,14 +291,20 @@ impl<C: Client> Worker<C> {
         let marks = self.inputs.watermarks(now);
         let least = marks.iter().map(|(_, at)| *at).min().unwrap_or(Timestamp::MIN);
         let due = now.since(self.told_at) >= TICK_EVERY || self.told_at == Timestamp::MIN;
-        let passed = least != Timestamp::MIN && self.told_watermark != Timestamp::MIN && least.since(self.told_watermark) >= TICK_PROGRESS;
+        let passed = least != Timestamp::MIN
+            && self.told_watermark != Timestamp::MIN
+            && least.since(self.told_watermark) >= TICK_PROGRESS;
         if !due && !passed {
             self.tick = None;
             return;
         }
         let watermarks = marks
             .iter()
-            .map(|(partition, at)| Watermark { topic: &partition.topic, partition: partition.partition.0, at: *at })
+            .map(|(partition, at)| Watermark {
+                topic: &partition.topic,
+                partition: partition.partition.0,
+                at: *at,
+            })
             .collect();
         let mut bytes = Vec::new();
         events::append(&Entry::Time(Tick { wall: now, watermarks }), &mut bytes);
@@ -293,12 +353,17 @@ impl<C: Client> Worker<C> {
                 events::begin(record);
                 writes.push(log_record(topic, index, now, value, std::mem::take(n_inputs)));
             };
-            self.batch.pack(usize::try_from(partition).unwrap_or(usize::MAX), &mut record, events::append, |record, packed| {
-                n_inputs += u64::from(packed.n_inputs);
-                if record.len() >= events::RECORD_BYTES_MAX {
-                    close(record, &mut n_inputs, writes);
-                }
-            });
+            self.batch.pack(
+                usize::try_from(partition).unwrap_or(usize::MAX),
+                &mut record,
+                events::append,
+                |record, packed| {
+                    n_inputs += u64::from(packed.n_inputs);
+                    if record.len() >= events::RECORD_BYTES_MAX {
+                        close(record, &mut n_inputs, writes);
+                    }
+                },
+            );
             if let Some(tick) = &self.tick {
                 record.extend_from_slice(tick);
             }
@@ -311,14 +376,23 @@ impl<C: Client> Worker<C> {
 }
 
 /// A record of the log, which stands for `n_inputs` input records.
-pub(crate) fn log_record(topic: &Arc<str>, partition: PartitionIndex, at: Timestamp, value: Vec<u8>, n_inputs: u64) -> Write {
+pub(crate) fn log_record(
+    topic: &Arc<str>,
+    partition: PartitionIndex,
+    at: Timestamp,
+    value: Vec<u8>,
+    n_inputs: u64,
+) -> Write {
     Write {
         topic: Arc::clone(topic),
         partition,
         timestamp: at,
         key: None,
         value: Some(value),
-        headers: vec![Header { name: events::HEADER_INPUTS.into(), value: Some(n_inputs.to_string().into_bytes()) }],
+        headers: vec![Header {
+            name: events::HEADER_INPUTS.into(),
+            value: Some(n_inputs.to_string().into_bytes()),
+        }],
     }
 }
 
@@ -332,7 +406,10 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     fn take_in(&self, record: &Record<'_>, batch: &mut Batch, writes: &mut Vec<Write>, books: &mut Books) {
-        let origin = Origin { topic: &self.partition.topic, kind: self.kind };
+        let origin = Origin {
+            topic: &self.partition.topic,
+            kind: self.kind,
+        };
         match ingest::decode(record.value, &origin, self.now) {
             Ok(event) => {
                 let partition = partition_of(&event.service, self.settings.n_partitions);
@@ -345,7 +422,12 @@ impl Stage<'_> {
                     default_environment: &self.settings.default_environment,
                 };
                 books.note(&self.partition.topic, Fate::Event(event.kind()));
-                batch.add(&event, usize::try_from(partition.0).unwrap_or(usize::MAX), &arrival, events::append);
+                batch.add(
+                    &event,
+                    usize::try_from(partition.0).unwrap_or(usize::MAX),
+                    &arrival,
+                    events::append,
+                );
             }
             Err(reject) => {
                 books.note(&self.partition.topic, Fate::Rejected(reject.reason()));
@@ -354,11 +436,26 @@ impl Stage<'_> {
         }
     }
 
-    /// The record as it was, with why it is no event and where it came from.
+    /// The record as it was, with why it is no event and where it came from. What a producer may have made too large
+    /// for a broker's limit is cut: headers first, then the key, then the value.
     fn rejected(&self, record: &Record<'_>, reject: &Reject) -> Write {
         let (value, truncated) = ingest::rejected_value(record.value);
+        let mut room = REJECTED_EXTRA_BYTES_MAX;
+        let key = record.key.map(|key| key[..key.len().min(room / 2)].to_vec());
+        room -= key.as_ref().map_or(0, Vec::len);
         let mut headers = (record.headers)();
-        let mut add = |name: &str, value: String| headers.push(Header { name: name.into(), value: Some(value.into_bytes()) });
+        headers.retain(|header| {
+            let size_bytes = header.name.len() + header.value.as_ref().map_or(0, Vec::len) + 8;
+            let fits = size_bytes <= room;
+            room -= if fits { size_bytes } else { 0 };
+            fits
+        });
+        let mut add = |name: &str, value: String| {
+            headers.push(Header {
+                name: name.into(),
+                value: Some(value.into_bytes()),
+            })
+        };
         add("hp_reason", reject.reason().to_owned());
         add("hp_text", reject.to_string());
         add("hp_topic", self.partition.topic.to_string());
@@ -368,12 +465,13 @@ impl Stage<'_> {
             add("hp_truncated", size_bytes.to_string());
         }
         // Any partition will do; the source's keeps the order within a source.
-        let partition = u32::try_from(self.partition.partition.0).unwrap_or(0) % self.settings.n_rejected_partitions.max(1);
+        let partition =
+            u32::try_from(self.partition.partition.0).unwrap_or(0) % self.settings.n_rejected_partitions.max(1);
         Write {
             topic: Arc::clone(&self.settings.rejected),
             partition: PartitionIndex(i32::try_from(partition).unwrap_or(0)),
             timestamp: self.now,
-            key: record.key.map(<[u8]>::to_vec),
+            key,
             value: value.map(<[u8]>::to_vec),
             headers,
         }

@@ -1,12 +1,15 @@
 //! The input partitions that an ingest worker holds: where it is in each, and what that says of time.
 //!
+//! They are read in step: a record too far ahead of the others is held back, one a partition, until they have come
+//! near. So an hour of downtime is caught up minute by minute, and nothing that would have been on time is late.
+//!
 //! **Invariant:** a watermark never falls and is never above the clock.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     model::{Offset, Timestamp},
-    stream::TopicPartition,
+    stream::{Header, Record, TopicPartition},
 };
 
 /// Input partitions are read in step: none further ahead of the last one, in record time, than this.
@@ -27,9 +30,35 @@ pub(crate) struct Input {
     newest: Option<Timestamp>,
     /// The least record time of the last batch that held any of it.
     least: Option<Timestamp>,
+    /// Nothing of it was taken in this batch yet.
+    untouched: bool,
+    /// The next record, taken from the client and too far ahead to be taken in.
+    held_back: Option<HeldBack>,
     watermark: Timestamp,
     /// When anything of it was last heard.
     heard_at: Timestamp,
+}
+
+/// A record that waits for its time, with all that it came with.
+#[derive(Debug, Clone)]
+pub(crate) struct HeldBack {
+    pub(crate) offset: Offset,
+    pub(crate) at: Timestamp,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<Header>,
+}
+
+impl HeldBack {
+    pub(crate) fn of(record: &Record<'_>, at: Timestamp) -> Self {
+        Self {
+            offset: record.offset,
+            at,
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+            headers: (record.headers)(),
+        }
+    }
 }
 
 /// All of them.
@@ -46,6 +75,8 @@ impl Inputs {
             end: None,
             newest: None,
             least: None,
+            untouched: true,
+            held_back: None,
             watermark: Timestamp::MIN,
             heard_at: now,
         };
@@ -65,16 +96,24 @@ impl Inputs {
     }
 
     pub(crate) fn positions(&self) -> Vec<(TopicPartition, Offset)> {
-        self.held.iter().map(|(partition, input)| (partition.clone(), input.position)).collect()
+        self.held
+            .iter()
+            .map(|(partition, input)| (partition.clone(), input.position))
+            .collect()
     }
 
     pub(crate) fn committed(&self) -> Vec<(TopicPartition, Offset)> {
-        self.held.iter().map(|(partition, input)| (partition.clone(), input.committed)).collect()
+        self.held
+            .iter()
+            .map(|(partition, input)| (partition.clone(), input.committed))
+            .collect()
     }
 
     /// Records behind the end, where it is known.
     pub(crate) fn lag(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
-        self.held.iter().filter_map(|(partition, input)| Some((partition, (input.end?.0 - input.position.0).max(0))))
+        self.held
+            .iter()
+            .filter_map(|(partition, input)| Some((partition, (input.end?.0 - input.position.0).max(0))))
     }
 
     pub(crate) fn note_end(&mut self, partition: &TopicPartition, end: Option<Offset>, now: Timestamp) {
@@ -93,19 +132,38 @@ impl Inputs {
         if let Some(input) = self.held.get_mut(partition) {
             input.position = offset.next();
             input.newest = Some(input.newest.map_or(at, |newest| newest.max(at)));
-            input.least = Some(input.least.map_or(at, |least| least.min(at)));
+            input.least = Some(
+                input
+                    .least
+                    .filter(|_| !input.untouched)
+                    .map_or(at, |least| least.min(at)),
+            );
+            input.untouched = false;
             input.heard_at = now;
         }
     }
 
-    /// A batch begins: what the last one held is forgotten where the next one holds some.
+    /// A batch begins.
     pub(crate) fn begin_batch(&mut self) {
         for input in self.held.values_mut() {
-            if !input.is_at_end() {
-                continue;
-            }
-            input.least = None;
+            input.untouched = true;
         }
+    }
+
+    /// Holds a record back until its time has come.
+    pub(crate) fn hold_back(&mut self, partition: &TopicPartition, record: HeldBack, now: Timestamp) {
+        if let Some(input) = self.held.get_mut(partition) {
+            input.heard_at = now;
+            input.held_back = Some(record);
+        }
+    }
+
+    /// The record held back of `partition`, if its time has come.
+    pub(crate) fn release(&mut self, partition: &TopicPartition, limit: Timestamp) -> Option<HeldBack> {
+        self.held
+            .get_mut(partition)?
+            .held_back
+            .take_if(|record| record.at <= limit)
     }
 
     /// What was taken is committed.
@@ -119,55 +177,67 @@ impl Inputs {
     pub(crate) fn rewind(&mut self) {
         for input in self.held.values_mut() {
             input.position = input.committed;
+            input.held_back = None;
         }
     }
 
     /// Up to which record time each may be read: a step ahead of the last one, of `peers` too.
     pub(crate) fn limit(&self, peers: Option<Timestamp>, now: Timestamp) -> Timestamp {
-        let fetchable = self.held.values().filter(|input| now.since(input.heard_at) < UNFETCHABLE_AFTER);
-        let least = fetchable.map(|input| input.progress(now)).chain(peers).min().unwrap_or(now);
-        if least == Timestamp::MIN { Timestamp::MIN } else { least + STEP }
+        let fetchable = self
+            .held
+            .values()
+            .filter(|input| now.since(input.heard_at) < UNFETCHABLE_AFTER);
+        let least = fetchable
+            .map(|input| input.progress(now))
+            .chain(peers)
+            .min()
+            .unwrap_or(now);
+        if least == Timestamp::MIN {
+            Timestamp::MIN
+        } else {
+            least + STEP
+        }
     }
 
-    /// Whether records of `partition` may be taken now, and whether only one, to learn where it is in time.
-    pub(crate) fn may_take(&self, partition: &TopicPartition, limit: Timestamp, now: Timestamp) -> Take {
-        let Some(input) = self.held.get(partition) else { return Take::Nothing };
-        match input.newest {
-            None if limit == Timestamp::MIN => Take::One,
-            None => Take::Many,
-            Some(_) if input.is_at_end() => Take::Many,
-            Some(_) if input.progress(now) <= limit => Take::Many,
-            Some(_) => Take::Nothing,
-        }
+    /// Whether nothing of `partition` may be taken until its held record is released.
+    pub(crate) fn is_held_back(&self, partition: &TopicPartition) -> bool {
+        self.held.get(partition).is_some_and(|input| input.held_back.is_some())
     }
 
     /// Whether any of them has records left that are older than the clock by more than a step.
     pub(crate) fn is_behind(&self, now: Timestamp) -> bool {
-        self.held.values().any(|input| !input.is_at_end() && input.progress(now) + STEP < now)
+        self.held
+            .values()
+            .any(|input| !input.is_at_end() && input.progress(now) + STEP < now)
     }
 
     /// Raises each watermark to what is known now, and gives them.
     pub(crate) fn watermarks(&mut self, now: Timestamp) -> Vec<(&TopicPartition, Timestamp)> {
         for input in self.held.values_mut() {
-            let known = if input.is_at_end() { now } else { input.least.unwrap_or(Timestamp::MIN) };
+            let known = match &input.held_back {
+                Some(record) => record.at,
+                None if input.is_at_end() => now,
+                None => input.least.unwrap_or(Timestamp::MIN),
+            };
             input.watermark = input.watermark.max(known.min(now));
         }
-        let fetchable = self.held.iter().filter(|(_, input)| now.since(input.heard_at) < UNFETCHABLE_AFTER);
-        fetchable.map(|(partition, input)| (partition, input.watermark)).collect()
+        let fetchable = self
+            .held
+            .iter()
+            .filter(|(_, input)| now.since(input.heard_at) < UNFETCHABLE_AFTER);
+        fetchable
+            .map(|(partition, input)| (partition, input.watermark))
+            .collect()
     }
 
     /// The least watermark of all; `None` while one is not known.
     pub(crate) fn least_watermark(&self) -> Option<Timestamp> {
-        self.held.values().map(|input| input.watermark).min().filter(|least| *least != Timestamp::MIN)
+        self.held
+            .values()
+            .map(|input| input.watermark)
+            .min()
+            .filter(|least| *least != Timestamp::MIN)
     }
-}
-
-/// How much of a partition may be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Take {
-    Nothing,
-    One,
-    Many,
 }
 
 impl Input {
@@ -177,7 +247,11 @@ impl Input {
 
     /// How far in time it is read; [`Timestamp::MIN`] while unknown.
     fn progress(&self, now: Timestamp) -> Timestamp {
-        if self.is_at_end() { now } else { self.newest.unwrap_or(Timestamp::MIN) }
+        match &self.held_back {
+            Some(record) => record.at,
+            None if self.is_at_end() => now,
+            None => self.newest.unwrap_or(Timestamp::MIN),
+        }
     }
 }
 
@@ -191,7 +265,20 @@ mod tests {
     }
 
     fn partition(index: i32) -> TopicPartition {
-        TopicPartition { topic: "errors".into(), partition: PartitionIndex(index) }
+        TopicPartition {
+            topic: "errors".into(),
+            partition: PartitionIndex(index),
+        }
+    }
+
+    fn record(offset: i64, seconds: i64) -> HeldBack {
+        HeldBack {
+            offset: Offset(offset),
+            at: at(seconds),
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        }
     }
 
     #[test]
@@ -200,18 +287,28 @@ mod tests {
         let (ahead, behind) = (partition(0), partition(1));
         inputs.hold(ahead.clone(), Offset(0), at(10_000));
         inputs.hold(behind.clone(), Offset(0), at(10_000));
-        let limit = inputs.limit(None, at(10_000));
-        assert_eq!(inputs.may_take(&ahead, limit, at(10_000)), Take::One, "where each is in time is not known yet");
-        inputs.note_taken(&ahead, Offset(0), at(500), at(10_000));
-        inputs.note_taken(&behind, Offset(0), at(100), at(10_000));
+        assert_eq!(
+            inputs.limit(None, at(10_000)),
+            Timestamp::MIN,
+            "where each is in time is not known yet"
+        );
+        inputs.hold_back(&ahead, record(0, 500), at(10_000));
+        inputs.hold_back(&behind, record(0, 100), at(10_000));
         let limit = inputs.limit(None, at(10_000));
         assert_eq!(limit, at(130));
-        assert_eq!(inputs.may_take(&ahead, limit, at(10_000)), Take::Nothing);
-        assert_eq!(inputs.may_take(&behind, limit, at(10_000)), Take::Many);
+        assert!(inputs.release(&ahead, limit).is_none());
+        assert!(inputs.release(&behind, limit).is_some());
+        inputs.note_taken(&behind, Offset(0), at(100), at(10_000));
         assert!(inputs.is_behind(at(10_000)));
-        assert_eq!(inputs.watermarks(at(10_000)).iter().map(|(_, at)| *at).min(), Some(at(100)));
+        assert_eq!(
+            inputs.watermarks(at(10_000)).iter().map(|(_, at)| *at).min(),
+            Some(at(100))
+        );
         inputs.note_end(&behind, Some(Offset(1)), at(10_001));
-        assert_eq!(inputs.may_take(&ahead, inputs.limit(None, at(10_001)), at(10_001)), Take::Many, "the other is at its end");
+        assert!(
+            inputs.release(&ahead, inputs.limit(None, at(10_001))).is_some(),
+            "the other is at its end"
+        );
     }
 
     #[test]

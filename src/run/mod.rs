@@ -21,7 +21,13 @@ use crate::{config::Settings, stream::kafka::Connection};
 /// How to reach the cluster that the settings name.
 #[must_use]
 pub fn connection(settings: &Settings) -> Connection {
-    let properties: BTreeMap<String, String> =
-        settings.kafka.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Connection { brokers: settings.brokers.clone(), properties }
+    let properties: BTreeMap<String, String> = settings
+        .kafka
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    Connection {
+        brokers: settings.brokers.clone(),
+        properties,
+    }
 }

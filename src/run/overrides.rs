@@ -39,12 +39,18 @@ pub fn run(settings: &Settings, said: &Override) -> anyhow::Result<String> {
     let client_id = format!("holdpoint-override-{}", std::process::id());
     let mut reader = KafkaReader::new(&connection, &client_id, &client_id, &Tuning::default())?;
     let n_partitions = reader.partition_count(topic)?.with_context(|| {
-        format!("there is no topic `{topic}` at {}: create it with `holdpoint topics ensure`", settings.brokers)
+        format!(
+            "there is no topic `{topic}` at {}: create it with `holdpoint topics ensure`",
+            settings.brokers
+        )
     })?;
     let now = Clock::wall().now();
     let until = now + said.length;
     let value = event(said, now, until)?;
-    let origin = Origin { topic, kind: Some(Kind::Override) };
+    let origin = Origin {
+        topic,
+        kind: Some(Kind::Override),
+    };
     // What ingest and gates would refuse is refused here, with their words.
     ingest::decode(Some(&value), &origin, now)?;
     let write = Write {
@@ -53,12 +59,20 @@ pub fn run(settings: &Settings, said: &Override) -> anyhow::Result<String> {
         timestamp: now,
         key: Some(said.service.as_str().as_bytes().to_vec()),
         value: Some(value),
-        headers: vec![Header { name: "content-type".into(), value: Some(b"application/json".to_vec()) }],
+        headers: vec![Header {
+            name: "content-type".into(),
+            value: Some(b"application/json".to_vec()),
+        }],
     };
     let publisher = Publisher::new(&connection, &client_id, &Tuning::default())?;
-    let offset = publisher.send(&write, SEND_WITHIN).with_context(|| format!("sending to {topic} at {}", settings.brokers))?;
+    let offset = publisher
+        .send(&write, SEND_WITHIN)
+        .with_context(|| format!("sending to {topic} at {}", settings.brokers))?;
     let mut line = String::new();
-    let place = said.environment.as_ref().map_or("every environment".to_owned(), ToString::to_string);
+    let place = said
+        .environment
+        .as_ref()
+        .map_or("every environment".to_owned(), ToString::to_string);
     let what = match said.effect {
         Effect::Freeze => "frozen",
         Effect::Proceed => "may proceed",

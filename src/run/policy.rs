@@ -11,6 +11,10 @@ pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     match Policy::parse(&text) {
         Ok(_) => Ok(Vec::new()),
-        Err(faults) => Ok(faults.to_string().lines().map(|line| format!("{}:{line}", path.display())).collect()),
+        Err(faults) => Ok(faults
+            .to_string()
+            .lines()
+            .map(|line| format!("{}:{line}", path.display()))
+            .collect()),
     }
 }

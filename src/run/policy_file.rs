@@ -32,12 +32,19 @@ impl PolicyFile {
     /// Without a path there is no file, and the policy is what the log says.
     pub(crate) fn new(path: Option<PathBuf>) -> Self {
         metrics::gauge!("holdpoint_policy_last_reload_successful").set(1.0);
-        Self { path, current: RwLock::new(None), refused: RwLock::new(None) }
+        Self {
+            path,
+            current: RwLock::new(None),
+            refused: RwLock::new(None),
+        }
     }
 
     /// The last good policy; `None` without a file, or before it was ever good.
     pub(crate) fn current(&self) -> Option<Arc<PolicyText>> {
-        self.current.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.current
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 
     /// Looks at the file. An error means that it is refused, and what was good before stays.
@@ -69,8 +76,16 @@ impl PolicyFile {
 fn load(path: &Path) -> anyhow::Result<PolicyText> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let policy = Policy::parse(&text).with_context(|| format!("in {}", path.display()))?;
-    let modified = std::fs::metadata(path).and_then(|data| data.modified()).with_context(|| format!("the time of {}", path.display()))?;
+    let modified = std::fs::metadata(path)
+        .and_then(|data| data.modified())
+        .with_context(|| format!("the time of {}", path.display()))?;
     let seconds = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let revision = policy.revision.unwrap_or_else(|| i64::try_from(seconds).unwrap_or(i64::MAX));
-    Ok(PolicyText { digest: policy.digest, revision, text: text.into() })
+    let revision = policy
+        .revision
+        .unwrap_or_else(|| i64::try_from(seconds).unwrap_or(i64::MAX));
+    Ok(PolicyText {
+        digest: policy.digest,
+        revision,
+        text: text.into(),
+    })
 }

@@ -24,6 +24,8 @@ pub(crate) struct Restored {
     pub(crate) tail: Offset,
     /// Up to here the log held what a former owner may have spoken of already.
     pub(crate) told: Offset,
+    /// The log's end when it was restored: until there, it is not what a former owner had.
+    pub(crate) end: Offset,
     pub(crate) n_snapshots: usize,
 }
 
@@ -70,7 +72,13 @@ pub(crate) fn restore(
         }
         None => (Partition::default(), first, first),
     };
-    let beyond = services.iter().map(|(_, covered)| covered.next()).chain([tail]).chain(committed).max().unwrap_or(tail);
+    let beyond = services
+        .iter()
+        .map(|(_, covered)| covered.next())
+        .chain([tail])
+        .chain(committed)
+        .max()
+        .unwrap_or(tail);
     if beyond > end {
         bail!("state covers the log up to {beyond}, and the log ends at {end}: {events} has lost its end");
     }
@@ -87,10 +95,20 @@ pub(crate) fn restore(
         tracing::error!(partition = %events, n_lost, "the log's tail was deleted before it was snapshotted");
         metrics::counter!("holdpoint_events_lost_total").increment(u64::try_from(n_lost).unwrap_or(0));
     }
-    Ok(Restored { state, from: prime.max(first), tail: tail.max(first), told: committed.unwrap_or(tail), n_snapshots })
+    Ok(Restored {
+        state,
+        from: prime.max(first),
+        tail: tail.max(first),
+        told: committed.unwrap_or(tail),
+        end,
+        n_snapshots,
+    })
 }
 
 /// The partition of `topic` beside that of the log.
 pub(crate) fn beside(topic: &std::sync::Arc<str>, partition: PartitionIndex) -> TopicPartition {
-    TopicPartition { topic: std::sync::Arc::clone(topic), partition }
+    TopicPartition {
+        topic: std::sync::Arc::clone(topic),
+        partition,
+    }
 }

@@ -27,11 +27,7 @@ use crate::{
     model::{Entry, Message, Offset, PartitionIndex, PolicyText, Recipient, ServiceId, Timestamp},
     score::{Image, Partition, Said, Saying, ServiceReport},
     stream::{Change, Client, Fault, Header, TopicPartition, Write},
-    wire::{
-        control, events,
-        partition::partition_of,
-        state,
-    },
+    wire::{control, events, partition::partition_of, state},
 };
 
 /// A batch is closed after so many records or so long.
@@ -80,6 +76,8 @@ struct Live {
     tail: Offset,
     /// A former owner has counted what lies before this.
     told: Offset,
+    /// The log's end when it was restored: from there on its state is whole.
+    whole_at: Offset,
     heartbeat_at: Timestamp,
     checkpoint: Option<Image>,
     checkpoint_at: Timestamp,
@@ -118,7 +116,13 @@ pub(crate) struct Worker<C> {
 }
 
 impl<C: Client> Worker<C> {
-    pub(crate) fn new(settings: Score, client: C, restorer: Restorer, queries: mpsc::Receiver<Query>, policy: Arc<PolicyFile>) -> Self {
+    pub(crate) fn new(
+        settings: Score,
+        client: C,
+        restorer: Restorer,
+        queries: mpsc::Receiver<Query>,
+        policy: Arc<PolicyFile>,
+    ) -> Self {
         Self {
             settings,
             client,
@@ -138,12 +142,17 @@ impl<C: Client> Worker<C> {
 
     /// Partitions assigned, and how many of them are not restored yet.
     pub(crate) fn partitions(&self) -> (usize, usize) {
-        (self.live.len() + self.restoring.len(), self.restoring.len())
+        let rereading = self.live.values().filter(|live| !live.is_whole()).count();
+        (self.live.len() + self.restoring.len(), self.restoring.len() + rereading)
     }
 
     /// One turn: serves the group and the queries, takes what has arrived and commits what is said.
     pub(crate) fn turn(&mut self) -> Result<(), Fault> {
-        let wait = if self.busy { Duration::ZERO } else { self.settings.clock.real(Duration::from_secs(1)).min(WAIT) };
+        let wait = if self.busy {
+            Duration::ZERO
+        } else {
+            self.settings.clock.real(Duration::from_secs(1)).min(WAIT)
+        };
         let changes = self.client.poll(wait)?;
         self.serve(changes);
         self.take_restored()?;
@@ -152,7 +161,9 @@ impl<C: Client> Worker<C> {
             self.busy = false;
             return Ok(());
         }
-        let Some(membership) = self.client.membership() else { return Ok(()) };
+        let Some(membership) = self.client.membership() else {
+            return Ok(());
+        };
         let mut sayings = Vec::new();
         let n_taken = self.take(&mut sayings)?;
         self.busy = n_taken > 0;
@@ -170,7 +181,8 @@ impl<C: Client> Worker<C> {
             }
             Err(Fault::Aborted(why) | Fault::Retry(why)) => {
                 tracing::info!(why, "transaction aborted; restoring what it spoke of");
-                metrics::counter!("holdpoint_transactions_total", "outcome" => "aborted", "stage" => "score").increment(1);
+                metrics::counter!("holdpoint_transactions_total", "outcome" => "aborted", "stage" => "score")
+                    .increment(1);
                 self.restore_all();
                 Ok(())
             }
@@ -217,15 +229,21 @@ impl<C: Client> Worker<C> {
             }
             match restored {
                 Ok(restored) => {
-                    self.client.start(&beside(&self.settings.events, partition), restored.from)?;
+                    self.client
+                        .start(&beside(&self.settings.events, partition), restored.from)?;
                     self.restoring.remove(&partition);
                     tracing::info!(%partition, snapshots = restored.n_snapshots, from = %restored.from, tail = %restored.tail, "restored");
-                    let counted = Counted { applied: restored.state.applied(), n_withheld: restored.state.fleet().n_withheld(), n_late: 0 };
+                    let counted = Counted {
+                        applied: restored.state.applied(),
+                        n_withheld: restored.state.fleet().n_withheld(),
+                        n_late: 0,
+                    };
                     let live = Live {
                         state: restored.state,
                         position: restored.from,
                         tail: restored.tail,
                         told: restored.told,
+                        whole_at: restored.end,
                         heartbeat_at: Timestamp::MIN,
                         checkpoint: None,
                         checkpoint_at: self.settings.clock.now(),
@@ -246,7 +264,11 @@ impl<C: Client> Worker<C> {
     fn answer_queries(&mut self) {
         while let Ok(query) = self.queries.try_recv() {
             let partition = partition_of(query.service.as_str(), self.settings.n_partitions);
-            let answer = self.live.get(&partition).map(|live| live.state.report(query.service.as_str()));
+            let answer = self
+                .live
+                .get(&partition)
+                .filter(|live| live.is_whole())
+                .map(|live| live.state.report(query.service.as_str()));
             // Who asked may have gone.
             drop(query.answer.send(answer));
         }
@@ -257,7 +279,13 @@ impl<C: Client> Worker<C> {
         let watch = Stopwatch::start();
         self.oldest_written = None;
         let mut n_taken = 0;
-        let Self { client, live, settings, oldest_written, .. } = self;
+        let Self {
+            client,
+            live,
+            settings,
+            oldest_written,
+            ..
+        } = self;
         for (index, live) in live.iter_mut() {
             let partition = beside(&settings.events, *index);
             if let Some(end) = client.end(&partition) {
@@ -295,7 +323,12 @@ impl<C: Client> Worker<C> {
             match saying.said {
                 Said::Decision(decision) => bundle.writes.push(self.decision_write(&decision)),
                 Said::Forget(subject) => {
-                    bundle.writes.push(self.control_write(subject.service().as_str(), subject.to_string(), None, Vec::new()));
+                    bundle.writes.push(self.control_write(
+                        subject.service().as_str(),
+                        subject.to_string(),
+                        None,
+                        Vec::new(),
+                    ));
                 }
                 Said::Message(message) => bundle.messages.push(message),
                 // For reports.
@@ -318,17 +351,34 @@ impl<C: Client> Worker<C> {
         metrics::counter!("holdpoint_decisions_total", "action" => action, "mode" => decision.mode.name()).increment(1);
         let headers = control::decision_headers(decision, &self.settings.group);
         let subject = &decision.subject;
-        self.control_write(subject.service().as_str(), subject.to_string(), Some(control::encode_decision(decision)), headers)
+        self.control_write(
+            subject.service().as_str(),
+            subject.to_string(),
+            Some(control::encode_decision(decision)),
+            headers,
+        )
     }
 
-    fn control_write(&self, service: &str, key: String, value: Option<Vec<u8>>, headers: Vec<(&'static str, String)>) -> Write {
+    fn control_write(
+        &self,
+        service: &str,
+        key: String,
+        value: Option<Vec<u8>>,
+        headers: Vec<(&'static str, String)>,
+    ) -> Write {
         Write {
             topic: Arc::clone(&self.settings.control),
             partition: partition_of(service, self.settings.n_partitions),
             timestamp: self.settings.clock.now(),
             key: Some(key.into_bytes()),
             value,
-            headers: headers.into_iter().map(|(name, value)| Header { name: name.into(), value: Some(value.into_bytes()) }).collect(),
+            headers: headers
+                .into_iter()
+                .map(|(name, value)| Header {
+                    name: name.into(),
+                    value: Some(value.into_bytes()),
+                })
+                .collect(),
         }
     }
 
@@ -348,7 +398,10 @@ impl<C: Client> Worker<C> {
         let partition = partition_of(name.as_str(), self.settings.n_partitions);
         let key = state::service_key(name.as_str());
         let live = self.live.get_mut(&partition)?;
-        let value = live.state.service(name.as_str()).map(|service| state::encode_service(service, live.covered()));
+        let value = live
+            .state
+            .service(name.as_str())
+            .map(|service| state::encode_service(service, live.covered()));
         live.state.note_snapshot(name.as_str());
         // A service that is gone leaves no snapshot.
         Some(self.state_write(partition, key, value))
@@ -396,7 +449,12 @@ impl<C: Client> Worker<C> {
             url: self.settings.url.clone(),
         };
         let headers = control::heartbeat_headers(&heartbeat, &self.settings.group);
-        let mut write = self.control_write("", ControlKey::Heartbeat(partition).to_string(), Some(control::encode_heartbeat(&heartbeat)), headers);
+        let mut write = self.control_write(
+            "",
+            ControlKey::Heartbeat(partition).to_string(),
+            Some(control::encode_heartbeat(&heartbeat)),
+            headers,
+        );
         write.partition = partition;
         Some(write)
     }
@@ -415,7 +473,13 @@ impl<C: Client> Worker<C> {
         live.appended = Some(file.digest.clone());
         let mut record = Vec::new();
         events::begin(&mut record);
-        events::append(&Entry::Policy(PolicyText { revision: file.revision, text: &file.text }), &mut record);
+        events::append(
+            &Entry::Policy(PolicyText {
+                revision: file.revision,
+                text: &file.text,
+            }),
+            &mut record,
+        );
         Some(log_record(&self.settings.events, partition, now, record, 0))
     }
 
@@ -423,7 +487,9 @@ impl<C: Client> Worker<C> {
     fn checkpoint(&mut self, partition: PartitionIndex, now: Timestamp, writes: &mut Vec<Write>) {
         let n_partitions = self.settings.n_partitions;
         let dropped = {
-            let Some(live) = self.live.get_mut(&partition) else { return };
+            let Some(live) = self.live.get_mut(&partition) else {
+                return;
+            };
             if live.position < live.tail {
                 return;
             }
@@ -436,31 +502,53 @@ impl<C: Client> Worker<C> {
         for name in dropped {
             writes.push(self.state_write(partition, state::service_key(name.as_str()), None));
         }
-        let Some(tail) = self.live.get(&partition).and_then(|live| live.checkpoint.as_ref()).map(|image| image.tail) else { return };
-        let Some(dirty) = self.live.get(&partition).map(|live| live.state.dirty_before(tail)) else { return };
+        let Some(tail) = self
+            .live
+            .get(&partition)
+            .and_then(|live| live.checkpoint.as_ref())
+            .map(|image| image.tail)
+        else {
+            return;
+        };
+        let Some(dirty) = self.live.get(&partition).map(|live| live.state.dirty_before(tail)) else {
+            return;
+        };
         let mut size_bytes = 0;
         for name in &dirty {
             if size_bytes >= CHECKPOINT_BYTES {
                 return;
             }
             let snapshot = self.service_snapshot(name);
-            size_bytes += snapshot.as_ref().and_then(|write| write.value.as_ref()).map_or(0, Vec::len);
+            size_bytes += snapshot
+                .as_ref()
+                .and_then(|write| write.value.as_ref())
+                .map_or(0, Vec::len);
             writes.extend(snapshot);
         }
         if self.fleet_partition() == partition
-            && self.live.get(&partition).is_some_and(|live| live.state.is_fleet_dirty_before(tail))
+            && self
+                .live
+                .get(&partition)
+                .is_some_and(|live| live.state.is_fleet_dirty_before(tail))
         {
             writes.extend(self.fleet_snapshot());
         }
         if let Some(image) = self.live.get_mut(&partition).and_then(|live| live.checkpoint.take()) {
-            writes.push(self.state_write(partition, state::partition_key(partition), Some(state::encode_partition(&image))));
+            writes.push(self.state_write(
+                partition,
+                state::partition_key(partition),
+                Some(state::encode_partition(&image)),
+            ));
         }
     }
 
     /// Writes the bundles, at most [`SUBJECTS_MAX`] to a transaction; the offsets move with the last.
     fn commit(&mut self, membership: &crate::stream::Membership, mut bundles: Vec<Bundle>) -> Result<(), Fault> {
-        let after: Vec<(TopicPartition, Offset)> =
-            self.live.iter().map(|(index, live)| (beside(&self.settings.events, *index), live.position)).collect();
+        let after: Vec<(TopicPartition, Offset)> = self
+            .live
+            .iter()
+            .map(|(index, live)| (beside(&self.settings.events, *index), live.position))
+            .collect();
         while !bundles.is_empty() {
             let rest = bundles.split_off(bundles.len().min(SUBJECTS_MAX));
             let watch = Stopwatch::start();
@@ -468,8 +556,10 @@ impl<C: Client> Worker<C> {
             // A crash between two of them leaves services that have spoken, with snapshots that cover the record,
             // and services that have not, which speak when it is read again: the offsets sent fence, no more.
             self.client.commit(membership, &after, writes)?;
-            metrics::counter!("holdpoint_transactions_total", "outcome" => "committed", "stage" => "score").increment(1);
-            metrics::histogram!("holdpoint_transaction_seconds", "stage" => "score").record(watch.elapsed().as_secs_f64());
+            metrics::counter!("holdpoint_transactions_total", "outcome" => "committed", "stage" => "score")
+                .increment(1);
+            metrics::histogram!("holdpoint_transaction_seconds", "stage" => "score")
+                .record(watch.elapsed().as_secs_f64());
             bundles = rest;
         }
         if let Some(written) = self.oldest_written {
@@ -490,9 +580,9 @@ impl<C: Client> Worker<C> {
                 let partitions = match message.recipient() {
                     Recipient::Fleet => vec![self.fleet_partition()],
                     Recipient::Service(name) => vec![partition_of(name, self.settings.n_partitions)],
-                    Recipient::EveryPartition => {
-                        (0..self.settings.n_partitions).map(|i| PartitionIndex(i32::try_from(i).unwrap_or(i32::MAX))).collect()
-                    }
+                    Recipient::EveryPartition => (0..self.settings.n_partitions)
+                        .map(|i| PartitionIndex(i32::try_from(i).unwrap_or(i32::MAX)))
+                        .collect(),
                 };
                 for partition in partitions {
                     let record = records.entry(partition).or_insert_with(|| {
@@ -509,7 +599,11 @@ impl<C: Client> Worker<C> {
                 }
             }
         }
-        writes.extend(records.into_iter().map(|(partition, record)| log_record(&self.settings.events, partition, now, record, 0)));
+        writes.extend(
+            records
+                .into_iter()
+                .map(|(partition, record)| log_record(&self.settings.events, partition, now, record, 0)),
+        );
         writes
     }
 
@@ -520,7 +614,10 @@ impl<C: Client> Worker<C> {
         for live in self.live.values_mut() {
             live.publish_counts();
             window = window.min(live.state.dedupe_window());
-            differing += u32::from(file.as_ref().is_some_and(|file| file.digest != live.state.policy().digest));
+            differing += u32::from(
+                file.as_ref()
+                    .is_some_and(|file| file.digest != live.state.policy().digest),
+            );
         }
         metrics::gauge!("holdpoint_dedupe_window_seconds").set(window.as_secs_f64());
         metrics::gauge!("holdpoint_policy_partitions_differing").set(f64::from(differing));
@@ -528,13 +625,24 @@ impl<C: Client> Worker<C> {
 }
 
 impl Live {
+    /// Whether the log is read to where it ended when the state was restored.
+    fn is_whole(&self) -> bool {
+        self.position >= self.whole_at
+    }
+
     /// The last whole record taken in.
     fn covered(&self) -> Offset {
         Offset(self.position.0 - 1)
     }
 
     /// Steps the entries of one record, or primes with them.
-    fn take_in(&mut self, value: &[u8], offset: Offset, written_at: Timestamp, sayings: &mut Vec<Saying>) -> Result<(), events::Unreadable> {
+    fn take_in(
+        &mut self,
+        value: &[u8],
+        offset: Offset,
+        written_at: Timestamp,
+        sayings: &mut Vec<Saying>,
+    ) -> Result<(), events::Unreadable> {
         for entry in events::entries(value)? {
             let entry = entry?;
             if offset < self.tail {
@@ -549,7 +657,11 @@ impl Live {
     fn publish_counts(&mut self) {
         let applied = self.state.applied();
         if self.position <= self.told {
-            self.counted = Counted { applied, n_late: self.state.n_late(), n_withheld: self.state.fleet().n_withheld() };
+            self.counted = Counted {
+                applied,
+                n_late: self.state.n_late(),
+                n_withheld: self.state.fleet().n_withheld(),
+            };
             return;
         }
         for kind in crate::model::Kind::ALL {
@@ -563,6 +675,10 @@ impl Live {
         metrics::counter!("holdpoint_events_late_total").increment(self.state.n_late() - self.counted.n_late);
         let n_withheld = self.state.fleet().n_withheld();
         metrics::counter!("holdpoint_limiter_withheld_total").increment(n_withheld - self.counted.n_withheld);
-        self.counted = Counted { applied, n_late: self.state.n_late(), n_withheld };
+        self.counted = Counted {
+            applied,
+            n_late: self.state.n_late(),
+            n_withheld,
+        };
     }
 }

@@ -78,7 +78,11 @@ impl Instance {
             Some(name) => name.as_str().into(),
             None => format!("{}-{}", host_name(), settings.listen.port()).into(),
         };
-        let url = settings.advertise.clone().unwrap_or_else(|| format!("http://{}", settings.listen)).into();
+        let url = settings
+            .advertise
+            .clone()
+            .unwrap_or_else(|| format!("http://{}", settings.listen))
+            .into();
         let policy = PolicyFile::new(settings.policy.clone());
         policy.reload()?;
         Ok(Self {
@@ -115,28 +119,50 @@ impl Instance {
         let topics = &self.settings.topics;
         let mut reader = self.reader("look")?;
         let mut count = |topic: &str| -> anyhow::Result<u32> {
-            match reader.partition_count(topic).with_context(|| format!("asking for {topic}"))? {
+            match reader
+                .partition_count(topic)
+                .with_context(|| format!("asking for {topic}"))?
+            {
                 Some(n) if n > 0 => Ok(n),
-                Some(_) | None => bail!("there is no topic `{topic}` at {}: create it with `holdpoint topics ensure`", self.connection.brokers),
+                Some(_) | None => bail!(
+                    "there is no topic `{topic}` at {}: create it with `holdpoint topics ensure`",
+                    self.connection.brokers
+                ),
             }
         };
-        let counts = Counts { log: count(&topics.events)?, rejected: count(&topics.rejected)? };
+        let counts = Counts {
+            log: count(&topics.events)?,
+            rejected: count(&topics.rejected)?,
+        };
         for topic in [&topics.state, &topics.control] {
             let n = count(topic)?;
             if n != counts.log {
-                bail!("`{topic}` has {n} partitions and `{}` has {}: they must be the same", topics.events, counts.log);
+                bail!(
+                    "`{topic}` has {n} partitions and `{}` has {}: they must be the same",
+                    topics.events,
+                    counts.log
+                );
             }
         }
         let known = self.n_partitions.swap(counts.log, Ordering::Relaxed);
         if known != 0 && known != counts.log {
-            bail!("`{}` went from {known} to {} partitions: the count is fixed at creation", topics.events, counts.log);
+            bail!(
+                "`{}` went from {known} to {} partitions: the count is fixed at creation",
+                topics.events,
+                counts.log
+            );
         }
         Ok(counts)
     }
 
     fn reader(&self, what: &str) -> Result<KafkaReader, Fault> {
         let client_id = format!("{}-{what}", self.name);
-        KafkaReader::new(&self.connection, &client_id, &format!("{}.score", self.settings.group), &self.tuning)
+        KafkaReader::new(
+            &self.connection,
+            &client_id,
+            &format!("{}.score", self.settings.group),
+            &self.tuning,
+        )
     }
 
     fn client(&self, stage: &str, topics: &[&str]) -> Result<KafkaClient, Fault> {
@@ -158,9 +184,15 @@ struct Counts {
 /// The name of this machine; two machines need two.
 fn host_name() -> String {
     let from_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = from_kernel.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    let name = from_kernel
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .unwrap_or_default();
     let name = name.trim();
-    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+    if name.is_empty() {
+        "localhost".to_owned()
+    } else {
+        name.to_owned()
+    }
 }
 
 /// The parts of a running instance.
@@ -177,20 +209,45 @@ impl Running {
         let mut workers = Vec::new();
         let mut queries = None;
         let spawn = |name, life| supervise(name, life, Arc::clone(&instance.health), Arc::clone(&instance.stop));
-        workers.push(spawn("view", Part::Viewer { instance: instance.clone(), following: None })?);
+        workers.push(spawn(
+            "view",
+            Part::Viewer {
+                instance: instance.clone(),
+                following: None,
+            },
+        )?);
         if roles.ingest {
-            workers.push(spawn("ingest", Part::Ingest { instance: instance.clone(), worker: None })?);
+            workers.push(spawn(
+                "ingest",
+                Part::Ingest {
+                    instance: instance.clone(),
+                    worker: None,
+                },
+            )?);
         }
         if roles.score {
             let (send, receive) = mpsc::channel();
             queries = Some(send);
-            workers.push(spawn("score", Part::Score { instance: instance.clone(), worker: None, queries: Some(receive) })?);
+            workers.push(spawn(
+                "score",
+                Part::Score {
+                    instance: instance.clone(),
+                    worker: None,
+                    queries: Some(receive),
+                },
+            )?);
         }
-        Ok(Self { instance: instance.clone(), workers, queries })
+        Ok(Self {
+            instance: instance.clone(),
+            workers,
+            queries,
+        })
     }
 
     /// Asks the score worker of a service.
-    pub fn reports(&self) -> impl Fn(ServiceId) -> oneshot::Receiver<Option<Option<ServiceReport>>> + Send + Sync + use<> {
+    pub fn reports(
+        &self,
+    ) -> impl Fn(ServiceId) -> oneshot::Receiver<Option<Option<ServiceReport>>> + Send + Sync + use<> {
         let queries = self.queries.clone();
         move |service| {
             let (answer, receive) = oneshot::channel();
@@ -205,7 +262,9 @@ impl Running {
 
     /// Which worker hangs, if one does.
     fn wedged(&mut self) -> Option<&'static str> {
-        self.workers.iter_mut().find_map(|worker| worker.is_wedged().then_some(worker.name))
+        self.workers
+            .iter_mut()
+            .find_map(|worker| worker.is_wedged().then_some(worker.name))
     }
 
     fn are_finished(&self) -> bool {
@@ -229,9 +288,19 @@ impl Running {
 
 /// The parts that are supervised.
 enum Part {
-    Viewer { instance: Instance, following: Option<Following> },
-    Ingest { instance: Instance, worker: Option<ingest::Worker<KafkaClient>> },
-    Score { instance: Instance, worker: Option<score::Worker<KafkaClient>>, queries: Option<mpsc::Receiver<Query>> },
+    Viewer {
+        instance: Instance,
+        following: Option<Following>,
+    },
+    Ingest {
+        instance: Instance,
+        worker: Option<ingest::Worker<KafkaClient>>,
+    },
+    Score {
+        instance: Instance,
+        worker: Option<score::Worker<KafkaClient>>,
+        queries: Option<mpsc::Receiver<Query>>,
+    },
 }
 
 impl Life for Part {
@@ -246,11 +315,17 @@ impl Life for Part {
                 *worker = Some(ingest_worker(instance)?);
                 Ok(())
             }
-            Self::Score { instance, worker, queries } => {
+            Self::Score {
+                instance,
+                worker,
+                queries,
+            } => {
                 let counts = instance.topic_counts()?;
                 let client = instance.client("score", &[&instance.settings.topics.events])?;
                 // The questions outlive the worker that answers them.
-                let receive = queries.take().context("the questions are held by a worker that was not let go")?;
+                let receive = queries
+                    .take()
+                    .context("the questions are held by a worker that was not let go")?;
                 *worker = Some(score::Worker::new(
                     score_settings(instance, counts.log),
                     client,
@@ -282,7 +357,9 @@ impl Life for Part {
 
     fn not_ready(&self) -> Option<String> {
         match self {
-            Self::Score { worker: Some(worker), .. } => match worker.partitions() {
+            Self::Score {
+                worker: Some(worker), ..
+            } => match worker.partitions() {
                 (_, 0) => None,
                 (n, restoring) => Some(format!("restoring {restoring} of {n} partitions")),
             },
@@ -333,7 +410,10 @@ fn ingest_worker(instance: &Instance) -> anyhow::Result<ingest::Worker<KafkaClie
     let settings = Ingest {
         instance: instance.name.clone(),
         default_environment: instance.settings.default_environment.as_str().into(),
-        kinds: topics.consumed().map(|(kind, topic)| (Instance::topic(topic), kind)).collect(),
+        kinds: topics
+            .consumed()
+            .map(|(kind, topic)| (Instance::topic(topic), kind))
+            .collect(),
         events: Instance::topic(&topics.events),
         control: Instance::topic(&topics.control),
         rejected: Instance::topic(&topics.rejected),
@@ -362,7 +442,10 @@ fn score_settings(instance: &Instance, n_partitions: u32) -> Score {
 fn restorer(instance: Instance, n_partitions: u32) -> anyhow::Result<Restorer> {
     let (ask, asked) = mpsc::channel::<PartitionIndex>();
     let (answer, answers) = mpsc::channel();
-    let (events, state) = (Instance::topic(&instance.settings.topics.events), Instance::topic(&instance.settings.topics.state));
+    let (events, state) = (
+        Instance::topic(&instance.settings.topics.events),
+        Instance::topic(&instance.settings.topics.state),
+    );
     let mut reader = instance.reader("restore")?;
     let run = move || {
         while let Ok(partition) = asked.recv() {
@@ -370,7 +453,12 @@ fn restorer(instance: Instance, n_partitions: u32) -> anyhow::Result<Restorer> {
                 return;
             }
             let watch = Stopwatch::start();
-            let restored = restore(&mut reader, &beside(&events, partition), &beside(&state, partition), n_partitions);
+            let restored = restore(
+                &mut reader,
+                &beside(&events, partition),
+                &beside(&state, partition),
+                n_partitions,
+            );
             metrics::histogram!("holdpoint_state_restore_seconds").record(watch.elapsed().as_secs_f64());
             if restored.is_err() {
                 std::thread::sleep(Duration::from_millis(500));
@@ -380,12 +468,19 @@ fn restorer(instance: Instance, n_partitions: u32) -> anyhow::Result<Restorer> {
             }
         }
     };
-    std::thread::Builder::new().name("restore".to_owned()).spawn(run).context("starting a thread")?;
+    std::thread::Builder::new()
+        .name("restore".to_owned())
+        .spawn(run)
+        .context("starting a thread")?;
     Ok(Restorer { ask, answers })
 }
 
 /// Runs an instance until `stop` resolves or it cannot go on.
-pub async fn run(settings: Settings, metrics: PrometheusHandle, stop: impl Future<Output = ()>) -> anyhow::Result<Ended> {
+pub async fn run(
+    settings: Settings,
+    metrics: PrometheusHandle,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<Ended> {
     let instance = Instance::new(settings, Tuning::default(), Clock::wall())?;
     let listener = match instance.settings.roles.api {
         true => Some(listen(&instance).await?),
@@ -402,7 +497,9 @@ pub async fn run(settings: Settings, metrics: PrometheusHandle, stop: impl Futur
     });
     let ended = watch(&instance, &mut running, &metrics, stop).await;
     drop(stop_api);
-    let clean = tokio::task::spawn_blocking(move || running.finish()).await.context("stopping")?;
+    let clean = tokio::task::spawn_blocking(move || running.finish())
+        .await
+        .context("stopping")?;
     if let Some(server) = server {
         server.abort();
     }
@@ -435,7 +532,12 @@ pub fn api_state(instance: &Instance, running: &Running, metrics: PrometheusHand
 }
 
 /// Looks after a running instance until `stop` resolves or a part of it hangs.
-async fn watch(instance: &Instance, running: &mut Running, metrics: &PrometheusHandle, stop: impl Future<Output = ()>) -> Ended {
+async fn watch(
+    instance: &Instance,
+    running: &mut Running,
+    metrics: &PrometheusHandle,
+    stop: impl Future<Output = ()>,
+) -> Ended {
     tokio::pin!(stop);
     let mut every = tokio::time::interval(LOOK_EVERY);
     let mut upkeep = Stopwatch::start();

@@ -41,7 +41,12 @@ pub(crate) trait Life: Send {
 }
 
 /// Runs a worker on a thread of its own until `stop`.
-pub(crate) fn supervise(name: &'static str, mut life: impl Life + 'static, health: Arc<Health>, stop: Arc<AtomicBool>) -> anyhow::Result<Supervised> {
+pub(crate) fn supervise(
+    name: &'static str,
+    mut life: impl Life + 'static,
+    health: Arc<Health>,
+    stop: Arc<AtomicBool>,
+) -> anyhow::Result<Supervised> {
     let turns = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&turns);
     health.set(name, Some("starting".to_owned()));
@@ -79,8 +84,16 @@ pub(crate) fn supervise(name: &'static str, mut life: impl Life + 'static, healt
             std::thread::sleep(backoff);
         }
     };
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run).context("starting a thread")?;
-    Ok(Supervised { name, turns, thread, seen: (0, Stopwatch::start()) })
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .context("starting a thread")?;
+    Ok(Supervised {
+        name,
+        turns,
+        thread,
+        seen: (0, Stopwatch::start()),
+    })
 }
 
 impl Supervised {

@@ -29,9 +29,17 @@ pub fn plans(settings: &Settings) -> Vec<TopicPlan> {
         name: name.to_owned(),
         n_partitions,
         replication,
-        configs: configs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        configs: configs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect(),
     };
-    let delete = |days: u64| [("cleanup.policy", "delete".to_owned()), ("retention.ms", (days * DAY_MS).to_string())];
+    let delete = |days: u64| {
+        [
+            ("cleanup.policy", "delete".to_owned()),
+            ("retention.ms", (days * DAY_MS).to_string()),
+        ]
+    };
     let compact = |name: &str| {
         // What stands is found by its key for ever; a reader that was away a week still sees what was forgotten.
         let mut configs = vec![
@@ -82,7 +90,10 @@ pub fn ensure(settings: &Settings) -> anyhow::Result<String> {
 pub fn verify(settings: &Settings) -> anyhow::Result<Vec<String>> {
     let plans = plans(settings);
     let found = attempt(settings, |admin| {
-        plans.iter().map(|plan| admin.describe(&plan.name)).collect::<Result<Vec<_>, Fault>>()
+        plans
+            .iter()
+            .map(|plan| admin.describe(&plan.name))
+            .collect::<Result<Vec<_>, Fault>>()
     })?;
     let mut differences = Vec::new();
     let log_partitions = plans
@@ -93,14 +104,22 @@ pub fn verify(settings: &Settings) -> anyhow::Result<Vec<String>> {
         .map(|found| found.n_partitions);
     for (plan, found) in plans.iter().zip(&found) {
         match found {
-            None => differences.push(format!("{}: does not exist; `holdpoint topics ensure` creates it", plan.name)),
+            None => differences.push(format!(
+                "{}: does not exist; `holdpoint topics ensure` creates it",
+                plan.name
+            )),
             Some(found) => differences.extend(differences_of(settings, plan, found, log_partitions)),
         }
     }
     Ok(differences)
 }
 
-fn differences_of(settings: &Settings, plan: &TopicPlan, found: &TopicDescription, log_partitions: Option<u32>) -> Vec<String> {
+fn differences_of(
+    settings: &Settings,
+    plan: &TopicPlan,
+    found: &TopicDescription,
+    log_partitions: Option<u32>,
+) -> Vec<String> {
     let mut differences = Vec::new();
     let name = &plan.name;
     if !found.is_usable {
@@ -122,7 +141,11 @@ fn differences_of(settings: &Settings, plan: &TopicPlan, found: &TopicDescriptio
         .filter_map(|(key, wanted)| Some((key, (wanted, found.configs.get(key)?))))
         .filter(|(_, (wanted, found))| wanted != found)
         .collect();
-    differences.extend(differing.iter().map(|(key, (wanted, found))| format!("{name}: {key} is {found}, and should be {wanted}")));
+    differences.extend(
+        differing
+            .iter()
+            .map(|(key, (wanted, found))| format!("{name}: {key} is {found}, and should be {wanted}")),
+    );
     differences
 }
 

@@ -45,11 +45,19 @@ impl Following {
     pub(crate) fn begin(viewer: Viewer) -> Result<Self, Fault> {
         let topics = [&*viewer.control, &*viewer.overrides];
         let follower = Follower::new(&viewer.connection, &viewer.client_id, &topics, &viewer.tuning)?;
-        Ok(Self { viewer, follower, looked: Stopwatch::start() })
+        Ok(Self {
+            viewer,
+            follower,
+            looked: Stopwatch::start(),
+        })
     }
 
     pub(crate) fn turn(&mut self) -> Result<(), Fault> {
-        let Self { viewer, follower, looked } = self;
+        let Self {
+            viewer,
+            follower,
+            looked,
+        } = self;
         follower.poll(WAIT, &mut |followed| viewer.take_in(followed))?;
         if looked.elapsed() >= LOOK_EVERY {
             *looked = Stopwatch::start();
@@ -81,15 +89,21 @@ impl Viewer {
 pub(crate) fn take_in(view: &View, followed: &Followed<'_>, overrides: &str, now: Timestamp, seen: impl Fn(&Applied)) {
     let record = followed.record;
     if followed.topic == overrides {
-        let origin = Origin { topic: overrides, kind: Some(Kind::Override) };
+        let origin = Origin {
+            topic: overrides,
+            kind: Some(Kind::Override),
+        };
         // What is no override was refused by ingest, and is in the topic for that.
         if let Ok(event) = ingest::decode(record.value, &origin, now) {
             view.apply_override(&event);
         }
         return;
     }
-    let place =
-        Place { partition: followed.partition, offset: record.offset, timestamp: record.timestamp.unwrap_or(Timestamp::MIN) };
+    let place = Place {
+        partition: followed.partition,
+        offset: record.offset,
+        timestamp: record.timestamp.unwrap_or(Timestamp::MIN),
+    };
     let applied = view.apply(place, control::decode(record.key.unwrap_or_default(), record.value));
     seen(&applied);
 }
@@ -97,6 +111,11 @@ pub(crate) fn take_in(view: &View, followed: &Followed<'_>, overrides: &str, now
 /// The least watermark of the other ingest workers that live; `None` if there are none.
 pub(crate) fn peers(view: &View, instance: &str, now: Timestamp) -> Option<Timestamp> {
     let marks = view.ingest_marks();
-    let others = marks.iter().filter(|seen| *seen.record.instance != *instance && now.since(seen.timestamp) < PEER_FRESH);
-    others.filter(|seen| seen.record.behind).filter_map(|seen| seen.record.watermark).min()
+    let others = marks
+        .iter()
+        .filter(|seen| *seen.record.instance != *instance && now.since(seen.timestamp) < PEER_FRESH);
+    others
+        .filter(|seen| seen.record.behind)
+        .filter_map(|seen| seen.record.watermark)
+        .min()
 }

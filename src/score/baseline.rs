@@ -61,7 +61,10 @@ impl Serialize for Cells {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Most cells of a young service were never seen: they travel as nothing.
         let cells = (0_u8..).zip(self.0.ratio).zip(self.0.n);
-        let seen: Vec<(u8, f32, u8)> = cells.filter(|(_, n)| *n > 0).map(|((i, ratio), n)| (i, ratio, n)).collect();
+        let seen: Vec<(u8, f32, u8)> = cells
+            .filter(|(_, n)| *n > 0)
+            .map(|((i, ratio), n)| (i, ratio, n))
+            .collect();
         seen.serialize(serializer)
     }
 }
@@ -83,7 +86,10 @@ impl<'de> Deserialize<'de> for Cells {
 
 impl Cells {
     fn new() -> Self {
-        Self(Box::new(Shape { ratio: [1.0; QUARTER_HOURS], n: [0; QUARTER_HOURS] }))
+        Self(Box::new(Shape {
+            ratio: [1.0; QUARTER_HOURS],
+            n: [0; QUARTER_HOURS],
+        }))
     }
 
     fn index(at: Timestamp) -> usize {
@@ -139,20 +145,34 @@ impl Baseline {
         match requests {
             Some(requests) if self.requests > 0.0 => {
                 let rate = (self.errors_of_requests + 1.0) / (self.requests + PRIOR_REQUESTS);
-                Expectation { mean: (rate * count(requests)).max(1e-9), by_requests: true }
+                Expectation {
+                    mean: (rate * count(requests)).max(1e-9),
+                    by_requests: true,
+                }
             }
-            Some(_) | None => Expectation { mean: (self.level(grain) * shape).max(1e-9), by_requests: false },
+            Some(_) | None => Expectation {
+                mean: (self.level(grain) * shape).max(1e-9),
+                by_requests: false,
+            },
         }
     }
 
     /// The negative-binomial size to judge by: that of the residuals, within 0.3 to 100, divided by 3 and by what
     /// autocorrelation takes from independence, and by what a short history leaves open.
     pub(crate) fn size(&self, grain: Grain) -> f64 {
-        let k = if self.over > 0.0 { self.mean_square / self.over } else { SIZE_MAX };
+        let k = if self.over > 0.0 {
+            self.mean_square / self.over
+        } else {
+            SIZE_MAX
+        };
         // Few residuals say little: the prior is a size of 5 with the weight of a day's tenth.
         let n = f64::from(self.n_observed.min(1_000_000));
         let k = (n + 30.0) / (n / k.clamp(SIZE_MIN, SIZE_MAX) + 30.0 / 5.0);
-        let rho = if self.square > 0.0 { (self.lagged / self.square).clamp(0.0, 0.9) } else { 0.0 };
+        let rho = if self.square > 0.0 {
+            (self.lagged / self.square).clamp(0.0, 0.9)
+        } else {
+            0.0
+        };
         let k = k / (3.0 * ((1.0 + rho) / (1.0 - rho) * grain.minutes()).max(1.0));
         1.0 / (1.0 / k + 1.0 / (self.errors + 1.0))
     }
@@ -187,7 +207,8 @@ impl Baseline {
 
     /// Lets `n_steps` steps pass: what was learned counts for less.
     pub(crate) fn decay(&mut self, grain: Grain, n_steps: i64) {
-        let kept = 0.5_f64.powf(count(n_steps.unsigned_abs()) * grain.millis_f64() / (LEVEL_HALF_LIFE.as_secs_f64() * 1_000.0));
+        let kept = 0.5_f64
+            .powf(count(n_steps.unsigned_abs()) * grain.millis_f64() / (LEVEL_HALF_LIFE.as_secs_f64() * 1_000.0));
         for sum in [
             &mut self.errors,
             &mut self.steps,
@@ -215,13 +236,21 @@ impl Baseline {
 
 /// Counts are far below 2⁵³.
 pub(crate) fn count(n: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "ingest refuses counts beyond 10¹²")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::as_conversions,
+        reason = "ingest refuses counts beyond 10¹²"
+    )]
     let value = n as f64;
     value
 }
 
 fn narrow(value: f64) -> f32 {
-    #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "a shape needs three digits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::as_conversions,
+        reason = "a shape needs three digits"
+    )]
     let narrowed = value as f32;
     narrowed
 }
@@ -239,11 +268,19 @@ mod tests {
             // 20 by day, 4 by night, alternating by ±50 %.
             let mean = if (minute / 60) % 24 < 12 { 20 } else { 4 };
             baseline.decay(grain, 1);
-            let errors = if minute % 2 == 0 { mean + mean / 2 } else { mean - mean / 2 };
+            let errors = if minute % 2 == 0 {
+                mean + mean / 2
+            } else {
+                mean - mean / 2
+            };
             baseline.learn(grain, start, errors, None, 1.0);
         }
-        let day = baseline.expect(grain, Timestamp::from_millis(86_400_000 * 3 + 3_600_000), None).mean;
-        let night = baseline.expect(grain, Timestamp::from_millis(86_400_000 * 3 + 20 * 3_600_000), None).mean;
+        let day = baseline
+            .expect(grain, Timestamp::from_millis(86_400_000 * 3 + 3_600_000), None)
+            .mean;
+        let night = baseline
+            .expect(grain, Timestamp::from_millis(86_400_000 * 3 + 20 * 3_600_000), None)
+            .mean;
         assert!((15.0..23.0).contains(&day), "{day}");
         assert!((3.0..6.0).contains(&night), "{night}");
         assert!(baseline.is_known(Timestamp::from_millis(86_400_000 * 3)));

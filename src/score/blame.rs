@@ -24,12 +24,17 @@ pub(crate) struct Candidate<'a> {
 
 /// The likeliest first; sums to at most 1.
 pub(crate) fn suspects(service: &ServiceId, candidates: &[Candidate<'_>]) -> Vec<Suspect> {
-    let Some(highest) = candidates.iter().map(|candidate| candidate.ln_e).max_by(f64::total_cmp) else { return Vec::new() };
+    let Some(highest) = candidates.iter().map(|candidate| candidate.ln_e).max_by(f64::total_cmp) else {
+        return Vec::new();
+    };
     let mut weights: Vec<(Option<&str>, f64)> = candidates
         .iter()
         .map(|candidate| {
             let anchored = if candidate.anchored { ANCHORED } else { 1.0 };
-            (Some(candidate.deploy_id), candidate.prior * anchored * (candidate.ln_e - highest).exp())
+            (
+                Some(candidate.deploy_id),
+                candidate.prior * anchored * (candidate.ln_e - highest).exp(),
+            )
         })
         .collect();
     weights.push((None, BACKGROUND_PRIOR));

@@ -16,13 +16,14 @@ use super::{
     review::{Approvals, Author, Note},
 };
 use crate::model::{
-    Action, ApprovalKind, Assistance, Change, Commit, Criticality, Decision, Level, MEASURE_NAMES, Measures, Mode, N_MEASURES,
-    Obligation, Reason, Sequence, ServiceId, Subject, Timestamp, UnitInterval, When, hash_text,
+    Action, ApprovalKind, Assistance, Change, Commit, Criticality, Decision, Level, MEASURE_NAMES, Measures, Mode,
+    N_MEASURES, Obligation, Reason, Sequence, ServiceId, Subject, Timestamp, UnitInterval, When, hash_text,
 };
 
 /// Weights learned across projects, in the order of [`MEASURE_NAMES`].
-const WEIGHTS: [f64; N_MEASURES] =
-    [-0.002, 0.065, 0.058, 0.040, 0.567, 0.093, 0.078, 0.447, 0.115, -0.058, -0.106, -0.129, 0.043, 0.119];
+const WEIGHTS: [f64; N_MEASURES] = [
+    -0.002, 0.065, 0.058, 0.040, 0.567, 0.093, 0.078, 0.447, 0.115, -0.058, -0.106, -0.129, 0.043, 0.119,
+];
 const INTERCEPT: f64 = -1.386;
 /// Mean and standard deviation of each measure across projects, after the logarithm where it is taken.
 const MOMENTS: [(f64, f64); N_MEASURES] = [
@@ -59,7 +60,10 @@ const SOURCE_WINDOW: Duration = Duration::from_hours(30 * 24);
 /// `sha256:` and the digest of the constants above: which model spoke.
 pub(crate) fn model_digest() -> Box<str> {
     static DIGEST: LazyLock<Box<str>> = LazyLock::new(|| {
-        let text = format!("{WEIGHTS:?}{INTERCEPT}{MOMENTS:?}{INCIDENT_RATE}{}", super::STEP_VERSION);
+        let text = format!(
+            "{WEIGHTS:?}{INTERCEPT}{MOMENTS:?}{INCIDENT_RATE}{}",
+            super::STEP_VERSION
+        );
         let hex: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
         format!("sha256:{hex}").into()
     });
@@ -125,7 +129,12 @@ pub(crate) struct Owner<'a> {
 
 impl Default for Changes {
     fn default() -> Self {
-        Self { list: Vec::new(), means: [0.0; N_MEASURES], squares: [0.0; N_MEASURES], weights: [0.0; N_MEASURES] }
+        Self {
+            list: Vec::new(),
+            means: [0.0; N_MEASURES],
+            squares: [0.0; N_MEASURES],
+            weights: [0.0; N_MEASURES],
+        }
     }
 }
 
@@ -136,12 +145,22 @@ impl Changes {
 
     /// The chance that a commit of this service causes an incident; that of any commit if it is not remembered.
     pub(crate) fn probability(&self, sha: &str) -> f64 {
-        self.list.iter().find(|known| *known.sha == *sha).map_or(INCIDENT_RATE, |known| f64::from(known.probability))
+        self.list
+            .iter()
+            .find(|known| *known.sha == *sha)
+            .map_or(INCIDENT_RATE, |known| f64::from(known.probability))
     }
 
     /// A commit landed: scores it, decides on it and remembers it. Returns its loss. A sha known already changes
     /// nothing.
-    pub(crate) fn land(&mut self, commit: &Commit<'_>, time: Timestamp, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) -> Option<f64> {
+    pub(crate) fn land(
+        &mut self,
+        commit: &Commit<'_>,
+        time: Timestamp,
+        owner: Owner<'_>,
+        context: &Context<'_>,
+        said: &mut Vec<Said>,
+    ) -> Option<f64> {
         if self.list.iter().any(|known| *known.sha == *commit.sha) {
             return None;
         }
@@ -149,14 +168,22 @@ impl Changes {
         self.learn(&commit.measures);
         let loss = probability * tier_weight(owner.tier) * owner.traffic_share;
         let threshold = context.bulletin.losses.get(tier_index(owner.tier)).copied().flatten();
-        #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "a probability to seven digits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::as_conversions,
+            reason = "a probability to seven digits"
+        )]
         let narrow = probability as f32;
         let mut change = Remembered {
             sha: commit.sha.as_ref().into(),
             author: Author::of(&commit.author, &context.policy.levels),
             change_id: commit.change_id.as_deref().map(hash_text),
             heads: commit.head_shas.iter().map(|sha| hash_text(sha)).collect(),
-            approvals: commit.approvals.iter().map(|approval| Note::inline(approval, &context.policy.levels)).collect(),
+            approvals: commit
+                .approvals
+                .iter()
+                .map(|approval| Note::inline(approval, &context.policy.levels))
+                .collect(),
             last_event: time,
             sequence: 0,
             probability: narrow,
@@ -167,7 +194,10 @@ impl Changes {
         };
         change.decide(owner, context, said);
         said.push(Said::Scored(Box::new(ScoredChange {
-            change: Change { service: owner.service.clone(), sha: change.sha.clone() },
+            change: Change {
+                service: owner.service.clone(),
+                sha: change.sha.clone(),
+            },
             time,
             probability: UnitInterval::clamped(probability).rounded(),
             gated: change.action == Action::ExtraReview,
@@ -182,7 +212,14 @@ impl Changes {
     }
 
     /// A review came or was dismissed: the changes it is about are decided again.
-    pub(crate) fn review(&mut self, note: &Note, time: Timestamp, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+    pub(crate) fn review(
+        &mut self,
+        note: &Note,
+        time: Timestamp,
+        owner: Owner<'_>,
+        context: &Context<'_>,
+        said: &mut Vec<Said>,
+    ) {
         for change in self.list.iter_mut().filter(|change| change.is_meant_by(note)) {
             change.last_event = change.last_event.max(time);
             change.decide(owner, context, said);
@@ -201,13 +238,18 @@ impl Changes {
         if !self.list.iter().any(over) {
             return;
         }
-        let (gone, kept): (Vec<Remembered>, Vec<Remembered>) = std::mem::take(&mut self.list).into_iter().partition(over);
+        let (gone, kept): (Vec<Remembered>, Vec<Remembered>) =
+            std::mem::take(&mut self.list).into_iter().partition(over);
         self.list = kept;
         said.extend(gone.iter().map(|change| Said::Forget(change.subject(service))));
     }
 
     pub(crate) fn next_deadline(&self) -> Timestamp {
-        self.list.iter().map(|change| change.last_event).min().map_or(Timestamp::NEVER, |oldest| oldest + FORGET_AFTER)
+        self.list
+            .iter()
+            .map(|change| change.last_event)
+            .min()
+            .map_or(Timestamp::NEVER, |oldest| oldest + FORGET_AFTER)
     }
 
     /// The chance that a change with these measures causes an incident, and what each measure adds to its logit.
@@ -220,7 +262,11 @@ impl Changes {
             let (mean, sd) = self.moments(i);
             let part = WEIGHTS[i] * ((scaled(i, measure) - mean) / sd).clamp(-10.0, 10.0);
             logit += part;
-            contributions.push(Contribution { feature: MEASURE_NAMES[i], value: measure, logit: (part * 1e6).round() / 1e6 });
+            contributions.push(Contribution {
+                feature: MEASURE_NAMES[i],
+                value: measure,
+                logit: (part * 1e6).round() / 1e6,
+            });
         }
         // Shifted from the rate of bugs, at which the weights were learned, to that of incidents.
         let shifted = logit - INTERCEPT + (INCIDENT_RATE / (1.0 - INCIDENT_RATE)).ln();
@@ -233,17 +279,27 @@ impl Changes {
         let total = weight + MOMENTS_PRIOR;
         let own = f64::from(self.means[i]);
         let shrunk = (weight * own + MOMENTS_PRIOR * mean) / total;
-        let variance = (f64::from(self.squares[i]) + MOMENTS_PRIOR * (sd * sd + (mean - own) * (mean - own) * weight / total)) / total;
+        let variance = (f64::from(self.squares[i])
+            + MOMENTS_PRIOR * (sd * sd + (mean - own) * (mean - own) * weight / total))
+            / total;
         (shrunk, variance.max(1e-4).sqrt())
     }
 
     /// Takes the measures into the decayed moments (West's weighted update).
     fn learn(&mut self, measures: &Measures) {
-        #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "moments to seven digits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::as_conversions,
+            reason = "moments to seven digits"
+        )]
         let keep = 0.5_f64.powf(1.0 / MOMENTS_HALF_LIFE) as f32;
         for (i, measure) in measures.iter().enumerate() {
             let Some(measure) = *measure else { continue };
-            #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "moments to seven digits")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::as_conversions,
+                reason = "moments to seven digits"
+            )]
             let x = scaled(i, measure) as f32;
             let (mean, square, weight) = (&mut self.means[i], &mut self.squares[i], &mut self.weights[i]);
             *weight = *weight * keep + 1.0;
@@ -280,12 +336,18 @@ pub(crate) fn tier_index(tier: Criticality) -> usize {
 
 impl Remembered {
     fn subject(&self, service: &ServiceId) -> Subject {
-        Subject::Change(Change { service: service.clone(), sha: self.sha.clone() })
+        Subject::Change(Change {
+            service: service.clone(),
+            sha: self.sha.clone(),
+        })
     }
 
     fn is_meant_by(&self, note: &Note) -> bool {
-        note.target.is_some_and(|target| target == hash_text(&self.sha) || self.heads.contains(&target))
-            || note.change_id.is_some_and(|change_id| Some(change_id) == self.change_id)
+        note.target
+            .is_some_and(|target| target == hash_text(&self.sha) || self.heads.contains(&target))
+            || note
+                .change_id
+                .is_some_and(|change_id| Some(change_id) == self.change_id)
     }
 
     /// Whether `rule` asks anything of this change.
@@ -300,13 +362,19 @@ impl Remembered {
     fn approvals<'a>(&'a self, owner: Owner<'a>) -> impl Iterator<Item = &'a Note> {
         let seen = owner.approvals.iter().filter(|note| self.is_meant_by(note));
         // The latest word of each person stands; those in the commit itself have no later one.
-        self.approvals.iter().chain(seen).filter(|note| note.counts_for(self.author))
+        self.approvals
+            .iter()
+            .chain(seen)
+            .filter(|note| note.counts_for(self.author))
     }
 
     /// How many people of at least `level` approved.
     fn n_approvals(&self, level: Option<Level>, owner: Owner<'_>) -> usize {
-        let mut people: Vec<u64> =
-            self.approvals(owner).filter(|note| level.is_none_or(|level| note.level >= level)).map(|note| note.by).collect();
+        let mut people: Vec<u64> = self
+            .approvals(owner)
+            .filter(|note| level.is_none_or(|level| note.level >= level))
+            .map(|note| note.by)
+            .collect();
         people.sort_unstable();
         people.dedup();
         people.len()
@@ -321,25 +389,49 @@ impl Remembered {
         let source = context.bulletin.approved_at.max(owner.approvals.last_known_level());
         let has_source = source.is_some_and(|at| context.at.since(at) < SOURCE_WINDOW);
         let advises_only = !risky && !has_source && !unmet.is_empty() && unmet.iter().all(|rule| rule.level.is_some());
-        let action = if unmet.is_empty() && !risky { Action::Proceed } else { Action::ExtraReview };
-        let mode = if advises_only { Mode::Shadow } else { owner.settings.mode };
+        let action = if unmet.is_empty() && !risky {
+            Action::Proceed
+        } else {
+            Action::ExtraReview
+        };
+        let mode = if advises_only {
+            Mode::Shadow
+        } else {
+            owner.settings.mode
+        };
         if self.sequence > 0 && action == self.action && (mode == self.mode || action == Action::Proceed) {
             return;
         }
         let mut reasons: Vec<Reason> = unmet.iter().map(|rule| policy_reason(rule)).collect();
         if risky {
-            reasons.push(Reason::new("risk_quantile", "its risk is among the highest of its tier's last changes"));
+            reasons.push(Reason::new(
+                "risk_quantile",
+                "its risk is among the highest of its tier's last changes",
+            ));
         }
         if advises_only {
-            reasons.push(Reason::new("no_review_source", "no approval with a known level was seen in 30 days, so it only advises"));
+            reasons.push(Reason::new(
+                "no_review_source",
+                "no approval with a known level was seen in 30 days, so it only advises",
+            ));
         }
         if reasons.is_empty() {
             let asked = !hits.is_empty() || self.by_risk;
-            reasons.push(if asked { Reason::new("approved", "approved as asked") } else { Reason::new("healthy", "nothing speaks against it") });
+            reasons.push(if asked {
+                Reason::new("approved", "approved as asked")
+            } else {
+                Reason::new("healthy", "nothing speaks against it")
+            });
         }
         let mut obligations: Vec<Obligation> = unmet.iter().map(|rule| obligation(rule)).collect();
         if risky {
-            obligations.push(Obligation { kind: ApprovalKind::Approval, count: 1, level: None, group: None, when: When::default() });
+            obligations.push(Obligation {
+                kind: ApprovalKind::Approval,
+                count: 1,
+                level: None,
+                group: None,
+                when: When::default(),
+            });
         }
         self.sequence += 1;
         self.action = action;
@@ -353,7 +445,11 @@ impl Remembered {
             valid_until: Some(context.at + FORGET_AFTER),
             risk: Some(UnitInterval::clamped(f64::from(self.probability)).rounded()),
             reasons,
-            to_lift: if action == Action::ExtraReview { vec!["get the approvals under `obligations`".into()] } else { Vec::new() },
+            to_lift: if action == Action::ExtraReview {
+                vec!["get the approvals under `obligations`".into()]
+            } else {
+                Vec::new()
+            },
             obligations,
             exempt: Vec::new(),
             suspects: Vec::new(),
@@ -365,9 +461,15 @@ impl Remembered {
 }
 
 fn policy_reason(rule: &Rule) -> Reason {
-    let who = rule.level.map_or_else(|| "anybody".to_owned(), |level| format!("{level:?} or above").to_lowercase());
+    let who = rule.level.map_or_else(
+        || "anybody".to_owned(),
+        |level| format!("{level:?} or above").to_lowercase(),
+    );
     let plural = if rule.approvals == 1 { "" } else { "s" };
-    Reason::new(format!("policy:{}", rule.name), format!("the policy asks for {} approval{plural} by {who}", rule.approvals))
+    Reason::new(
+        format!("policy:{}", rule.name),
+        format!("the policy asks for {} approval{plural} by {who}", rule.approvals),
+    )
 }
 
 fn obligation(rule: &Rule) -> Obligation {
@@ -376,6 +478,9 @@ fn obligation(rule: &Rule) -> Obligation {
         count: rule.approvals,
         level: rule.level,
         group: None,
-        when: When { ai: rule.ai.clone(), author_level: rule.author_level.clone() },
+        when: When {
+            ai: rule.ai.clone(),
+            author_level: rule.author_level.clone(),
+        },
     }
 }

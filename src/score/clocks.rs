@@ -34,7 +34,12 @@ struct Mark {
 
 impl Default for Clocks {
     fn default() -> Self {
-        Self { marks: BTreeMap::new(), now: Timestamp::MIN, wall: Timestamp::MIN, n_stale: 0 }
+        Self {
+            marks: BTreeMap::new(),
+            now: Timestamp::MIN,
+            wall: Timestamp::MIN,
+            n_stale: 0,
+        }
     }
 }
 
@@ -57,10 +62,18 @@ impl Clocks {
             if !self.marks.contains_key(mark.topic) {
                 self.marks.insert(mark.topic.into(), BTreeMap::new());
             }
-            let Some(marks) = self.marks.get_mut(mark.topic) else { continue };
+            let Some(marks) = self.marks.get_mut(mark.topic) else {
+                continue;
+            };
             let known = marks.get(&mark.partition).map(|known| known.at);
             let at = known.map_or(mark.at, |known| known.max(mark.at));
-            marks.insert(mark.partition, Mark { at, renewed_at: tick.wall });
+            marks.insert(
+                mark.partition,
+                Mark {
+                    at,
+                    renewed_at: tick.wall,
+                },
+            );
         }
         self.forget_the_long_gone();
         let oldest = self.wall - STALE_AFTER;
@@ -114,9 +127,18 @@ mod tests {
             (1_124, &[(0, 1_120)], 1_105),
         ];
         for (wall, marks, now) in cases {
-            let watermarks =
-                marks.iter().map(|(partition, s)| Watermark { topic: "errors", partition: *partition, at: at(*s) }).collect();
-            clocks.tick(&Tick { wall: at(wall), watermarks });
+            let watermarks = marks
+                .iter()
+                .map(|(partition, s)| Watermark {
+                    topic: "errors",
+                    partition: *partition,
+                    at: at(*s),
+                })
+                .collect();
+            clocks.tick(&Tick {
+                wall: at(wall),
+                watermarks,
+            });
             assert_eq!(clocks.now(), at(now), "at {wall}");
         }
         assert_eq!(clocks.n_stale(), 1);

@@ -14,8 +14,7 @@ use super::{
     service::Word,
 };
 use crate::model::{
-    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Sequence, Subject, Suspect, Timestamp,
-    UnitInterval,
+    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Sequence, Subject, Suspect, Timestamp, UnitInterval,
 };
 
 const COOLDOWN_CODE: &str = "cooldown";
@@ -62,7 +61,11 @@ struct Ought {
 impl Environment {
     /// Publishes what ought to stand, if it differs from what stands.
     pub(crate) fn decide(&mut self, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
-        let word = self.standing.as_ref().and_then(|standing| standing.word.clone()).filter(|word| word.until > context.now);
+        let word = self
+            .standing
+            .as_ref()
+            .and_then(|standing| standing.word.clone())
+            .filter(|word| word.until > context.now);
         self.decide_under(word, owner, context, said);
     }
 
@@ -72,7 +75,13 @@ impl Environment {
     }
 
     /// [`Environment::decide`] when a person's word came, changed or ended.
-    pub(crate) fn decide_under(&mut self, word: Option<Word>, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+    pub(crate) fn decide_under(
+        &mut self,
+        word: Option<Word>,
+        owner: Owner<'_>,
+        context: &Context<'_>,
+        said: &mut Vec<Said>,
+    ) {
         let ought = self.ought(word.as_ref(), owner, context);
         let mode = owner.settings.mode;
         let ground: Box<str> = format!("{}:{}", ought.reason.code, ought.about).into();
@@ -81,19 +90,34 @@ impl Environment {
                 standing.word.clone_from(&word);
                 standing.action != ought.action
                     || (ought.action != Action::Proceed
-                        && (standing.mode != mode || standing.ground != ground || lapses(standing.valid_until, &ought, context.now)))
+                        && (standing.mode != mode
+                            || standing.ground != ground
+                            || lapses(standing.valid_until, &ought, context.now)))
             }
             None => true,
         };
         if !published {
             return;
         }
-        let sequence = self.standing.as_ref().map_or_else(Sequence::default, |standing| standing.sequence).next();
-        self.standing =
-            Some(Standing { sequence, action: ought.action, mode, valid_until: ought.valid_until, ground, word });
+        let sequence = self
+            .standing
+            .as_ref()
+            .map_or_else(Sequence::default, |standing| standing.sequence)
+            .next();
+        self.standing = Some(Standing {
+            sequence,
+            action: ought.action,
+            mode,
+            valid_until: ought.valid_until,
+            ground,
+            word,
+        });
         said.push(Said::Decision(Box::new(Decision {
             sequence,
-            subject: Subject::Service { service: owner.service.clone(), environment: self.name.clone() },
+            subject: Subject::Service {
+                service: owner.service.clone(),
+                environment: self.name.clone(),
+            },
             action: ought.action,
             mode,
             decided_at: context.at,
@@ -102,7 +126,11 @@ impl Environment {
             reasons: vec![ought.reason],
             to_lift: ought.to_lift,
             obligations: Vec::new(),
-            exempt: if ought.action == Action::Freeze { Exemption::ALL.to_vec() } else { Vec::new() },
+            exempt: if ought.action == Action::Freeze {
+                Exemption::ALL.to_vec()
+            } else {
+                Vec::new()
+            },
             suspects: ought.suspects,
             policy: context.policy.digest.clone(),
             model: super::change::model_digest(),
@@ -115,7 +143,11 @@ impl Environment {
         if let Some(word) = word {
             return by_word(word);
         }
-        let incident = self.incidents.iter().filter(|open| open.severity <= 2).min_by_key(|open| (!open.granted, open.severity));
+        let incident = self
+            .incidents
+            .iter()
+            .filter(|open| open.severity <= 2)
+            .min_by_key(|open| (!open.granted, open.severity));
         if let Some(incident) = incident.filter(|incident| incident.granted) {
             return Ought {
                 to_lift: vec![
@@ -132,29 +164,49 @@ impl Environment {
         }
         let lease = context.at + owner.settings.freeze.lease;
         if let Some(incident) = incident {
-            let code = if incident.withheld { "limiter_withheld" } else { "incident" };
+            let code = if incident.withheld {
+                "limiter_withheld"
+            } else {
+                "incident"
+            };
             return ought_by_incident(incident, Action::ExtraReview, lease, code);
         }
-        if let Some(Proposal { deploy_id, found, withheld, .. }) = &self.proposal {
+        if let Some(Proposal {
+            deploy_id,
+            found,
+            withheld,
+            ..
+        }) = &self.proposal
+        {
             let mut ought = by_found(found, deploy_id, owner, Action::ExtraReview, lease);
             if *withheld {
                 ought.reason.code = "limiter_withheld".into();
-                ought.reason.text = format!("{}; the fleet's limit on new freezes is reached", ought.reason.text).into();
+                ought.reason.text =
+                    format!("{}; the fleet's limit on new freezes is reached", ought.reason.text).into();
             }
             ought.to_lift = vec![format!("roll back {deploy_id}").into()];
             return ought;
         }
         if let Some(until) = self.cooldown_until {
             let reason = Reason::new(COOLDOWN_CODE, "a freeze has just ended");
-            return Ought { to_lift: vec![wait_until(until)], ..plain(Action::ExtraReview, Some(until), reason) };
+            return Ought {
+                to_lift: vec![wait_until(until)],
+                ..plain(Action::ExtraReview, Some(until), reason)
+            };
         }
         if self.elevated_since.is_some() {
-            let reason = Reason::new("evidence_elevated", "errors since the last deploy are above what is usual");
+            let reason = Reason::new(
+                "evidence_elevated",
+                "errors since the last deploy are above what is usual",
+            );
             return plain(Action::ExtraReview, Some(lease), reason);
         }
         let reason = match (&self.standing, self.has_baseline(now)) {
             (None, _) => Reason::new("new_service", "seen for the first time"),
-            (Some(_), false) => Reason::new("no_baseline", "nothing speaks against it; too little history to freeze by errors"),
+            (Some(_), false) => Reason::new(
+                "no_baseline",
+                "nothing speaks against it; too little history to freeze by errors",
+            ),
             (Some(_), true) => Reason::new("healthy", "nothing speaks against it"),
         };
         plain(Action::Proceed, None, reason)
@@ -176,7 +228,15 @@ fn lapses(stands_until: Option<Timestamp>, ought: &Ought, now: Timestamp) -> boo
 }
 
 fn plain(action: Action, valid_until: Option<Timestamp>, reason: Reason) -> Ought {
-    Ought { action, valid_until, risk: None, reason, about: "".into(), to_lift: Vec::new(), suspects: Vec::new() }
+    Ought {
+        action,
+        valid_until,
+        risk: None,
+        reason,
+        about: "".into(),
+        to_lift: Vec::new(),
+        suspects: Vec::new(),
+    }
 }
 
 fn wait_until(until: Timestamp) -> Box<str> {
@@ -191,31 +251,59 @@ fn by_word(word: &Word) -> Ought {
     };
     Ought {
         about: format!("{}", word.until).into(),
-        to_lift: if word.effect == Effect::Freeze { vec![wait_until(word.until)] } else { Vec::new() },
+        to_lift: if word.effect == Effect::Freeze {
+            vec![wait_until(word.until)]
+        } else {
+            Vec::new()
+        },
         ..plain(action, Some(word.until), Reason::new("override", text))
     }
 }
 
-fn ought_by_incident(incident: &super::environment::OpenIncident, action: Action, until: Timestamp, code: &str) -> Ought {
-    let mut reason =
-        Reason::new(code, format!("incident {} of severity {} is open", incident.incident_id, incident.severity));
+fn ought_by_incident(
+    incident: &super::environment::OpenIncident,
+    action: Action,
+    until: Timestamp,
+    code: &str,
+) -> Ought {
+    let mut reason = Reason::new(
+        code,
+        format!(
+            "incident {} of severity {} is open",
+            incident.incident_id, incident.severity
+        ),
+    );
     reason.evidence = BTreeMap::from([
         ("incident_id", Evidence::Text(incident.incident_id.clone())),
         ("severity", Evidence::Count(u64::from(incident.severity))),
     ]);
-    Ought { about: incident.incident_id.clone(), ..plain(action, Some(until), reason) }
+    Ought {
+        about: incident.incident_id.clone(),
+        ..plain(action, Some(until), reason)
+    }
 }
 
 fn by_found(found: &Found, deploy_id: &str, owner: Owner<'_>, action: Action, until: Timestamp) -> Ought {
     let since = found.since_onset;
     let ratio = round(since.ratio(), 100.0);
-    let how = if found.by_requests { "per request" } else { "per minute, requests not known" };
-    let mut reason =
-        Reason::new("deploy_regression", format!("errors at {ratio} times the baseline ({how}) since deploy {deploy_id}"));
+    let how = if found.by_requests {
+        "per request"
+    } else {
+        "per minute, requests not known"
+    };
+    let mut reason = Reason::new(
+        "deploy_regression",
+        format!("errors at {ratio} times the baseline ({how}) since deploy {deploy_id}"),
+    );
     reason.value = Some(ratio);
     reason.threshold = Some(1.0 + super::environment::margin(owner.settings, found.by_requests));
     let e_value = found.ln_e.min(690.0).exp();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::as_conversions, reason = "a count of errors, ≥ 0")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::as_conversions,
+        reason = "a count of errors, ≥ 0"
+    )]
     let errors = f64::from(since.errors).round() as u64;
     reason.evidence = BTreeMap::from([
         ("deploy_id", Evidence::Text(deploy_id.into())),

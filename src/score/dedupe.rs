@@ -35,21 +35,37 @@ pub(crate) struct RecordPlace {
 
 impl Window {
     pub(crate) fn new() -> Self {
-        Self { arrivals: VecDeque::new(), n_arrived: 0, last: HashMap::new(), newest: None }
+        Self {
+            arrivals: VecDeque::new(),
+            n_arrived: 0,
+            last: HashMap::new(),
+            newest: None,
+        }
     }
 
     /// Takes in one arrival; says whether it was seen before.
     pub(crate) fn is_duplicate(&mut self, hash: EventHash, place: RecordPlace) -> bool {
         // Writers' clocks differ a little: the window's edge never moves back.
-        let newest = self.newest.map_or(place.written_at, |newest| newest.max(place.written_at));
+        let newest = self
+            .newest
+            .map_or(place.written_at, |newest| newest.max(place.written_at));
         self.newest = Some(newest);
         let oldest = newest - WINDOW;
         while self.arrivals.len() >= WINDOW_HASHES_MAX
-            || self.arrivals.front().is_some_and(|(_, place)| place.written_at < oldest)
+            || self
+                .arrivals
+                .front()
+                .is_some_and(|(_, place)| place.written_at < oldest)
         {
             self.drop_oldest();
         }
-        self.arrivals.push_back((hash, RecordPlace { written_at: newest, ..place }));
+        self.arrivals.push_back((
+            hash,
+            RecordPlace {
+                written_at: newest,
+                ..place
+            },
+        ));
         self.n_arrived += 1;
         self.last.insert(hash, self.n_arrived).is_some()
     }
@@ -72,7 +88,9 @@ impl Window {
     pub(crate) fn span(&self) -> Duration {
         match (self.arrivals.front(), self.newest) {
             // Below its bounds it reaches as far back as it is meant to.
-            (Some((_, oldest)), Some(newest)) if self.arrivals.len() >= WINDOW_HASHES_MAX => newest.since(oldest.written_at),
+            (Some((_, oldest)), Some(newest)) if self.arrivals.len() >= WINDOW_HASHES_MAX => {
+                newest.since(oldest.written_at)
+            }
             _ => WINDOW,
         }
     }
@@ -83,7 +101,10 @@ mod tests {
     use super::*;
 
     fn place(offset: i64, seconds: i64) -> RecordPlace {
-        RecordPlace { offset: Offset(offset), written_at: Timestamp::from_millis(seconds * 1_000) }
+        RecordPlace {
+            offset: Offset(offset),
+            written_at: Timestamp::from_millis(seconds * 1_000),
+        }
     }
 
     #[test]
@@ -91,7 +112,10 @@ mod tests {
         let mut window = Window::new();
         assert!(!window.is_duplicate(EventHash(1), place(0, 0)));
         assert!(window.is_duplicate(EventHash(1), place(1, 599)));
-        assert!(window.is_duplicate(EventHash(1), place(2, 1_100)), "its second arrival counts");
+        assert!(
+            window.is_duplicate(EventHash(1), place(2, 1_100)),
+            "its second arrival counts"
+        );
         assert!(!window.is_duplicate(EventHash(2), place(3, 1_200)));
         assert!(!window.is_duplicate(EventHash(1), place(4, 1_801)));
         assert_eq!(window.oldest_offset(), Some(Offset(4)).min(window.oldest_offset()));
@@ -100,7 +124,9 @@ mod tests {
     /// Reading again from the oldest offset kept gives the same answers for all that follows.
     #[test]
     fn priming_from_the_oldest_offset_gives_the_same_answers() {
-        let arrivals: Vec<(u64, i64)> = (0..20_000_u64).map(|i| (i * i % 4_001, i64::try_from(i / 10).expect("small"))).collect();
+        let arrivals: Vec<(u64, i64)> = (0..20_000_u64)
+            .map(|i| (i * i % 4_001, i64::try_from(i / 10).expect("small")))
+            .collect();
         let step = |window: &mut Window, i: usize| {
             let (hash, seconds) = arrivals[i];
             window.is_duplicate(EventHash(hash), place(i64::try_from(i).expect("small"), seconds))

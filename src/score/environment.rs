@@ -26,8 +26,8 @@ use super::{
     watch::{Ending, Watch, WatchVerdict},
 };
 use crate::model::{
-    ChangeKind, Deploy, DeployStatus, EnvironmentId, Errors, Ground, Incident, IncidentStatus, Message, Mode, ServiceId,
-    Timestamp, hash_text,
+    ChangeKind, Deploy, DeployStatus, EnvironmentId, Errors, Ground, Incident, IncidentStatus, Message, Mode,
+    ServiceId, Timestamp, hash_text,
 };
 use crate::score::policy::Settings;
 
@@ -85,7 +85,11 @@ struct Presence {
 
 impl Presence {
     fn share(self) -> f64 {
-        if self.steps > 0.0 { self.present / self.steps } else { 0.0 }
+        if self.steps > 0.0 {
+            self.present / self.steps
+        } else {
+            0.0
+        }
     }
 
     fn is_dense(self) -> bool {
@@ -160,7 +164,13 @@ impl Environment {
     }
 
     /// Sums errors into their step. False: they are late. Silent: what a step shows is said when it closes.
-    pub(crate) fn book(&mut self, errors: &Errors<'_>, totals: (u64, Option<u64>, u32), lateness: Duration, now: Timestamp) -> bool {
+    pub(crate) fn book(
+        &mut self,
+        errors: &Errors<'_>,
+        totals: (u64, Option<u64>, u32),
+        lateness: Duration,
+        now: Timestamp,
+    ) -> bool {
         self.last_event = self.last_event.max(errors.time);
         if errors.interval_ms > 0 {
             self.steps.note_interval(errors.time, errors.interval_ms);
@@ -210,14 +220,17 @@ impl Environment {
         let weight = self.note_presence(closed);
         self.baseline.decay(self.steps.grain, 1);
         if let Some(weight) = weight.filter(|_| self.incidents.is_empty()) {
-            self.baseline.learn(self.steps.grain, closed.start, closed.errors, closed.requests, weight);
+            self.baseline
+                .learn(self.steps.grain, closed.start, closed.errors, closed.requests, weight);
         }
     }
 
     /// Lets time go on to `context.now`: closes steps, ends what is over, asks again for what is withheld.
     pub(crate) fn advance(&mut self, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
         while self.is_watched() {
-            let Some(closed) = self.steps.close(context.now, context.policy.lateness) else { break };
+            let Some(closed) = self.steps.close(context.now, context.policy.lateness) else {
+                break;
+            };
             self.observe(&closed, owner, context, said);
         }
         if !self.is_watched() {
@@ -256,7 +269,8 @@ impl Environment {
         }
         if !self.baseline.is_known(context.now) && self.hold.is_none() && self.incidents.is_empty() {
             // Nobody can be convicted by it yet, and a service deployed from its first hour on must learn too.
-            self.baseline.learn(grain, closed.start, closed.errors, closed.requests, weight);
+            self.baseline
+                .learn(grain, closed.start, closed.errors, closed.requests, weight);
         }
         self.convict(owner, context, margin, said);
     }
@@ -303,7 +317,12 @@ impl Environment {
             proposal.found = found;
             proposal.deploy_id = deploy_id;
         } else {
-            self.proposal = Some(Proposal { deploy_id, found, withheld: false, asked_at: context.now });
+            self.proposal = Some(Proposal {
+                deploy_id,
+                found,
+                withheld: false,
+                asked_at: context.now,
+            });
             said.push(self.proposes(owner, Ground::Evidence));
         }
     }
@@ -336,7 +355,14 @@ impl Environment {
     }
 
     /// The fleet's answer to a proposal. What has passed meanwhile is not frozen for.
-    pub(crate) fn answer(&mut self, ground: Ground, granted: bool, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+    pub(crate) fn answer(
+        &mut self,
+        ground: Ground,
+        granted: bool,
+        owner: Owner<'_>,
+        context: &Context<'_>,
+        said: &mut Vec<Said>,
+    ) {
         match ground {
             Ground::Incident => {
                 for incident in self.incidents.iter_mut().filter(|incident| incident.severity <= 2) {
@@ -347,7 +373,10 @@ impl Environment {
             Ground::Evidence => match self.proposal.take() {
                 Some(proposal) if granted => self.freeze(proposal, owner, context, said),
                 proposal => {
-                    self.proposal = proposal.map(|proposal| Proposal { withheld: !granted, ..proposal });
+                    self.proposal = proposal.map(|proposal| Proposal {
+                        withheld: !granted,
+                        ..proposal
+                    });
                 }
             },
         }
@@ -358,15 +387,28 @@ impl Environment {
         self.freezes.retain(|since| context.now.since(*since) < RELAPSE_WINDOW);
         self.freezes.push(context.now);
         let relapsed = self.freezes.len() > 2;
-        let lease = if relapsed { RELAPSE_LEASE } else { owner.settings.freeze.lease };
+        let lease = if relapsed {
+            RELAPSE_LEASE
+        } else {
+            owner.settings.freeze.lease
+        };
         let suspects = proposal.found.suspects(owner.service);
-        self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, context.now, lease)));
+        self.hold = Some(Box::new(Hold::new(
+            &proposal.deploy_id,
+            proposal.found,
+            context.now,
+            lease,
+        )));
         self.elevated_since = None;
         let size = self.baseline.size(self.steps.grain);
         // The evidence is spent: what follows is judged by the hold and by later deploys' own watches.
         for watch in std::mem::take(&mut self.watches) {
             let regressed = watch.deploy_id == proposal.deploy_id;
-            let verdict = if regressed { WatchVerdict::Regressed } else { WatchVerdict::Unknown };
+            let verdict = if regressed {
+                WatchVerdict::Regressed
+            } else {
+                WatchVerdict::Unknown
+            };
             let ending = Ending {
                 service: owner.service,
                 environment: &self.name,
@@ -384,7 +426,13 @@ impl Environment {
         self.close_watches(owner, context, said, |watch| watch.is_over(context.now, horizon));
     }
 
-    fn close_watches(&mut self, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>, over: impl Fn(&Watch) -> bool) {
+    fn close_watches(
+        &mut self,
+        owner: Owner<'_>,
+        context: &Context<'_>,
+        said: &mut Vec<Said>,
+        over: impl Fn(&Watch) -> bool,
+    ) {
         if !self.watches.iter().any(&over) {
             return;
         }
@@ -392,9 +440,19 @@ impl Environment {
         let (ended, kept): (Vec<Watch>, Vec<Watch>) = std::mem::take(&mut self.watches).into_iter().partition(over);
         self.watches = kept;
         for watch in ended {
-            let verdict = if watch.alarmed_at.is_some() { WatchVerdict::Regressed } else { watch.quiet_verdict() };
-            let ending =
-                Ending { service: owner.service, environment: &self.name, at: context.now, size, verdict, suspects: &[] };
+            let verdict = if watch.alarmed_at.is_some() {
+                WatchVerdict::Regressed
+            } else {
+                watch.quiet_verdict()
+            };
+            let ending = Ending {
+                service: owner.service,
+                environment: &self.name,
+                at: context.now,
+                size,
+                verdict,
+                suspects: &[],
+            };
             said.push(Said::Closed(Box::new(watch.report(&ending))));
         }
         if self.watches.is_empty() {
@@ -407,7 +465,12 @@ impl Environment {
         let over = hold.may_end(now) || (now >= hold.until && !hold.renew(owner.settings.freeze.lease));
         if over {
             self.hold = None;
-            let relapsed = self.freezes.iter().filter(|since| now.since(**since) < RELAPSE_WINDOW + RELAPSE_LEASE).count() > 2;
+            let relapsed = self
+                .freezes
+                .iter()
+                .filter(|since| now.since(**since) < RELAPSE_WINDOW + RELAPSE_LEASE)
+                .count()
+                > 2;
             self.cool_down(now + if relapsed { COOLDOWN_RELAPSED } else { COOLDOWN });
         }
     }
@@ -417,7 +480,12 @@ impl Environment {
     }
 
     fn settle_elevated(&mut self, now: Timestamp) {
-        let ln_e = self.watches.iter().filter(|watch| watch.judged).map(Watch::ln_e).fold(f64::NEG_INFINITY, f64::max);
+        let ln_e = self
+            .watches
+            .iter()
+            .filter(|watch| watch.judged)
+            .map(Watch::ln_e)
+            .fold(f64::NEG_INFINITY, f64::max);
         match self.elevated_since {
             None if ln_e >= ELEVATED_IN.ln() => self.elevated_since = Some(now),
             Some(since) if ln_e < ELEVATED_OUT.ln() && now.since(since) >= ELEVATED_MIN => self.elevated_since = None,
@@ -426,7 +494,15 @@ impl Environment {
     }
 
     /// A deploy began, went on or ended.
-    pub(crate) fn deploy(&mut self, deploy: &Deploy<'_>, time: Timestamp, prior: f64, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+    pub(crate) fn deploy(
+        &mut self,
+        deploy: &Deploy<'_>,
+        time: Timestamp,
+        prior: f64,
+        owner: Owner<'_>,
+        context: &Context<'_>,
+        said: &mut Vec<Said>,
+    ) {
         self.last_event = self.last_event.max(time);
         let taken_back = matches!(deploy.status, DeployStatus::RolledBack | DeployStatus::Failed);
         if taken_back {
@@ -439,7 +515,11 @@ impl Environment {
             hold.roll_back();
         }
         let exposure = deploy.exposure.map(crate::model::UnitInterval::value);
-        if let Some(watch) = self.watches.iter_mut().find(|watch| *watch.deploy_id == *deploy.deploy_id) {
+        if let Some(watch) = self
+            .watches
+            .iter_mut()
+            .find(|watch| *watch.deploy_id == *deploy.deploy_id)
+        {
             watch.stage(time, exposure);
         } else if !taken_back && deploy.change_kind != ChangeKind::Rollback && self.is_first_word_of(deploy) {
             if !self.is_watched() {
@@ -458,12 +538,22 @@ impl Environment {
 
     /// A deploy whose watch has ended, or that froze the service, opens none again by a late status.
     fn is_first_word_of(&self, deploy: &Deploy<'_>) -> bool {
-        self.hold.as_ref().is_none_or(|hold| *hold.deploy_id != *deploy.deploy_id) && deploy.status != DeployStatus::Succeeded
+        self.hold
+            .as_ref()
+            .is_none_or(|hold| *hold.deploy_id != *deploy.deploy_id)
+            && deploy.status != DeployStatus::Succeeded
             || (deploy.status == DeployStatus::Succeeded && self.hold.is_none())
     }
 
     /// An incident began, went on or was resolved.
-    pub(crate) fn incident(&mut self, incident: &Incident<'_>, time: Timestamp, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+    pub(crate) fn incident(
+        &mut self,
+        incident: &Incident<'_>,
+        time: Timestamp,
+        owner: Owner<'_>,
+        context: &Context<'_>,
+        said: &mut Vec<Said>,
+    ) {
         self.last_event = self.last_event.max(time);
         let id_hash = hash_text(&incident.incident_id);
         let known = self.incidents.iter().position(|open| open.id_hash == id_hash);
@@ -514,11 +604,16 @@ impl Environment {
         }
         let watches = self.watches.iter().map(Watch::ends_by);
         let incidents = self.incidents.iter().map(OpenIncident::freezes_until);
-        let asked = self.incidents.iter().filter(|incident| incident.severity <= 2 && !incident.granted);
+        let asked = self
+            .incidents
+            .iter()
+            .filter(|incident| incident.severity <= 2 && !incident.granted);
         let others = [
             self.hold.as_ref().map(|hold| hold.until),
             self.proposal.as_ref().map(|proposal| proposal.asked_at + PROPOSE_EVERY),
-            self.elevated_since.map(|since| since + ELEVATED_MIN).filter(|_| self.watches.is_empty()),
+            self.elevated_since
+                .map(|since| since + ELEVATED_MIN)
+                .filter(|_| self.watches.is_empty()),
             self.cooldown_until,
             self.standing.as_ref().and_then(Standing::speaks_at),
         ];
@@ -598,7 +693,11 @@ pub struct WatchReport {
 
 /// The margin of harmless growth: doubled where it cannot be held against the traffic.
 pub(crate) fn margin(settings: &Settings, by_requests: bool) -> f64 {
-    if by_requests { settings.freeze.margin } else { 2.0 * settings.freeze.margin }
+    if by_requests {
+        settings.freeze.margin
+    } else {
+        2.0 * settings.freeze.margin
+    }
 }
 
 /// ln of the e-value that convicts: 1/α, at least 200, where α is what a watch may spend of the false freezes that a

@@ -53,7 +53,11 @@ fn ln_ratios(o: &Observation) -> [f64; N] {
 /// ln(eᵃ + eᵇ).
 fn ln_add(a: f64, b: f64) -> f64 {
     let (high, low) = if a >= b { (a, b) } else { (b, a) };
-    if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+    if low == f64::NEG_INFINITY {
+        high
+    } else {
+        high + (low - high).exp().ln_1p()
+    }
 }
 
 /// One e-process: 6 sums, the mass not yet injected, and per multiplier what was seen since its sum last equalled
@@ -97,7 +101,12 @@ impl Since {
 
 impl EProcess {
     pub(crate) fn new() -> Self {
-        Self { ln_s: [f64::NEG_INFINITY; N], rest: 1.0, since: [Since::default(); N], n_steps: 0 }
+        Self {
+            ln_s: [f64::NEG_INFINITY; N],
+            rest: 1.0,
+            since: [Since::default(); N],
+            n_steps: 0,
+        }
     }
 
     /// Observed steps so far.
@@ -111,7 +120,11 @@ impl EProcess {
         self.n_steps = self.n_steps.saturating_add(1);
         let j = f64::from(self.n_steps);
         let harmonic = f64::from(horizon.max(1)).ln() + 0.577_215_664_901_532_9 + 0.5 / f64::from(horizon.max(1));
-        let spread = if self.n_steps <= horizon { SPREAD_MASS / (j * harmonic.max(1.0)) } else { 0.0 };
+        let spread = if self.n_steps <= horizon {
+            SPREAD_MASS / (j * harmonic.max(1.0))
+        } else {
+            0.0
+        };
         let staged = stage.and_then(|stage| STAGE_MASS.get(stage)).copied().unwrap_or(0.0);
         self.inject(observation, (spread + staged).min(self.rest));
     }
@@ -140,19 +153,27 @@ impl EProcess {
 
     /// ln E.
     pub(crate) fn ln_e(&self) -> f64 {
-        self.ln_s.iter().fold(self.rest.ln(), |sum, ln_s| ln_add(sum, ln_s + LN_WEIGHT))
+        self.ln_s
+            .iter()
+            .fold(self.rest.ln(), |sum, ln_s| ln_add(sum, ln_s + LN_WEIGHT))
     }
 
     /// What was seen since the estimated onset: that of the leading multiplier.
     pub(crate) fn since_onset(&self) -> Since {
-        let leading = (0..N).max_by(|a, b| self.ln_s[*a].total_cmp(&self.ln_s[*b])).unwrap_or(0);
+        let leading = (0..N)
+            .max_by(|a, b| self.ln_s[*a].total_cmp(&self.ln_s[*b]))
+            .unwrap_or(0);
         self.since[leading]
     }
 }
 
 /// Sums of one watch stay far below where an `f32` counts in steps of more than one.
 fn narrow(value: f64) -> f32 {
-    #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "display and bounds need seven digits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::as_conversions,
+        reason = "display and bounds need seven digits"
+    )]
     let narrowed = value as f32;
     narrowed
 }
@@ -204,7 +225,13 @@ mod tests {
     use super::*;
 
     fn seen(errors: f64) -> Observation {
-        Observation { errors, harmless: 12.5, expected: 10.0, size: 10.0, weight: 1.0 }
+        Observation {
+            errors,
+            harmless: 12.5,
+            expected: 10.0,
+            size: 10.0,
+            weight: 1.0,
+        }
     }
 
     #[test]
@@ -222,7 +249,11 @@ mod tests {
         let mut faulty = EProcess::new();
         for step in 0..120_usize {
             healthy.observe(&seen(10.0), (step == 0).then_some(0), 120);
-            faulty.observe(&seen(if step < 30 { 10.0 } else { 50.0 }), (step == 0).then_some(0), 120);
+            faulty.observe(
+                &seen(if step < 30 { 10.0 } else { 50.0 }),
+                (step == 0).then_some(0),
+                120,
+            );
             if step < 30 {
                 assert!(faulty.ln_e() < 100_f64.ln());
             }
@@ -239,7 +270,9 @@ mod tests {
     fn under_the_null_the_maximum_passes_one_in_alpha_at_most_alpha_often() {
         let mut rng = 42_u64;
         let mut uniform = move || {
-            rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            rng = rng
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             f64::from(u32::try_from(rng >> 33).expect("31 bits")) / f64::from(1_u32 << 31)
         };
         let mut alarms = 0;
@@ -248,7 +281,13 @@ mod tests {
             let alarmed = (0..120_usize).any(|step| {
                 // A geometric count (negative binomial of size 1) with mean 12.5.
                 let errors = (uniform().max(1e-12).ln() / (12.5_f64 / 13.5).ln()).floor();
-                let o = Observation { errors, harmless: 12.5, expected: 10.0, size: 1.0, weight: 1.0 };
+                let o = Observation {
+                    errors,
+                    harmless: 12.5,
+                    expected: 10.0,
+                    size: 1.0,
+                    weight: 1.0,
+                };
                 process.observe(&o, (step == 0).then_some(0), 120);
                 process.ln_e() >= 100_f64.ln()
             });

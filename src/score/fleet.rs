@@ -60,7 +60,11 @@ impl Fleet {
 
     pub(crate) fn step(&mut self, message: &Message<'_>, now: Timestamp, policy: &Policy, sayings: &mut Vec<Saying>) {
         match message {
-            Message::Presence { service, environment, known } => {
+            Message::Presence {
+                service,
+                environment,
+                known,
+            } => {
                 let services = self.known.entry(environment.as_ref().into()).or_default();
                 if *known {
                     services.insert(hash_text(service));
@@ -69,7 +73,12 @@ impl Fleet {
                 }
                 self.known.retain(|_, services| !services.is_empty());
             }
-            Message::Propose { service, environment, mode, ground } => {
+            Message::Propose {
+                service,
+                environment,
+                mode,
+                ground,
+            } => {
                 let granted = self.grant(service, environment, *mode, *ground, now, policy);
                 let answer = Message::Answer {
                     service: service.clone().into_owned().into(),
@@ -77,7 +86,10 @@ impl Fleet {
                     ground: *ground,
                     granted,
                 };
-                sayings.push(Saying { by: None, said: Said::Message(answer) });
+                sayings.push(Saying {
+                    by: None,
+                    said: Said::Message(answer),
+                });
             }
             Message::Loss { tier, loss } => {
                 let losses = &mut self.losses[tier_index(*tier)];
@@ -91,7 +103,10 @@ impl Fleet {
                 let hours_later = self.told.approved_at.is_none_or(|told| at.since(told) >= HOUR);
                 if hours_later {
                     self.told.approved_at = Some(*at);
-                    sayings.push(Saying { by: None, said: Said::Message(Message::Bulletin(self.told)) });
+                    sayings.push(Saying {
+                        by: None,
+                        said: Said::Message(Message::Bulletin(self.told)),
+                    });
                 }
             }
             // Not for the fleet.
@@ -99,8 +114,20 @@ impl Fleet {
         }
     }
 
-    fn grant(&mut self, service: &str, environment: &str, mode: Mode, ground: Ground, now: Timestamp, policy: &Policy) -> bool {
-        while self.grants.front().is_some_and(|grant| now.since(grant.at) >= FOUR_HOURS) {
+    fn grant(
+        &mut self,
+        service: &str,
+        environment: &str,
+        mode: Mode,
+        ground: Ground,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> bool {
+        while self
+            .grants
+            .front()
+            .is_some_and(|grant| now.since(grant.at) >= FOUR_HOURS)
+        {
             self.grants.pop_front();
         }
         let alike = |grant: &&Grant| *grant.environment == *environment && grant.mode == mode && grant.ground == ground;
@@ -108,7 +135,13 @@ impl Fleet {
         if self.grants.iter().filter(alike).any(again) {
             return true;
         }
-        let within = |window: Duration| self.grants.iter().filter(alike).filter(|grant| now.since(grant.at) < window).count();
+        let within = |window: Duration| {
+            self.grants
+                .iter()
+                .filter(alike)
+                .filter(|grant| now.since(grant.at) < window)
+                .count()
+        };
         let n_known = self.known.get(environment).map_or(0, BTreeSet::len);
         let limiter = &policy.limiter;
         let granted = self.grants.len() < GRANTS_MAX
@@ -116,14 +149,29 @@ impl Fleet {
                 Ground::Evidence => {
                     within(HOUR) < limit(n_known, limiter.new_per_hour_share.value(), limiter.new_per_hour_min)
                         && within(FOUR_HOURS)
-                            < limit(n_known, limiter.new_per_four_hours_share.value(), limiter.new_per_four_hours_min)
+                            < limit(
+                                n_known,
+                                limiter.new_per_four_hours_share.value(),
+                                limiter.new_per_four_hours_min,
+                            )
                 }
                 Ground::Incident => {
-                    within(HOUR) < limit(n_known, limiter.incident_per_hour_share.value(), limiter.incident_per_hour_min)
+                    within(HOUR)
+                        < limit(
+                            n_known,
+                            limiter.incident_per_hour_share.value(),
+                            limiter.incident_per_hour_min,
+                        )
                 }
             };
         if granted {
-            self.grants.push_back(Grant { at: now, service: service.into(), environment: environment.into(), mode, ground });
+            self.grants.push_back(Grant {
+                at: now,
+                service: service.into(),
+                environment: environment.into(),
+                mode,
+                ground,
+            });
         } else {
             self.n_withheld += 1;
         }
@@ -136,7 +184,9 @@ impl Fleet {
         let mut losses = self.told.losses;
         let mut moved = false;
         for (known, told) in self.losses.iter().zip(&mut losses) {
-            let Some(value) = nearest_rank(known, quantile) else { continue };
+            let Some(value) = nearest_rank(known, quantile) else {
+                continue;
+            };
             if told.is_none_or(|told| (value - told).abs() > MOVED * told.abs()) {
                 *told = Some(value);
                 moved = true;
@@ -144,14 +194,23 @@ impl Fleet {
         }
         if moved {
             self.told.losses = losses;
-            sayings.push(Saying { by: None, said: Said::Message(Message::Bulletin(self.told)) });
+            sayings.push(Saying {
+                by: None,
+                said: Said::Message(Message::Bulletin(self.told)),
+            });
         }
     }
 }
 
 /// The greater of a share of the known services and a minimum.
 fn limit(n_known: usize, share: f64, min: u32) -> usize {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, clippy::as_conversions, reason = "a count within 0 to n_known")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        clippy::as_conversions,
+        reason = "a count within 0 to n_known"
+    )]
     let by_share = (n_known as f64 * share).floor() as usize;
     by_share.max(usize::try_from(min).unwrap_or(usize::MAX))
 }
@@ -163,7 +222,13 @@ fn nearest_rank(values: &VecDeque<f64>, quantile: f64) -> Option<f64> {
     }
     let mut sorted: Vec<f64> = values.iter().copied().collect();
     sorted.sort_unstable_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, clippy::as_conversions, reason = "a rank within 1 to 500")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        clippy::as_conversions,
+        reason = "a rank within 1 to 500"
+    )]
     let rank = ((quantile * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len());
     sorted.get(rank - 1).copied()
 }
@@ -185,7 +250,13 @@ mod tests {
             ground: Ground::Evidence,
         };
         fleet.step(&message, at(minute), &Policy::default(), &mut sayings);
-        matches!(&sayings[..], [Saying { said: Said::Message(Message::Answer { granted: true, .. }), .. }])
+        matches!(
+            &sayings[..],
+            [Saying {
+                said: Said::Message(Message::Answer { granted: true, .. }),
+                ..
+            }]
+        )
     }
 
     #[test]

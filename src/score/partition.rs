@@ -22,8 +22,8 @@ use super::{
     policy::Policy,
 };
 use crate::model::{
-    Bulletin, Cause, Entry, Errors, Happened, Kind, Message, Offset, Origin, PartitionIndex, PolicyText, Recipient, ServiceId,
-    Tick, Timestamp,
+    Bulletin, Cause, Entry, Errors, Happened, Kind, Message, Offset, Origin, PartitionIndex, PolicyText, Recipient,
+    ServiceId, Tick, Timestamp,
 };
 
 /// One partition of the log, folded.
@@ -193,13 +193,22 @@ impl Partition {
             } else {
                 n_records += 1;
                 sum = sum.saturating_add(original.errors);
-                requests = original.requests.map(|n| requests.unwrap_or(0).saturating_add(n)).or(requests);
+                requests = original
+                    .requests
+                    .map(|n| requests.unwrap_or(0).saturating_add(n))
+                    .or(requests);
             }
         }
         self.applied.duplicates += n_duplicates;
         self.applied.by_kind[Kind::Error.index()] += u64::from(n_records);
         let cause = || cause_of(&errors.origin);
-        let seen = Seen { service: errors.service, time: errors.time, kind: Kind::Error, place, n_duplicates };
+        let seen = Seen {
+            service: errors.service,
+            time: errors.time,
+            kind: Kind::Error,
+            place,
+            n_duplicates,
+        };
         let mut n_late = 0;
         self.with_service(&seen, &cause, sayings, |service, context, said| {
             if n_records > 0 {
@@ -217,8 +226,13 @@ impl Partition {
             self.applied.by_kind[event.kind().index()] += 1;
         }
         let cause = || cause_of(&event.origin);
-        let seen =
-            Seen { service: event.service, time: event.time, kind: event.kind(), place, n_duplicates: u64::from(duplicate) };
+        let seen = Seen {
+            service: event.service,
+            time: event.time,
+            kind: event.kind(),
+            place,
+            n_duplicates: u64::from(duplicate),
+        };
         self.with_service(&seen, &cause, sayings, |service, context, said| {
             if !duplicate {
                 service.take_in(event, context, said);
@@ -237,7 +251,9 @@ impl Partition {
         let slot = match self.services.get(seen.service) {
             Some(slot) => *slot,
             None => {
-                let Ok(name) = seen.service.parse::<ServiceId>() else { return };
+                let Ok(name) = seen.service.parse::<ServiceId>() else {
+                    return;
+                };
                 let slot = self.slot_for(seen.service.into());
                 self.slots[slot].service = Some(Service::new(name, seen.time));
                 slot
@@ -253,7 +269,9 @@ impl Partition {
             bulletin: &self.bulletin,
             cause,
         };
-        let Some(service) = self.slots[slot].service.as_mut() else { return };
+        let Some(service) = self.slots[slot].service.as_mut() else {
+            return;
+        };
         service.note_duplicates(seen.n_duplicates);
         act(service, &context, &mut self.scratch);
         // Errors alone bring no deadline nearer: their steps close by the timers of what watches them.
@@ -272,7 +290,10 @@ impl Partition {
             && !self.scratch.is_empty()
         {
             let by = service.name().clone();
-            sayings.extend(self.scratch.drain(..).map(|said| Saying { by: Some(by.clone()), said }));
+            sayings.extend(self.scratch.drain(..).map(|said| Saying {
+                by: Some(by.clone()),
+                said,
+            }));
         }
     }
 
@@ -312,7 +333,9 @@ impl Partition {
             }
         }
         let cause = || Cause::Time(now);
-        self.visit(due, offset, &cause, sayings, |service, context, said| service.advance(context, said));
+        self.visit(due, offset, &cause, sayings, |service, context, said| {
+            service.advance(context, said)
+        });
     }
 
     /// Calls `act` for services in the order of their names; those of which it says that nothing is left are dropped.
@@ -332,8 +355,16 @@ impl Partition {
                 self.set_timer(slot);
                 continue;
             }
-            let context = Context { now, at: now, policy: &self.policy, bulletin: &self.bulletin, cause };
-            let Some(service) = self.slots[slot].service.as_mut() else { continue };
+            let context = Context {
+                now,
+                at: now,
+                policy: &self.policy,
+                bulletin: &self.bulletin,
+                cause,
+            };
+            let Some(service) = self.slots[slot].service.as_mut() else {
+                continue;
+            };
             let over = act(service, &context, &mut self.scratch);
             self.after(slot, offset, sayings);
             if over {
@@ -355,7 +386,9 @@ impl Partition {
         self.policy = policy;
         let digest = self.policy.digest.clone();
         let cause = || Cause::Policy(digest.clone());
-        let all = (0..self.slots.len()).filter(|slot| self.slots[*slot].service.is_some()).collect();
+        let all = (0..self.slots.len())
+            .filter(|slot| self.slots[*slot].service.is_some())
+            .collect();
         self.visit(all, offset, &cause, sayings, |service, context, said| {
             service.reconsider(context, said);
             false
@@ -380,7 +413,13 @@ impl Partition {
                 let now = self.clocks.now();
                 let cause = || Cause::Time(now);
                 self.visit(slots, offset, &cause, sayings, |service, context, said| {
-                    if let Message::Answer { environment, ground, granted, .. } = message {
+                    if let Message::Answer {
+                        environment,
+                        ground,
+                        granted,
+                        ..
+                    } = message
+                    {
                         service.answer(environment, *ground, *granted, context, said);
                     }
                     false
@@ -391,7 +430,12 @@ impl Partition {
 
     fn slot_for(&mut self, name: Box<str>) -> usize {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { service: None, timer: Timestamp::NEVER, skip_to: None, dirty_since: None });
+            self.slots.push(Slot {
+                service: None,
+                timer: Timestamp::NEVER,
+                skip_to: None,
+                dirty_since: None,
+            });
             self.slots.len() - 1
         });
         self.services.insert(name, slot);
@@ -405,7 +449,12 @@ impl Partition {
             // Its snapshot is deleted with the next ones.
             self.dropped.push(service.name().clone());
         }
-        *entry = Slot { service: None, timer: Timestamp::NEVER, skip_to: None, dirty_since: None };
+        *entry = Slot {
+            service: None,
+            timer: Timestamp::NEVER,
+            skip_to: None,
+            dirty_since: None,
+        };
         self.free.push(slot);
     }
 
@@ -470,7 +519,9 @@ impl Partition {
 
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&Service> {
-        self.services.get(name).and_then(|slot| self.slots[*slot].service.as_ref())
+        self.services
+            .get(name)
+            .and_then(|slot| self.slots[*slot].service.as_ref())
     }
 
     /// All services, in the order of their names.
@@ -484,8 +535,14 @@ impl Partition {
     /// Names of the services that changed since their last snapshot in entries before `before`, in order.
     #[must_use]
     pub fn dirty_before(&self, before: Offset) -> Vec<ServiceId> {
-        let dirty = self.slots.iter().filter(|slot| slot.dirty_since.is_some_and(|since| since < before));
-        let mut names: Vec<ServiceId> = dirty.filter_map(|slot| slot.service.as_ref()).map(|s| s.name().clone()).collect();
+        let dirty = self
+            .slots
+            .iter()
+            .filter(|slot| slot.dirty_since.is_some_and(|since| since < before));
+        let mut names: Vec<ServiceId> = dirty
+            .filter_map(|slot| slot.service.as_ref())
+            .map(|s| s.name().clone())
+            .collect();
         names.sort();
         names
     }
@@ -539,7 +596,10 @@ struct Seen<'a> {
 fn cause_of(origin: &Origin<'_>) -> Cause {
     if origin.partition < 0 {
         let line = u64::try_from(origin.offset).unwrap_or(0);
-        return Cause::Line { file: origin.topic.into(), line };
+        return Cause::Line {
+            file: origin.topic.into(),
+            line,
+        };
     }
     Cause::Record {
         topic: origin.topic.into(),

@@ -34,7 +34,11 @@ impl Author {
 }
 
 fn level(told: Level, id: Option<&str>, groups: &[std::borrow::Cow<'_, str>], levels: &Levels) -> Level {
-    if told == Level::Unknown { levels.of(id, groups.iter().map(AsRef::as_ref)) } else { told }
+    if told == Level::Unknown {
+        levels.of(id, groups.iter().map(AsRef::as_ref))
+    } else {
+        told
+    }
 }
 
 /// One person's word on one change.
@@ -102,7 +106,8 @@ impl Approvals {
     /// Keeps `note` unless a later word of the same person on the same change is known. Says whether it counts as a
     /// sign of life of the review source.
     pub(crate) fn add(&mut self, note: Note) -> bool {
-        let same = |known: &Note| known.by == note.by && known.target == note.target && known.change_id == note.change_id;
+        let same =
+            |known: &Note| known.by == note.by && known.target == note.target && known.change_id == note.change_id;
         match self.notes.iter_mut().find(|known| same(known)) {
             Some(known) if known.time > note.time => return false,
             Some(known) => *known = note,

@@ -10,8 +10,8 @@ use super::{
     review::{Approvals, Note},
 };
 use crate::model::{
-    Body, Criticality, Deploy, Effect, EnvironmentId, Errors, Ground, Happened, Kind, Message, Override, ServiceId, Slo,
-    Subject, Timestamp,
+    Body, Criticality, Deploy, Effect, EnvironmentId, Errors, Ground, Happened, Kind, Message, Override, ServiceId,
+    Slo, Subject, Timestamp,
 };
 
 /// Environments of one service; the next drops the one silent longest.
@@ -105,7 +105,10 @@ impl Service {
             changes_remembered: self.changes.len(),
             environments: environments
                 .map(|environment| {
-                    environment.report(now, &policy.settings(self.name.as_str(), tier, environment.name.as_str()))
+                    environment.report(
+                        now,
+                        &policy.settings(self.name.as_str(), tier, environment.name.as_str()),
+                    )
                 })
                 .collect(),
         }
@@ -116,12 +119,20 @@ impl Service {
     }
 
     /// Sums errors; silent unless the environment is seen for the first time. Returns how many of them came late.
-    pub(crate) fn book(&mut self, errors: &Errors<'_>, totals: (u64, Option<u64>, u32), context: &Context<'_>, said: &mut Vec<Said>) -> u32 {
+    pub(crate) fn book(
+        &mut self,
+        errors: &Errors<'_>,
+        totals: (u64, Option<u64>, u32),
+        context: &Context<'_>,
+        said: &mut Vec<Said>,
+    ) -> u32 {
         let (_, _, n_records) = totals;
         self.applied[Kind::Error.index()] += u64::from(n_records);
         self.last_event = self.last_event.max(errors.time);
         let place = self.place_of(errors.environment, errors.time, context, said);
-        let Some(environment) = place.and_then(|place| self.environments.get_mut(place)) else { return 0 };
+        let Some(environment) = place.and_then(|place| self.environments.get_mut(place)) else {
+            return 0;
+        };
         if environment.book(errors, totals, context.policy.lateness, context.now) {
             return 0;
         }
@@ -131,19 +142,30 @@ impl Service {
 
     /// Where the environment is kept; makes it if it is new. `None`: its name is none, which ingest would not let by.
     fn place_of(&mut self, name: &str, at: Timestamp, context: &Context<'_>, said: &mut Vec<Said>) -> Option<usize> {
-        if let Some(place) = self.environments.iter().position(|environment| environment.name.as_str() == name) {
+        if let Some(place) = self
+            .environments
+            .iter()
+            .position(|environment| environment.name.as_str() == name)
+        {
             return Some(place);
         }
         let name: EnvironmentId = name.parse().ok()?;
         if self.environments.len() >= ENVIRONMENTS_MAX {
-            let idle = (0..self.environments.len())
-                .min_by_key(|place| (self.environments[*place].hold.is_some(), self.environments[*place].last_event()))?;
+            let idle = (0..self.environments.len()).min_by_key(|place| {
+                (
+                    self.environments[*place].hold.is_some(),
+                    self.environments[*place].last_event(),
+                )
+            })?;
             self.forget_environment(idle, said);
         }
         said.push(self.presence(&name, true));
-        self.environments.push(Environment::new(name, at, context.now, context.policy.lateness));
+        self.environments
+            .push(Environment::new(name, at, context.now, context.policy.lateness));
         let place = self.environments.len() - 1;
-        self.with_environment(place, context, |environment, owner| environment.decide_anew(owner, context, said));
+        self.with_environment(place, context, |environment, owner| {
+            environment.decide_anew(owner, context, said)
+        });
         Some(place)
     }
 
@@ -158,7 +180,10 @@ impl Service {
     fn forget_environment(&mut self, place: usize, said: &mut Vec<Said>) {
         let environment = self.environments.remove(place);
         said.push(self.presence(&environment.name, false));
-        said.push(Said::Forget(Subject::Service { service: self.name.clone(), environment: environment.name }));
+        said.push(Said::Forget(Subject::Service {
+            service: self.name.clone(),
+            environment: environment.name,
+        }));
     }
 
     fn tier(&self, policy: &Policy) -> Criticality {
@@ -168,13 +193,28 @@ impl Service {
     /// Calls `act` with an environment and what it must know of this service.
     fn with_environment(&mut self, place: usize, context: &Context<'_>, act: impl FnOnce(&mut Environment, Owner<'_>)) {
         let tier = self.tier(context.policy);
-        let Some(environment) = self.environments.get_mut(place) else { return };
-        let settings = context.policy.settings(self.name.as_str(), tier, environment.name.as_str());
-        act(environment, Owner { service: &self.name, settings: &settings });
+        let Some(environment) = self.environments.get_mut(place) else {
+            return;
+        };
+        let settings = context
+            .policy
+            .settings(self.name.as_str(), tier, environment.name.as_str());
+        act(
+            environment,
+            Owner {
+                service: &self.name,
+                settings: &settings,
+            },
+        );
     }
 
     /// Calls `act` with the changes and what they must know of this service.
-    fn with_changes<R>(&mut self, environment: &str, context: &Context<'_>, act: impl FnOnce(&mut Changes, change::Owner<'_>) -> R) -> R {
+    fn with_changes<R>(
+        &mut self,
+        environment: &str,
+        context: &Context<'_>,
+        act: impl FnOnce(&mut Changes, change::Owner<'_>) -> R,
+    ) -> R {
         let tier = self.tier(context.policy);
         let settings: Settings = context.policy.settings(self.name.as_str(), tier, environment);
         let owner = change::Owner {
@@ -198,7 +238,10 @@ impl Service {
                     changes.land(commit, event.time, owner, context, said)
                 });
                 if let Some(loss) = loss {
-                    said.push(Said::Message(Message::Loss { tier: self.tier(context.policy), loss }));
+                    said.push(Said::Message(Message::Loss {
+                        tier: self.tier(context.policy),
+                        loss,
+                    }));
                 }
             }
             Body::Deploy(deploy) => self.deploy(deploy, event, context, said),
@@ -236,7 +279,12 @@ impl Service {
     /// A service is known from its first event on: where it has no environment yet, in the default one.
     fn settle(&mut self, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
         if self.environments.is_empty() {
-            self.place_of(event.environment.unwrap_or(event.default_environment), event.time, context, said);
+            self.place_of(
+                event.environment.unwrap_or(event.default_environment),
+                event.time,
+                context,
+                said,
+            );
         }
     }
 
@@ -252,9 +300,19 @@ impl Service {
     fn deploy(&mut self, deploy: &Deploy<'_>, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
         let name = event.environment.unwrap_or(event.default_environment);
         // Λ = −Σ ln(1 − p), π = 1 − e^−Λ: splitting a change does not lower the total.
-        let lambda: f64 = deploy.commits.iter().map(|sha| -(-self.changes.probability(sha)).ln_1p()).sum();
-        let prior = if deploy.commits.is_empty() { self.changes.probability("") } else { -(-lambda).exp_m1() };
-        let Some(place) = self.place_of(name, event.time, context, said) else { return };
+        let lambda: f64 = deploy
+            .commits
+            .iter()
+            .map(|sha| -(-self.changes.probability(sha)).ln_1p())
+            .sum();
+        let prior = if deploy.commits.is_empty() {
+            self.changes.probability("")
+        } else {
+            -(-lambda).exp_m1()
+        };
+        let Some(place) = self.place_of(name, event.time, context, said) else {
+            return;
+        };
         self.with_environment(place, context, |environment, owner| {
             environment.deploy(deploy, event.time, prior, owner, context, said);
         });
@@ -266,7 +324,12 @@ impl Service {
             Some(Err(_)) => return,
             None => None,
         };
-        let word = Word { effect: word.effect, until: word.until, time: event.time, id: event.id.into() };
+        let word = Word {
+            effect: word.effect,
+            until: word.until,
+            time: event.time,
+            id: event.id.into(),
+        };
         let places = self.places_meant(event, context, said);
         match self.words.iter_mut().find(|(known, _)| *known == scope) {
             Some((_, known)) if (known.time, &known.id) > (word.time, &word.id) => return,
@@ -275,28 +338,50 @@ impl Service {
         }
         for place in places {
             let word = self.word_on(place, context.now);
-            self.with_environment(place, context, |environment, owner| environment.decide_under(word, owner, context, said));
+            self.with_environment(place, context, |environment, owner| {
+                environment.decide_under(word, owner, context, said)
+            });
         }
     }
 
     /// The word in force on an environment: the newest of that on it and that on all, while it lasts.
     fn word_on(&self, place: usize, now: Timestamp) -> Option<Word> {
         let name = &self.environments.get(place)?.name;
-        let meant = self.words.iter().filter(|(scope, _)| scope.as_ref().is_none_or(|scope| scope == name));
+        let meant = self
+            .words
+            .iter()
+            .filter(|(scope, _)| scope.as_ref().is_none_or(|scope| scope == name));
         let (_, newest) = meant.max_by(|(_, a), (_, b)| (a.time, &a.id).cmp(&(b.time, &b.id)))?;
         (newest.until > newest.time && newest.until > now).then(|| newest.clone())
     }
 
     /// The fleet's answer to a proposal.
-    pub(crate) fn answer(&mut self, environment: &str, ground: Ground, granted: bool, context: &Context<'_>, said: &mut Vec<Said>) {
-        let Some(place) = self.environments.iter().position(|known| known.name.as_str() == environment) else { return };
-        self.with_environment(place, context, |environment, owner| environment.answer(ground, granted, owner, context, said));
+    pub(crate) fn answer(
+        &mut self,
+        environment: &str,
+        ground: Ground,
+        granted: bool,
+        context: &Context<'_>,
+        said: &mut Vec<Said>,
+    ) {
+        let Some(place) = self
+            .environments
+            .iter()
+            .position(|known| known.name.as_str() == environment)
+        else {
+            return;
+        };
+        self.with_environment(place, context, |environment, owner| {
+            environment.answer(ground, granted, owner, context, said)
+        });
     }
 
     /// Lets time go on, or a new policy count. True: nothing is left of it.
     pub(crate) fn advance(&mut self, context: &Context<'_>, said: &mut Vec<Said>) -> bool {
         for place in 0..self.environments.len() {
-            self.with_environment(place, context, |environment, owner| environment.advance(owner, context, said));
+            self.with_environment(place, context, |environment, owner| {
+                environment.advance(owner, context, said)
+            });
         }
         for place in (0..self.environments.len()).rev() {
             if self.environments[place].is_forgotten(context.now) {
@@ -306,24 +391,35 @@ impl Service {
         self.changes.forget(&self.name, context.now, said);
         self.approvals.forget(context.now);
         // Also one that only took back another: an older word that comes late must not stand again.
-        self.words.retain(|(_, word)| word.until > context.now || context.now.since(word.time) < WORD_REMEMBERED);
+        self.words
+            .retain(|(_, word)| word.until > context.now || context.now.since(word.time) < WORD_REMEMBERED);
         self.environments.is_empty() && self.changes.len() == 0 && context.now.since(self.last_event) >= FORGET_AFTER
     }
 
     /// A policy came into force: what stands is looked at again.
     pub(crate) fn reconsider(&mut self, context: &Context<'_>, said: &mut Vec<Said>) {
         for place in 0..self.environments.len() {
-            self.with_environment(place, context, |environment, owner| environment.decide(owner, context, said));
+            self.with_environment(place, context, |environment, owner| {
+                environment.decide(owner, context, said)
+            });
         }
         let default = self.environments.first().map(|environment| environment.name.clone());
         if let Some(default) = default {
-            self.with_changes(default.as_str(), context, |changes, owner| changes.reconsider(owner, context, said));
+            self.with_changes(default.as_str(), context, |changes, owner| {
+                changes.reconsider(owner, context, said)
+            });
         }
     }
 
     /// When time alone makes a difference next.
     pub(crate) fn next_deadline(&self, policy: &Policy) -> Timestamp {
-        let environments = self.environments.iter().map(|environment| environment.next_deadline(policy.lateness));
-        environments.fold(self.changes.next_deadline().min(self.last_event + FORGET_AFTER), Timestamp::min)
+        let environments = self
+            .environments
+            .iter()
+            .map(|environment| environment.next_deadline(policy.lateness));
+        environments.fold(
+            self.changes.next_deadline().min(self.last_event + FORGET_AFTER),
+            Timestamp::min,
+        )
     }
 }

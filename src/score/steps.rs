@@ -21,7 +21,10 @@ impl Grain {
 
     /// The least length not shorter than `interval_ms`, or the greatest there is.
     pub(crate) fn for_interval(interval_ms: u32) -> Self {
-        Self::ALL.into_iter().find(|grain| grain.0 >= interval_ms).unwrap_or(Self(900_000))
+        Self::ALL
+            .into_iter()
+            .find(|grain| grain.0 >= interval_ms)
+            .unwrap_or(Self(900_000))
     }
 
     pub(crate) fn millis(self) -> i64 {
@@ -74,11 +77,22 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// Begins with the step that is open at `now`, or that holds `first` while there is no `now`.
+    /// Begins with the first step open at `now`; while there is no `now`, with the step before the one of `first`, since
+    /// sources are read in step, and not to the second.
     pub(crate) fn new(grain: Grain, first: Timestamp, now: Timestamp, lateness: Duration) -> Self {
-        let from = if now == Timestamp::MIN { first } else { now - lateness };
+        let from = if now == Timestamp::MIN {
+            first - grain.duration()
+        } else {
+            now - lateness
+        };
         let next = from.millis().div_euclid(grain.millis());
-        Self { grain, next, slots: [Slot::default(); 8], interval_ms: [0; 2], day: 0 }
+        Self {
+            grain,
+            next,
+            slots: [Slot::default(); 8],
+            interval_ms: [0; 2],
+            day: 0,
+        }
     }
 
     /// The start of the first step not closed.
@@ -120,7 +134,12 @@ impl Steps {
         let slot = std::mem::take(&mut self.slots[Self::index(self.next)]);
         self.next += 1;
         let requests = (slot.n_records > 0 && slot.n_with_requests == slot.n_records).then_some(slot.requests);
-        Some(Closed { start, errors: slot.errors, requests, n_records: slot.n_records })
+        Some(Closed {
+            start,
+            errors: slot.errors,
+            requests,
+            n_records: slot.n_records,
+        })
     }
 
     /// How many further steps from here on are over and hold nothing; they are passed over in one go.
@@ -189,7 +208,11 @@ mod tests {
     #[test]
     fn a_step_closes_lateness_after_its_end_and_takes_nothing_after() {
         let mut steps = Steps::new(Grain::ONE_MINUTE, at(600), at(600), LATENESS);
-        assert_eq!(steps.next_start(), at(540), "the step before is still open for stragglers");
+        assert_eq!(
+            steps.next_start(),
+            at(540),
+            "the step before is still open for stragglers"
+        );
         assert!(steps.book(at(610), 3, None, 1));
         assert!(steps.close(at(609), LATENESS).is_none());
         assert_eq!(steps.close(at(610), LATENESS).map(|closed| closed.start), Some(at(540)));
@@ -209,8 +232,9 @@ mod tests {
         steps.note_interval(at(600), 300_000);
         assert_eq!(steps.wanted_grain(), Grain(300_000));
         steps.regrain(Grain(300_000));
-        let closed: Vec<(Timestamp, u64)> =
-            std::iter::from_fn(|| steps.close(at(910), LATENESS)).map(|closed| (closed.start, closed.errors)).collect();
+        let closed: Vec<(Timestamp, u64)> = std::iter::from_fn(|| steps.close(at(910), LATENESS))
+            .map(|closed| (closed.start, closed.errors))
+            .collect();
         assert_eq!(closed, [(at(300), 0), (at(600), 5)]);
     }
 }

@@ -84,7 +84,11 @@ impl Watch {
 
     /// The deploy reached more of the traffic: a stage with an onset of its own.
     pub(crate) fn stage(&mut self, at: Timestamp, exposure: Option<f64>) {
-        #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "a share to seven digits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::as_conversions,
+            reason = "a share to seven digits"
+        )]
         let exposure = exposure.unwrap_or(1.0) as f32;
         if exposure > self.exposure {
             if self.exposure > 0.0 {
@@ -142,7 +146,11 @@ impl Watch {
 
     /// What it says when nothing alarmed.
     pub(crate) fn quiet_verdict(&self) -> WatchVerdict {
-        if self.judged && self.process.n_steps() >= STEPS_MIN { WatchVerdict::Healthy } else { WatchVerdict::Unknown }
+        if self.judged && self.process.n_steps() >= STEPS_MIN {
+            WatchVerdict::Healthy
+        } else {
+            WatchVerdict::Unknown
+        }
     }
 
     /// Its report; `size` is the negative-binomial size of the baseline.

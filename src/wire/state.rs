@@ -69,7 +69,10 @@ pub fn partition_key(partition: PartitionIndex) -> Vec<u8> {
 
 #[must_use]
 pub fn encode_service(service: &Service, covered: Offset) -> Vec<u8> {
-    encode(&Covering { covered, state: service })
+    encode(&Covering {
+        covered,
+        state: service,
+    })
 }
 
 #[must_use]
@@ -95,7 +98,10 @@ pub fn decode(key: &[u8], value: &[u8]) -> Result<Snapshot, Unreadable> {
     }
     if key.starts_with(SERVICE_PREFIX) {
         let Covered { covered, state } = read::<Covered<Box<Service>>>(&key, body)?;
-        Ok(Snapshot::Service { service: state, covered })
+        Ok(Snapshot::Service {
+            service: state,
+            covered,
+        })
     } else if key == FLEET_KEY {
         let Covered { covered, state } = read::<Covered<Box<Fleet>>>(&key, body)?;
         Ok(Snapshot::Fleet { fleet: state, covered })
@@ -107,5 +113,8 @@ pub fn decode(key: &[u8], value: &[u8]) -> Result<Snapshot, Unreadable> {
 }
 
 fn read<T: serde::de::DeserializeOwned>(key: &str, body: &[u8]) -> Result<T, Unreadable> {
-    postcard::from_bytes(body).map_err(|source| Unreadable::Body { key: key.to_owned(), source })
+    postcard::from_bytes(body).map_err(|source| Unreadable::Body {
+        key: key.to_owned(),
+        source,
+    })
 }

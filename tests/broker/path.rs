@@ -15,8 +15,10 @@ fn record(value: &Value) -> Vec<u8> {
 
 /// A report of a service's last minute.
 fn minute(service: &str, at: Timestamp, errors: u64) -> Vec<u8> {
-    record(&json!({"kind": "error", "id": format!("{service}-{}", at.millis()), "time": at.to_string(), "service": service,
-        "environment": "production", "count": errors, "requests": 6_000, "interval_ms": 60_000}))
+    record(
+        &json!({"kind": "error", "id": format!("{service}-{}", at.millis()), "time": at.to_string(), "service": service,
+        "environment": "production", "count": errors, "requests": 6_000, "interval_ms": 60_000}),
+    )
 }
 
 /// Six hours of two services, ten errors a minute each; from the deploy half an hour ago on, `checkout` has sixty.
@@ -46,7 +48,12 @@ fn history(end: Timestamp) -> Vec<(&'static str, u32, Timestamp, Vec<u8>)> {
 #[test]
 fn records_of_three_topics_become_decisions_that_gates_obey() {
     let Some(brokers) = brokers() else { return };
-    let site = Site::new(brokers, "path", &[("errors", 5), ("deploys", 2), ("commits", 3)], ENFORCE);
+    let site = Site::new(
+        brokers,
+        "path",
+        &[("errors", 5), ("deploys", 2), ("commits", 3)],
+        ENFORCE,
+    );
     site.send(&history(now()));
     let instance = Instance::start(&site, "a");
     instance.wait_ready();
@@ -56,21 +63,46 @@ fn records_of_three_topics_become_decisions_that_gates_obey() {
         (status == 20).then_some(text)
     });
     assert!(frozen.contains("d-81"), "{frozen}");
-    let (status, text) = site.gate("search", &["--change", "search-sha"]);
+    let (status, text) = eventually("the scorer of search is caught up", || {
+        let (status, text) = site.gate("search", &["--change", "search-sha"]);
+        (!text.contains("not known")).then_some((status, text))
+    });
     assert_eq!(status, 0, "{text}");
-    assert!(!text.contains("not known"), "{text}");
     // Over HTTP the same; a rollback passes.
     let url = instance.url.clone();
     let over_http = |arguments: &[&str]| {
-        let mut command = site.command(&["gate", "--service", "checkout", "--environment", "production", "--url", &url]);
-        command.env_remove("HOLDPOINT_BROKERS").args(arguments).status().expect("runs").code()
+        let mut command = site.command(&[
+            "gate",
+            "--service",
+            "checkout",
+            "--environment",
+            "production",
+            "--url",
+            &url,
+        ]);
+        command
+            .env_remove("HOLDPOINT_BROKERS")
+            .args(arguments)
+            .status()
+            .expect("runs")
+            .code()
     };
     assert_eq!(over_http(&[]), Some(20));
     assert_eq!(over_http(&["--kind", "rollback"]), Some(0));
 
     // A person's word counts at once, and is taken back.
     let say = |effect: &str, length: &str| {
-        let mut command = site.command(&["override", "--service", "checkout", "--effect", effect, "--for", length, "--reason", "test"]);
+        let mut command = site.command(&[
+            "override",
+            "--service",
+            "checkout",
+            "--effect",
+            effect,
+            "--for",
+            length,
+            "--reason",
+            "test",
+        ]);
         assert!(command.status().expect("runs").success());
     };
     say("proceed", "10m");
@@ -81,13 +113,21 @@ fn records_of_three_topics_become_decisions_that_gates_obey() {
         (last["action"] == "proceed" && last["reasons"][0]["code"] == "override").then_some(())
     });
     say("proceed", "0");
-    assert_eq!(eventually("frozen again", || { let (status, _) = site.gate("checkout", &[]); (status == 20).then_some(status) }), 20);
+    assert_eq!(
+        eventually("frozen again", || {
+            let (status, _) = site.gate("checkout", &[]);
+            (status == 20).then_some(status)
+        }),
+        20
+    );
 
     // An incident of severity 1 freezes; resolved, it no longer does.
     let at = now();
     let incident = |status: &str, at: Timestamp| {
-        record(&json!({"kind": "incident", "id": format!("i-{status}"), "time": at.to_string(), "service": "search",
-            "incident_id": "INC-1", "status": status, "severity": 1}))
+        record(
+            &json!({"kind": "incident", "id": format!("i-{status}"), "time": at.to_string(), "service": "search",
+            "incident_id": "INC-1", "status": status, "severity": 1}),
+        )
     };
     site.send(&[("incidents", 0, at, incident("detected", at))]);
     eventually("search is frozen", || (site.gate("search", &[]).0 == 20).then_some(()));
@@ -95,12 +135,18 @@ fn records_of_three_topics_become_decisions_that_gates_obey() {
     assert_eq!(hotfix, 0, "{text}");
     let at = now();
     site.send(&[("incidents", 0, at, incident("resolved", at))]);
-    eventually("search is no longer frozen", || (site.gate("search", &[]).0 != 20).then_some(()));
+    eventually("search is no longer frozen", || {
+        (site.gate("search", &[]).0 != 20).then_some(())
+    });
 
     assert_eq!(instance.terminate(), 0);
     let decisions = site.decisions();
     assert_eq!(decisions["change:search:search-sha"].len(), 1);
-    assert!(!decisions["service:search@production"].iter().any(|decision| decision["reasons"][0]["code"] == "deploy_regression"));
+    assert!(
+        !decisions["service:search@production"]
+            .iter()
+            .any(|decision| decision["reasons"][0]["code"] == "deploy_regression")
+    );
 }
 
 #[test]
@@ -110,27 +156,51 @@ fn poison_among_good_is_rejected_once_with_its_reason_and_the_books_balance() {
     let at = now() - Duration::from_secs(60);
     let mut records = Vec::new();
     for i in 0..300_u32 {
-        records.push(("errors", i, at, minute("checkout", at + Duration::from_millis(u64::from(i)), 1)));
+        records.push((
+            "errors",
+            i,
+            at,
+            minute("checkout", at + Duration::from_millis(u64::from(i)), 1),
+        ));
         if i % 3 == 0 {
-            let poison: &[u8] = [&b"{"[..], b"\xff\xfe", b"[]", b"{\"kind\":\"error\"}", b"nonsense"][usize::try_from(i / 3 % 5).expect("small")];
+            let poison: &[u8] = [&b"{"[..], b"\xff\xfe", b"[]", b"{\"kind\":\"error\"}", b"nonsense"]
+                [usize::try_from(i / 3 % 5).expect("small")];
             records.push(("errors", i, at, poison.to_vec()));
         }
     }
     site.send(&records);
     let instance = Instance::start(&site, "a");
     instance.wait_ready();
-    eventually("all are applied", || (instance.service("checkout")?["applied"]["error"] == 300).then_some(()));
-    eventually("all poison is rejected", || (site.read("rejected").len() >= 100).then_some(()));
+    eventually("all are applied", || {
+        (instance.service("checkout")?["applied"]["error"] == 300).then_some(())
+    });
+    eventually("all poison is rejected", || {
+        (site.read("rejected").len() >= 100).then_some(())
+    });
     let rejected = site.read("rejected");
     let mut origins: Vec<_> = rejected
         .iter()
-        .map(|record| (record.headers["hp_topic"].clone(), record.headers["hp_partition"].clone(), record.headers["hp_offset"].clone()))
+        .map(|record| {
+            (
+                record.headers["hp_topic"].clone(),
+                record.headers["hp_partition"].clone(),
+                record.headers["hp_offset"].clone(),
+            )
+        })
         .collect();
     origins.sort();
     origins.dedup();
     assert_eq!((rejected.len(), origins.len()), (100, 100), "each once");
-    assert!(rejected.iter().all(|record| !record.headers["hp_reason"].is_empty() && record.value.is_some()));
-    let n_inputs: u64 = site.read("events").iter().map(|record| record.headers["hp_inputs"].parse::<u64>().expect("a count")).sum();
+    assert!(
+        rejected
+            .iter()
+            .all(|record| !record.headers["hp_reason"].is_empty() && record.value.is_some())
+    );
+    let n_inputs: u64 = site
+        .read("events")
+        .iter()
+        .map(|record| record.headers["hp_inputs"].parse::<u64>().expect("a count"))
+        .sum();
     assert_eq!(n_inputs + 100, 400, "consumed = events + rejected");
     assert_eq!(instance.terminate(), 0);
 }

@@ -33,12 +33,28 @@ fn find_brokers() -> Option<String> {
         return Some(brokers);
     }
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
-    let started = Command::new(script).arg("up").stderr(Stdio::inherit()).output().expect("scripts/kafka can be run");
+    let started = Command::new(script)
+        .arg("up")
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("scripts/kafka can be run");
     if started.status.success() {
-        return Some(String::from_utf8(started.stdout).expect("a list of brokers").trim().to_owned());
+        return Some(
+            String::from_utf8(started.stdout)
+                .expect("a list of brokers")
+                .trim()
+                .to_owned(),
+        );
     }
-    assert!(std::env::var_os("HOLDPOINT_REQUIRE_BROKER").is_none(), "no broker, and one is required");
-    writeln!(std::io::stderr(), "SKIPPED: no broker, so this test shows nothing; see scripts/kafka up").expect("stderr");
+    assert!(
+        std::env::var_os("HOLDPOINT_REQUIRE_BROKER").is_none(),
+        "no broker, and one is required"
+    );
+    writeln!(
+        std::io::stderr(),
+        "SKIPPED: no broker, so this test shows nothing; see scripts/kafka up"
+    )
+    .expect("stderr");
     None
 }
 
@@ -69,14 +85,25 @@ pub struct Site {
     policy: tempfile::NamedTempFile,
 }
 
-const INPUTS: [&str; 7] = ["commits", "deploys", "errors", "incidents", "reviews", "services", "overrides"];
+const INPUTS: [&str; 7] = [
+    "commits",
+    "deploys",
+    "errors",
+    "incidents",
+    "reviews",
+    "services",
+    "overrides",
+];
 pub const LOG_PARTITIONS: u32 = 4;
 
 impl Site {
     /// Makes the topics; inputs have the partitions given, 1 where none are.
     pub fn new(brokers: &'static str, name: &str, partitions: &[(&'static str, u32)], policy: &str) -> Self {
         let prefix = format!("{name}-{}-{}", std::process::id(), now().millis());
-        let connection = Connection { brokers: brokers.to_owned(), properties: BTreeMap::new() };
+        let connection = Connection {
+            brokers: brokers.to_owned(),
+            properties: BTreeMap::new(),
+        };
         let mut counts: BTreeMap<&'static str, u32> = INPUTS.into_iter().map(|input| (input, 1)).collect();
         counts.extend(partitions.iter().copied());
         let mut site = Self {
@@ -102,7 +129,10 @@ impl Site {
         admin.create(&plans).expect("topics are made");
         let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
         admin.wait_usable(&names, WITHIN).expect("usable topics");
-        let ensured = site.command(&["topics", "ensure"]).output().expect("topics ensure runs");
+        let ensured = site
+            .command(&["topics", "ensure"])
+            .output()
+            .expect("topics ensure runs");
         assert!(ensured.status.success(), "{}", String::from_utf8_lossy(&ensured.stderr));
         site
     }
@@ -114,7 +144,10 @@ impl Site {
     /// The program, told of this site by its environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdpoint"));
-        command.args(arguments).env("HOLDPOINT_BROKERS", self.brokers).env("HOLDPOINT_GROUP", &self.prefix);
+        command
+            .args(arguments)
+            .env("HOLDPOINT_BROKERS", self.brokers)
+            .env("HOLDPOINT_GROUP", &self.prefix);
         command.env("HOLDPOINT_PARTITIONS", LOG_PARTITIONS.to_string());
         command.env("HOLDPOINT_POLICY", self.policy.path());
         for input in INPUTS {
@@ -145,13 +178,19 @@ impl Site {
 
     /// Every record of one of Holdpoint's own topics that a reader of committed data sees.
     pub fn read(&self, topic: &str) -> Vec<Read> {
-        let mut reader = KafkaReader::new(&self.connection, "test-reader", "test-reader", &Tuning::default()).expect("a reader");
+        let mut reader =
+            KafkaReader::new(&self.connection, "test-reader", "test-reader", &Tuning::default()).expect("a reader");
         let topic: Arc<str> = Arc::from(self.topic(topic));
-        let n_partitions = reader.partition_count(&topic).expect("an answer").expect("the topic is there");
+        let n_partitions = reader
+            .partition_count(&topic)
+            .expect("an answer")
+            .expect("the topic is there");
         let mut records = Vec::new();
         for partition in 0..n_partitions {
-            let partition =
-                TopicPartition { topic: Arc::clone(&topic), partition: PartitionIndex(i32::try_from(partition).expect("small")) };
+            let partition = TopicPartition {
+                topic: Arc::clone(&topic),
+                partition: PartitionIndex(i32::try_from(partition).expect("small")),
+            };
             reader
                 .read(&partition, None, &mut |record| {
                     let headers = (record.headers)();
@@ -161,7 +200,10 @@ impl Site {
                         headers: headers
                             .into_iter()
                             .map(|header| {
-                                (header.name.into(), String::from_utf8_lossy(&header.value.unwrap_or_default()).into_owned())
+                                (
+                                    header.name.into(),
+                                    String::from_utf8_lossy(&header.value.unwrap_or_default()).into_owned(),
+                                )
                             })
                             .collect(),
                     });
@@ -175,12 +217,18 @@ impl Site {
     pub fn decisions(&self) -> BTreeMap<String, Vec<Value>> {
         let mut decisions: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for record in self.read("control") {
-            let (Some(key), Some(value)) = (record.key, record.value) else { continue };
+            let (Some(key), Some(value)) = (record.key, record.value) else {
+                continue;
+            };
             if key.starts_with("service:") || key.starts_with("change:") {
                 let decision: Value = serde_json::from_slice(&value).expect("a decision is JSON");
                 let of_subject = decisions.entry(key.clone()).or_default();
                 let sequence = decision["sequence"].as_u64().expect("a sequence");
-                assert_eq!(sequence, u64::try_from(of_subject.len()).expect("small") + 1, "{key}: a gap or a repeat");
+                assert_eq!(
+                    sequence,
+                    u64::try_from(of_subject.len()).expect("small") + 1,
+                    "{key}: a gap or a repeat"
+                );
                 of_subject.push(decision);
             }
         }
@@ -189,7 +237,15 @@ impl Site {
 
     /// Exit status and output of a gate that reads the topic.
     pub fn gate(&self, service: &str, arguments: &[&str]) -> (i32, String) {
-        let mut command = self.command(&["gate", "--service", service, "--environment", "production", "--brokers", self.brokers]);
+        let mut command = self.command(&[
+            "gate",
+            "--service",
+            service,
+            "--environment",
+            "production",
+            "--brokers",
+            self.brokers,
+        ]);
         let output = command.args(arguments).output().expect("the gate runs");
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.code().expect("an exit status"), text)
@@ -210,19 +266,35 @@ pub struct Instance {
 
 impl Instance {
     pub fn start(site: &Site, name: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .expect("a port")
+            .local_addr()
+            .expect("an address")
+            .port();
         let listen = format!("127.0.0.1:{port}");
         let mut command = site.command(&["run", "--instance", name, "--listen", &listen]);
         // Quiet unless asked: what went wrong is in the log of a test that failed.
-        let process = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().expect("an instance starts");
-        Self { process, url: format!("http://{listen}") }
+        let process = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("an instance starts");
+        Self {
+            process,
+            url: format!("http://{listen}"),
+        }
     }
 
     pub fn wait_ready(&self) {
         let mut last = String::new();
         let began = Instant::now();
         while began.elapsed() < WITHIN {
-            match ureq::get(format!("{}/readyz", self.url)).config().http_status_as_error(false).build().call() {
+            match ureq::get(format!("{}/readyz", self.url))
+                .config()
+                .http_status_as_error(false)
+                .build()
+                .call()
+            {
                 Ok(response) if response.status() == 200 => return,
                 Ok(mut response) => last = response.body_mut().read_to_string().unwrap_or_default(),
                 Err(error) => last = error.to_string(),
@@ -247,7 +319,13 @@ impl Instance {
     /// SIGTERM; the exit status.
     pub fn terminate(mut self) -> i32 {
         let id = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .expect("kill runs")
+                .success()
+        );
         let status = eventually("the instance ends", || self.process.try_wait().expect("waited"));
         status.code().expect("an exit status, not a signal")
     }

@@ -66,7 +66,10 @@ mod tests {
 
     #[test]
     fn texts_cannot_leave_their_place() {
-        assert_eq!(Text("<a href=\"'&\">\0").to_string(), "&lt;a href=&quot;&#39;&amp;&quot;&gt;\u{fffd}");
+        assert_eq!(
+            Text("<a href=\"'&\">\0").to_string(),
+            "&lt;a href=&quot;&#39;&amp;&quot;&gt;\u{fffd}"
+        );
     }
 
     #[test]
@@ -76,10 +79,17 @@ mod tests {
             ("2026-03-10T14:02:07Z", "14:02Z</time>"),
             ("2026-03-10T15:02:07Z", "15:02Z</time> <small>(in 60 min)</small>"),
             ("2026-03-10T14:00:37Z", "14:00Z</time> <small>(90 s ago)</small>"),
-            ("2026-03-07T14:02:07Z", "2026-03-07 14:02Z</time> <small>(3 d ago)</small>"),
+            (
+                "2026-03-07T14:02:07Z",
+                "2026-03-07 14:02Z</time> <small>(3 d ago)</small>",
+            ),
         ];
         for (at, expected) in cases {
-            let shown = Instant { at: at.parse().expect("a time"), now }.to_string();
+            let shown = Instant {
+                at: at.parse().expect("a time"),
+                now,
+            }
+            .to_string();
             assert_eq!(shown.split_once('>').map(|(_, rest)| rest), Some(expected), "{at}");
         }
     }

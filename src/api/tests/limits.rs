@@ -6,19 +6,38 @@ use super::support::{Server, state};
 use crate::api::server::{LIMITS, Limits};
 
 /// Short enough to be waited for, and small enough to be sent at once.
-const SHORT: Limits = Limits { request: Duration::from_millis(100), body_bytes: 16 };
+const SHORT: Limits = Limits {
+    request: Duration::from_millis(100),
+    body_bytes: 16,
+};
 
 #[tokio::test]
 async fn bodies_over_the_limit_are_refused_and_others_are_passed_over() {
-    let server = Server::start_within(Limits { body_bytes: 16, ..LIMITS }, state()).await;
+    let server = Server::start_within(
+        Limits {
+            body_bytes: 16,
+            ..LIMITS
+        },
+        state(),
+    )
+    .await;
     let head = "GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n";
     let cases = [
         (format!("{head}Content-Length: 16\r\n\r\n0123456789abcdef"), 200),
-        (format!("{head}Transfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n0\r\n\r\n"), 200),
+        (
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n0\r\n\r\n"),
+            200,
+        ),
         (format!("{head}Content-Length: 17\r\n\r\n"), 413),
-        (format!("{head}Transfer-Encoding: chunked\r\n\r\n11\r\n0123456789abcdef0\r\n0\r\n\r\n"), 413),
+        (
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n11\r\n0123456789abcdef0\r\n0\r\n\r\n"),
+            413,
+        ),
         (format!("{head}Content-Length: -1\r\n\r\n"), 400),
-        ("POST /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\n".to_owned(), 413),
+        (
+            "POST /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\n".to_owned(),
+            413,
+        ),
     ];
     for (request, status) in cases {
         let answer = server.send(request.as_bytes()).await;
@@ -30,7 +49,9 @@ async fn bodies_over_the_limit_are_refused_and_others_are_passed_over() {
 #[tokio::test]
 async fn a_request_that_does_not_end_is_refused() {
     let server = Server::start_within(SHORT, state()).await;
-    let slow_body = server.send(b"GET /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n0123").await;
+    let slow_body = server
+        .send(b"GET /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n0123")
+        .await;
     assert_eq!((slow_body.status, slow_body.header("connection")), (408, Some("close")));
     assert_eq!(slow_body.header("content-type"), Some("application/problem+json"));
     // A head that does not come, or not to its end, is worth no answer.
@@ -43,8 +64,19 @@ async fn a_request_that_does_not_end_is_refused() {
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
     let server = Server::start(state()).await;
-    let answer = server.get(&format!("/v1/verdict?service={}", "a".repeat(300_000))).await;
+    let answer = server
+        .get(&format!("/v1/verdict?service={}", "a".repeat(300_000)))
+        .await;
     assert!([414, 431].contains(&answer.status), "{}", answer.status);
-    assert_eq!(server.get(&format!("/v1/verdict?service=a{}", "&change=0123456789abcdef0123456789abcdef01234567".repeat(1_000))).await.status, 200);
+    assert_eq!(
+        server
+            .get(&format!(
+                "/v1/verdict?service=a{}",
+                "&change=0123456789abcdef0123456789abcdef01234567".repeat(1_000)
+            ))
+            .await
+            .status,
+        200
+    );
     server.stop().await;
 }

@@ -12,7 +12,11 @@ async fn a_follower_is_sent_each_decision_and_its_stream_ends_with_the_server() 
     let made = Arc::new(decision("checkout", 42, "freeze", 0.9));
     server.state.decisions.send(made.clone()).expect("one follows");
     follower.read_until(&made.json).await;
-    for wanted in ["content-type: text/event-stream", "event: decision\n", "id: service:checkout@production#42\n"] {
+    for wanted in [
+        "content-type: text/event-stream",
+        "event: decision\n",
+        "id: service:checkout@production#42\n",
+    ] {
         assert!(follower.text.contains(wanted), "no `{wanted}` in {}", follower.text);
     }
     server.stop().await;
@@ -27,10 +31,18 @@ async fn one_who_is_too_slow_is_told_that_it_missed_some() {
     follower.read_until("retry: 3000").await;
     // More than the broadcast, the client's queue and the runtime's one thread can pass on before it yields.
     for sequence in 1..=40 {
-        server.state.decisions.send(Arc::new(decision("checkout", sequence, "proceed", 0.1))).expect("one follows");
+        server
+            .state
+            .decisions
+            .send(Arc::new(decision("checkout", sequence, "proceed", 0.1)))
+            .expect("one follows");
     }
     follower.read_until("#40\n").await;
-    assert!(follower.text.contains("event: lagged\ndata: {\"missed\":32}"), "{}", follower.text);
+    assert!(
+        follower.text.contains("event: lagged\ndata: {\"missed\":32}"),
+        "{}",
+        follower.text
+    );
     server.stop().await;
 }
 
@@ -47,6 +59,8 @@ async fn one_who_leaves_is_let_go() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("in time");
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone)
+        .await
+        .expect("in time");
     server.stop().await;
 }

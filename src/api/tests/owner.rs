@@ -14,12 +14,23 @@ async fn another_instance_points_to_the_owner() {
     let server = Server::start(state).await;
     let cases = [
         ("/v1/services/search", "http://node-b:8484/v1/services/search"),
-        ("/v1/services/pet%20shop?a=b", "https://holdpoint.example/b/v1/services/pet%20shop?a=b"),
+        (
+            "/v1/services/pet%20shop?a=b",
+            "https://holdpoint.example/b/v1/services/pet%20shop?a=b",
+        ),
     ];
-    assert_ne!(partition("search"), partition("pet shop"), "the cases need two partitions of {N_PARTITIONS}");
+    assert_ne!(
+        partition("search"),
+        partition("pet shop"),
+        "the cases need two partitions of {N_PARTITIONS}"
+    );
     for (target, location) in cases {
         let answer = server.get(target).await;
-        assert_eq!((answer.status, answer.header("location")), (307, Some(location)), "{target}");
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (307, Some(location)),
+            "{target}"
+        );
     }
     server.stop().await;
 }
@@ -29,9 +40,18 @@ async fn without_an_owner_to_point_to_it_names_the_one_it_knows() {
     // Instance and URL in the last heartbeat, how long ago it was, and what the problem says.
     let cases = [
         (None, "no owner of partition"),
-        (Some(("node-a", "http://elsewhere:1", 1)), "this instance is restoring partition"),
-        (Some(("node-b", "http://node-a:8484/", 1)), "this instance is restoring partition"),
-        (Some(("node-b", "http://node-b:8484", 16)), "`node-b` (http://node-b:8484), the owner of partition"),
+        (
+            Some(("node-a", "http://elsewhere:1", 1)),
+            "this instance is restoring partition",
+        ),
+        (
+            Some(("node-b", "http://node-a:8484/", 1)),
+            "this instance is restoring partition",
+        ),
+        (
+            Some(("node-b", "http://node-b:8484", 16)),
+            "`node-b` (http://node-b:8484), the owner of partition",
+        ),
         (Some(("node-b", "", 1)), "no URL"),
         (Some(("node-b", "http://node-b\r\nx: y", 1)), "no URL"),
     ];
@@ -43,8 +63,18 @@ async fn without_an_owner_to_point_to_it_names_the_one_it_knows() {
         }
         let server = Server::start(state).await;
         let answer = server.get("/v1/services/search").await;
-        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{heartbeat:?}");
-        assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains(says)), "{heartbeat:?}: {}", answer.body);
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (503, Some("5")),
+            "{heartbeat:?}"
+        );
+        assert!(
+            answer.json()["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains(says)),
+            "{heartbeat:?}: {}",
+            answer.body
+        );
         server.stop().await;
     }
 }

@@ -6,7 +6,11 @@ use super::support::{Server, state};
 
 async fn fleet() -> Server {
     let state = state();
-    for (service, action, risk) in [("checkout", "freeze", 0.93), ("search", "extra_review", 0.4), ("cart", "proceed", 0.1)] {
+    for (service, action, risk) in [
+        ("checkout", "freeze", 0.93),
+        ("search", "extra_review", 0.4),
+        ("cart", "proceed", 0.1),
+    ] {
         state.beat(service, "node-a", "http://node-a:8484", Duration::from_secs(1));
         state.decide(service, 1, action, risk);
     }
@@ -21,27 +25,92 @@ async fn requests_are_answered_as_the_contract_has_it() {
     let cases = [
         ("/healthz", 200, json, r#""status":"alive""#),
         ("/readyz", 200, json, r#""status":"ready""#),
-        ("/metrics", 200, "text/plain; version=0.0.4; charset=utf-8", "holdpoint_services{action=\"freeze\"} 1\n"),
-        ("/", 200, "text/html; charset=utf-8", "errors of checkout at 6.1 times the baseline &lt;since&gt; d-81"),
+        (
+            "/metrics",
+            200,
+            "text/plain; version=0.0.4; charset=utf-8",
+            "holdpoint_services{action=\"freeze\"} 1\n",
+        ),
+        (
+            "/",
+            200,
+            "text/html; charset=utf-8",
+            "errors of checkout at 6.1 times the baseline &lt;since&gt; d-81",
+        ),
         ("/assets/page.js", 200, "text/javascript; charset=utf-8", "EventSource"),
-        ("/assets/page.css", 200, "text/css; charset=utf-8", "prefers-color-scheme"),
+        (
+            "/assets/page.css",
+            200,
+            "text/css; charset=utf-8",
+            "prefers-color-scheme",
+        ),
         ("/assets/icon.svg", 200, "image/svg+xml", "<svg"),
-        ("/v1/verdict?service=checkout&environment=production", 200, json, r#""exit_status":20,"decision":{"action":"freeze""#),
-        ("/v1/verdict?service=checkout&kind=rollback", 200, json, r#""verdict":"proceed""#),
-        ("/v1/verdict?service=checkout&kind=hotfix", 200, json, r#""verdict":"freeze""#),
-        ("/v1/verdict?service=checkout&kind=hotfix&incident=INC-1", 200, json, r#""exit_status":0"#),
-        ("/v1/verdict?service=cart", 200, json, r#""verdict":"proceed","known":true"#),
-        ("/v1/verdict?service=cart&change=a1&change=b2", 200, json, r#""sha":"b2""#),
-        ("/v1/verdict?service=cart&environment=staging", 200, json, r#""verdict":"unknown","known":false"#),
-        ("/v1/verdict?service=who&fail_mode=closed", 200, json, r#""exit_status":30,"decision":null"#),
+        (
+            "/v1/verdict?service=checkout&environment=production",
+            200,
+            json,
+            r#""exit_status":20,"decision":{"action":"freeze""#,
+        ),
+        (
+            "/v1/verdict?service=checkout&kind=rollback",
+            200,
+            json,
+            r#""verdict":"proceed""#,
+        ),
+        (
+            "/v1/verdict?service=checkout&kind=hotfix",
+            200,
+            json,
+            r#""verdict":"freeze""#,
+        ),
+        (
+            "/v1/verdict?service=checkout&kind=hotfix&incident=INC-1",
+            200,
+            json,
+            r#""exit_status":0"#,
+        ),
+        (
+            "/v1/verdict?service=cart",
+            200,
+            json,
+            r#""verdict":"proceed","known":true"#,
+        ),
+        (
+            "/v1/verdict?service=cart&change=a1&change=b2",
+            200,
+            json,
+            r#""sha":"b2""#,
+        ),
+        (
+            "/v1/verdict?service=cart&environment=staging",
+            200,
+            json,
+            r#""verdict":"unknown","known":false"#,
+        ),
+        (
+            "/v1/verdict?service=who&fail_mode=closed",
+            200,
+            json,
+            r#""exit_status":30,"decision":null"#,
+        ),
         ("/v1/verdict?service=who&team=any", 200, json, r#""verdict":"unknown""#),
         ("/v1/verdict", 400, problem, "`service` is missing"),
         ("/v1/verdict?service=", 400, problem, "`service` is empty"),
         ("/v1/verdict?service=a%0Ab", 400, problem, "control character"),
         ("/v1/verdict?service=%ff", 400, problem, "percent-encoded"),
         ("/v1/verdict?service=a&service=b", 400, problem, "given twice"),
-        ("/v1/verdict?service=a&environment=", 400, problem, "`environment` is empty"),
-        ("/v1/verdict?service=a&kind=big", 400, problem, "release, rollback, hotfix, security"),
+        (
+            "/v1/verdict?service=a&environment=",
+            400,
+            problem,
+            "`environment` is empty",
+        ),
+        (
+            "/v1/verdict?service=a&kind=big",
+            400,
+            problem,
+            "release, rollback, hotfix, security",
+        ),
         ("/v1/verdict?service=a&kind=", 400, problem, "`kind`"),
         ("/v1/verdict?service=a&fail_mode=maybe", 400, problem, "`fail_mode`"),
         ("/v1/verdict?service=a&change=", 400, problem, "`change` is empty"),
@@ -49,7 +118,12 @@ async fn requests_are_answered_as_the_contract_has_it() {
         ("/v1/services?limit=many", 400, problem, "`limit`"),
         ("/v1/services?cursor=00", 400, problem, "`cursor`"),
         ("/v1/decisions?cursor=zz", 400, problem, "`cursor`"),
-        ("/v1/services/checkout", 200, json, r#""applied":{"commit":0,"deploy":0,"error":214,"#),
+        (
+            "/v1/services/checkout",
+            200,
+            json,
+            r#""applied":{"commit":0,"deploy":0,"error":214,"#,
+        ),
         ("/v1/services/nobody", 404, problem, "`nobody`"),
         ("/v1/services/wedged", 503, problem, "being rebuilt"),
         ("/v1/services/%ff", 400, problem, "path"),
@@ -61,10 +135,17 @@ async fn requests_are_answered_as_the_contract_has_it() {
         let answer = server.get(target).await;
         assert_eq!(answer.status, status, "{target}: {}", answer.body);
         assert_eq!(answer.header("content-type"), Some(content_type), "{target}");
-        assert!(answer.body.contains(holds), "{target} does not hold `{holds}`: {}", answer.body);
+        assert!(
+            answer.body.contains(holds),
+            "{target} does not hold `{holds}`: {}",
+            answer.body
+        );
         if status >= 400 {
             assert_eq!(answer.json()["status"], status, "{target}");
-            assert!(answer.json()["title"].is_string() && answer.json()["type"].is_string(), "{target}");
+            assert!(
+                answer.json()["title"].is_string() && answer.json()["type"].is_string(),
+                "{target}"
+            );
         }
     }
     server.stop().await;
@@ -73,7 +154,13 @@ async fn requests_are_answered_as_the_contract_has_it() {
 #[tokio::test]
 async fn head_is_get_without_a_body_and_other_methods_are_refused() {
     let server = fleet().await;
-    for target in ["/", "/healthz", "/v1/services", "/v1/services/checkout", "/v1/verdict?service=cart"] {
+    for target in [
+        "/",
+        "/healthz",
+        "/v1/services",
+        "/v1/services/checkout",
+        "/v1/verdict?service=cart",
+    ] {
         let (get, head) = (server.get(target).await, server.ask("HEAD", target, "").await);
         assert_eq!((head.status, head.body.as_str()), (200, ""), "{target}");
         assert_eq!(head.header("content-length"), get.header("content-length"), "{target}");
@@ -81,7 +168,11 @@ async fn head_is_get_without_a_body_and_other_methods_are_refused() {
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
         let answer = server.ask(method, "/v1/services", "").await;
         assert_eq!(answer.status, 405, "{method}");
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{method}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json"),
+            "{method}"
+        );
         assert_eq!(answer.header("allow"), Some("GET,HEAD"), "{method}");
     }
     server.stop().await;
@@ -95,7 +186,10 @@ async fn every_answer_forbids_sniffing_storing_and_foreign_scripts() {
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}");
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{target}");
         let policy = answer.header("content-security-policy").expect(target);
-        assert!(policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("unsafe"), "{target}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("unsafe"),
+            "{target}"
+        );
     }
     server.stop().await;
 }
@@ -118,7 +212,13 @@ async fn lists_are_paged_worst_and_newest_first() {
     assert_eq!(all["items"].as_array(), Some(&seen));
     let newest = server.get("/v1/decisions?limit=2").await.json();
     assert_eq!(newest["items"][0]["subject"]["service"], "cart");
-    let rest = server.get(&format!("/v1/decisions?cursor={}", newest["next"].as_str().expect("more"))).await.json();
+    let rest = server
+        .get(&format!(
+            "/v1/decisions?cursor={}",
+            newest["next"].as_str().expect("more")
+        ))
+        .await
+        .json();
     assert_eq!(rest["items"].as_array().map(Vec::len), Some(1));
     server.stop().await;
 }
@@ -132,16 +232,28 @@ async fn what_is_not_known_is_said() {
     behind.decide("checkout", 1, "freeze", 0.9);
     let server = Server::start(behind).await;
     let ready = server.get("/readyz").await;
-    assert_eq!((ready.status, ready.json()["reasons"]["partitions"].as_str()), (503, Some("2 are being restored")));
+    assert_eq!(
+        (ready.status, ready.json()["reasons"]["partitions"].as_str()),
+        (503, Some("2 are being restored"))
+    );
     assert_eq!(server.get("/healthz").await.status, 200);
     let verdict = server.get("/v1/verdict?service=checkout&fail_mode=closed").await.json();
-    assert_eq!((verdict["verdict"].as_str(), verdict["exit_status"].as_u64()), (Some("unknown"), Some(30)));
+    assert_eq!(
+        (verdict["verdict"].as_str(), verdict["exit_status"].as_u64()),
+        (Some("unknown"), Some(30))
+    );
     assert!(server.get("/").await.body.contains("not ready"));
     assert!(server.get("/metrics").await.body.contains("\nholdpoint_ready 0\n"));
     server.state.health.set("view", None);
-    assert_eq!(server.get("/v1/verdict?service=checkout").await.json()["verdict"], "freeze");
+    assert_eq!(
+        server.get("/v1/verdict?service=checkout").await.json()["verdict"],
+        "freeze"
+    );
     server.state.forget_n_partitions();
-    assert_eq!(server.get("/v1/verdict?service=checkout").await.json()["verdict"], "unknown");
+    assert_eq!(
+        server.get("/v1/verdict?service=checkout").await.json()["verdict"],
+        "unknown"
+    );
     server.stop().await;
 }
 
@@ -163,6 +275,9 @@ async fn metrics_name_what_stands_and_nothing_that_is_gone() {
     }
     server.state.decide("a\"b\\c", 2, "proceed", 0.0);
     let text = server.get("/metrics").await.body;
-    assert!(text.contains("holdpoint_services{action=\"freeze\"} 0\n") && !text.contains("b\\\\c"), "{text}");
+    assert!(
+        text.contains("holdpoint_services{action=\"freeze\"} 0\n") && !text.contains("b\\\\c"),
+        "{text}"
+    );
     server.stop().await;
 }

@@ -146,8 +146,18 @@ impl State {
     pub(super) fn apply(&self, service: &str, record: Record) {
         let partition = partition_of(service, N_PARTITIONS);
         let offset = self.view.position(partition).unwrap_or(Offset(0));
-        let applied = self.view.apply(Place { partition, offset, timestamp: now() }, Ok(record));
-        assert!(matches!(applied, Applied::Decision(_) | Applied::Heartbeat), "{applied:?}");
+        let applied = self.view.apply(
+            Place {
+                partition,
+                offset,
+                timestamp: now(),
+            },
+            Ok(record),
+        );
+        assert!(
+            matches!(applied, Applied::Decision(_) | Applied::Heartbeat),
+            "{applied:?}"
+        );
     }
 
     pub(super) fn decide(&self, service: &str, sequence: u64, action: &str, risk: f64) {
@@ -168,7 +178,14 @@ impl State {
             instance: instance.into(),
             url: url.into(),
         };
-        self.view.apply(Place { partition, offset, timestamp: at }, Ok(Record::Heartbeat(heartbeat)));
+        self.view.apply(
+            Place {
+                partition,
+                offset,
+                timestamp: at,
+            },
+            Ok(Record::Heartbeat(heartbeat)),
+        );
     }
 
     pub(super) fn forget_n_partitions(&self) {
@@ -193,13 +210,20 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let ended = tokio::spawn(serve_within(limits, listener, state.clone(), stopped));
-        Self { address, state, stop, ended }
+        Self {
+            address,
+            state,
+            stop,
+            ended,
+        }
     }
 
     /// Stops it, and sees that it ends.
     pub(super) async fn stop(self) {
         self.stop.send(()).expect("it runs");
-        let ended = tokio::time::timeout(PATIENCE, self.ended).await.expect("it ends in time");
+        let ended = tokio::time::timeout(PATIENCE, self.ended)
+            .await
+            .expect("it ends in time");
         ended.expect("it does not panic").expect("it ends well");
     }
 
@@ -226,9 +250,21 @@ impl Server {
         let answer = exchange.await.expect("it does not panic");
         let answer = String::from_utf8(answer).expect("text");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        let body = if head.contains("transfer-encoding: chunked") { unchunk(body) } else { body.to_owned() };
-        Answer { status, head: head.replace("\r\n", "\n"), body }
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or(0);
+        let body = if head.contains("transfer-encoding: chunked") {
+            unchunk(body)
+        } else {
+            body.to_owned()
+        };
+        Answer {
+            status,
+            head: head.replace("\r\n", "\n"),
+            body,
+        }
     }
 }
 
@@ -257,7 +293,10 @@ impl Follower {
             stream.write_all(request).expect("it reads");
             stream
         });
-        Self { stream: connected.await.expect("it does not panic"), text: String::new() }
+        Self {
+            stream: connected.await.expect("it does not panic"),
+            text: String::new(),
+        }
     }
 
     pub(super) async fn read_until(&mut self, wanted: &str) {

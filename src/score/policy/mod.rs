@@ -114,14 +114,24 @@ impl Levels {
             return Level::Unknown;
         }
         let own = id.and_then(|id| self.members.get(id)).copied();
-        let by_group = groups.into_iter().filter_map(|group| self.members.get(format!("group:{group}").as_str()).copied());
+        let by_group = groups
+            .into_iter()
+            .filter_map(|group| self.members.get(format!("group:{group}").as_str()).copied());
         own.into_iter().chain(by_group).max().unwrap_or_default()
     }
 }
 
 impl Patch {
     fn apply(&self, settings: &mut Settings) {
-        let Self { mode, false_freezes_per_week, margin, watch, lease, budget, require_known_changes } = self;
+        let Self {
+            mode,
+            false_freezes_per_week,
+            margin,
+            watch,
+            lease,
+            budget,
+            require_known_changes,
+        } = self;
         set(&mut settings.mode, *mode);
         set(&mut settings.freeze.false_freezes_per_week, *false_freezes_per_week);
         set(&mut settings.freeze.margin, *margin);
@@ -147,7 +157,11 @@ impl Policy {
     /// The tier of a service: the policy's word, else the catalog's, else medium.
     #[must_use]
     pub fn tier(&self, service: &str, criticality: Option<Criticality>) -> Criticality {
-        self.services.get(service).and_then(|patch| patch.tier).or(criticality).unwrap_or_default()
+        self.services
+            .get(service)
+            .and_then(|patch| patch.tier)
+            .or(criticality)
+            .unwrap_or_default()
     }
 
     /// What holds for a service of a tier in an environment: the base, then the tier's patch, the service's and the
