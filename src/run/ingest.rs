@@ -454,7 +454,7 @@ impl Stage<'_> {
             headers.push(Header {
                 name: name.into(),
                 value: Some(value.into_bytes()),
-            })
+            });
         };
         add("hp_reason", reject.reason().to_owned());
         add("hp_text", reject.to_string());

@@ -57,6 +57,11 @@ pub(crate) struct Score {
 }
 
 /// A question about a service; the answer is `None` where its partition is not live here.
+#[derive(Debug)]
+#[expect(
+    clippy::option_option,
+    reason = "not ours to answer, no such service, and its report are three answers"
+)]
 pub(crate) struct Query {
     pub(crate) service: ServiceId,
     pub(crate) answer: tokio::sync::oneshot::Sender<Option<Option<ServiceReport>>>,

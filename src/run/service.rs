@@ -54,7 +54,7 @@ pub enum Ended {
 }
 
 /// All that the parts of one instance share.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Instance {
     pub settings: Arc<Settings>,
     pub connection: Connection,
@@ -196,6 +196,7 @@ fn host_name() -> String {
 }
 
 /// The parts of a running instance.
+#[derive(Debug)]
 pub struct Running {
     instance: Instance,
     workers: Vec<Supervised>,
@@ -482,9 +483,10 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Ended> {
     let instance = Instance::new(settings, Tuning::default(), Clock::wall())?;
-    let listener = match instance.settings.roles.api {
-        true => Some(listen(&instance).await?),
-        false => None,
+    let listener = if instance.settings.roles.api {
+        Some(listen(&instance).await?)
+    } else {
+        None
     };
     let mut running = Running::start(&instance)?;
     let (stop_api, api_stopped) = oneshot::channel::<()>();

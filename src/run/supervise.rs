@@ -18,9 +18,10 @@ use crate::{api::Health, clock::Stopwatch, stream::Fault};
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// A turn that lasts longer than this is a wedge: every wait inside it has a bound that is shorter.
-const TURN_MAX: Duration = Duration::from_secs(60);
+const TURN_MAX: Duration = Duration::from_mins(1);
 
 /// A worker's thread, and whether it moves.
+#[derive(Debug)]
 pub(crate) struct Supervised {
     pub(crate) name: &'static str,
     turns: Arc<AtomicU64>,

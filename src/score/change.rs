@@ -5,7 +5,7 @@
 //! Large-Scale Empirical Study of Just-in-Time Quality Assurance* (TSE 2013). A bug is not an outage: p is shifted to
 //! the rate of incidents, and asks for review; it never freezes. Nothing of the author's level or of AI is in it.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{fmt::Write as _, sync::LazyLock, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -64,8 +64,11 @@ pub(crate) fn model_digest() -> Box<str> {
             "{WEIGHTS:?}{INTERCEPT}{MOMENTS:?}{INCIDENT_RATE}{}",
             super::STEP_VERSION
         );
-        let hex: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("sha256:{hex}").into()
+        let mut digest = String::from("sha256:");
+        for byte in Sha256::digest(text) {
+            write!(digest, "{byte:02x}").expect("writing to memory cannot fail");
+        }
+        digest.into()
     });
     DIGEST.clone()
 }

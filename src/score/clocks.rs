@@ -109,6 +109,9 @@ mod tests {
     use super::*;
     use crate::model::Watermark;
 
+    /// Watermarks as (partition, seconds).
+    type Told<'a> = &'a [(i32, i64)];
+
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1_000)
     }
@@ -117,7 +120,7 @@ mod tests {
     fn now_is_the_least_renewed_watermark_and_never_falls() {
         let mut clocks = Clocks::default();
         // The wall clock, the watermarks told as (partition, seconds), and `now` after it.
-        let cases: [(i64, &[(i32, i64)], i64); 6] = [
+        let cases: [(i64, Told<'_>, i64); 6] = [
             (1_000, &[(0, 990), (1, 500)], 500),
             (1_001, &[(1, 600)], 600),
             (1_002, &[(1, 550)], 600),

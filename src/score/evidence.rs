@@ -7,7 +7,7 @@
 //! ln L_r = x ln r − (k + x) [ln(k + r m) − ln(k + m)]          v_r = 1/6
 //! ```
 //!
-//! Each S_r is a sum of products begun at every step (the Shiryaev–Roberts form), so late faults are found and good
+//! Each `S_r` is a sum of products begun at every step (the Shiryaev–Roberts form), so late faults are found and good
 //! data before them does not bury them. Under "no change" E is a nonnegative supermartingale that begins at 1, so
 //! P(sup E ≥ 1/α) ≤ α (Ville). The likelihood ratio is of negative-binomial counts with size k; r multiplies the
 //! greatest harmless mean. After Shin, Ramdas and Rinaldo, *E-detectors*.
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 /// The multiples of the greatest harmless mean that a fault may have.
 pub(crate) const MULTIPLIERS: [f64; 6] = [1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
 const N: usize = MULTIPLIERS.len();
-/// ln v_r, all equal.
+/// ln `v_r`, all equal.
 const LN_WEIGHT: f64 = -1.791_759_469_228_055;
 /// The multipliers from this index on (r ≥ 5) are judged during a restart's blip.
 const BLIP_FROM: usize = 3;
@@ -43,7 +43,7 @@ pub(crate) struct Observation {
     pub(crate) weight: f64,
 }
 
-/// ln L_r for each multiplier.
+/// ln `L_r` for each multiplier.
 fn ln_ratios(o: &Observation) -> [f64; N] {
     let (x, m, k) = (o.errors, o.harmless, o.size);
     let base = (k + m).ln();

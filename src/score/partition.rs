@@ -248,16 +248,15 @@ impl Partition {
         sayings: &mut Vec<Saying>,
         act: impl FnOnce(&mut Service, &Context<'_>, &mut Vec<Said>),
     ) {
-        let slot = match self.services.get(seen.service) {
-            Some(slot) => *slot,
-            None => {
-                let Ok(name) = seen.service.parse::<ServiceId>() else {
-                    return;
-                };
-                let slot = self.slot_for(seen.service.into());
-                self.slots[slot].service = Some(Service::new(name, seen.time));
-                slot
-            }
+        let slot = if let Some(slot) = self.services.get(seen.service) {
+            *slot
+        } else {
+            let Ok(name) = seen.service.parse::<ServiceId>() else {
+                return;
+            };
+            let slot = self.slot_for(seen.service.into());
+            self.slots[slot].service = Some(Service::new(name, seen.time));
+            slot
         };
         if self.slots[slot].covers(seen.place.offset) {
             return;

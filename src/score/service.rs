@@ -164,7 +164,7 @@ impl Service {
             .push(Environment::new(name, at, context.now, context.policy.lateness));
         let place = self.environments.len() - 1;
         self.with_environment(place, context, |environment, owner| {
-            environment.decide_anew(owner, context, said)
+            environment.decide_anew(owner, context, said);
         });
         Some(place)
     }
@@ -268,11 +268,9 @@ impl Service {
                 self.slo = catalog.slo;
                 self.settle(event, context, said);
             }
-            // An older catalog entry than the one that stands.
-            Body::Service(_) => {}
             Body::Override(word) => self.take_word(word, event, context, said),
-            // Errors are entries of their own.
-            Body::Error(_) => {}
+            // An older catalog entry than the one that stands; and errors are entries of their own.
+            Body::Service(_) | Body::Error(_) => {}
         }
     }
 
@@ -339,7 +337,7 @@ impl Service {
         for place in places {
             let word = self.word_on(place, context.now);
             self.with_environment(place, context, |environment, owner| {
-                environment.decide_under(word, owner, context, said)
+                environment.decide_under(word, owner, context, said);
             });
         }
     }
@@ -372,7 +370,7 @@ impl Service {
             return;
         };
         self.with_environment(place, context, |environment, owner| {
-            environment.answer(ground, granted, owner, context, said)
+            environment.answer(ground, granted, owner, context, said);
         });
     }
 
@@ -380,7 +378,7 @@ impl Service {
     pub(crate) fn advance(&mut self, context: &Context<'_>, said: &mut Vec<Said>) -> bool {
         for place in 0..self.environments.len() {
             self.with_environment(place, context, |environment, owner| {
-                environment.advance(owner, context, said)
+                environment.advance(owner, context, said);
             });
         }
         for place in (0..self.environments.len()).rev() {
@@ -400,13 +398,13 @@ impl Service {
     pub(crate) fn reconsider(&mut self, context: &Context<'_>, said: &mut Vec<Said>) {
         for place in 0..self.environments.len() {
             self.with_environment(place, context, |environment, owner| {
-                environment.decide(owner, context, said)
+                environment.decide(owner, context, said);
             });
         }
         let default = self.environments.first().map(|environment| environment.name.clone());
         if let Some(default) = default {
             self.with_changes(default.as_str(), context, |changes, owner| {
-                changes.reconsider(owner, context, said)
+                changes.reconsider(owner, context, said);
             });
         }
     }

@@ -116,7 +116,7 @@ mod tests {
         let mut offsets = Vec::new();
         while !follower.is_caught_up() {
             follower.poll(Duration::from_millis(100), &mut |followed| {
-                offsets.push(followed.record.offset)
+                offsets.push(followed.record.offset);
             })?;
         }
         assert_eq!(offsets, [Offset(0), Offset(1), Offset(2)]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use holdpoint::model::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::{Instance, Site, brokers, eventually, now};
+use crate::support::{Instance, Record, Site, brokers, eventually, now};
 
 const ENFORCE: &str = "mode = \"enforce\"\n";
 
@@ -22,7 +22,7 @@ fn minute(service: &str, at: Timestamp, errors: u64) -> Vec<u8> {
 }
 
 /// Six hours of two services, ten errors a minute each; from the deploy half an hour ago on, `checkout` has sixty.
-fn history(end: Timestamp) -> Vec<(&'static str, u32, Timestamp, Vec<u8>)> {
+fn history(end: Timestamp) -> Vec<Record> {
     let mut records = Vec::new();
     for i in 0..360_u32 {
         let at = end - Duration::from_secs(u64::from(360 - i) * 60);
@@ -32,11 +32,11 @@ fn history(end: Timestamp) -> Vec<(&'static str, u32, Timestamp, Vec<u8>)> {
         records.push(("errors", i + 2, at, minute("search", at, usual)));
     }
     for (service, id) in [("checkout", "d-81"), ("search", "d-82")] {
-        let at = end - Duration::from_secs(30 * 60);
+        let at = end - Duration::from_mins(30);
         let deploy = json!({"kind": "deploy", "id": id, "time": at.to_string(), "service": service, "environment": "production",
             "deploy_id": id, "status": "started", "commits": [format!("{service}-sha")]});
         records.push(("deploys", 1, at, record(&deploy)));
-        let landed = at - Duration::from_secs(60);
+        let landed = at - Duration::from_mins(1);
         let commit = json!({"kind": "commit", "id": format!("c-{id}"), "time": landed.to_string(), "service": service,
             "sha": format!("{service}-sha"), "change": {"lines_added": 30, "lines_deleted": 2, "files": 3}});
         records.push(("commits", 2, landed, record(&commit)));
@@ -90,7 +90,17 @@ fn records_of_three_topics_become_decisions_that_gates_obey() {
     assert_eq!(over_http(&[]), Some(20));
     assert_eq!(over_http(&["--kind", "rollback"]), Some(0));
 
-    // A person's word counts at once, and is taken back.
+    an_override_counts_at_once_and_is_taken_back(&site);
+    an_incident_freezes_until_it_is_resolved(&site);
+
+    assert_eq!(instance.terminate(), 0);
+    let decisions = site.decisions();
+    assert_eq!(decisions["change:search:search-sha"].len(), 1);
+    let blamed = |decision: &Value| decision["reasons"][0]["code"] == "deploy_regression";
+    assert!(!decisions["service:search@production"].iter().any(blamed));
+}
+
+fn an_override_counts_at_once_and_is_taken_back(site: &Site) {
     let say = |effect: &str, length: &str| {
         let mut command = site.command(&[
             "override",
@@ -120,8 +130,9 @@ fn records_of_three_topics_become_decisions_that_gates_obey() {
         }),
         20
     );
+}
 
-    // An incident of severity 1 freezes; resolved, it no longer does.
+fn an_incident_freezes_until_it_is_resolved(site: &Site) {
     let at = now();
     let incident = |status: &str, at: Timestamp| {
         record(
@@ -138,22 +149,13 @@ fn records_of_three_topics_become_decisions_that_gates_obey() {
     eventually("search is no longer frozen", || {
         (site.gate("search", &[]).0 != 20).then_some(())
     });
-
-    assert_eq!(instance.terminate(), 0);
-    let decisions = site.decisions();
-    assert_eq!(decisions["change:search:search-sha"].len(), 1);
-    assert!(
-        !decisions["service:search@production"]
-            .iter()
-            .any(|decision| decision["reasons"][0]["code"] == "deploy_regression")
-    );
 }
 
 #[test]
 fn poison_among_good_is_rejected_once_with_its_reason_and_the_books_balance() {
     let Some(brokers) = brokers() else { return };
     let site = Site::new(brokers, "poison", &[("errors", 3)], "");
-    let at = now() - Duration::from_secs(60);
+    let at = now() - Duration::from_mins(1);
     let mut records = Vec::new();
     for i in 0..300_u32 {
         records.push((

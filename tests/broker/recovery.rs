@@ -4,20 +4,17 @@ use std::{collections::BTreeMap, thread::sleep, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{Instance, Site, brokers, eventually, now};
+use crate::support::{Instance, Record, Site, brokers, eventually, now};
 
 const SERVICES: u32 = 40;
 
+/// Unique events by service and kind.
+type Expected = BTreeMap<String, BTreeMap<&'static str, u64>>;
+
 /// `n` error events, commits and deploys over [`SERVICES`], some of them twice; and the unique ones by service and kind.
-fn events(
-    n: u32,
-    run: u32,
-) -> (
-    Vec<(&'static str, u32, holdpoint::model::Timestamp, Vec<u8>)>,
-    BTreeMap<String, BTreeMap<&'static str, u64>>,
-) {
+fn events(n: u32, run: u32) -> (Vec<Record>, Expected) {
     let mut records = Vec::new();
-    let mut expected: BTreeMap<String, BTreeMap<&'static str, u64>> = BTreeMap::new();
+    let mut expected: Expected = BTreeMap::new();
     let at = now();
     for i in 0..n {
         let service = format!("s{}", i.wrapping_mul(2_654_435_761) % SERVICES);
@@ -52,7 +49,7 @@ fn events(
     (records, expected)
 }
 
-fn add(total: &mut BTreeMap<String, BTreeMap<&'static str, u64>>, more: BTreeMap<String, BTreeMap<&'static str, u64>>) {
+fn add(total: &mut Expected, more: Expected) {
     for (service, kinds) in more {
         for (kind, n) in kinds {
             *total.entry(service.clone()).or_default().entry(kind).or_default() += n;
@@ -60,7 +57,7 @@ fn add(total: &mut BTreeMap<String, BTreeMap<&'static str, u64>>, more: BTreeMap
     }
 }
 
-fn wait_applied(instance: &Instance, expected: &BTreeMap<String, BTreeMap<&'static str, u64>>) {
+fn wait_applied(instance: &Instance, expected: &Expected) {
     for (service, kinds) in expected {
         let mut last = Value::Null;
         eventually(&format!("{service} has taken in {kinds:?}"), || {

@@ -20,10 +20,10 @@ use holdpoint::{
 };
 use serde_json::Value;
 
-pub const WITHIN: Duration = Duration::from_secs(90);
+pub(crate) const WITHIN: Duration = Duration::from_secs(90);
 
 /// The brokers to test against; `None` where there can be none.
-pub fn brokers() -> Option<&'static str> {
+pub(crate) fn brokers() -> Option<&'static str> {
     static BROKERS: OnceLock<Option<String>> = OnceLock::new();
     BROKERS.get_or_init(find_brokers).as_deref()
 }
@@ -58,13 +58,15 @@ fn find_brokers() -> Option<String> {
     None
 }
 
-pub fn now() -> Timestamp {
+#[expect(clippy::disallowed_methods, reason = "events of now need the time")]
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     Timestamp::from_millis(i64::try_from(since.as_millis()).expect("before the year 292 million"))
 }
 
 /// Asks until there is an answer, for at most [`WITHIN`].
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+#[expect(clippy::disallowed_methods, reason = "the bound of a wait")]
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -76,7 +78,7 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A set of topics of one test's own.
-pub struct Site {
+pub(crate) struct Site {
     pub brokers: &'static str,
     pub prefix: String,
     pub connection: Connection,
@@ -94,11 +96,13 @@ const INPUTS: [&str; 7] = [
     "services",
     "overrides",
 ];
-pub const LOG_PARTITIONS: u32 = 4;
+/// A record to send: topic, partition, time, value.
+pub(crate) type Record = (&'static str, u32, Timestamp, Vec<u8>);
+pub(crate) const LOG_PARTITIONS: u32 = 4;
 
 impl Site {
     /// Makes the topics; inputs have the partitions given, 1 where none are.
-    pub fn new(brokers: &'static str, name: &str, partitions: &[(&'static str, u32)], policy: &str) -> Self {
+    pub(crate) fn new(brokers: &'static str, name: &str, partitions: &[(&'static str, u32)], policy: &str) -> Self {
         let prefix = format!("{name}-{}-{}", std::process::id(), now().millis());
         let connection = Connection {
             brokers: brokers.to_owned(),
@@ -137,12 +141,12 @@ impl Site {
         site
     }
 
-    pub fn topic(&self, name: &str) -> String {
+    pub(crate) fn topic(&self, name: &str) -> String {
         format!("{}.{name}", self.prefix)
     }
 
     /// The program, told of this site by its environment.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdpoint"));
         command
             .args(arguments)
@@ -160,7 +164,7 @@ impl Site {
     }
 
     /// Sends records: topic, partition, time, value.
-    pub fn send(&self, records: &[(&str, u32, Timestamp, Vec<u8>)]) {
+    pub(crate) fn send(&self, records: &[Record]) {
         let writes: Vec<Write> = records
             .iter()
             .map(|(topic, partition, at, value)| Write {
@@ -177,7 +181,7 @@ impl Site {
     }
 
     /// Every record of one of Holdpoint's own topics that a reader of committed data sees.
-    pub fn read(&self, topic: &str) -> Vec<Read> {
+    pub(crate) fn read(&self, topic: &str) -> Vec<Read> {
         let mut reader =
             KafkaReader::new(&self.connection, "test-reader", "test-reader", &Tuning::default()).expect("a reader");
         let topic: Arc<str> = Arc::from(self.topic(topic));
@@ -214,7 +218,7 @@ impl Site {
     }
 
     /// Decisions in order, per subject; panics where a sequence has a gap or repeats.
-    pub fn decisions(&self) -> BTreeMap<String, Vec<Value>> {
+    pub(crate) fn decisions(&self) -> BTreeMap<String, Vec<Value>> {
         let mut decisions: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for record in self.read("control") {
             let (Some(key), Some(value)) = (record.key, record.value) else {
@@ -236,7 +240,7 @@ impl Site {
     }
 
     /// Exit status and output of a gate that reads the topic.
-    pub fn gate(&self, service: &str, arguments: &[&str]) -> (i32, String) {
+    pub(crate) fn gate(&self, service: &str, arguments: &[&str]) -> (i32, String) {
         let mut command = self.command(&[
             "gate",
             "--service",
@@ -252,20 +256,20 @@ impl Site {
     }
 }
 
-pub struct Read {
+pub(crate) struct Read {
     pub key: Option<String>,
     pub value: Option<Vec<u8>>,
     pub headers: BTreeMap<String, String>,
 }
 
 /// A running instance; killed when dropped.
-pub struct Instance {
+pub(crate) struct Instance {
     process: Child,
     pub url: String,
 }
 
 impl Instance {
-    pub fn start(site: &Site, name: &str) -> Self {
+    pub(crate) fn start(site: &Site, name: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .expect("a port")
             .local_addr()
@@ -285,7 +289,8 @@ impl Instance {
         }
     }
 
-    pub fn wait_ready(&self) {
+    #[expect(clippy::disallowed_methods, reason = "the bound of a wait")]
+    pub(crate) fn wait_ready(&self) {
         let mut last = String::new();
         let began = Instant::now();
         while began.elapsed() < WITHIN {
@@ -305,19 +310,19 @@ impl Instance {
     }
 
     /// What the instances say of a service, redirected to its owner; `None` while nobody can.
-    pub fn service(&self, service: &str) -> Option<Value> {
+    pub(crate) fn service(&self, service: &str) -> Option<Value> {
         let response = ureq::get(format!("{}/v1/services/{service}", self.url)).call().ok()?;
         serde_json::from_reader(response.into_body().into_reader()).ok()
     }
 
     /// SIGKILL.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.process.kill().expect("killed");
         self.process.wait().expect("reaped");
     }
 
     /// SIGTERM; the exit status.
-    pub fn terminate(mut self) -> i32 {
+    pub(crate) fn terminate(mut self) -> i32 {
         let id = self.process.id().to_string();
         assert!(
             Command::new("kill")

@@ -1,6 +1,6 @@
 //! A log partition driven by hand.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use holdpoint::{
     ingest::{self, Arrival, Batch, Origin},
@@ -11,17 +11,18 @@ use holdpoint::{
 
 /// Feeds events in their JSON form to one partition, which is the fleet's too, and keeps what it says.
 #[derive(Default)]
-pub struct Driver {
+pub(crate) struct Driver {
     pub partition: Partition,
     pub offset: i64,
     pub decisions: Vec<Decision>,
     pub said: Vec<Said>,
     /// The log as written: offset, time of writing, record.
     pub log: Vec<(Offset, Timestamp, Vec<u8>)>,
+    messages: VecDeque<Vec<u8>>,
 }
 
 impl Driver {
-    pub fn with_policy(text: &str) -> Self {
+    pub(crate) fn with_policy(text: &str) -> Self {
         let mut driver = Self::default();
         driver.append(
             &[Entry::Policy(PolicyText { revision: 1, text })],
@@ -30,8 +31,8 @@ impl Driver {
         driver
     }
 
-    /// Appends entries as one record, steps it, and appends the messages said as further records.
-    pub fn append(&mut self, entries: &[Entry<'_>], written_at: Timestamp) {
+    /// Appends entries as one record.
+    pub(crate) fn append(&mut self, entries: &[Entry<'_>], written_at: Timestamp) {
         let mut record = Vec::new();
         events::begin(&mut record);
         for entry in entries {
@@ -40,34 +41,40 @@ impl Driver {
         self.append_record(record, written_at);
     }
 
-    pub fn append_record(&mut self, record: Vec<u8>, written_at: Timestamp) {
-        let mut records = std::collections::VecDeque::from([record]);
-        while let Some(record) = records.pop_front() {
-            let offset = Offset(self.offset);
-            self.offset += 1;
-            let mut sayings: Vec<Saying> = Vec::new();
-            for entry in events::entries(&record).expect("our own record") {
-                self.partition
-                    .step(&entry.expect("our own entry"), offset, written_at, &mut sayings);
-            }
-            self.log.push((offset, written_at, record));
-            for saying in sayings {
-                if let Said::Decision(decision) = &saying.said {
-                    self.decisions.push((**decision).clone());
-                }
-                if let Said::Message(message) = &saying.said {
+    /// Steps a record; the messages it says wait for [`Driver::settle`].
+    pub(crate) fn append_record(&mut self, record: Vec<u8>, written_at: Timestamp) {
+        let offset = Offset(self.offset);
+        self.offset += 1;
+        let mut sayings: Vec<Saying> = Vec::new();
+        for entry in events::entries(&record).expect("our own record") {
+            self.partition
+                .step(&entry.expect("our own entry"), offset, written_at, &mut sayings);
+        }
+        self.log.push((offset, written_at, record));
+        for saying in sayings {
+            match &saying.said {
+                Said::Decision(decision) => self.decisions.push((**decision).clone()),
+                Said::Message(message) => {
                     let mut record = Vec::new();
                     events::begin(&mut record);
                     events::append(&Entry::Message(message.clone()), &mut record);
-                    records.push_back(record);
+                    self.messages.push_back(record);
                 }
-                self.said.push(saying.said);
+                Said::Forget(_) | Said::Scored(_) | Said::Closed(_) => {}
             }
+            self.said.push(saying.said);
+        }
+    }
+
+    /// Appends the messages said, and those said to them.
+    pub(crate) fn settle(&mut self, written_at: Timestamp) {
+        while let Some(record) = self.messages.pop_front() {
+            self.append_record(record, written_at);
         }
     }
 
     /// Events as one batch of ingest, read at `now`.
-    pub fn events(&mut self, values: &[String], now: Timestamp) {
+    pub(crate) fn events(&mut self, values: &[String], now: Timestamp) {
         let mut batch = Batch::new(1);
         for (line, value) in values.iter().enumerate() {
             add(&mut batch, value, line, now);
@@ -76,21 +83,23 @@ impl Driver {
         events::begin(&mut record);
         batch.pack(0, &mut record, events::append, |_, _| {});
         self.append_record(record, now);
+        self.settle(now);
     }
 
     /// Time goes on to `now`.
-    pub fn time(&mut self, now: Timestamp) {
+    pub(crate) fn time(&mut self, now: Timestamp) {
         let watermarks = vec![Watermark {
             topic: "errors",
             partition: 0,
             at: now,
         }];
         self.append(&[Entry::Time(Tick { wall: now, watermarks })], now);
+        self.settle(now);
     }
 }
 
 /// Takes one event in its JSON form into a batch.
-pub fn add(batch: &mut Batch, value: &str, line: usize, now: Timestamp) {
+pub(crate) fn add(batch: &mut Batch, value: &str, line: usize, now: Timestamp) {
     let event = ingest::decode(
         Some(value.as_bytes()),
         &Origin {
@@ -112,17 +121,17 @@ pub fn add(batch: &mut Batch, value: &str, line: usize, now: Timestamp) {
     batch.add(&event, 0, &arrival, events::append);
 }
 
-pub fn at(minutes: i64) -> Timestamp {
+pub(crate) fn at(minutes: i64) -> Timestamp {
     // 2026-03-02T00:00:00Z, a Monday.
     Timestamp::from_millis(1_772_409_600_000 + minutes * 60_000)
 }
 
-pub fn seconds(n: u64) -> Duration {
+pub(crate) fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
 /// A service's report of the minute that ends at `time`.
-pub fn minute(service: &str, time: Timestamp, errors: u64, requests: Option<u64>) -> String {
+pub(crate) fn minute(service: &str, time: Timestamp, errors: u64, requests: Option<u64>) -> String {
     let requests = requests.map_or(String::new(), |requests| format!(r#","requests":{requests}"#));
     format!(
         r#"{{"kind":"error","id":"{service}-{}","time":"{time}","service":"{service}","environment":"production","count":{errors},"interval_ms":60000{requests}}}"#,
@@ -130,7 +139,7 @@ pub fn minute(service: &str, time: Timestamp, errors: u64, requests: Option<u64>
     )
 }
 
-pub fn deploy(service: &str, id: &str, time: Timestamp, status: &str, more: &str) -> String {
+pub(crate) fn deploy(service: &str, id: &str, time: Timestamp, status: &str, more: &str) -> String {
     format!(
         r#"{{"kind":"deploy","id":"{id}-{status}","time":"{time}","service":"{service}","environment":"production","deploy_id":"{id}","status":"{status}"{more}}}"#
     )
