@@ -114,7 +114,7 @@ fn combine(c: &mut Criterion) {
     let mut group = c.benchmark_group("combine");
     group.throughput(Throughput::Elements(u64::try_from(EVENTS).expect("small")));
     group.bench_function("spread_over_2000_services", |b| {
-        b.iter(|| record_of(black_box(&events)))
+        b.iter(|| record_of(black_box(&events)));
     });
     group.bench_function("one_hot_service", |b| b.iter(|| record_of(black_box(&hot))));
     group.finish();
@@ -150,11 +150,11 @@ fn snapshot(c: &mut Criterion) {
         bytes.len()
     );
     c.bench_function("snapshot/encode", |b| {
-        b.iter(|| state::encode_service(black_box(service), Offset(1)))
+        b.iter(|| state::encode_service(black_box(service), Offset(1)));
     });
     let key = state::service_key("service-0");
     c.bench_function("snapshot/decode", |b| {
-        b.iter(|| state::decode(black_box(&key), black_box(&bytes)).expect("our own"))
+        b.iter(|| state::decode(black_box(&key), black_box(&bytes)).expect("our own"));
     });
 }
 

@@ -135,7 +135,7 @@ fn write_card(html: &mut String, state: &State, decision: &StandingDecision, now
     }
     html.write_str(match decision.mode {
         Mode::Shadow => " · <em>shadow: it blocks nothing</em></p>\n",
-        Mode::Enforce => "</p>\n",
+        Mode::Enforce => " · enforced</p>\n",
     })?;
     write_word(html, state, decision, now)?;
     html.write_str("<dl>\n")?;

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{model::Kind, stream::TopicPartition};
+use crate::{
+    model::{Assistance, Body, Effect, Kind},
+    stream::TopicPartition,
+};
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,11 +19,16 @@ pub(crate) enum Fate {
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     counts: Vec<(Arc<str>, Fate, u64)>,
+    /// Commits by what they say of AI assistance, and overrides by effect.
+    assistance: Vec<Assistance>,
+    effects: Vec<Effect>,
 }
 
 impl Books {
     pub(crate) fn clear(&mut self) {
         self.counts.clear();
+        self.assistance.clear();
+        self.effects.clear();
     }
 
     pub(crate) fn note(&mut self, topic: &Arc<str>, fate: Fate) {
@@ -33,6 +41,15 @@ impl Books {
         match known {
             Some((_, _, n)) => *n += 1,
             None => self.counts.push((Arc::clone(topic), fate, 1)),
+        }
+    }
+
+    /// What of an event has a metric of its own.
+    pub(crate) fn note_particulars(&mut self, body: &Body<'_>) {
+        match body {
+            Body::Commit(commit) => self.assistance.push(commit.ai.assistance),
+            Body::Override(word) => self.effects.push(word.effect),
+            Body::Deploy(_) | Body::Error(_) | Body::Incident(_) | Body::Review(_) | Body::Service(_) => {}
         }
     }
 
@@ -54,6 +71,22 @@ impl Books {
                         .increment(n);
                 }
             }
+        }
+        for assistance in self.assistance.drain(..) {
+            let name = match assistance {
+                Assistance::None => "none",
+                Assistance::Assisted => "assisted",
+                Assistance::Authored => "authored",
+                Assistance::Unknown => "unknown",
+            };
+            metrics::counter!("holdpoint_ai_assisted_changes_total", "assistance" => name).increment(1);
+        }
+        for effect in self.effects.drain(..) {
+            let name = match effect {
+                Effect::Proceed => "proceed",
+                Effect::Freeze => "freeze",
+            };
+            metrics::counter!("holdpoint_overrides_total", "effect" => name).increment(1);
         }
         metrics::counter!("holdpoint_transactions_total", "outcome" => "committed", "stage" => "ingest").increment(1);
         if n_records > 0 {

@@ -62,6 +62,10 @@ pub(crate) struct Worker<C> {
     settings: Ingest,
     client: C,
     inputs: Inputs,
+    /// Assigned, and not started: a broker did not answer.
+    unstarted: Vec<TopicPartition>,
+    /// How many batches there were: each begins with another partition.
+    n_batches: usize,
     batch: Batch,
     writes: Vec<Write>,
     books: Books,
@@ -81,6 +85,8 @@ impl<C: Client> Worker<C> {
             settings,
             client,
             inputs: Inputs::default(),
+            unstarted: Vec::new(),
+            n_batches: 0,
             batch,
             writes: Vec::new(),
             books: Books::default(),
@@ -149,25 +155,39 @@ impl<C: Client> Worker<C> {
         self.inputs.rewind();
         self.told_at = Timestamp::MIN;
         for (partition, position) in self.inputs.committed() {
-            self.client.start(&partition, position)?;
+            // Going on without having gone back would pass over what was taken.
+            self.client
+                .start(&partition, position)
+                .map_err(|fault| Fault::Fatal(format!("cannot rewind: {fault}")))?;
         }
         Ok(())
     }
 
     fn serve(&mut self, changes: Vec<Change>) -> Result<(), Fault> {
-        let mut assigned = Vec::new();
         for change in changes {
             match change {
-                Change::Assigned(partition) => assigned.push(partition),
+                Change::Assigned(partition) => self.unstarted.push(partition),
                 Change::Revoked(partition) | Change::Lost(partition) => {
-                    assigned.retain(|known| *known != partition);
+                    self.unstarted.retain(|known| *known != partition);
                     self.inputs.let_go(&partition);
                 }
             }
         }
-        if assigned.is_empty() {
+        if self.unstarted.is_empty() {
             return Ok(());
         }
+        match self.start() {
+            Err(Fault::Retry(why)) => {
+                tracing::debug!(why, "input partitions not started yet");
+                Ok(())
+            }
+            started => started,
+        }
+    }
+
+    /// Starts what was assigned where the group left off.
+    fn start(&mut self) -> Result<(), Fault> {
+        let assigned = self.unstarted.clone();
         let committed = self.client.committed(&assigned)?;
         for (partition, committed) in assigned.into_iter().zip(committed) {
             let (first, _) = self.client.bounds(&partition)?;
@@ -182,6 +202,7 @@ impl<C: Client> Worker<C> {
                 None => first,
             };
             self.client.start(&partition, position)?;
+            self.unstarted.retain(|known| *known != partition);
             self.inputs.hold(partition, position, self.settings.clock.now());
         }
         Ok(())
@@ -203,7 +224,10 @@ impl<C: Client> Worker<C> {
 
     /// Takes what has arrived, partition by partition, in step.
     fn take(&mut self, peers: Option<Timestamp>, watch: &Stopwatch) -> Result<usize, Fault> {
-        let partitions = self.inputs.partitions();
+        let mut partitions = self.inputs.partitions();
+        let turn = self.n_batches % partitions.len().max(1);
+        partitions.rotate_left(turn);
+        self.n_batches = self.n_batches.wrapping_add(1);
         let mut n_taken = 0;
         loop {
             let before = n_taken;
@@ -422,6 +446,7 @@ impl Stage<'_> {
                     default_environment: &self.settings.default_environment,
                 };
                 books.note(&self.partition.topic, Fate::Event(event.kind()));
+                books.note_particulars(&event.body);
                 batch.add(
                     &event,
                     usize::try_from(partition.0).unwrap_or(usize::MAX),

@@ -11,7 +11,7 @@
 //! of all that it speaks for.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -67,10 +67,17 @@ pub(crate) struct Query {
     pub(crate) answer: tokio::sync::oneshot::Sender<Option<Option<ServiceReport>>>,
 }
 
+/// A partition to be restored. An answer to an older question about it may be of a time when another owned it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) partition: PartitionIndex,
+    n: u64,
+}
+
 /// What the restorer is asked, and what it answers.
 pub(crate) struct Restorer {
-    pub(crate) ask: mpsc::Sender<PartitionIndex>,
-    pub(crate) answers: mpsc::Receiver<(PartitionIndex, anyhow::Result<Restored>)>,
+    pub(crate) ask: mpsc::Sender<Ask>,
+    pub(crate) answers: mpsc::Receiver<(Ask, anyhow::Result<Restored>)>,
 }
 
 struct Live {
@@ -111,7 +118,10 @@ pub(crate) struct Worker<C> {
     settings: Score,
     client: C,
     restorer: Restorer,
-    restoring: BTreeSet<PartitionIndex>,
+    restoring: BTreeMap<PartitionIndex, Ask>,
+    n_asked: u64,
+    /// Whose turn it is first: the partition after the one served last.
+    first: Option<PartitionIndex>,
     live: BTreeMap<PartitionIndex, Live>,
     queries: mpsc::Receiver<Query>,
     policy: Arc<PolicyFile>,
@@ -132,7 +142,9 @@ impl<C: Client> Worker<C> {
             settings,
             client,
             restorer,
-            restoring: BTreeSet::new(),
+            restoring: BTreeMap::new(),
+            n_asked: 0,
+            first: None,
             live: BTreeMap::new(),
             queries,
             policy,
@@ -211,9 +223,14 @@ impl<C: Client> Worker<C> {
 
     fn ask_restore(&mut self, partition: PartitionIndex) {
         self.live.remove(&partition);
-        self.restoring.insert(partition);
+        self.n_asked += 1;
+        let ask = Ask {
+            partition,
+            n: self.n_asked,
+        };
+        self.restoring.insert(partition, ask);
         // The restorer lives as long as the worker; if it is gone, so are we, and the supervisor rebuilds both.
-        if self.restorer.ask.send(partition).is_err() {
+        if self.restorer.ask.send(ask).is_err() {
             tracing::error!(%partition, "the restorer is gone");
         }
     }
@@ -227,9 +244,10 @@ impl<C: Client> Worker<C> {
     }
 
     fn take_restored(&mut self) -> Result<(), Fault> {
-        while let Ok((partition, restored)) = self.restorer.answers.try_recv() {
-            // Revoked meanwhile: another's now.
-            if !self.restoring.contains(&partition) {
+        while let Ok((ask, restored)) = self.restorer.answers.try_recv() {
+            let partition = ask.partition;
+            // Revoked meanwhile, and perhaps assigned again: another may have owned it in between.
+            if self.restoring.get(&partition) != Some(&ask) {
                 continue;
             }
             match restored {
@@ -279,11 +297,29 @@ impl<C: Client> Worker<C> {
         }
     }
 
-    /// Takes what has arrived and steps it.
+    /// Takes what has arrived and steps it, beginning with another partition each time: a busy one starves nobody.
     fn take(&mut self, sayings: &mut Vec<Saying>) -> Result<usize, Fault> {
         let watch = Stopwatch::start();
         self.oldest_written = None;
         let mut n_taken = 0;
+        let first = self.first.unwrap_or(PartitionIndex(0));
+        let turn: Vec<PartitionIndex> = self
+            .live
+            .range(first..)
+            .chain(self.live.range(..first))
+            .map(|(partition, _)| *partition)
+            .collect();
+        for partition in turn {
+            n_taken += self.take_of(partition, &watch, sayings)?;
+            self.first = Some(PartitionIndex(partition.0 + 1));
+            if sayings.len() >= SUBJECTS_MAX || watch.elapsed() >= BATCH_TIME_MAX {
+                break;
+            }
+        }
+        Ok(n_taken)
+    }
+
+    fn take_of(&mut self, index: PartitionIndex, watch: &Stopwatch, sayings: &mut Vec<Saying>) -> Result<usize, Fault> {
         let Self {
             client,
             live,
@@ -291,33 +327,29 @@ impl<C: Client> Worker<C> {
             oldest_written,
             ..
         } = self;
-        for (index, live) in live.iter_mut() {
-            let partition = beside(&settings.events, *index);
-            if let Some(end) = client.end(&partition) {
-                super::books::lag(&partition, (end.0 - live.position.0).max(0));
-            }
-            let mut broken = None;
-            n_taken += client.take(&partition, BATCH_RECORDS_MAX, &mut |record| {
-                let written_at = record.timestamp.unwrap_or(Timestamp::MIN);
-                *oldest_written = Some(oldest_written.map_or(written_at, |oldest| oldest.min(written_at)));
-                if let Some(value) = record.value
-                    && let Err(error) = live.take_in(value, record.offset, written_at, sayings)
-                {
-                    broken = Some(error);
-                    return false;
-                }
-                live.position = record.offset.next();
-                sayings.len() < SUBJECTS_MAX && watch.elapsed() < BATCH_TIME_MAX
-            })?;
-            if let Some(error) = broken {
-                // Only we write this topic: another version does, or somebody else. Going on would lose what it says.
-                return Err(Fault::Fatal(format!("{partition} at {}: {error}", live.position)));
-            }
-            if sayings.len() >= SUBJECTS_MAX || watch.elapsed() >= BATCH_TIME_MAX {
-                break;
-            }
+        let Some(live) = live.get_mut(&index) else { return Ok(0) };
+        let partition = beside(&settings.events, index);
+        if let Some(end) = client.end(&partition) {
+            super::books::lag(&partition, (end.0 - live.position.0).max(0));
         }
-        Ok(n_taken)
+        let mut broken = None;
+        let n_taken = client.take(&partition, BATCH_RECORDS_MAX, &mut |record| {
+            let written_at = record.timestamp.unwrap_or(Timestamp::MIN);
+            *oldest_written = Some(oldest_written.map_or(written_at, |oldest| oldest.min(written_at)));
+            if let Some(value) = record.value
+                && let Err(error) = live.take_in(value, record.offset, written_at, sayings)
+            {
+                broken = Some(error);
+                return false;
+            }
+            live.position = record.offset.next();
+            sayings.len() < SUBJECTS_MAX && watch.elapsed() < BATCH_TIME_MAX
+        })?;
+        match broken {
+            // Only we write this topic: another version does, or somebody else. Going on would lose what it says.
+            Some(error) => Err(Fault::Fatal(format!("{partition} at {}: {error}", live.position))),
+            None => Ok(n_taken),
+        }
     }
 
     /// What the sayings come to: one bundle per service, with its snapshot, and one for the fleet.

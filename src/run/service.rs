@@ -18,7 +18,7 @@ use super::{
     ingest::{self, Ingest},
     policy_file::PolicyFile,
     restore::{beside, restore},
-    score::{self, Query, Restorer, Score},
+    score::{self, Ask, Query, Restorer, Score},
     supervise::{Life, Supervised, supervise},
     viewer::{Following, Viewer, peers},
 };
@@ -27,7 +27,7 @@ use crate::{
     clock::{Clock, Stopwatch},
     config::Settings,
     gate::{StandingDecision, View},
-    model::{PartitionIndex, ServiceId},
+    model::ServiceId,
     score::ServiceReport,
     stream::{
         Fault, Reader as _,
@@ -261,11 +261,11 @@ impl Running {
         }
     }
 
-    /// Which worker hangs, if one does.
-    fn wedged(&mut self) -> Option<&'static str> {
+    /// Which worker cannot be mended in this process, if one cannot.
+    fn beyond_repair(&mut self) -> Option<&'static str> {
         self.workers
             .iter_mut()
-            .find_map(|worker| worker.is_wedged().then_some(worker.name))
+            .find_map(|worker| worker.is_beyond_repair().then_some(worker.name))
     }
 
     fn are_finished(&self) -> bool {
@@ -288,6 +288,7 @@ impl Running {
 }
 
 /// The parts that are supervised.
+#[expect(clippy::large_enum_variant, reason = "three values for the life of the process")]
 enum Part {
     Viewer {
         instance: Instance,
@@ -441,7 +442,7 @@ fn score_settings(instance: &Instance, n_partitions: u32) -> Score {
 
 /// A thread with a reader of its own that restores partitions, one after the other; it ends with its worker.
 fn restorer(instance: Instance, n_partitions: u32) -> anyhow::Result<Restorer> {
-    let (ask, asked) = mpsc::channel::<PartitionIndex>();
+    let (ask, asked) = mpsc::channel::<Ask>();
     let (answer, answers) = mpsc::channel();
     let (events, state) = (
         Instance::topic(&instance.settings.topics.events),
@@ -449,22 +450,22 @@ fn restorer(instance: Instance, n_partitions: u32) -> anyhow::Result<Restorer> {
     );
     let mut reader = instance.reader("restore")?;
     let run = move || {
-        while let Ok(partition) = asked.recv() {
+        while let Ok(ask) = asked.recv() {
             if instance.is_stopping() {
                 return;
             }
             let watch = Stopwatch::start();
             let restored = restore(
                 &mut reader,
-                &beside(&events, partition),
-                &beside(&state, partition),
+                &beside(&events, ask.partition),
+                &beside(&state, ask.partition),
                 n_partitions,
             );
             metrics::histogram!("holdpoint_state_restore_seconds").record(watch.elapsed().as_secs_f64());
             if restored.is_err() {
                 std::thread::sleep(Duration::from_millis(500));
             }
-            if answer.send((partition, restored)).is_err() {
+            if answer.send((ask, restored)).is_err() {
                 return;
             }
         }
@@ -552,8 +553,8 @@ async fn watch(
                     upkeep = Stopwatch::start();
                     metrics.run_upkeep();
                 }
-                if let Some(worker) = running.wedged() {
-                    tracing::error!(worker, "hangs, and cannot be rebuilt in this process");
+                if let Some(worker) = running.beyond_repair() {
+                    tracing::error!(worker, "hangs, or fails again and again while brokers answer");
                     return Ended::GaveUp;
                 }
             }

@@ -20,11 +20,17 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// A turn that lasts longer than this is a wedge: every wait inside it has a bound that is shorter.
 const TURN_MAX: Duration = Duration::from_mins(1);
 
+/// A worker that lived so long was well.
+const WELL_AFTER: Duration = Duration::from_secs(10);
+/// A worker that is built again and again and is never well, while brokers answer, is given up after this.
+const FAILING_MAX: Duration = Duration::from_mins(1);
+
 /// A worker's thread, and whether it moves.
 #[derive(Debug)]
 pub(crate) struct Supervised {
     pub(crate) name: &'static str,
     turns: Arc<AtomicU64>,
+    given_up: Arc<AtomicBool>,
     thread: JoinHandle<()>,
     seen: (u64, Stopwatch),
 }
@@ -50,14 +56,19 @@ pub(crate) fn supervise(
 ) -> anyhow::Result<Supervised> {
     let turns = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&turns);
+    let given_up = Arc::new(AtomicBool::new(false));
+    let beyond = Arc::clone(&given_up);
     health.set(name, Some("starting".to_owned()));
     let run = move || {
         let mut backoff = BACKOFF_MIN;
+        let mut failing: Option<Stopwatch> = None;
         while !stop.load(Ordering::Relaxed) {
             counter.fetch_add(1, Ordering::Relaxed);
             match life.begin() {
-                Ok(()) => backoff = BACKOFF_MIN,
+                Ok(()) => {}
                 Err(error) => {
+                    // Without brokers there is nothing that a new process could do better.
+                    failing = None;
                     health.set(name, Some(format!("{error:#}")));
                     tracing::warn!(worker = name, "not started: {error:#}");
                     std::thread::sleep(backoff);
@@ -65,6 +76,7 @@ pub(crate) fn supervise(
                     continue;
                 }
             }
+            let watch = Stopwatch::start();
             let fault = loop {
                 counter.fetch_add(1, Ordering::Relaxed);
                 if stop.load(Ordering::Relaxed) {
@@ -82,7 +94,14 @@ pub(crate) fn supervise(
                 health.set(name, Some(format!("building anew after: {fault}")));
             }
             life.end();
+            if watch.elapsed() >= WELL_AFTER {
+                backoff = BACKOFF_MIN;
+                failing = None;
+            }
+            let since = failing.get_or_insert(watch);
+            beyond.store(since.elapsed() >= FAILING_MAX, Ordering::Relaxed);
             std::thread::sleep(backoff);
+            backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     };
     let thread = std::thread::Builder::new()
@@ -92,19 +111,20 @@ pub(crate) fn supervise(
     Ok(Supervised {
         name,
         turns,
+        given_up,
         thread,
         seen: (0, Stopwatch::start()),
     })
 }
 
 impl Supervised {
-    /// Whether its current turn has lasted too long for anything but a wedge.
-    pub(crate) fn is_wedged(&mut self) -> bool {
+    /// Whether its current turn has lasted too long for anything but a wedge, or no life of it was well for long.
+    pub(crate) fn is_beyond_repair(&mut self) -> bool {
         let turns = self.turns.load(Ordering::Relaxed);
         if turns != self.seen.0 {
             self.seen = (turns, Stopwatch::start());
         }
-        self.seen.1.elapsed() >= TURN_MAX
+        self.seen.1.elapsed() >= TURN_MAX || self.given_up.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_finished(&self) -> bool {
