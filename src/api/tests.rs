@@ -1,5 +1,6 @@
 //! The edge from outside: over a socket, as clients meet it.
 
+mod client;
 mod limits;
 mod live;
 mod owner;

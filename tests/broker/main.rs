@@ -4,5 +4,6 @@
 //! the tier says so and passes, unless `HOLDPOINT_REQUIRE_BROKER` is set: then it fails.
 
 mod path;
+mod policy;
 mod recovery;
 mod support;

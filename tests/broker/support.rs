@@ -141,6 +141,15 @@ impl Site {
         site
     }
 
+    pub(crate) fn policy_path(&self) -> &std::path::Path {
+        self.policy.path()
+    }
+
+    /// Writes another policy where the instances of this site look for it.
+    pub(crate) fn set_policy(&self, text: &str) {
+        std::fs::write(self.policy.path(), text).expect("written");
+    }
+
     pub(crate) fn topic(&self, name: &str) -> String {
         format!("{}.{name}", self.prefix)
     }
@@ -307,6 +316,11 @@ impl Instance {
             sleep(Duration::from_millis(100));
         }
         panic!("not ready within {WITHIN:?}: {last}");
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        let response = ureq::get(format!("{}/metrics", self.url)).call().expect("an answer");
+        response.into_body().read_to_string().expect("text")
     }
 
     /// What the instances say of a service, redirected to its owner; `None` while nobody can.

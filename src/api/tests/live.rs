@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::support::{Follower, Server, decision, state};
+use super::{
+    client::Follower,
+    support::{Server, decision, state},
+};
 
 #[tokio::test]
 async fn a_follower_is_sent_each_decision_and_its_stream_ends_with_the_server() {

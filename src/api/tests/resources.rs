@@ -4,6 +4,120 @@ use std::time::Duration;
 
 use super::support::{Server, state};
 
+const PROBLEM: &str = "application/problem+json";
+const JSON: &str = "application/json";
+
+/// Request, status, type, and what the body holds.
+const CASES: [(&str, u16, &str, &str); 37] = [
+    ("/healthz", 200, JSON, r#""status":"alive""#),
+    ("/readyz", 200, JSON, r#""status":"ready""#),
+    (
+        "/metrics",
+        200,
+        "text/plain; version=0.0.4; charset=utf-8",
+        "holdpoint_services{action=\"freeze\"} 1\n",
+    ),
+    (
+        "/",
+        200,
+        "text/html; charset=utf-8",
+        "errors of checkout at 6.1 times the baseline &lt;since&gt; d-81",
+    ),
+    ("/assets/page.js", 200, "text/javascript; charset=utf-8", "EventSource"),
+    (
+        "/assets/page.css",
+        200,
+        "text/css; charset=utf-8",
+        "prefers-color-scheme",
+    ),
+    ("/assets/icon.svg", 200, "image/svg+xml", "<svg"),
+    (
+        "/v1/verdict?service=checkout&environment=production",
+        200,
+        JSON,
+        r#""exit_status":20,"decision":{"action":"freeze""#,
+    ),
+    (
+        "/v1/verdict?service=checkout&kind=rollback",
+        200,
+        JSON,
+        r#""verdict":"proceed""#,
+    ),
+    (
+        "/v1/verdict?service=checkout&kind=hotfix",
+        200,
+        JSON,
+        r#""verdict":"freeze""#,
+    ),
+    (
+        "/v1/verdict?service=checkout&kind=hotfix&incident=INC-1",
+        200,
+        JSON,
+        r#""exit_status":0"#,
+    ),
+    (
+        "/v1/verdict?service=cart",
+        200,
+        JSON,
+        r#""verdict":"proceed","known":true"#,
+    ),
+    (
+        "/v1/verdict?service=cart&change=a1&change=b2",
+        200,
+        JSON,
+        r#""sha":"b2""#,
+    ),
+    (
+        "/v1/verdict?service=cart&environment=staging",
+        200,
+        JSON,
+        r#""verdict":"unknown","known":false"#,
+    ),
+    (
+        "/v1/verdict?service=who&fail_mode=closed",
+        200,
+        JSON,
+        r#""exit_status":30,"decision":null"#,
+    ),
+    ("/v1/verdict?service=who&team=any", 200, JSON, r#""verdict":"unknown""#),
+    ("/v1/verdict", 400, PROBLEM, "`service` is missing"),
+    ("/v1/verdict?service=", 400, PROBLEM, "`service` is empty"),
+    ("/v1/verdict?service=a%0Ab", 400, PROBLEM, "control character"),
+    ("/v1/verdict?service=%ff", 400, PROBLEM, "percent-encoded"),
+    ("/v1/verdict?service=a&service=b", 400, PROBLEM, "given twice"),
+    (
+        "/v1/verdict?service=a&environment=",
+        400,
+        PROBLEM,
+        "`environment` is empty",
+    ),
+    (
+        "/v1/verdict?service=a&kind=big",
+        400,
+        PROBLEM,
+        "release, rollback, hotfix, security",
+    ),
+    ("/v1/verdict?service=a&kind=", 400, PROBLEM, "`kind`"),
+    ("/v1/verdict?service=a&fail_mode=maybe", 400, PROBLEM, "`fail_mode`"),
+    ("/v1/verdict?service=a&change=", 400, PROBLEM, "`change` is empty"),
+    ("/v1/services?limit=0", 400, PROBLEM, "`limit`"),
+    ("/v1/services?limit=many", 400, PROBLEM, "`limit`"),
+    ("/v1/services?cursor=00", 400, PROBLEM, "`cursor`"),
+    ("/v1/decisions?cursor=zz", 400, PROBLEM, "`cursor`"),
+    (
+        "/v1/services/checkout",
+        200,
+        JSON,
+        r#""applied":{"commit":0,"deploy":0,"error":214,"#,
+    ),
+    ("/v1/services/nobody", 404, PROBLEM, "`nobody`"),
+    ("/v1/services/wedged", 503, PROBLEM, "being rebuilt"),
+    ("/v1/services/%ff", 400, PROBLEM, "path"),
+    ("/v1/services/a%0Ab", 400, PROBLEM, "control character"),
+    ("/nowhere", 404, PROBLEM, "`/nowhere`"),
+    ("/v1/services/", 404, PROBLEM, "no `/v1/services/` here"),
+];
+
 async fn fleet() -> Server {
     let state = state();
     for (service, action, risk) in [
@@ -20,118 +134,7 @@ async fn fleet() -> Server {
 #[tokio::test]
 async fn requests_are_answered_as_the_contract_has_it() {
     let server = fleet().await;
-    let problem = "application/problem+json";
-    let json = "application/json";
-    let cases = [
-        ("/healthz", 200, json, r#""status":"alive""#),
-        ("/readyz", 200, json, r#""status":"ready""#),
-        (
-            "/metrics",
-            200,
-            "text/plain; version=0.0.4; charset=utf-8",
-            "holdpoint_services{action=\"freeze\"} 1\n",
-        ),
-        (
-            "/",
-            200,
-            "text/html; charset=utf-8",
-            "errors of checkout at 6.1 times the baseline &lt;since&gt; d-81",
-        ),
-        ("/assets/page.js", 200, "text/javascript; charset=utf-8", "EventSource"),
-        (
-            "/assets/page.css",
-            200,
-            "text/css; charset=utf-8",
-            "prefers-color-scheme",
-        ),
-        ("/assets/icon.svg", 200, "image/svg+xml", "<svg"),
-        (
-            "/v1/verdict?service=checkout&environment=production",
-            200,
-            json,
-            r#""exit_status":20,"decision":{"action":"freeze""#,
-        ),
-        (
-            "/v1/verdict?service=checkout&kind=rollback",
-            200,
-            json,
-            r#""verdict":"proceed""#,
-        ),
-        (
-            "/v1/verdict?service=checkout&kind=hotfix",
-            200,
-            json,
-            r#""verdict":"freeze""#,
-        ),
-        (
-            "/v1/verdict?service=checkout&kind=hotfix&incident=INC-1",
-            200,
-            json,
-            r#""exit_status":0"#,
-        ),
-        (
-            "/v1/verdict?service=cart",
-            200,
-            json,
-            r#""verdict":"proceed","known":true"#,
-        ),
-        (
-            "/v1/verdict?service=cart&change=a1&change=b2",
-            200,
-            json,
-            r#""sha":"b2""#,
-        ),
-        (
-            "/v1/verdict?service=cart&environment=staging",
-            200,
-            json,
-            r#""verdict":"unknown","known":false"#,
-        ),
-        (
-            "/v1/verdict?service=who&fail_mode=closed",
-            200,
-            json,
-            r#""exit_status":30,"decision":null"#,
-        ),
-        ("/v1/verdict?service=who&team=any", 200, json, r#""verdict":"unknown""#),
-        ("/v1/verdict", 400, problem, "`service` is missing"),
-        ("/v1/verdict?service=", 400, problem, "`service` is empty"),
-        ("/v1/verdict?service=a%0Ab", 400, problem, "control character"),
-        ("/v1/verdict?service=%ff", 400, problem, "percent-encoded"),
-        ("/v1/verdict?service=a&service=b", 400, problem, "given twice"),
-        (
-            "/v1/verdict?service=a&environment=",
-            400,
-            problem,
-            "`environment` is empty",
-        ),
-        (
-            "/v1/verdict?service=a&kind=big",
-            400,
-            problem,
-            "release, rollback, hotfix, security",
-        ),
-        ("/v1/verdict?service=a&kind=", 400, problem, "`kind`"),
-        ("/v1/verdict?service=a&fail_mode=maybe", 400, problem, "`fail_mode`"),
-        ("/v1/verdict?service=a&change=", 400, problem, "`change` is empty"),
-        ("/v1/services?limit=0", 400, problem, "`limit`"),
-        ("/v1/services?limit=many", 400, problem, "`limit`"),
-        ("/v1/services?cursor=00", 400, problem, "`cursor`"),
-        ("/v1/decisions?cursor=zz", 400, problem, "`cursor`"),
-        (
-            "/v1/services/checkout",
-            200,
-            json,
-            r#""applied":{"commit":0,"deploy":0,"error":214,"#,
-        ),
-        ("/v1/services/nobody", 404, problem, "`nobody`"),
-        ("/v1/services/wedged", 503, problem, "being rebuilt"),
-        ("/v1/services/%ff", 400, problem, "path"),
-        ("/v1/services/a%0Ab", 400, problem, "control character"),
-        ("/nowhere", 404, problem, "`/nowhere`"),
-        ("/v1/services/", 404, problem, "no `/v1/services/` here"),
-    ];
-    for (target, status, content_type, holds) in cases {
+    for (target, status, content_type, holds) in CASES {
         let answer = server.get(target).await;
         assert_eq!(answer.status, status, "{target}: {}", answer.body);
         assert_eq!(answer.header("content-type"), Some(content_type), "{target}");

@@ -1,0 +1,129 @@
+//! A client that speaks HTTP by hand.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+};
+
+use tokio::task::spawn_blocking;
+
+use super::support::{PATIENCE, Server};
+
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// The head's lines, in lower case names as hyper writes them.
+    pub(super) head: String,
+    pub(super) body: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+}
+
+impl Server {
+    pub(super) async fn get(&self, target: &str) -> Answer {
+        self.ask("GET", target, "").await
+    }
+
+    /// One request on a connection of its own; `headers` are whole lines.
+    pub(super) async fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
+        let request = format!("{method} {target} HTTP/1.1\r\nHost: holdpoint\r\nConnection: close\r\n{headers}\r\n");
+        self.send(request.as_bytes()).await
+    }
+
+    /// Sends bytes and reads to the end.
+    pub(super) async fn send(&self, request: &[u8]) -> Answer {
+        let (address, request) = (self.address, request.to_owned());
+        let exchange = spawn_blocking(move || {
+            let mut stream = connect(address);
+            stream.write_all(&request).expect("it reads");
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).expect("an answer in time");
+            answer
+        });
+        let answer = exchange.await.expect("it does not panic");
+        let answer = String::from_utf8(answer).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or(0);
+        let body = if head.contains("transfer-encoding: chunked") {
+            unchunk(body)
+        } else {
+            body.to_owned()
+        };
+        Answer {
+            status,
+            head: head.replace("\r\n", "\n"),
+            body,
+        }
+    }
+}
+
+fn unchunk(mut rest: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        body.push_str(&after[..size]);
+        rest = after[size..].trim_start_matches("\r\n");
+    }
+    body
+}
+
+/// A client of a stream: reads until what it has holds `wanted`.
+pub(super) struct Follower {
+    stream: TcpStream,
+    pub(super) text: String,
+}
+
+impl Follower {
+    pub(super) async fn connect(server: &Server) -> Self {
+        let address = server.address;
+        let connected = spawn_blocking(move || {
+            let mut stream = connect(address);
+            let request = b"GET /v1/decisions HTTP/1.1\r\nHost: holdpoint\r\nAccept: text/event-stream\r\n\r\n";
+            stream.write_all(request).expect("it reads");
+            stream
+        });
+        Self {
+            stream: connected.await.expect("it does not panic"),
+            text: String::new(),
+        }
+    }
+
+    pub(super) async fn read_until(&mut self, wanted: &str) {
+        while !self.text.contains(wanted) {
+            let mut stream = self.stream.try_clone().expect("a socket");
+            let read = spawn_blocking(move || {
+                let mut bytes = [0; 4_096];
+                let n = stream.read(&mut bytes).expect("something in time");
+                bytes[..n].to_vec()
+            });
+            let bytes = read.await.expect("it does not panic");
+            assert!(!bytes.is_empty(), "it ended before `{wanted}`: {}", self.text);
+            self.text.push_str(std::str::from_utf8(&bytes).expect("text"));
+        }
+    }
+
+    /// Reads to the end.
+    pub(super) async fn read_out(&mut self) {
+        let mut stream = self.stream.try_clone().expect("a socket");
+        let rest = spawn_blocking(move || std::io::read_to_string(&mut stream).expect("an end in time"));
+        self.text.push_str(&rest.await.expect("it does not panic"));
+    }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream
+}
