@@ -1,6 +1,6 @@
 //! The command line: what may be said, with examples.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -20,7 +20,6 @@ use crate::{
     arg_required_else_help = true
 )]
 #[command(after_help = "Examples:
-  holdpoint demo                                   see it work, without anything installed
   holdpoint topics ensure --brokers kafka:9092     create its topics
   holdpoint run --brokers kafka:9092               the service
   holdpoint gate --service checkout --environment production --url http://holdpoint:8484
@@ -33,8 +32,6 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Everything in one process on an embedded Kafka: a small fleet, good and bad deploys, live decisions.
-    Demo(Demo),
     /// The service: reads events, keeps risk state, publishes decisions, answers HTTP.
     Run(Run),
     /// Holdpoint's own topics.
@@ -46,8 +43,6 @@ pub enum Command {
     Gate(Gate),
     /// Break-glass, or a freeze by hand: an audited event with an end.
     Override(Override),
-    /// The same path over recorded events, on recorded time.
-    Replay(Replay),
     /// The policy file.
     Policy {
         #[command(subcommand)]
@@ -79,28 +74,6 @@ fn insert(overrides: &mut Overrides, key: &str, value: Option<&impl ToString>) {
     if let Some(value) = value {
         overrides.insert(key.to_owned(), value.to_string());
     }
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  holdpoint demo
-  holdpoint demo --seed 7 --headless      plain lines; the exit status says whether it judged right
-  holdpoint demo --listen 127.0.0.1:8484  and look at http://127.0.0.1:8484 meanwhile
-
-Exit status: 0 when every bad deploy was frozen and no healthy service was; 1 otherwise.")]
-pub struct Demo {
-    /// The same seed gives the same fleet and deploys.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// How long the live part lasts, such as 40s.
-    #[arg(long, default_value = "40s", value_parser = duration)]
-    pub duration: Duration,
-    /// Plain lines, also on a terminal.
-    #[arg(long)]
-    pub headless: bool,
-    /// Where the page and the API listen; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:0")]
-    pub listen: SocketAddr,
 }
 
 #[derive(Debug, Args)]
@@ -305,30 +278,6 @@ pub struct Override {
     /// Who says so [default: the user running this]; it stays on the topic of overrides.
     #[arg(long, env = "USER", hide_env_values = true, default_value = "unknown")]
     pub by: String,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  holdpoint replay --events history.ndjson
-  cat *.ndjson | holdpoint replay --events - --policy policy.toml --decisions decisions.ndjson --json
-
-The same inputs and policy give the same bytes. Exit status: 0; 1 if inputs could not be read.")]
-pub struct Replay {
-    /// Recorded events, one JSON object a line; `-` is stdin. May repeat.
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
-    pub events: Vec<PathBuf>,
-    /// The policy to go by [default: the built-in one].
-    #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
-    /// Write every decision here, one a line.
-    #[arg(long, value_name = "FILE")]
-    pub decisions: Option<PathBuf>,
-    /// Write a line per commit scored and per deploy watched here.
-    #[arg(long, value_name = "FILE")]
-    pub scores: Option<PathBuf>,
-    /// The summary as JSON.
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]

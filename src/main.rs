@@ -29,12 +29,10 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Demo(_) => anyhow::bail!("later"),
         Command::Run(command) => run_service(&command),
         Command::Topics { command } => run_topics(&command),
         Command::Gate(gate) => run_gate(gate),
         Command::Override(said) => run_override(said),
-        Command::Replay(_) => anyhow::bail!("later"),
         Command::Policy {
             command: cli::Policy::Check { file },
         } => {
