@@ -537,6 +537,14 @@ impl<C: Client> Worker<C> {
             live.state.take_dropped()
         };
         for name in dropped {
+            // It may be back already, with a snapshot of its own.
+            if self
+                .live
+                .get(&partition)
+                .is_some_and(|live| live.state.service(name.as_str()).is_some())
+            {
+                continue;
+            }
             writes.push(self.state_write(partition, state::service_key(name.as_str()), None));
         }
         let Some(tail) = self

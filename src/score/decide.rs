@@ -69,11 +69,6 @@ impl Environment {
         self.decide_under(word, owner, context, said);
     }
 
-    /// The first decision on an environment just seen.
-    pub(crate) fn decide_anew(&mut self, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
-        self.decide_under(None, owner, context, said);
-    }
-
     /// [`Environment::decide`] when a person's word came, changed or ended.
     pub(crate) fn decide_under(
         &mut self,
@@ -89,10 +84,8 @@ impl Environment {
             Some(standing) => {
                 standing.word.clone_from(&word);
                 standing.action != ought.action
-                    || (ought.action != Action::Proceed
-                        && (standing.mode != mode
-                            || standing.ground != ground
-                            || lapses(standing.valid_until, &ought, context.now)))
+                    || lapses(standing.valid_until, &ought, context.now)
+                    || (ought.action != Action::Proceed && (standing.mode != mode || standing.ground != ground))
             }
             None => true,
         };
@@ -216,8 +209,8 @@ impl Environment {
 /// An extra review that still holds is said again so long before its end.
 const RENEW_BEFORE: Duration = Duration::from_mins(2);
 
-/// Whether what stands has to be said again because of its end: a freeze whenever the end moved, an extra review when
-/// it would lapse, since its end follows the clock.
+/// Whether what stands has to be said again because of its end: whenever the end moved, or came or went; but an extra
+/// review only when it would lapse, since its end follows the clock.
 fn lapses(stands_until: Option<Timestamp>, ought: &Ought, now: Timestamp) -> bool {
     match ought.action {
         Action::ExtraReview if ought.reason.code.as_ref() != COOLDOWN_CODE => {

@@ -33,6 +33,8 @@ use crate::score::policy::Settings;
 
 /// Deploys watched at once; the next drops the oldest.
 const WATCHES_MAX: usize = 8;
+/// Deploys remembered whose watch is over; the next drops the oldest.
+const ENDED_MAX: usize = 16;
 /// Open incidents remembered; the next drops the oldest.
 const INCIDENTS_MAX: usize = 8;
 /// A withheld freeze is asked for again this often.
@@ -64,6 +66,8 @@ pub(crate) struct Environment {
     baseline: Baseline,
     presence: Presence,
     watches: Vec<Watch>,
+    /// Hashes of the last deploys whose watch is over.
+    ended: Vec<u64>,
     pub(crate) hold: Option<Box<Hold>>,
     pub(crate) proposal: Option<Proposal>,
     pub(crate) elevated_since: Option<Timestamp>,
@@ -152,6 +156,7 @@ impl Environment {
             baseline: Baseline::new(),
             presence: Presence::default(),
             watches: Vec::new(),
+            ended: Vec::new(),
             hold: None,
             proposal: None,
             elevated_since: None,
@@ -403,6 +408,7 @@ impl Environment {
         let size = self.baseline.size(self.steps.grain);
         // The evidence is spent: what follows is judged by the hold and by later deploys' own watches.
         for watch in std::mem::take(&mut self.watches) {
+            self.note_ended(&watch.deploy_id);
             let regressed = watch.deploy_id == proposal.deploy_id;
             let verdict = if regressed {
                 WatchVerdict::Regressed
@@ -440,6 +446,7 @@ impl Environment {
         let (ended, kept): (Vec<Watch>, Vec<Watch>) = std::mem::take(&mut self.watches).into_iter().partition(over);
         self.watches = kept;
         for watch in ended {
+            self.note_ended(&watch.deploy_id);
             let verdict = if watch.alarmed_at.is_some() {
                 WatchVerdict::Regressed
             } else {
@@ -508,6 +515,9 @@ impl Environment {
         if taken_back {
             self.close_watches(owner, context, said, |watch| *watch.deploy_id == *deploy.deploy_id);
         }
+        if taken_back && self.is_first_word_of(deploy) {
+            self.note_ended(&deploy.deploy_id);
+        }
         let undoes = deploy.change_kind == ChangeKind::Rollback && deploy.status != DeployStatus::Failed;
         if let Some(hold) = &mut self.hold
             && (undoes || (taken_back && *hold.deploy_id == *deploy.deploy_id))
@@ -536,13 +546,17 @@ impl Environment {
         self.decide(owner, context, said);
     }
 
-    /// A deploy whose watch has ended, or that froze the service, opens none again by a late status.
+    /// A deploy whose watch has ended opens none again by a late or repeated status.
     fn is_first_word_of(&self, deploy: &Deploy<'_>) -> bool {
-        self.hold
-            .as_ref()
-            .is_none_or(|hold| *hold.deploy_id != *deploy.deploy_id)
-            && deploy.status != DeployStatus::Succeeded
-            || (deploy.status == DeployStatus::Succeeded && self.hold.is_none())
+        !self.ended.contains(&hash_text(&deploy.deploy_id))
+    }
+
+    /// Remembers that the watch of a deploy is over.
+    fn note_ended(&mut self, deploy_id: &str) {
+        if self.ended.len() >= ENDED_MAX {
+            self.ended.remove(0);
+        }
+        self.ended.push(hash_text(deploy_id));
     }
 
     /// An incident began, went on or was resolved.

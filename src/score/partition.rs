@@ -321,14 +321,28 @@ impl Partition {
 
     fn time_passed(&mut self, offset: Offset, sayings: &mut Vec<Saying>) {
         let now = self.clocks.now();
-        let mut due = Vec::new();
+        let mut fired = Vec::new();
         while let Some(Reverse((at, slot))) = self.timers.peek().copied()
             && at <= now
         {
             self.timers.pop();
             if self.slots[slot].timer == at {
                 self.slots[slot].timer = Timestamp::NEVER;
+                fired.push(slot);
+            }
+        }
+        // A timer may be older than what has happened since. Whether a service is looked at must follow from its state
+        // alone, or a restored one would be looked at at other times than the one it was restored from.
+        let mut due = Vec::new();
+        for slot in fired {
+            let deadline = self.slots[slot]
+                .service
+                .as_ref()
+                .map(|service| service.next_deadline(&self.policy));
+            if deadline.is_some_and(|deadline| deadline <= now) {
                 due.push(slot);
+            } else {
+                self.set_timer(slot);
             }
         }
         let cause = || Cause::Time(now);

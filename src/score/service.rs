@@ -163,8 +163,9 @@ impl Service {
         self.environments
             .push(Environment::new(name, at, context.now, context.policy.lateness));
         let place = self.environments.len() - 1;
+        let word = self.word_on(place, context.now);
         self.with_environment(place, context, |environment, owner| {
-            environment.decide_anew(owner, context, said);
+            environment.decide_under(word, owner, context, said)
         });
         Some(place)
     }

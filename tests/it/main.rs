@@ -4,3 +4,4 @@ mod freeze;
 mod properties;
 mod schemas;
 mod support;
+mod words;
