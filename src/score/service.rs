@@ -165,7 +165,7 @@ impl Service {
         let place = self.environments.len() - 1;
         let word = self.word_on(place, context.now);
         self.with_environment(place, context, |environment, owner| {
-            environment.decide_under(word, owner, context, said)
+            environment.decide_under(word, owner, context, said);
         });
         Some(place)
     }
