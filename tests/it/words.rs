@@ -30,14 +30,7 @@ fn what_stands_after_a_word_has_no_end_of_the_word_left() {
         for i in 2..20 {
             driver.time(at(i));
         }
-        let expected = match expected {
-            Action::Proceed => vec![
-                (Action::Proceed, false),
-                (Action::Proceed, true),
-                (Action::Proceed, false),
-            ],
-            action => vec![(Action::Proceed, false), (action, true), (Action::Proceed, false)],
-        };
+        let expected = [(Action::Proceed, false), (expected, true), (Action::Proceed, false)];
         // A word to proceed changes no action, so its end alone makes it a decision of its own.
         assert_eq!(actions(&driver, "service:checkout@production"), expected, "{effect}");
     }
