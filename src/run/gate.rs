@@ -12,7 +12,7 @@ use crate::{
     clock::{Clock, Stopwatch},
     gate::{ExitStatus, Request, View, assess, unreachable},
     stream::{
-        Reader as _, TopicPartition,
+        Fault, Reader as _, TopicPartition,
         kafka::{Connection, Followed, KafkaReader, Tuning},
     },
     wire::{control, partition::partition_of},
@@ -20,6 +20,8 @@ use crate::{
 
 /// Between two questions of a waiting gate.
 const ASK_EVERY: Duration = Duration::from_secs(5);
+/// Between two attempts at a broker that is not ready.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// The least time that one answer is given.
 const ANSWER_MIN: Duration = Duration::from_millis(100);
 
@@ -176,6 +178,7 @@ fn ask_topic(connection: &Connection, control: &str, overrides: &str, gate: &Gat
         control: Arc::from(control),
         overrides: Arc::from(overrides),
         request: gate.request.clone(),
+        within: gate.timeout,
     };
     // On a thread of its own: a broker that never answers must not hold up a pipeline beyond its bound.
     std::thread::Builder::new()
@@ -196,10 +199,27 @@ struct Reading {
     control: Arc<str>,
     overrides: Arc<str>,
     request: Request,
+    within: Duration,
 }
 
 impl Reading {
+    /// Reads until there is an answer; a broker that is not ready is asked again while there is time.
     fn read(&self) -> anyhow::Result<Answer> {
+        let watch = Stopwatch::start();
+        loop {
+            match self.attempt() {
+                Err(error)
+                    if matches!(error.downcast_ref(), Some(Fault::Retry(_)))
+                        && watch.elapsed() + RETRY_AFTER < self.within =>
+                {
+                    std::thread::sleep(RETRY_AFTER);
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    fn attempt(&self) -> anyhow::Result<Answer> {
         let id = format!("holdpoint-gate-{}", std::process::id());
         let mut reader = KafkaReader::new(&self.connection, &id, &id, &Tuning::default())?;
         let n_partitions = reader
