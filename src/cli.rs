@@ -1,6 +1,6 @@
 //! The command line: what may be said, with examples.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -20,6 +20,7 @@ use crate::{
     arg_required_else_help = true
 )]
 #[command(after_help = "Examples:
+  holdpoint demo                                   see it work, without anything installed
   holdpoint topics ensure --brokers kafka:9092     create its topics
   holdpoint run --brokers kafka:9092               the service
   holdpoint gate --service checkout --environment production --url http://holdpoint:8484
@@ -32,6 +33,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Everything in one process on an embedded Kafka: a small fleet, good and bad deploys, live decisions.
+    Demo(Demo),
     /// The service: reads events, keeps risk state, publishes decisions, answers HTTP.
     Run(Run),
     /// Holdpoint's own topics.
@@ -74,6 +77,28 @@ fn insert(overrides: &mut Overrides, key: &str, value: Option<&impl ToString>) {
     if let Some(value) = value {
         overrides.insert(key.to_owned(), value.to_string());
     }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  holdpoint demo
+  holdpoint demo --seed 7 --headless      plain lines; the exit status says whether it judged right
+  holdpoint demo --listen 127.0.0.1:8484  and look at http://127.0.0.1:8484 meanwhile
+
+Exit status: 0 when every bad deploy was frozen and no healthy service was; 1 otherwise.")]
+pub struct Demo {
+    /// The same seed gives the same fleet and deploys.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How long the live part lasts, such as 40s.
+    #[arg(long, default_value = "40s", value_parser = duration)]
+    pub duration: Duration,
+    /// Plain lines, also on a terminal.
+    #[arg(long)]
+    pub headless: bool,
+    /// Where the page and the API listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
 }
 
 #[derive(Debug, Args)]

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Demo(demo) => run_demo(&demo),
         Command::Run(command) => run_service(&command),
         Command::Topics { command } => run_topics(&command),
         Command::Gate(gate) => run_gate(gate),
@@ -102,6 +103,17 @@ async fn stop_signal() {
         () = terminated => {}
         interrupted = tokio::signal::ctrl_c() => drop(interrupted),
     }
+}
+
+fn run_demo(demo: &cli::Demo) -> anyhow::Result<ExitCode> {
+    let options = run::demo::Options {
+        seed: demo.seed,
+        duration: demo.duration,
+        headless: demo.headless,
+        listen: demo.listen,
+    };
+    let passed = run::demo::run(&options)?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn run_topics(command: &cli::Topics) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,7 @@
 //! One file per process or command: settings, adapters and a stage. The only place where all meet.
 
 mod books;
+pub mod demo;
 pub mod gate;
 mod ingest;
 mod inputs;
