@@ -46,6 +46,8 @@ pub enum Command {
     Gate(Gate),
     /// Break-glass, or a freeze by hand: an audited event with an end.
     Override(Override),
+    /// The same path over recorded events, on recorded time.
+    Replay(Replay),
     /// The policy file.
     Policy {
         #[command(subcommand)]
@@ -303,6 +305,30 @@ pub struct Override {
     /// Who says so [default: the user running this]; it stays on the topic of overrides.
     #[arg(long, env = "USER", hide_env_values = true, default_value = "unknown")]
     pub by: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  holdpoint replay --events history.ndjson
+  cat *.ndjson | holdpoint replay --events - --policy policy.toml --decisions decisions.ndjson --json
+
+The same inputs and policy give the same bytes. Exit status: 0; 1 if inputs could not be read.")]
+pub struct Replay {
+    /// Recorded events, one JSON object a line; `-` is stdin. May repeat.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub events: Vec<PathBuf>,
+    /// The policy to go by [default: the built-in one].
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Write every decision here, one a line.
+    #[arg(long, value_name = "FILE")]
+    pub decisions: Option<PathBuf>,
+    /// Write a line per commit scored and per deploy watched here.
+    #[arg(long, value_name = "FILE")]
+    pub scores: Option<PathBuf>,
+    /// The summary as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,6 +11,8 @@ pub mod score;
 
 pub mod gate;
 
+pub mod replay;
+
 pub mod wire;
 
 pub mod stream;

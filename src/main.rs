@@ -34,6 +34,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Topics { command } => run_topics(&command),
         Command::Gate(gate) => run_gate(gate),
         Command::Override(said) => run_override(said),
+        Command::Replay(replay) => run_replay(replay),
         Command::Policy {
             command: cli::Policy::Check { file },
         } => {
@@ -187,6 +188,18 @@ fn run_override(said: cli::Override) -> anyhow::Result<ExitCode> {
         by: said.by,
     };
     print_lines(&[run::overrides::run(&settings, &said)?]);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_replay(replay: cli::Replay) -> anyhow::Result<ExitCode> {
+    let args = run::replay::Args {
+        events: replay.events,
+        policy: replay.policy,
+        decisions: replay.decisions,
+        scores: replay.scores,
+        json: replay.json,
+    };
+    run::replay::run(&args, &mut std::io::stdout().lock())?;
     Ok(ExitCode::SUCCESS)
 }
 

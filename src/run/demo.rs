@@ -19,8 +19,10 @@ mod screen;
 mod script;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
-    collections::VecDeque,
     io::{IsTerminal as _, Write as _},
     net::SocketAddr,
     sync::{
@@ -84,6 +86,7 @@ pub struct Options {
 struct Frame<'a> {
     scenario: &'a Scenario,
     script: &'a Script,
+    milestones: &'a [Milestone],
     view: &'a View,
     now: Timestamp,
     rate: u32,
@@ -134,6 +137,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     let stage = Stage {
         scenario: &scenario,
         script: &script,
+        milestones: scenario.milestones(),
         instance: &instance,
         metrics: &metrics,
         rate,
@@ -220,8 +224,8 @@ fn interrupted(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
 enum Shown {
     Screen(Screen),
     Lines {
-        /// Still to come.
-        milestones: VecDeque<Milestone>,
+        /// Milestones told so far.
+        n_told: usize,
         /// Heard since the last look, each with the line that it makes.
         heard: Vec<(Timestamp, String)>,
     },
@@ -243,10 +247,12 @@ impl Shown {
     fn look(&mut self, frame: &Frame<'_>) {
         match self {
             Self::Screen(screen) => screen.draw(frame),
-            Self::Lines { milestones, heard } => {
-                while let Some(milestone) = milestones.pop_front_if(|milestone| milestone.at <= frame.now) {
+            Self::Lines { n_told, heard } => {
+                let n_passed = frame.milestones.partition_point(|milestone| milestone.at <= frame.now);
+                for milestone in &frame.milestones[*n_told..n_passed] {
                     heard.push((milestone.at, format!("     {}", milestone.text)));
                 }
+                *n_told = n_passed;
                 heard.sort_by_key(|(at, _)| *at);
                 for (at, line) in heard.drain(..) {
                     print(&format!("{}{line}", Hour(at)));
@@ -260,6 +266,7 @@ impl Shown {
 struct Stage<'a> {
     scenario: &'a Scenario,
     script: &'a Arc<Script>,
+    milestones: Vec<Milestone>,
     instance: &'a Instance,
     metrics: &'a PrometheusHandle,
     rate: u32,
@@ -333,7 +340,7 @@ impl Stage<'_> {
             self.instance.url
         ));
         Shown::Lines {
-            milestones: self.scenario.milestones().into(),
+            n_told: 0,
             heard: Vec::new(),
         }
     }
@@ -344,6 +351,7 @@ impl Stage<'_> {
         Frame {
             scenario: self.scenario,
             script: self.script,
+            milestones: &self.milestones,
             view: &self.instance.view,
             now,
             rate: self.rate,

@@ -8,6 +8,7 @@ mod inputs;
 pub mod overrides;
 pub mod policy;
 mod policy_file;
+pub mod replay;
 mod restore;
 mod score;
 pub mod service;

@@ -24,8 +24,9 @@ use crate::{
 const SIZE: (usize, usize) = (100, 32);
 /// Frames between two looks at the terminal's size.
 const LOOK_EVERY: u32 = 20;
-/// What a service takes up.
-const CELL_COLUMNS: usize = 50;
+/// What a service takes up: at least, which leaves its note out, and at most.
+const CELL_COLUMNS: (usize, usize) = (40, 50);
+const NAME_COLUMNS: usize = 14;
 const SPARK_MINUTES: usize = 20;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Decisions kept for showing.
@@ -93,10 +94,13 @@ impl Screen {
         let mut lines = header(frame);
         lines.push(Vec::new());
         lines.extend(grid(frame, columns));
-        let left = n_lines.saturating_sub(lines.len() + 5);
-        lines.push(Vec::new());
-        lines.push(vec![(Style::Bold, "Deploys, the latest first".to_owned())]);
-        lines.extend(deploys(frame, (left / 2).clamp(2, 6)));
+        let left = n_lines.saturating_sub(lines.len() + 4);
+        // On a small terminal decisions come first.
+        if left > 4 {
+            lines.push(Vec::new());
+            lines.push(vec![(Style::Bold, "Deploys, the latest first".to_owned())]);
+            lines.extend(deploys(frame, (left / 2).min(6)));
+        }
         lines.push(Vec::new());
         lines.push(vec![(Style::Bold, "Decisions, the latest first".to_owned())]);
         lines.extend(self.news.iter().map(|decision| {
@@ -192,11 +196,10 @@ fn header(frame: &Frame<'_>) -> Vec<Line> {
             (Style::Amber, state),
         ],
         vec![(Style::Plain, format!("the page: {}   Ctrl-C ends it", frame.url))],
-        Vec::new(),
         vec![(
             Style::Plain,
             format!(
-                "{} sent ─► ingest {} ({} rejected) ─► score {} applied ({} duplicates, {} late) ─► {} decisions",
+                "{} sent → ingest {}, {} rejected → score {}, {} twice, {} late → {} decisions",
                 frame.n_sent,
                 counts.consumed,
                 counts.rejected,
@@ -206,6 +209,13 @@ fn header(frame: &Frame<'_>) -> Vec<Line> {
                 counts.decisions
             ),
         )],
+        frame
+            .milestones
+            .iter()
+            .rfind(|milestone| milestone.at <= frame.now)
+            .map_or_else(Vec::new, |milestone| {
+                vec![(Style::Bold, format!("{} {}", Hour(milestone.at), milestone.text))]
+            }),
         vec![
             (Style::Green, "● P may proceed   ".to_owned()),
             (Style::Amber, "◐ R extra review   ".to_owned()),
@@ -218,20 +228,22 @@ fn header(frame: &Frame<'_>) -> Vec<Line> {
 /// The services, in as many columns as there is room for, in the order of their names down the columns.
 fn grid(frame: &Frame<'_>, columns: usize) -> Vec<Line> {
     let n = frame.scenario.fleet.len();
-    let n_columns = (columns / CELL_COLUMNS).clamp(1, 3);
+    let n_columns = (columns / CELL_COLUMNS.0).clamp(1, 3);
+    let width = (columns / n_columns).clamp(CELL_COLUMNS.0, CELL_COLUMNS.1);
     let n_rows = n.div_ceil(n_columns);
     (0..n_rows)
         .map(|row| {
             let places = (0..n_columns).map(|column| column * n_rows + row);
             places
                 .filter(|place| *place < n)
-                .flat_map(|place| cell(frame, place))
+                .flat_map(|place| cell(frame, place, width))
                 .collect()
         })
         .collect()
 }
 
-fn cell(frame: &Frame<'_>, service: usize) -> Line {
+/// A service in `width` columns: state, name, bars, and what it is about.
+fn cell(frame: &Frame<'_>, service: usize, width: usize) -> Line {
     let name = frame.scenario.name(service);
     let standing = standing(frame, name);
     let (symbol, style) = match standing.as_ref().map(|decision| decision.action) {
@@ -240,23 +252,26 @@ fn cell(frame: &Frame<'_>, service: usize) -> Line {
         Some(Action::Freeze) => ("■ F", Style::Red),
         None => ("· ?", Style::Dim),
     };
-    let deploy = frame
-        .scenario
-        .deploys
-        .iter()
-        .rfind(|deploy| deploy.service == service && deploy.at() <= frame.now);
-    let note = deploy.map_or_else(String::new, |deploy| deploy.id.clone());
+    let code = standing
+        .as_ref()
+        .and_then(|decision| Some(&*decision.reasons.first()?.code));
+    let mut deploys = frame.scenario.deploys.iter();
+    let deploy = deploys.rfind(|deploy| deploy.service == service && deploy.at() <= frame.now);
+    let note = match (code, deploy) {
+        (Some(code @ ("incident" | "override" | "cooldown")), _) => code,
+        (_, Some(deploy)) => &deploy.id,
+        (_, None) => "",
+    };
+    let room = width.saturating_sub(4 + NAME_COLUMNS + 1 + SPARK_MINUTES + 1);
+    let note: String = note.chars().take(room.saturating_sub(1)).collect();
     vec![
-        (style, format!("{symbol} {name:<14} ")),
+        (style, format!("{symbol} {name:<NAME_COLUMNS$} ")),
         (style, sparkline(frame, service)),
-        (
-            Style::Dim,
-            format!(" {note:<width$}", width = CELL_COLUMNS - 19 - SPARK_MINUTES - 1),
-        ),
+        (Style::Dim, format!(" {note:<room$}")),
     ]
 }
 
-/// What stands for a service, if its end has not come.
+/// What stands for a service.
 fn standing(frame: &Frame<'_>, name: &str) -> Option<Arc<StandingDecision>> {
     let service: ServiceId = name.parse().ok()?;
     let environment: EnvironmentId = "production".parse().ok()?;

@@ -1,0 +1,251 @@
+//! The replay itself: each line through ingest and score, time between them, and on to the end.
+//!
+//! **Invariant:** time only goes forward, and stops at every deadline on its way.
+//! **Invariant:** what the fleet and the services tell each other is taken in before anything else happens.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{
+    merge::Arrival,
+    source::{IN_THE_FUTURE, MAX_AHEAD, Standing, decode},
+    summary::Summary,
+    tally::Tally,
+};
+use crate::{
+    model::{
+        Body, ERROR_GRAIN_MS, Entry, ErrorCount, Errors, Event, EventHash, Happened, Message, Offset, Origin, Original,
+        PolicyText, Timestamp,
+    },
+    score::{Partition, Said, Saying},
+};
+
+/// What stands for no environment.
+const DEFAULT_ENVIRONMENT: &str = "production";
+/// How long time runs on after the last event, at most: a watch of 26 h that ends in a freeze of 4 h, and the day of
+/// extra review after it.
+const RUN_ON_MAX: Duration = Duration::from_hours(54);
+/// How often it is asked whether anything is still open then.
+const RUN_ON_STEP: Duration = Duration::from_mins(10);
+/// Live, time goes on once a second: a deadline that has passed already is looked at so much later.
+const TICK: Duration = Duration::from_secs(1);
+/// A deadline that stays in the past after so many looks stays there: nothing is gained by looking each second.
+const STUCK_MAX: u32 = 16;
+/// A proposal, its answer, and room to spare.
+const ROUNDS_MAX: u32 = 8;
+
+/// A fleet, on recorded time.
+#[derive(Debug)]
+pub struct Replay {
+    partition: Partition,
+    /// Where the next entry would stand in the log.
+    offset: Offset,
+    messages: VecDeque<Message<'static>>,
+    said: Vec<Said>,
+    /// Reused from step to step.
+    sayings: Vec<Saying>,
+    originals: Vec<u8>,
+    tally: Tally,
+}
+
+impl Replay {
+    /// Before the first line. `policy` is the text of one that parses; `None` goes by the defaults.
+    #[must_use]
+    pub fn new(policy: Option<&str>) -> Self {
+        let mut replay = Self {
+            partition: Partition::default(),
+            offset: Offset(0),
+            messages: VecDeque::new(),
+            said: Vec::new(),
+            sayings: Vec::new(),
+            originals: Vec::new(),
+            tally: Tally::default(),
+        };
+        if let Some(text) = policy {
+            replay.step(&Entry::Policy(PolicyText { revision: 0, text }));
+        }
+        replay
+    }
+
+    /// Takes in one line.
+    pub fn take(&mut self, arrival: &Arrival<'_>) {
+        self.tally.events.n_lines += 1;
+        if let Standing::Rejected(reason) = arrival.standing {
+            self.tally.events.reject(reason);
+            return;
+        }
+        let event = match decode(arrival.bytes, arrival.file) {
+            Ok(event) => event,
+            Err(reject) => {
+                self.tally.events.reject(reject.reason());
+                return;
+            }
+        };
+        let now = self.partition.now();
+        let alone = matches!(arrival.standing, Standing::Alone(_));
+        if alone && now > Timestamp::MIN && event.time > now + MAX_AHEAD {
+            self.tally.events.reject(IN_THE_FUTURE);
+            return;
+        }
+        self.pass_time(event.time);
+        self.tally.note(&event);
+        let origin = Origin {
+            topic: arrival.file,
+            partition: -1,
+            offset: i64::try_from(arrival.line).unwrap_or(i64::MAX),
+        };
+        self.take_event(&event, origin);
+    }
+
+    fn take_event(&mut self, event: &Event<'_>, origin: Origin<'_>) {
+        let hash = EventHash::of(&event.service, &event.source, &event.id);
+        if let Body::Error(count) = &event.body {
+            let mut originals = std::mem::take(&mut self.originals);
+            originals.clear();
+            let original = Original {
+                hash,
+                errors: count.errors,
+                requests: count.requests,
+            };
+            original.pack(&mut originals);
+            self.step(&Entry::Errors(errors_entry(event, count, origin, &originals)));
+            self.originals = originals;
+            return;
+        }
+        self.step(&Entry::Event(Happened {
+            hash,
+            id: &event.id,
+            time: event.time,
+            service: &event.service,
+            environment: event.environment.as_deref(),
+            default_environment: DEFAULT_ENVIRONMENT,
+            origin,
+            body: event.body.clone(),
+        }));
+    }
+
+    /// After the last line: time runs on until nothing is open, at most [`RUN_ON_MAX`].
+    ///
+    /// Open is a watch, and anything but proceed that stands for a service. What is forgotten after weeks of silence
+    /// is not waited for, and of an override that stands longer no more is counted.
+    pub fn finish(&mut self) {
+        let last = self.partition.now();
+        if last == Timestamp::MIN {
+            return;
+        }
+        while self.is_open() && self.partition.now() < last + RUN_ON_MAX {
+            self.pass_time((self.partition.now() + RUN_ON_STEP).min(last + RUN_ON_MAX));
+        }
+        self.tally.finish(self.partition.now());
+    }
+
+    fn is_open(&self) -> bool {
+        let (policy, now) = (self.partition.policy(), self.partition.now());
+        self.tally.holding.is_any_held(now)
+            || self.partition.services().into_iter().any(|service| {
+                let report = service.report(policy, now);
+                report
+                    .environments
+                    .iter()
+                    .any(|environment| !environment.watches.is_empty())
+            })
+    }
+
+    /// What was said since the last call, in order.
+    pub fn take_said(&mut self) -> std::vec::Drain<'_, Said> {
+        self.said.drain(..)
+    }
+
+    /// What came of it all.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.tally.summary(&self.partition)
+    }
+
+    /// Lets time go on to `to`, from deadline to deadline.
+    fn pass_time(&mut self, to: Timestamp) {
+        let mut n_stuck = 0;
+        while let Some(deadline) = self.partition.next_deadline() {
+            let now = self.partition.now();
+            if now >= to || deadline > to || n_stuck > STUCK_MAX {
+                break;
+            }
+            // Before the first event there is no time that could go on by a tick.
+            let at = if deadline > now { deadline } else { (now + TICK).min(to) };
+            n_stuck = if deadline > now { 0 } else { n_stuck + 1 };
+            self.advance_to(at);
+        }
+        debug_assert!(
+            n_stuck <= STUCK_MAX,
+            "a deadline stays at {:?}",
+            self.partition.next_deadline()
+        );
+        self.advance_to(to);
+    }
+
+    fn advance_to(&mut self, to: Timestamp) {
+        let mut sayings = std::mem::take(&mut self.sayings);
+        self.partition.advance_to(to, self.offset, &mut sayings);
+        self.sayings = sayings;
+        self.hear();
+        self.settle();
+    }
+
+    /// Appends an entry to the log that there would be, steps it, and what is said to it.
+    fn step(&mut self, entry: &Entry<'_>) {
+        self.step_once(entry);
+        self.settle();
+    }
+
+    fn step_once(&mut self, entry: &Entry<'_>) {
+        let now = self.partition.now();
+        self.partition.step(entry, self.offset, now, &mut self.sayings);
+        self.offset = self.offset.next();
+        self.hear();
+    }
+
+    fn hear(&mut self) {
+        for saying in self.sayings.drain(..) {
+            match saying.said {
+                Said::Message(message) => self.messages.push_back(message),
+                said @ (Said::Decision(_) | Said::Forget(_) | Said::Scored(_) | Said::Closed(_)) => {
+                    self.tally.hear(&said, self.partition.now());
+                    self.said.push(said);
+                }
+            }
+        }
+    }
+
+    /// Steps the messages said, and those said to them.
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            if self.messages.is_empty() {
+                return;
+            }
+            for message in std::mem::take(&mut self.messages) {
+                self.step_once(&Entry::Message(message));
+            }
+        }
+        assert!(self.messages.is_empty(), "messages answer each other without end");
+    }
+}
+
+fn errors_entry<'a>(
+    event: &'a Event<'_>,
+    count: &'a ErrorCount<'_>,
+    origin: Origin<'a>,
+    originals: &'a [u8],
+) -> Errors<'a> {
+    Errors {
+        service: &event.service,
+        environment: event.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT),
+        time: Timestamp::from_millis(event.time.millis().div_euclid(ERROR_GRAIN_MS) * ERROR_GRAIN_MS),
+        origin,
+        errors: count.errors,
+        requests: count.requests,
+        interval_ms: count.interval_ms,
+        version: count.version.as_deref(),
+        fingerprint: count.fingerprint.as_deref(),
+        upstream: count.upstream.as_deref(),
+        originals,
+    }
+}

@@ -1,0 +1,214 @@
+//! What came of a replay, as `--json` prints it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::score::Policy;
+
+/// A rule of the policy that meets more of the changes than this is one that people learn to work around.
+const RULE_SHARE_MAX: f64 = 0.25;
+/// More late errors than this share of all events, and the files are not in the order in which things happened.
+const LATE_SHARE_MAX: f64 = 0.01;
+
+/// What came of a replay. The order of the fields, and of the keys of every map, is fixed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    pub schema: &'static str,
+    /// `sha256:` and the digest of the policy.
+    pub policy: Box<str>,
+    /// The times of the first and the last event.
+    pub from: Option<String>,
+    pub to: Option<String>,
+    /// Up to when time ran on.
+    pub until: Option<String>,
+    pub services: u64,
+    pub events: EventCounts,
+    pub decisions: DecisionCounts,
+    /// How long services were held, in hours summed over them.
+    pub held_hours: BTreeMap<&'static str, ModeHours>,
+    pub changes: ChangeSummary,
+    pub capture: CaptureSummary,
+    pub deploys: DeployCounts,
+    pub freezes: FreezeCounts,
+    pub detection: DetectionSummary,
+    pub warnings: Vec<String>,
+}
+
+/// Lines by fate: consumed = applied + duplicates + rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EventCounts {
+    pub consumed: u64,
+    pub applied: u64,
+    pub duplicates: u64,
+    pub rejected: u64,
+    /// Applied, but too late to be evidence.
+    pub late: u64,
+    /// Applied ones.
+    pub by_kind: BTreeMap<&'static str, u64>,
+    pub rejected_by_reason: BTreeMap<&'static str, u64>,
+}
+
+/// Decisions by action and mode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DecisionCounts {
+    pub services: BTreeMap<&'static str, ModeCounts>,
+    pub changes: BTreeMap<&'static str, ModeCounts>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ModeCounts {
+    pub shadow: u64,
+    pub enforce: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ModeHours {
+    pub shadow: f64,
+    pub enforce: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChangeSummary {
+    pub scored: u64,
+    /// Sent to extra review when they landed.
+    pub gated: u64,
+    pub rules: Vec<RuleHits>,
+}
+
+/// How many changes a rule of the policy asked something of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RuleHits {
+    pub name: Box<str>,
+    pub hits: u64,
+    pub share: Option<f64>,
+}
+
+/// Of the commits that incidents and reverts name as their cause, how many were among the riskiest.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CaptureSummary {
+    pub commits_named: u64,
+    /// Of those, the ones whose score is known: what the shares are of.
+    pub commits_known: u64,
+    /// The share of commits whose scores were kept; below 1, the figures are of a sample.
+    pub sampled: f64,
+    pub riskiest: Vec<Captured>,
+    /// The share that was sent to extra review.
+    pub gated: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Captured {
+    pub share: f64,
+    pub captured: Option<f64>,
+}
+
+/// Watched deploys by verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DeployCounts {
+    pub watched: u64,
+    pub healthy: u64,
+    pub regressed: u64,
+    pub unknown: u64,
+    pub alarm_after_seconds_median: Option<u64>,
+}
+
+/// New freezes, in either mode.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FreezeCounts {
+    /// By the code of their reason.
+    pub by_ground: BTreeMap<Box<str>, u64>,
+    /// Freezes by evidence with an incident or a deploy taken back within two hours.
+    pub evidence_borne_out: u64,
+    pub evidence_not_borne_out: u64,
+    /// `None` for less than a day of history.
+    pub not_borne_out_per_week: Option<f64>,
+    /// Proposals that the blast limiter refused.
+    pub withheld: u64,
+}
+
+/// What incidents say of freezes and watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DetectionSummary {
+    pub incidents: u64,
+    /// Incidents whose service a freeze by evidence held already.
+    pub incidents_frozen_before: u64,
+    /// Deploys that incidents name as their cause, and what their watches found.
+    pub deploys_blamed: u64,
+    pub blamed_regressed: u64,
+    pub blamed_healthy: u64,
+    /// Not watched, or too little seen.
+    pub blamed_unknown: u64,
+}
+
+/// What a reader should look at first.
+pub(super) fn warnings(summary: &Summary, policy: &Policy) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for rule in &summary.changes.rules {
+        if let Some(share) = rule.share.filter(|share| *share > RULE_SHARE_MAX) {
+            warnings.push(format!(
+                "the rule {:?} asks something of {:.0} % of changes; above {:.0} % people work around it",
+                rule.name,
+                share * 100.0,
+                RULE_SHARE_MAX * 100.0
+            ));
+        }
+    }
+    let allowed = policy.base.freeze.false_freezes_per_week;
+    if let Some(found) = summary.freezes.not_borne_out_per_week.filter(|found| *found > allowed) {
+        warnings.push(format!(
+            "{found} freezes a week were borne out by no incident or rollback; the policy allows {allowed} false ones"
+        ));
+    }
+    let events = &summary.events;
+    if ratio(events.late, events.consumed).is_some_and(|share| share > LATE_SHARE_MAX) {
+        warnings.push(format!(
+            "{} errors came too late to be evidence: are the files in the order of arrival?",
+            events.late
+        ));
+    }
+    if ratio(events.rejected, events.consumed).is_some_and(|share| share > LATE_SHARE_MAX) {
+        warnings.push(format!(
+            "{} of {} lines were rejected",
+            events.rejected, events.consumed
+        ));
+    }
+    if summary.freezes.withheld > 0 {
+        warnings.push(format!(
+            "the limit on new freezes refused {} proposals",
+            summary.freezes.withheld
+        ));
+    }
+    if summary.capture.sampled < 1.0 {
+        warnings.push(format!(
+            "there are too many commits to keep all: capture is of {:.2} % of them",
+            summary.capture.sampled * 100.0
+        ));
+    }
+    warnings
+}
+
+/// `part` of `whole` to six decimals; `None` of nothing.
+pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| round(number(part) / number(whole), 1e6))
+}
+
+#[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "counts far below 2⁵³")]
+pub(super) fn number(count: u64) -> f64 {
+    count as f64
+}
+
+/// How many there are, as counts are kept.
+pub(super) fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+pub(super) fn round(value: f64, per_unit: f64) -> f64 {
+    (value * per_unit).round() / per_unit
+}
+
+/// Milliseconds as hours to three decimals.
+pub(super) fn hours(ms: i64) -> f64 {
+    let duration = std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    round(duration.as_secs_f64() / 3_600.0, 1e3)
+}

@@ -1,0 +1,106 @@
+//! Commands that need no broker, from outside.
+
+use std::{fmt::Write as _, fs, path::Path, process::Command};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// 2026-03-02T00:00:00Z and `minutes`.
+fn at(minutes: i64) -> String {
+    holdpoint::model::Timestamp::from_millis(1_772_409_600_000 + minutes * 60_000).to_string()
+}
+
+/// Eight hours of two services in two files, each with a deploy; that of `checkout` multiplies its errors by six.
+fn history(folder: &TempDir) -> [std::path::PathBuf; 2] {
+    [("checkout", 6), ("search", 1)].map(|(service, factor)| {
+        let mut lines = String::new();
+        for i in 0..480 {
+            let usual = 8 + i * 7 % 5;
+            let errors = if i >= 400 { usual * factor } else { usual };
+            let time = at(i);
+            let event = format!(
+                r#"{{"kind":"error","id":"{service}-{i}","time":"{time}","service":"{service}","environment":"production","count":{errors},"requests":5000,"interval_ms":60000}}"#
+            );
+            writeln!(lines, "{event}").expect("memory");
+            if i % 50 == 0 {
+                writeln!(lines, "{event}").expect("memory");
+            }
+            if i == 400 {
+                writeln!(lines, r#"{{"kind":"deploy","id":"d","time":"{time}","service":"{service}","environment":"production","deploy_id":"d-{service}","status":"started"}}"#).expect("memory");
+                writeln!(lines, "not an event").expect("memory");
+            }
+        }
+        let path = folder.path().join(format!("{service}.ndjson"));
+        fs::write(&path, lines).expect("written");
+        path
+    })
+}
+
+struct Replayed {
+    summary: Value,
+    decisions: String,
+    scores: String,
+}
+
+fn replay(folder: &TempDir, events: &[&Path]) -> Replayed {
+    let (decisions, scores) = (folder.path().join("decisions"), folder.path().join("scores"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdpoint"));
+    command
+        .args(["replay", "--json", "--decisions"])
+        .arg(&decisions)
+        .arg("--scores")
+        .arg(&scores)
+        .arg("--events")
+        .args(events);
+    let output = command.output().expect("replay runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Replayed {
+        summary: serde_json::from_slice(&output.stdout).expect("JSON"),
+        decisions: fs::read_to_string(decisions).expect("decisions"),
+        scores: fs::read_to_string(scores).expect("scores"),
+    }
+}
+
+#[test]
+fn a_replay_freezes_what_broke_and_gives_the_same_bytes_whatever_the_order_of_files() {
+    let folder = TempDir::new().expect("a folder");
+    let [checkout, search] = history(&folder);
+    let one = replay(&folder, &[&checkout, &search]);
+    let other = replay(&folder, &[&search, &checkout]);
+    assert_eq!(one.decisions, other.decisions);
+    assert_eq!(one.scores, other.scores);
+    assert_eq!(one.summary, other.summary);
+    let freezes: Vec<Value> = one
+        .decisions
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("a decision"))
+        .filter(|decision| decision["action"] == "freeze")
+        .collect();
+    assert!(!freezes.is_empty());
+    for freeze in &freezes {
+        assert_eq!(freeze["subject"]["service"], "checkout");
+        assert_eq!(freeze["reasons"][0]["evidence"]["deploy_id"], "d-checkout");
+    }
+    let events = &one.summary["events"];
+    assert_eq!(
+        (&events["applied"], &events["duplicates"], &events["rejected"]),
+        (&962.into(), &20.into(), &2.into())
+    );
+    let verdicts: Vec<String> = one
+        .scores
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("a score"))
+        .map(|score| format!("{} {}", score["deploy_id"], score["verdict"]))
+        .collect();
+    assert_eq!(verdicts, [r#""d-checkout" "regressed""#, r#""d-search" "healthy""#]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+        .args(["replay", "--events", "/no/such/file"])
+        .output()
+        .expect("runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/file"));
+}
