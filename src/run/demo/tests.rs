@@ -116,7 +116,9 @@ fn the_judge_tells_right_from_wrong() {
     };
     let n_faults = |decisions: &[StandingDecision], counts: &Counts, words: &str| {
         let mut judge = Judge::new(&scenario);
-        decisions.iter().for_each(|decision| judge.hear(decision));
+        for decision in decisions {
+            judge.hear(decision);
+        }
         let faults = judge.faults(counts, &script);
         faults.iter().filter(|fault| fault.contains(words)).count()
     };
