@@ -52,6 +52,8 @@ pub struct StandingDecision {
     pub to_lift: Vec<Box<str>>,
     pub obligations: Vec<Obligation>,
     pub exempt: Vec<Exemption>,
+    /// Of a service: a change never seen is not known, rather than nothing against it.
+    pub requires_known_changes: bool,
     /// One JSON object on one line, as its writer wrote it: for passing on.
     pub json: Box<str>,
 }

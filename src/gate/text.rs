@@ -121,6 +121,12 @@ fn what_is_not_known(request: &Request, ignorance: &Ignorance, now: Timestamp) -
         Ignorance::Silent(silence) => format!("the scorer of {service} has been silent for {} s", silence.as_secs()),
         Ignorance::Timeless => format!("the scorer of {service} has yet to catch up"),
         Ignorance::Behind(lag) => format!("the scorer of {service} is {} s behind", lag.as_secs()),
+        Ignorance::UnseenChange(sha) => {
+            format!(
+                "the policy of {service} asks for known changes, and {} was never seen",
+                short(sha)
+            )
+        }
         Ignorance::Unreachable(why) => why.to_string(),
     }
 }

@@ -68,7 +68,8 @@ pub struct AskedChange {
 /// - A standing override decides for the service, whatever is decided: `proceed` for the changes too.
 /// - A freeze or an extra review stands until its `valid_until`, whether or not the scorer lives.
 /// - Else a service without a decision in force, or whose heartbeat is stale, is unknown and follows the fail mode.
-/// - A change without a decision in force decides nothing.
+/// - A change without a decision in force decides nothing, unless the service's decision requires known changes and
+///   binds: then it is unknown.
 /// - The worst of what is left decides; what is in shadow mode never blocks.
 #[must_use]
 pub fn assess(view: &View, request: &Request, now: Timestamp) -> Verdict {
@@ -89,6 +90,14 @@ pub fn assess(view: &View, request: &Request, now: Timestamp) -> Verdict {
     if !of_service.is_final() {
         for decision in found.into_iter().filter_map(|(_, decision)| decision) {
             let of_change = Voice::by_decision(request, decision);
+            if of_change.outcome > worst.outcome {
+                worst = of_change;
+            }
+        }
+        if of_service.requires_known_changes()
+            && let Some(unseen) = changes.iter().find(|change| !change.known)
+        {
+            let of_change = Voice::unknown(request, Ignorance::UnseenChange(unseen.sha.clone()));
             if of_change.outcome > worst.outcome {
                 worst = of_change;
             }

@@ -85,6 +85,8 @@ pub(super) enum Ignorance {
     /// The partition has not yet learned what time it is.
     Timeless,
     Behind(Duration),
+    /// The service's policy asks that every change be known, and this one is not.
+    UnseenChange(Box<str>),
     /// Nobody could be asked.
     Unreachable(Box<str>),
 }
@@ -157,6 +159,14 @@ impl Voice {
     /// A person let the service proceed: nothing else is asked.
     pub(super) fn is_final(&self) -> bool {
         matches!(&self.basis, Basis::Word { word, .. } if word.effect == Effect::Proceed)
+    }
+
+    /// Whether a change never seen is to make the answer unknown.
+    pub(super) fn requires_known_changes(&self) -> bool {
+        match &self.basis {
+            Basis::Decision(decision) => decision.requires_known_changes && decision.mode == Mode::Enforce,
+            Basis::Word { .. } | Basis::Nothing(_) => false,
+        }
     }
 
     pub(super) fn is_known(&self) -> bool {

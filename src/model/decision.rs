@@ -238,6 +238,8 @@ pub struct Decision {
     pub to_lift: Vec<Box<str>>,
     pub obligations: Vec<Obligation>,
     pub exempt: Vec<Exemption>,
+    /// Of a service: a change never seen is not known, rather than nothing against it.
+    pub requires_known_changes: bool,
     pub suspects: Vec<Suspect>,
     /// `sha256:` and the digest of the policy in force.
     pub policy: Box<str>,

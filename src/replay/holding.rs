@@ -48,7 +48,8 @@ impl Holding {
         };
         let environments = self.standing.entry(service.clone()).or_default();
         let before = environments.insert(environment.clone(), held)?;
-        let in_force = before.is_in_force(decision.decided_at);
+        // One that is renewed at the instant of its end goes on.
+        let in_force = before.valid_until.is_none_or(|until| decision.decided_at <= until);
         self.count(&before, decision.decided_at);
         in_force.then_some(before)
     }

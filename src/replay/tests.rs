@@ -323,7 +323,13 @@ fn the_summary_tells_what_was_asked() {
         (summary.detection.deploys_blamed, summary.detection.blamed_regressed),
         (1, 1)
     );
-    assert!(summary.freezes.evidence_borne_out >= 1, "{:?}", summary.freezes);
+    assert_eq!(
+        (
+            summary.freezes.evidence_borne_out,
+            summary.freezes.evidence_not_borne_out
+        ),
+        (1, 0)
+    );
     let text = summary.to_string();
     assert!(
         text.contains("100 % in the riskiest 5 %") && text.lines().count() < 30,

@@ -455,6 +455,7 @@ impl Remembered {
             },
             obligations,
             exempt: Vec::new(),
+            requires_known_changes: false,
             suspects: Vec::new(),
             policy: context.policy.digest.clone(),
             model: model_digest(),

@@ -26,6 +26,7 @@ pub(crate) struct Standing {
     pub(crate) action: Action,
     pub(crate) mode: Mode,
     pub(crate) valid_until: Option<Timestamp>,
+    requires_known_changes: bool,
     /// The ground, and what it is about.
     ground: Box<str>,
     /// The person's word in force: decided by the service, kept here so that time alone can end it.
@@ -79,11 +80,13 @@ impl Environment {
     ) {
         let ought = self.ought(word.as_ref(), owner, context);
         let mode = owner.settings.mode;
+        let requires_known_changes = owner.settings.require_known_changes;
         let ground: Box<str> = format!("{}:{}", ought.reason.code, ought.about).into();
         let published = match &mut self.standing {
             Some(standing) => {
                 standing.word.clone_from(&word);
                 standing.action != ought.action
+                    || standing.requires_known_changes != requires_known_changes
                     || lapses(standing.valid_until, &ought, context.now)
                     || (ought.action != Action::Proceed && (standing.mode != mode || standing.ground != ground))
             }
@@ -102,6 +105,7 @@ impl Environment {
             action: ought.action,
             mode,
             valid_until: ought.valid_until,
+            requires_known_changes,
             ground,
             word,
         });
@@ -124,6 +128,7 @@ impl Environment {
             } else {
                 Vec::new()
             },
+            requires_known_changes,
             suspects: ought.suspects,
             policy: context.policy.digest.clone(),
             model: super::change::model_digest(),

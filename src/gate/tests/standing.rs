@@ -114,6 +114,41 @@ fn the_worst_of_service_and_changes_decides() {
 }
 
 #[test]
+fn where_known_changes_are_required_one_never_seen_is_not_known() {
+    let strict = |decision| StandingDecision {
+        requires_known_changes: true,
+        ..decision
+    };
+    let service = || strict(on_service(Proceed));
+    let cases: [(&str, Vec<_>, &[&str], _); 5] = [
+        ("known", vec![service(), on_change("a", Proceed)], &["a"], GO),
+        ("none asked about", vec![service()], &[], GO),
+        (
+            "one known, one not",
+            vec![service(), on_change("a", Proceed)],
+            &["a", "z"],
+            CLOSED,
+        ),
+        (
+            "frozen besides",
+            vec![strict(on_service(Freeze))],
+            &["z"],
+            not_all_known(FROZEN),
+        ),
+        ("in shadow", vec![shadow(service())], &["z"], not_all_known(WOULD_GO)),
+    ];
+    for (case, decisions, changes, expected) in cases {
+        check(case, &view(decisions, ALIVE, &[]), &closed(release(changes)), expected);
+    }
+    check(
+        "failing open",
+        &view(vec![service()], ALIVE, &[]),
+        &release(&["z"]),
+        OPEN,
+    );
+}
+
+#[test]
 fn a_gate_that_reaches_nobody_follows_the_fail_mode() {
     let verdict = unreachable(&closed(release(&["a"])), "no broker answers", now());
     assert_eq!(

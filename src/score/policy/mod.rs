@@ -33,7 +33,7 @@ pub struct Settings {
     pub mode: Mode,
     pub freeze: Freeze,
     pub review: Review,
-    /// A change never seen makes the gate's answer unknown.
+    /// A change never seen makes the gate's answer unknown, where the mode enforces.
     pub require_known_changes: bool,
 }
 

@@ -34,6 +34,8 @@ struct Written<'a> {
     to_lift: &'a [Box<str>],
     obligations: &'a [Obligation],
     exempt: &'a [Exemption],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    requires_known_changes: bool,
     suspects: Vec<SuspectWritten<'a>>,
     policy: &'a str,
     model: &'a str,
@@ -123,6 +125,7 @@ pub fn encode_decision(decision: &Decision) -> Vec<u8> {
         to_lift: &decision.to_lift,
         obligations: &decision.obligations,
         exempt: &decision.exempt,
+        requires_known_changes: decision.requires_known_changes,
         suspects: decision.suspects.iter().map(suspect_written).collect(),
         policy: &decision.policy,
         model: &decision.model,
@@ -215,6 +218,8 @@ struct Read<'a> {
     obligations: Vec<ObligationRead<'a>>,
     #[serde(borrow, default)]
     exempt: Vec<Cow<'a, str>>,
+    #[serde(default)]
+    requires_known_changes: bool,
 }
 
 #[derive(Deserialize)]
@@ -278,6 +283,7 @@ pub fn decode_decision(value: &[u8]) -> Result<StandingDecision, Unreadable> {
         to_lift: read.to_lift,
         obligations: read.obligations.into_iter().filter_map(obligation).collect(),
         exempt: read.exempt.iter().filter_map(|name| exemption(name)).collect(),
+        requires_known_changes: read.requires_known_changes,
         json: on_one_line(value),
     })
 }
