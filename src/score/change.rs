@@ -5,7 +5,7 @@
 //! Large-Scale Empirical Study of Just-in-Time Quality Assurance* (TSE 2013). A bug is not an outage: p is shifted to
 //! the rate of incidents, and asks for review; it never freezes. Nothing of the author's level or of AI is in it.
 
-use std::{fmt::Write as _, sync::LazyLock, time::Duration};
+use std::{cmp::Reverse, fmt::Write as _, sync::LazyLock, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -362,25 +362,20 @@ impl Remembered {
         ai && level && bot
     }
 
-    fn approvals<'a>(&'a self, owner: Owner<'a>) -> impl Iterator<Item = &'a Note> {
+    /// The latest word of each person on this change; what the commit itself carries is the earliest.
+    fn words<'a>(&'a self, owner: Owner<'a>) -> Vec<&'a Note> {
         let seen = owner.approvals.iter().filter(|note| self.is_meant_by(note));
-        // The latest word of each person stands; those in the commit itself have no later one.
-        self.approvals
-            .iter()
-            .chain(seen)
-            .filter(|note| note.counts_for(self.author))
+        let mut words: Vec<&Note> = self.approvals.iter().chain(seen).collect();
+        words.sort_by_key(|note| (note.by, Reverse(note.time)));
+        words.dedup_by_key(|note| note.by);
+        words
     }
 
     /// How many people of at least `level` approved.
     fn n_approvals(&self, level: Option<Level>, owner: Owner<'_>) -> usize {
-        let mut people: Vec<u64> = self
-            .approvals(owner)
-            .filter(|note| level.is_none_or(|level| note.level >= level))
-            .map(|note| note.by)
-            .collect();
-        people.sort_unstable();
-        people.dedup();
-        people.len()
+        let words = self.words(owner);
+        let counts = |note: &&&Note| note.counts_for(self.author) && level.is_none_or(|level| note.level >= level);
+        words.iter().filter(counts).count()
     }
 
     fn decide(&mut self, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {

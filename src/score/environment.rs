@@ -522,7 +522,7 @@ impl Environment {
         if let Some(hold) = &mut self.hold
             && (undoes || (taken_back && *hold.deploy_id == *deploy.deploy_id))
         {
-            hold.roll_back();
+            hold.roll_back(time);
         }
         let exposure = deploy.exposure.map(crate::model::UnitInterval::value);
         if let Some(watch) = self

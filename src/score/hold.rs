@@ -25,7 +25,8 @@ pub(crate) struct Hold {
     /// Two copies, restarted in turn: the elder answers.
     windows: [EProcess; 2],
     elder_began: Timestamp,
-    rolled_back: bool,
+    /// Steps from here on may show that it is over.
+    rolled_back_at: Option<Timestamp>,
     recovery: Recovery,
 }
 
@@ -61,7 +62,7 @@ impl Hold {
             found,
             windows: [EProcess::new(), EProcess::new()],
             elder_began: since,
-            rolled_back: false,
+            rolled_back_at: None,
             recovery: Recovery::default(),
         }
     }
@@ -76,19 +77,20 @@ impl Hold {
         if start >= self.elder_began + WINDOW {
             self.windows[1].observe_at_once(observation);
         }
-        if self.rolled_back {
+        // The step in which it was taken back began before.
+        if self.rolled_back_at.is_some_and(|at| start >= at) {
             self.recovery.observe(observation);
         }
     }
 
     /// The deploy it is put down to was taken back.
-    pub(crate) fn roll_back(&mut self) {
-        self.rolled_back = true;
+    pub(crate) fn roll_back(&mut self, at: Timestamp) {
+        self.rolled_back_at.get_or_insert(at);
     }
 
     /// Rolled back and recovered, and old enough to end before its lease does.
     pub(crate) fn may_end(&self, now: Timestamp) -> bool {
-        self.rolled_back && self.recovery.shown() && now >= self.since + LEASE_MIN
+        self.rolled_back_at.is_some() && self.recovery.shown() && now >= self.since + LEASE_MIN
     }
 
     /// At the end of its lease: another one while the errors go on, 4 h in all at most. False: it is over.

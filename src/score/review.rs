@@ -51,7 +51,7 @@ pub(crate) struct Note {
     pub(crate) level: Level,
     bot: bool,
     approved: bool,
-    time: Timestamp,
+    pub(crate) time: Timestamp,
 }
 
 impl Note {

@@ -329,13 +329,12 @@ impl Service {
             time: event.time,
             id: event.id.into(),
         };
-        let places = self.places_meant(event, context, said);
         match self.words.iter_mut().find(|(known, _)| *known == scope) {
             Some((_, known)) if (known.time, &known.id) > (word.time, &word.id) => return,
             Some((_, known)) => *known = word,
             None => self.words.push((scope, word)),
         }
-        for place in places {
+        for place in self.places_meant(event, context, said) {
             let word = self.word_on(place, context.now);
             self.with_environment(place, context, |environment, owner| {
                 environment.decide_under(word, owner, context, said);

@@ -1,5 +1,6 @@
 //! The core, from outside: no broker, no clock.
 
+mod decisions;
 mod freeze;
 mod properties;
 mod schemas;

@@ -86,6 +86,12 @@ impl Driver {
         self.settle(now);
     }
 
+    /// Another policy comes into force.
+    pub(crate) fn policy(&mut self, revision: i64, text: &str, now: Timestamp) {
+        self.append(&[Entry::Policy(PolicyText { revision, text })], now);
+        self.settle(now);
+    }
+
     /// Time goes on to `now`.
     pub(crate) fn time(&mut self, now: Timestamp) {
         let watermarks = vec![Watermark {

@@ -1,0 +1,583 @@
+//! What is published of a service and its changes, in what order, and when: scripts and what they come to.
+
+use std::fmt::Write as _;
+
+use holdpoint::{
+    model::{Decision, Subject},
+    score::Said,
+};
+
+use crate::support::{Driver, at, deploy, minute};
+
+const ENFORCE: &str = "mode = \"enforce\"\n";
+
+/// One thing that happens at a minute.
+enum Act {
+    Event(String),
+    Policy(String),
+    /// Nothing but time.
+    Time,
+}
+
+fn event(kind: &str, id: &str, minutes: i64, fields: &str) -> Act {
+    let time = at(minutes);
+    Act::Event(format!(
+        r#"{{"kind":"{kind}","id":"{kind}-{id}","time":"{time}","service":"checkout",{fields}}}"#
+    ))
+}
+
+fn commit(id: &str, minutes: i64, fields: &str) -> (i64, Act) {
+    (
+        minutes,
+        event(
+            "commit",
+            id,
+            minutes,
+            &format!(r#""sha":"{id}",{fields}"change":{{"lines_added":9,"lines_deleted":2,"files":1}}"#),
+        ),
+    )
+}
+
+fn review(id: &str, minutes: i64, fields: &str) -> (i64, Act) {
+    (minutes, event("review", id, minutes, fields))
+}
+
+fn incident(id: &str, minutes: i64, status: &str, severity: u8) -> (i64, Act) {
+    let fields =
+        format!(r#""environment":"production","incident_id":"{id}","status":"{status}","severity":{severity}"#);
+    (
+        minutes,
+        event("incident", &format!("{id}-{status}-{minutes}"), minutes, &fields),
+    )
+}
+
+fn word(id: &str, minutes: i64, effect: &str, until: i64) -> (i64, Act) {
+    let fields = format!(
+        r#""environment":"production","effect":"{effect}","until":"{}","reason":"r","by":"p""#,
+        at(until)
+    );
+    (minutes, event("override", id, minutes, &fields))
+}
+
+fn policy(minutes: i64, text: &str) -> (i64, Act) {
+    (minutes, Act::Policy(text.to_owned()))
+}
+
+fn until(minutes: i64) -> (i64, Act) {
+    (minutes, Act::Time)
+}
+
+/// Plays a script with a time entry each minute up to two hours apart, and tells what was published: minutes since the
+/// beginning, subject and sequence, action, mode where it enforces, reasons, and minutes to its end.
+fn play(first_policy: &str, script: Vec<(i64, Act)>) -> Vec<String> {
+    let mut driver = Driver::with_policy(first_policy);
+    let mut clock = 0;
+    let mut revision = 1;
+    driver.time(at(clock));
+    for (minutes, act) in script {
+        if minutes - clock > 24 * 60 {
+            clock = minutes - 1;
+            driver.time(at(clock));
+        }
+        while clock < minutes {
+            clock += 1;
+            driver.time(at(clock));
+        }
+        match act {
+            Act::Event(json) => driver.events(&[json], at(minutes)),
+            Act::Policy(text) => {
+                revision += 1;
+                driver.policy(revision, &text, at(minutes));
+            }
+            Act::Time => {}
+        }
+    }
+    let told = driver.said.iter().filter_map(|said| match said {
+        Said::Decision(decision) => Some(tell(decision)),
+        Said::Forget(subject) => Some(format!("forget {subject}")),
+        Said::Message(_) | Said::Scored(_) | Said::Closed(_) => None,
+    });
+    told.collect()
+}
+
+fn tell(decision: &Decision) -> String {
+    let minutes = |time: holdpoint::model::Timestamp| (time.millis() - at(0).millis()) / 60_000;
+    let what = match &decision.subject {
+        Subject::Service { environment, .. } => environment.to_string(),
+        Subject::Change(change) => change.sha.to_string(),
+    };
+    let mut line = format!(
+        "{} {what}#{} {} {}",
+        minutes(decision.decided_at),
+        decision.sequence,
+        decision.mode.name(),
+        decision.action.name(),
+    );
+    for reason in &decision.reasons {
+        write!(line, " {}", reason.code).expect("writing to memory cannot fail");
+    }
+    if let (Some(until), Subject::Service { .. }) = (decision.valid_until, &decision.subject) {
+        write!(line, " until {}", minutes(until)).expect("writing to memory cannot fail");
+    }
+    line
+}
+
+fn check(case: &str, policy: &str, script: Vec<(i64, Act)>, expected: &[&str]) {
+    let told = play(policy, script);
+    assert_eq!(told, expected, "{case}");
+}
+
+#[test]
+fn a_persons_word_stands_over_all_until_its_end() {
+    check(
+        "a freeze ends by itself",
+        ENFORCE,
+        vec![word("a", 5, "freeze", 35), until(40)],
+        &[
+            "5 production#1 enforce freeze override until 35",
+            "35 production#2 enforce proceed no_baseline",
+        ],
+    );
+    check(
+        "a later word replaces it, an earlier one that comes late does not",
+        ENFORCE,
+        vec![
+            word("a", 5, "freeze", 60),
+            word("b", 10, "proceed", 30),
+            (
+                12,
+                event(
+                    "override",
+                    "c",
+                    7,
+                    &format!(
+                        r#""environment":"production","effect":"freeze","until":"{}","reason":"r","by":"p""#,
+                        at(90)
+                    ),
+                ),
+            ),
+            until(61),
+        ],
+        &[
+            "5 production#1 enforce freeze override until 60",
+            "10 production#2 enforce proceed override until 30",
+            "30 production#3 enforce proceed no_baseline",
+        ],
+    );
+    check(
+        "taken back",
+        ENFORCE,
+        vec![word("a", 5, "freeze", 60), word("b", 10, "freeze", 10), until(61)],
+        &[
+            "5 production#1 enforce freeze override until 60",
+            "10 production#2 enforce proceed no_baseline",
+        ],
+    );
+    check(
+        "it lets proceed what an incident freezes",
+        ENFORCE,
+        vec![incident("i", 5, "detected", 1), word("a", 8, "proceed", 20), until(21)],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 production#2 enforce extra_review incident until 65",
+            "5 production#3 enforce freeze incident until 245",
+            "8 production#4 enforce proceed override until 20",
+            "20 production#5 enforce freeze incident until 245",
+        ],
+    );
+}
+
+#[test]
+fn an_incident_freezes_until_it_is_resolved_and_never_for_ever() {
+    check(
+        "resolved: then half an hour of extra review",
+        ENFORCE,
+        vec![
+            incident("i", 5, "detected", 2),
+            incident("i", 25, "resolved", 2),
+            until(60),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 production#2 enforce extra_review incident until 65",
+            "5 production#3 enforce freeze incident until 245",
+            "25 production#4 enforce extra_review cooldown until 55",
+            "55 production#5 enforce proceed no_baseline",
+        ],
+    );
+    check(
+        "of the third severity: none",
+        ENFORCE,
+        vec![incident("i", 5, "detected", 3), until(60)],
+        &["5 production#1 enforce proceed new_service"],
+    );
+    check(
+        "forgotten by those who opened it: four hours after its last word",
+        ENFORCE,
+        vec![
+            incident("i", 5, "detected", 1),
+            incident("i", 65, "detected", 1),
+            until(400),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 production#2 enforce extra_review incident until 65",
+            "5 production#3 enforce freeze incident until 245",
+            "65 production#4 enforce freeze incident until 305",
+            "305 production#5 enforce proceed no_baseline",
+        ],
+    );
+}
+
+#[test]
+fn a_change_of_mode_is_published_for_what_holds_and_for_nothing_else() {
+    check(
+        "a freeze",
+        "",
+        vec![
+            incident("i", 5, "detected", 1),
+            policy(10, ENFORCE),
+            policy(12, ""),
+            until(13),
+        ],
+        &[
+            "5 production#1 shadow proceed new_service",
+            "5 production#2 shadow extra_review incident until 65",
+            "5 production#3 shadow freeze incident until 245",
+            "10 production#4 enforce freeze incident until 245",
+            "12 production#5 shadow freeze incident until 245",
+        ],
+    );
+    check(
+        "a proceed",
+        "",
+        vec![incident("i", 5, "detected", 4), policy(10, ENFORCE), until(13)],
+        &["5 production#1 shadow proceed new_service"],
+    );
+    check(
+        "a demand for known changes",
+        ENFORCE,
+        vec![
+            incident("i", 5, "detected", 4),
+            policy(10, "mode = \"enforce\"\nrequire_known_changes = true\n"),
+            until(13),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "10 production#2 enforce proceed no_baseline",
+        ],
+    );
+}
+
+const BY_JUNIOR: &str = r#""author":{"id":"j","level":"junior"},"ai":{"assistance":"assisted"},"#;
+
+fn seen_a_senior(minutes: i64) -> (i64, Act) {
+    review(
+        "first",
+        minutes,
+        r#""sha":"other","verdict":"approved","by":"s","level":"senior""#,
+    )
+}
+
+#[test]
+fn who_made_a_change_and_how_may_ask_for_a_senior() {
+    let cases: [(&str, &str, &str); 8] = [
+        ("a junior with AI", BY_JUNIOR, "extra_review policy:ai-senior-sign-off"),
+        (
+            "a junior without",
+            r#""author":{"id":"j","level":"junior"},"ai":{"assistance":"none"},"#,
+            "proceed healthy",
+        ),
+        (
+            "not told",
+            r#""author":{"id":"j","level":"junior"},"#,
+            "proceed healthy",
+        ),
+        (
+            "a senior with AI",
+            r#""author":{"id":"s","level":"senior"},"ai":{"assistance":"authored"},"#,
+            "proceed healthy",
+        ),
+        (
+            "nobody known, assisted",
+            r#""author":{"id":"x"},"ai":{"assistance":"assisted"},"#,
+            "proceed healthy",
+        ),
+        (
+            "nobody known, authored",
+            r#""author":{"id":"x"},"ai":{"assistance":"authored"},"#,
+            "extra_review policy:ai-authored-sign-off",
+        ),
+        (
+            "a bot",
+            r#""author":{"id":"b","level":"junior","bot":true},"ai":{"assistance":"none"},"#,
+            "proceed healthy",
+        ),
+        (
+            "a bot that is AI",
+            r#""author":{"id":"b","bot":true},"ai":{"assistance":"authored"},"#,
+            "extra_review policy:ai-authored-sign-off",
+        ),
+    ];
+    for (case, fields, expected) in cases {
+        let told = play(ENFORCE, vec![seen_a_senior(1), commit("4f1c", 5, fields)]);
+        assert_eq!(told.last(), Some(&format!("5 4f1c#1 enforce {expected}")), "{case}");
+    }
+}
+
+#[test]
+fn an_approval_meets_a_rule_if_it_is_anothers_and_high_enough() {
+    let met = "7 4f1c#2 enforce proceed approved";
+    let cases: [(&str, &str, bool); 9] = [
+        (
+            "a senior",
+            r#""sha":"4f1c","verdict":"approved","by":"s","level":"senior""#,
+            true,
+        ),
+        (
+            "staff",
+            r#""sha":"4f1c","verdict":"approved","by":"s","level":"staff""#,
+            true,
+        ),
+        (
+            "of its pull request",
+            r#""change_id":"77","verdict":"approved","by":"s","level":"senior""#,
+            true,
+        ),
+        (
+            "of a commit before the squash",
+            r#""sha":"aaaa","verdict":"approved","by":"s","level":"senior""#,
+            true,
+        ),
+        (
+            "of another change",
+            r#""sha":"bbbb","verdict":"approved","by":"s","level":"senior""#,
+            false,
+        ),
+        (
+            "a mid",
+            r#""sha":"4f1c","verdict":"approved","by":"m","level":"mid""#,
+            false,
+        ),
+        ("nobody known", r#""sha":"4f1c","verdict":"approved","by":"m""#, false),
+        (
+            "its author",
+            r#""sha":"4f1c","verdict":"approved","by":"j","level":"senior""#,
+            false,
+        ),
+        (
+            "a bot",
+            r#""sha":"4f1c","verdict":"approved","by":"b","level":"senior","bot":true"#,
+            false,
+        ),
+    ];
+    for (case, fields, meets) in cases {
+        let made = format!(r#"{BY_JUNIOR}"change_id":"77","head_shas":["aaaa"],"#);
+        let script = vec![seen_a_senior(1), commit("4f1c", 5, &made), review("r", 7, fields)];
+        let told = play(ENFORCE, script);
+        assert_eq!(told.last().is_some_and(|last| last == met), meets, "{case}: {told:#?}");
+    }
+    check(
+        "before the commit",
+        ENFORCE,
+        vec![
+            review(
+                "r",
+                2,
+                r#""change_id":"77","verdict":"approved","by":"s","level":"senior""#,
+            ),
+            commit("4f1c", 5, &format!(r#"{BY_JUNIOR}"change_id":"77","#)),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 enforce proceed approved",
+        ],
+    );
+    check(
+        "and taken back",
+        ENFORCE,
+        vec![
+            seen_a_senior(1),
+            commit("4f1c", 5, BY_JUNIOR),
+            review("r", 7, r#""sha":"4f1c","verdict":"approved","by":"s","level":"senior""#),
+            review(
+                "d",
+                9,
+                r#""sha":"4f1c","verdict":"dismissed","by":"s","level":"senior""#,
+            ),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 enforce extra_review policy:ai-senior-sign-off",
+            "7 4f1c#2 enforce proceed approved",
+            "9 4f1c#3 enforce extra_review policy:ai-senior-sign-off",
+        ],
+    );
+    check(
+        "given for the commit and taken back for the pull request",
+        ENFORCE,
+        vec![
+            seen_a_senior(1),
+            commit("4f1c", 5, &format!(r#"{BY_JUNIOR}"change_id":"77","#)),
+            review("r", 7, r#""sha":"4f1c","verdict":"approved","by":"s","level":"senior""#),
+            review(
+                "d",
+                9,
+                r#""change_id":"77","verdict":"dismissed","by":"s","level":"senior""#,
+            ),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 enforce extra_review policy:ai-senior-sign-off",
+            "7 4f1c#2 enforce proceed approved",
+            "9 4f1c#3 enforce extra_review policy:ai-senior-sign-off",
+        ],
+    );
+    check(
+        "in the commit itself, and taken back",
+        ENFORCE,
+        vec![
+            seen_a_senior(1),
+            commit(
+                "4f1c",
+                5,
+                &format!(r#"{BY_JUNIOR}"approvals":[{{"by":"s","level":"senior"}}],"#),
+            ),
+            review(
+                "d",
+                9,
+                r#""sha":"4f1c","verdict":"dismissed","by":"s","level":"senior""#,
+            ),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 enforce proceed approved",
+            "9 4f1c#2 enforce extra_review policy:ai-senior-sign-off",
+        ],
+    );
+}
+
+#[test]
+fn a_rule_that_nobody_could_meet_only_advises() {
+    check(
+        "no approval with a level was ever seen",
+        ENFORCE,
+        vec![commit("4f1c", 5, BY_JUNIOR)],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 shadow extra_review policy:ai-senior-sign-off no_review_source",
+        ],
+    );
+    check(
+        "none for a month",
+        ENFORCE,
+        vec![seen_a_senior(1), commit("4f1c", 31 * 24 * 60, BY_JUNIOR)],
+        &[
+            "44640 production#1 enforce proceed new_service",
+            "44640 4f1c#1 shadow extra_review policy:ai-senior-sign-off no_review_source",
+        ],
+    );
+}
+
+#[test]
+fn what_is_silent_for_long_enough_is_forgotten() {
+    let days = |n: i64| n * 24 * 60;
+    check(
+        "a change after 14 days, an environment after 7; what comes back begins again",
+        ENFORCE,
+        vec![
+            commit("4f1c", 5, ""),
+            until(days(7) + 6),
+            until(days(14) + 6),
+            incident("i", days(15), "detected", 4),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 enforce proceed healthy",
+            "forget service:checkout@production",
+            "forget change:checkout:4f1c",
+            "21600 production#1 enforce proceed new_service",
+        ],
+    );
+}
+
+/// Five and a half hours of eight to twelve errors a minute, a deploy, sixty for `bad` minutes, and then as before.
+fn regression(bad: i64, after: i64, rolled_back_at: Option<i64>) -> Vec<(i64, Act)> {
+    let mut script = Vec::new();
+    for i in 0..330 + bad + after {
+        let jitter = u64::try_from(i * 7 % 5).expect("small");
+        let errors = if (330..330 + bad).contains(&i) { 60 } else { 8 };
+        script.push((i, Act::Event(minute("checkout", at(i), errors + jitter, Some(6_000)))));
+        if i == 330 {
+            script.push((i, Act::Event(deploy("checkout", "d-81", at(i), "started", ""))));
+        }
+        if Some(i) == rolled_back_at {
+            script.push((i, Act::Event(deploy("checkout", "d-81", at(i), "rolled_back", ""))));
+        }
+    }
+    script
+}
+
+#[test]
+fn a_freeze_by_evidence_has_a_life() {
+    check(
+        "over by itself: the lease runs out",
+        ENFORCE,
+        regression(10, 120, None),
+        &[
+            "0 production#1 enforce proceed new_service",
+            "332 production#2 enforce extra_review evidence_elevated until 392",
+            "333 production#3 enforce extra_review deploy_regression until 393",
+            "333 production#4 enforce freeze deploy_regression until 393",
+            "393 production#5 enforce extra_review cooldown until 423",
+            "423 production#6 enforce proceed healthy",
+        ],
+    );
+    check(
+        "rolled back and recovered: at least a quarter of an hour",
+        ENFORCE,
+        regression(10, 120, Some(340)),
+        &[
+            "0 production#1 enforce proceed new_service",
+            "332 production#2 enforce extra_review evidence_elevated until 392",
+            "333 production#3 enforce extra_review deploy_regression until 393",
+            "333 production#4 enforce freeze deploy_regression until 393",
+            "348 production#5 enforce extra_review cooldown until 378",
+            "378 production#6 enforce proceed healthy",
+        ],
+    );
+    check(
+        "going on: renewed, four hours at most",
+        ENFORCE,
+        regression(300, 60, None),
+        &[
+            "0 production#1 enforce proceed new_service",
+            "332 production#2 enforce extra_review evidence_elevated until 392",
+            "333 production#3 enforce extra_review deploy_regression until 393",
+            "333 production#4 enforce freeze deploy_regression until 393",
+            "393 production#5 enforce freeze deploy_regression until 453",
+            "453 production#6 enforce freeze deploy_regression until 513",
+            "513 production#7 enforce freeze deploy_regression until 573",
+            "573 production#8 enforce extra_review cooldown until 603",
+            "603 production#9 enforce proceed healthy",
+        ],
+    );
+}
+
+#[test]
+fn the_fleet_is_not_frozen_as_a_whole() {
+    let mut script = Vec::new();
+    for i in 0..12 {
+        let time = at(5);
+        script.push((5, Act::Event(format!(
+            r#"{{"kind":"incident","id":"i{i}","time":"{time}","service":"s{i:02}","incident_id":"i{i}","status":"detected","severity":1}}"#
+        ))));
+    }
+    script.push(until(7));
+    script.push(until(80));
+    let told = play(ENFORCE, script);
+    let n = |what: &str| told.iter().filter(|line| line.contains(what)).count();
+    assert_eq!(n("freeze"), 12, "ten at once, two when an hour has passed: {told:#?}");
+    assert_eq!(n("5 production#3 enforce freeze"), 10);
+    assert_eq!(n("5 production#3 enforce extra_review limiter_withheld"), 2);
+}
