@@ -335,6 +335,8 @@ pub enum Criticality {
 }
 
 impl Criticality {
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -184,6 +184,7 @@ impl<C: Client> Worker<C> {
         let mut sayings = Vec::new();
         let n_taken = self.take(&mut sayings)?;
         self.busy = n_taken > 0;
+        let decides = sayings.iter().any(|saying| matches!(saying.said, Said::Decision(_)));
         let mut bundles = self.bundles(sayings);
         let own = self.own_writes();
         if bundles.is_empty() && own.writes.is_empty() {
@@ -193,6 +194,9 @@ impl<C: Client> Worker<C> {
         bundles.push(own);
         match self.commit(&membership, bundles) {
             Ok(()) => {
+                if decides {
+                    self.publish_latency();
+                }
                 self.publish_counts();
                 Ok(())
             }
@@ -607,11 +611,15 @@ impl<C: Client> Worker<C> {
                 .record(watch.elapsed().as_secs_f64());
             bundles = rest;
         }
+        Ok(())
+    }
+
+    /// From the oldest entry of the batch, which ingest wrote within its own batch's time, to now.
+    fn publish_latency(&self) {
         if let Some(written) = self.oldest_written {
             let latency = self.settings.clock.now().since(written);
             metrics::histogram!("holdpoint_decision_latency_seconds").record(latency.as_secs_f64());
         }
-        Ok(())
     }
 
     /// The writes of bundles: all messages to one log partition travel as one record.

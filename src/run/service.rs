@@ -215,6 +215,7 @@ impl Running {
             Part::Viewer {
                 instance: instance.clone(),
                 following: None,
+                was_whole: false,
             },
         )?);
         if roles.ingest {
@@ -293,6 +294,8 @@ enum Part {
     Viewer {
         instance: Instance,
         following: Option<Following>,
+        /// Brokers lost later are no reason to set the readiness back: heartbeats grow stale, and what stands stands.
+        was_whole: bool,
     },
     Ingest {
         instance: Instance,
@@ -308,7 +311,9 @@ enum Part {
 impl Life for Part {
     fn begin(&mut self) -> anyhow::Result<()> {
         match self {
-            Self::Viewer { instance, following } => {
+            Self::Viewer {
+                instance, following, ..
+            } => {
                 instance.topic_counts()?;
                 *following = Some(Following::begin(viewer(instance))?);
                 Ok(())
@@ -357,7 +362,7 @@ impl Life for Part {
         }
     }
 
-    fn not_ready(&self) -> Option<String> {
+    fn not_ready(&mut self) -> Option<String> {
         match self {
             Self::Score {
                 worker: Some(worker), ..
@@ -365,8 +370,21 @@ impl Life for Part {
                 (_, 0) => None,
                 (n, restoring) => Some(format!("restoring {restoring} of {n} partitions")),
             },
-            Self::Viewer { following, .. } => following.as_ref().and_then(Following::not_ready),
+            Self::Viewer {
+                following, was_whole, ..
+            } => {
+                let behind = following.as_ref().and_then(Following::not_ready);
+                *was_whole |= behind.is_none();
+                behind.filter(|_| !*was_whole)
+            }
             Self::Ingest { .. } | Self::Score { worker: None, .. } => None,
+        }
+    }
+
+    fn not_ready_without(&self, why: String) -> Option<String> {
+        match self {
+            Self::Viewer { was_whole: true, .. } => None,
+            Self::Viewer { .. } | Self::Ingest { .. } | Self::Score { .. } => Some(why),
         }
     }
 
@@ -491,20 +509,31 @@ pub async fn run(
     };
     let mut running = Running::start(&instance)?;
     let (stop_api, api_stopped) = oneshot::channel::<()>();
-    let server = listener.map(|listener| {
-        let state = Arc::new(api_state(&instance, &running, metrics.clone()));
-        tokio::spawn(api::serve(listener, state, async move {
-            // Also when the sender is gone.
-            drop(api_stopped.await);
-        }))
+    let state = Arc::new(api_state(&instance, &running, metrics.clone()));
+    let mut http = tokio::spawn(async move {
+        // Also when the sender is gone.
+        let stopped = async move { drop(api_stopped.await) };
+        if let Some(listener) = listener {
+            return api::serve(listener, state, stopped).await;
+        }
+        stopped.await;
+        Ok(())
     });
-    let ended = watch(&instance, &mut running, &metrics, stop).await;
+    let (ended, early) = tokio::select! {
+        ended = watch(&instance, &mut running, &metrics, stop) => (ended, None),
+        over = &mut http => (Ended::GaveUp, Some(over)),
+    };
     drop(stop_api);
     let clean = tokio::task::spawn_blocking(move || running.finish())
         .await
         .context("stopping")?;
-    if let Some(server) = server {
-        server.abort();
+    // Its drain has a bound of its own, and began with the workers' end.
+    let over = match early {
+        Some(over) => over,
+        None => http.await,
+    };
+    if let Err(error) = over.context("the HTTP server")? {
+        tracing::error!(%error, "HTTP can no longer be served");
     }
     Ok(if clean { ended } else { Ended::GaveUp })
 }

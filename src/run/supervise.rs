@@ -42,7 +42,11 @@ pub(crate) trait Life: Send {
     /// One turn of the worker.
     fn turn(&mut self) -> Result<(), Fault>;
     /// Why it is not ready, if it is not.
-    fn not_ready(&self) -> Option<String>;
+    fn not_ready(&mut self) -> Option<String>;
+    /// Whether what it has done so far can be gone by while it is down, for `why`.
+    fn not_ready_without(&self, why: String) -> Option<String> {
+        Some(why)
+    }
     /// Leaves the group and lets go of the clients.
     fn end(&mut self);
 }
@@ -69,7 +73,7 @@ pub(crate) fn supervise(
                 Err(error) => {
                     // Without brokers there is nothing that a new process could do better.
                     failing = None;
-                    health.set(name, Some(format!("{error:#}")));
+                    health.set(name, life.not_ready_without(format!("{error:#}")));
                     tracing::warn!(worker = name, "not started: {error:#}");
                     std::thread::sleep(backoff);
                     backoff = (backoff * 2).min(BACKOFF_MAX);
@@ -91,7 +95,7 @@ pub(crate) fn supervise(
             if let Some(fault) = fault {
                 tracing::warn!(worker = name, "client given up, building anew: {fault}");
                 metrics::counter!("holdpoint_client_rebuilds_total").increment(1);
-                health.set(name, Some(format!("building anew after: {fault}")));
+                health.set(name, life.not_ready_without(format!("building anew after: {fault}")));
             }
             life.end();
             if watch.elapsed() >= WELL_AFTER {

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Said, Saying, change::tier_index, policy::Policy};
-use crate::model::{Bulletin, Ground, Message, Mode, Timestamp, hash_text};
+use crate::model::{Bulletin, Criticality, Ground, Message, Mode, Timestamp, hash_text};
 
 const HOUR: Duration = Duration::from_hours(1);
 const FOUR_HOURS: Duration = Duration::from_hours(4);
@@ -180,11 +180,11 @@ impl Fleet {
 
     /// Tells all partitions the quantiles, when one has moved.
     fn tell(&mut self, policy: &Policy, sayings: &mut Vec<Saying>) {
-        let quantile = 1.0 - policy.base.review.budget.value();
         let mut losses = self.told.losses;
         let mut moved = false;
-        for (known, told) in self.losses.iter().zip(&mut losses) {
-            let Some(value) = nearest_rank(known, quantile) else {
+        for tier in Criticality::ALL {
+            let (known, told) = (&self.losses[tier_index(tier)], &mut losses[tier_index(tier)]);
+            let Some(value) = nearest_rank(known, 1.0 - policy.budget(tier).value()) else {
                 continue;
             };
             if told.is_none_or(|told| (value - told).abs() > MOVED * told.abs()) {

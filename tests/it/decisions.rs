@@ -377,6 +377,10 @@ fn an_approval_meets_a_rule_if_it_is_anothers_and_high_enough() {
         let told = play(ENFORCE, script);
         assert_eq!(told.last().is_some_and(|last| last == met), meets, "{case}: {told:#?}");
     }
+}
+
+#[test]
+fn the_latest_word_of_a_reviewer_stands_before_the_commit_and_after() {
     check(
         "before the commit",
         ENFORCE,

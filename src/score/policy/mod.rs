@@ -164,6 +164,13 @@ impl Policy {
             .unwrap_or_default()
     }
 
+    /// The share of a tier's changes that risk alone sends to extra review.
+    #[must_use]
+    pub fn budget(&self, tier: Criticality) -> UnitInterval {
+        let own = self.tiers.get(&tier).and_then(|patch| patch.budget);
+        own.unwrap_or(self.base.review.budget)
+    }
+
     /// What holds for a service of a tier in an environment: the base, then the tier's patch, the service's and the
     /// environment's, each over the one before.
     #[must_use]

@@ -25,8 +25,8 @@ use self::{
 use super::{Freeze, Levels, Limiter, Patch, Policy, Review, ServicePatch, Settings};
 use crate::model::{Criticality, EnvironmentId, Level, Mode, ServiceId, UnitInterval, check_name};
 
-/// A policy travels as one record of the log, and records are bounded.
-const MAX_TEXT_BYTES: usize = 1 << 20;
+/// A policy travels as one record of the log and within the partition's own, which brokers bound at a mebibyte.
+const MAX_TEXT_BYTES: usize = 768 << 10;
 /// Ten times the largest fleet planned for.
 const MAX_SERVICES: usize = 100_000;
 /// A count above this is a slip of the keyboard: no fleet has as many services.

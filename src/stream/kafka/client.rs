@@ -118,29 +118,6 @@ impl KafkaClient {
         })
     }
 
-    /// Subscribed topics that do not exist, as last looked for, every ten seconds.
-    #[must_use]
-    pub fn missing_topics(&self) -> Vec<Arc<str>> {
-        self.parts().ends.missing_topics()
-    }
-
-    /// The last error that was no answer to a call, such as a broker out of reach; most mend themselves.
-    #[must_use]
-    pub fn last_error(&self) -> Option<String> {
-        self.parts()
-            .consumer
-            .context()
-            .health
-            .last_error()
-            .or_else(|| self.parts().transactions.last_error())
-    }
-
-    /// How many such errors there were.
-    #[must_use]
-    pub fn n_errors(&self) -> u64 {
-        self.parts().consumer.context().health.n_errors()
-    }
-
     /// Leaves the group and ends all threads. After `bound` they are left to themselves, and a `Fatal` says so.
     pub fn close(mut self, bound: Duration) -> Result<(), Fault> {
         close(self.parts.take(), bound)

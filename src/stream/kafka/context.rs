@@ -1,9 +1,6 @@
 //! What librdkafka tells besides records: its log, and errors that are no answer to a call.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::{
     ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext, error::KafkaError, message::DeliveryResult,
@@ -14,22 +11,22 @@ use rdkafka::{
 #[derive(Debug, Default)]
 pub(super) struct Health {
     last: Mutex<Option<String>>,
-    n_errors: AtomicU64,
 }
 
 impl Health {
     pub(super) fn record(&self, text: String) {
-        tracing::debug!(error = %text, "kafka client");
-        self.n_errors.fetch_add(1, Ordering::Relaxed);
-        *lock(&self.last) = Some(text);
+        let mut last = lock(&self.last);
+        // A broker out of reach says so again with every attempt.
+        if last.as_ref() == Some(&text) {
+            tracing::debug!(error = %text, "kafka client");
+        } else {
+            tracing::warn!(error = %text, "kafka client");
+        }
+        *last = Some(text);
     }
 
     pub(super) fn last_error(&self) -> Option<String> {
         lock(&self.last).clone()
-    }
-
-    pub(super) fn n_errors(&self) -> u64 {
-        self.n_errors.load(Ordering::Relaxed)
     }
 
     /// `text`, with the last error as its likely reason.

@@ -87,11 +87,6 @@ impl Ends {
     pub(super) fn of(&self, partition: &TopicPartition) -> Option<Offset> {
         lock(&self.shared.board).ends.get(partition).and_then(|(_, end)| *end)
     }
-
-    /// Subscribed topics that the last search did not find.
-    pub(super) fn missing_topics(&self) -> Vec<Arc<str>> {
-        lock(&self.shared.board).missing.clone()
-    }
 }
 
 impl Drop for Ends {
@@ -193,7 +188,12 @@ fn search(shared: &Shared, consumer: &BaseConsumer<GroupContext>, topics: &[Arc<
     }
     let mut board = lock(&shared.board);
     if board.missing != missing {
-        tracing::info!(?missing, "subscribed topics that do not exist");
+        if missing.is_empty() {
+            tracing::info!("all subscribed topics exist");
+        } else {
+            let topics = missing.join(", ");
+            tracing::warn!(topics, "subscribed topics do not exist; they are waited for");
+        }
         board.missing = missing;
     }
 }

@@ -108,10 +108,6 @@ impl Transactions {
         }
     }
 
-    pub(super) fn last_error(&self) -> Option<String> {
-        self.context.health.last_error()
-    }
-
     fn fill(
         &self,
         positions: &TopicPartitionList,

@@ -153,12 +153,6 @@ impl Follower {
         self.ends.len()
     }
 
-    /// The last error that was no answer to a call.
-    #[must_use]
-    pub fn last_error(&self) -> Option<String> {
-        self.context.health.last_error()
-    }
-
     fn look_for_ends(&mut self) -> Result<(), Fault> {
         let positions = self
             .consumer
