@@ -27,8 +27,8 @@ use crate::model::{Criticality, EnvironmentId, Level, Mode, ServiceId, UnitInter
 
 /// A policy travels as one record of the log and within the partition's own, which brokers bound at a mebibyte.
 const MAX_TEXT_BYTES: usize = 768 << 10;
-/// Ten times the largest fleet planned for.
-const MAX_SERVICES: usize = 100_000;
+/// Services named one by one; what is alike belongs in a tier.
+const MAX_SERVICES: usize = 50_000;
 /// A count above this is a slip of the keyboard: no fleet has as many services.
 const MAX_FREEZES: i64 = 1_000_000;
 

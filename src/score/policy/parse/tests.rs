@@ -10,9 +10,10 @@ fn policy(text: &str) -> Policy {
 /// All that is wrong with `text`, as people see it.
 #[track_caller]
 fn check(text: &str, faults: &str) {
+    let shown: String = text.chars().take(2_000).collect();
     match Policy::parse(text) {
-        Ok(_) => panic!("nothing wrong with {text}"),
-        Err(found) => assert_eq!(found.to_string(), faults, "{text}"),
+        Ok(_) => panic!("nothing wrong with {shown}"),
+        Err(found) => assert_eq!(found.to_string(), faults, "{shown}"),
     }
 }
 
@@ -272,18 +273,18 @@ fn what_would_grow_without_end_is_refused() {
         .map(|n| format!("[[rule]]\nname = \"{n}\"\nenabled = false\n"))
         .collect::<Vec<_>>()
         .concat();
-    let services = (0..100_001)
+    let services = (0..50_001)
         .map(|n| format!("{n:x}={{}}\n"))
         .collect::<Vec<_>>()
         .concat();
     check(&rules, "1:1: rule is given 257 times, at most 256");
     check(
         &format!("[services]\n{services}"),
-        "1:1: services names 100001 services, at most 100000",
+        "1:1: services names 50001 services, at most 50000",
     );
     check(
         &" ".repeat(MAX_TEXT_BYTES + 1),
-        "1:1: the policy is 1048577 bytes, at most 1048576",
+        "1:1: the policy is 786433 bytes, at most 786432",
     );
     assert_eq!(undigested(&" ".repeat(MAX_TEXT_BYTES)), Policy::default());
 
@@ -295,11 +296,11 @@ fn what_would_grow_without_end_is_refused() {
     let short = format!("1:8: mode is \"{}…\"; expected \"shadow\" or \"enforce\"", &long[..80]);
     check(&format!("mode = \"{long}\""), &short);
 
-    let text = (0..90_000).map(|n| format!("x{n} = 1\n")).collect::<Vec<_>>().concat();
+    let text = (0..60_000).map(|n| format!("x{n} = 1\n")).collect::<Vec<_>>().concat();
     let faults = Policy::parse(&text).map_or_else(|faults| faults.to_string(), |_| String::new());
     assert_eq!(
         (faults.lines().count(), faults.lines().last()),
-        (1_001, Some("and 89000 more"))
+        (1_001, Some("and 59000 more"))
     );
 }
 
