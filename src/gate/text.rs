@@ -21,7 +21,7 @@ pub(super) fn tell(
     now: Timestamp,
 ) -> String {
     let mut text = match &worst.basis {
-        Basis::Nothing(ignorance) => unknown(request, worst, ignorance, now),
+        Basis::Nothing(ignorance) => unknown(request, ignorance, now),
         Basis::Word { word, .. } => by_word(request, word, worst, now),
         Basis::Decision(decision) => by_decision(request, decision, worst, now),
     };
@@ -95,11 +95,13 @@ fn by_word(request: &Request, word: &Word, voice: &Voice, now: Timestamp) -> Str
     }
 }
 
-fn unknown(request: &Request, voice: &Voice, ignorance: &Ignorance, now: Timestamp) -> String {
+fn unknown(request: &Request, ignorance: &Ignorance, now: Timestamp) -> String {
     let what = what_is_not_known(request, ignorance, now);
     match request.fail_mode {
-        _ if voice.passed => format!("{what}; a rollback passes all the same"),
         FailMode::Open => format!("{what}; failing open"),
+        FailMode::Closed if request.kind == ChangeKind::Rollback => {
+            format!("{what}; failing closed, also for a rollback: --fail-mode open lets it by")
+        }
         FailMode::Closed => format!("{what}; failing closed"),
     }
 }

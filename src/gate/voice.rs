@@ -142,17 +142,16 @@ impl Voice {
         }
     }
 
-    /// A rollback goes on even where not knowing stops the rest: no decision that might stand could stop it.
+    /// What is not known follows the request's fail mode, whatever its kind: who asks to fail closed is stopped.
     pub(super) fn unknown(request: &Request, ignorance: Ignorance) -> Self {
-        let passed = request.fail_mode == FailMode::Closed && request.kind == ChangeKind::Rollback;
         let outcome = match request.fail_mode {
-            FailMode::Closed if !passed => Outcome::FailsClosed,
-            FailMode::Closed | FailMode::Open => Outcome::FailsOpen,
+            FailMode::Closed => Outcome::FailsClosed,
+            FailMode::Open => Outcome::FailsOpen,
         };
         Self {
             outcome,
             basis: Basis::Nothing(ignorance),
-            passed,
+            passed: false,
         }
     }
 

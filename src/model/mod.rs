@@ -26,4 +26,4 @@ pub use event::{
 pub use identity::{EventHash, hash_text};
 pub use name::{EnvironmentId, InvalidName, MAX_NAME_BYTES, ServiceId, check_name};
 pub use number::{Offset, OutOfRange, PartitionIndex, Sequence, UnitInterval};
-pub use time::{InvalidTimestamp, Timestamp};
+pub use time::{InvalidTimestamp, Second, Timestamp};

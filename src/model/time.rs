@@ -51,6 +51,26 @@ impl Timestamp {
     }
 }
 
+/// An instant to the second, from 1970 to 2106: for what is remembered by the thousand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Second(u32);
+
+impl Second {
+    /// The second that holds `at`, or the nearest there is.
+    #[must_use]
+    pub fn of(at: Timestamp) -> Self {
+        let seconds = at.0.div_euclid(1_000).clamp(0, i64::from(u32::MAX));
+        Self(u32::try_from(seconds).unwrap_or(u32::MAX))
+    }
+
+    /// Its first instant.
+    #[must_use]
+    pub fn start(self) -> Timestamp {
+        Timestamp(i64::from(self.0) * 1_000)
+    }
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Said,
-    environment::{Environment, Owner, Proposal},
+    environment::{Environment, OpenIncident, Proposal, Scene},
     hold::Found,
-    service::Word,
+    policy::Settings,
 };
 use crate::model::{
-    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Sequence, Subject, Suspect, Timestamp, UnitInterval,
+    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Sequence, ServiceId, Subject, Suspect, Timestamp,
+    UnitInterval, hash_text,
 };
 
 const COOLDOWN_CODE: &str = "cooldown";
@@ -27,23 +28,30 @@ pub(crate) struct Standing {
     pub(crate) mode: Mode,
     pub(crate) valid_until: Option<Timestamp>,
     requires_known_changes: bool,
-    /// The ground, and what it is about.
-    ground: Box<str>,
-    /// The person's word in force: decided by the service, kept here so that time alone can end it.
-    pub(crate) word: Option<Word>,
+    /// The hash of the ground and of what it is about.
+    ground: u64,
+    /// Its end follows from its ground; else it is only put off while the ground holds.
+    has_own_end: bool,
+    /// Decided by the service, kept here so that time alone can end it.
+    pub(crate) order: Option<Order>,
+}
+
+/// A person's word in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) effect: Effect,
+    pub(crate) until: Timestamp,
 }
 
 impl Standing {
     /// When it must be looked at again: at the end of what it says.
     pub(crate) fn speaks_at(&self) -> Option<Timestamp> {
-        let word = self.word.as_ref().map(|word| word.until);
-        let end = match self.action {
-            Action::ExtraReview if !self.ground.starts_with(COOLDOWN_CODE) => {
-                self.valid_until.map(|until| until - RENEW_BEFORE)
-            }
-            Action::ExtraReview | Action::Freeze | Action::Proceed => self.valid_until,
+        let end = if self.has_own_end {
+            self.valid_until
+        } else {
+            self.valid_until.map(|until| until - RENEW_BEFORE)
         };
-        end.into_iter().chain(word).min()
+        end.into_iter().chain(self.order.map(|order| order.until)).min()
     }
 }
 
@@ -52,43 +60,52 @@ struct Ought {
     action: Action,
     valid_until: Option<Timestamp>,
     risk: Option<UnitInterval>,
-    reason: Reason,
+    /// At least one; the first is the ground.
+    reasons: Vec<Reason>,
     /// What the reason is about: a deploy, an incident.
     about: Box<str>,
     to_lift: Vec<Box<str>>,
     suspects: Vec<Suspect>,
 }
 
+impl Ought {
+    fn code(&self) -> &str {
+        self.reasons.first().map_or("", |reason| &reason.code)
+    }
+
+    /// An extra review lasts as long as its ground does, which nobody knows; all else ends when it says.
+    fn has_own_end(&self) -> bool {
+        self.action != Action::ExtraReview || self.code() == COOLDOWN_CODE
+    }
+}
+
 impl Environment {
     /// Publishes what ought to stand, if it differs from what stands.
-    pub(crate) fn decide(&mut self, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
-        let word = self
-            .standing
-            .as_ref()
-            .and_then(|standing| standing.word.clone())
-            .filter(|word| word.until > context.now);
-        self.decide_under(word, owner, context, said);
+    pub(crate) fn decide(&mut self, scene: &mut Scene<'_>) {
+        let order = self.standing.as_ref().and_then(|standing| standing.order);
+        self.decide_under(order.filter(|order| order.until > scene.context.now), scene);
     }
 
     /// [`Environment::decide`] when a person's word came, changed or ended.
-    pub(crate) fn decide_under(
-        &mut self,
-        word: Option<Word>,
-        owner: Owner<'_>,
-        context: &Context<'_>,
-        said: &mut Vec<Said>,
-    ) {
-        let ought = self.ought(word.as_ref(), owner, context);
-        let mode = owner.settings.mode;
-        let requires_known_changes = owner.settings.require_known_changes;
-        let ground: Box<str> = format!("{}:{}", ought.reason.code, ought.about).into();
+    pub(crate) fn decide_under(&mut self, order: Option<Order>, scene: &mut Scene<'_>) {
+        let Scene {
+            service,
+            settings,
+            context,
+            said,
+        } = scene;
+        let ought = self.ought(order, service, settings, context);
+        let mode = settings.mode;
+        let requires_known_changes = settings.require_known_changes;
+        let ground = hash_text(&format!("{}:{}", ought.code(), ought.about));
         let published = match &mut self.standing {
             Some(standing) => {
-                standing.word.clone_from(&word);
+                standing.order = order;
                 standing.action != ought.action
                     || standing.requires_known_changes != requires_known_changes
                     || lapses(standing.valid_until, &ought, context.now)
-                    || (ought.action != Action::Proceed && (standing.mode != mode || standing.ground != ground))
+                    || (standing.mode != mode && (ought.action != Action::Proceed || requires_known_changes))
+                    || (ought.action != Action::Proceed && standing.ground != ground)
             }
             None => true,
         };
@@ -107,12 +124,13 @@ impl Environment {
             valid_until: ought.valid_until,
             requires_known_changes,
             ground,
-            word,
+            has_own_end: ought.has_own_end(),
+            order,
         });
         said.push(Said::Decision(Box::new(Decision {
             sequence,
             subject: Subject::Service {
-                service: owner.service.clone(),
+                service: (*service).clone(),
                 environment: self.name.clone(),
             },
             action: ought.action,
@@ -120,7 +138,7 @@ impl Environment {
             decided_at: context.at,
             valid_until: ought.valid_until,
             risk: ought.risk,
-            reasons: vec![ought.reason],
+            reasons: ought.reasons,
             to_lift: ought.to_lift,
             obligations: Vec::new(),
             exempt: if ought.action == Action::Freeze {
@@ -131,43 +149,45 @@ impl Environment {
             requires_known_changes,
             suspects: ought.suspects,
             policy: context.policy.digest.clone(),
-            model: super::change::model_digest(),
+            model: super::risk::model_digest(),
             cause: (context.cause)(),
         })));
     }
 
-    fn ought(&self, word: Option<&Word>, owner: Owner<'_>, context: &Context<'_>) -> Ought {
-        let now = context.now;
-        if let Some(word) = word {
-            return by_word(word);
+    fn ought(&self, order: Option<Order>, service: &ServiceId, settings: &Settings, context: &Context<'_>) -> Ought {
+        if let Some(order) = order {
+            return by_order(order);
         }
-        let incident = self
-            .incidents
-            .iter()
-            .filter(|open| open.severity <= 2)
-            .min_by_key(|open| (!open.granted, open.severity));
+        let incident = self.incidents.leading();
         if let Some(incident) = incident.filter(|incident| incident.granted) {
-            return Ought {
-                to_lift: vec![
-                    format!("resolve incident {}", incident.incident_id).into(),
-                    wait_until(incident.freezes_until()),
-                ],
-                ..ought_by_incident(incident, Action::Freeze, incident.freezes_until(), "incident")
-            };
+            let until = incident.freezes_until();
+            let mut ought = by_incident(incident, Action::Freeze, until, "incident");
+            // A hotfix for any of them passes: all are named.
+            let others = self.incidents.open().iter();
+            for other in others.filter(|other| other.incident_id != incident.incident_id) {
+                ought.reasons.push(incident_reason(other, "incident"));
+                ought.about = format!("{} {}", ought.about, other.incident_id).into();
+            }
+            ought.to_lift = vec![
+                format!("resolve incident {}", incident.incident_id).into(),
+                wait_until(until),
+            ];
+            return ought;
         }
         if let Some(hold) = &self.hold {
-            let mut ought = by_found(&hold.found, &hold.deploy_id, owner, Action::Freeze, hold.until);
+            let mut ought = by_found(&hold.found, &hold.deploy_id, settings, Action::Freeze, hold.until);
+            ought.suspects = hold.found.suspects(service);
             ought.to_lift = vec![format!("roll back {}", hold.deploy_id).into(), wait_until(hold.until)];
             return ought;
         }
-        let lease = context.at + owner.settings.freeze.lease;
+        let lease = context.at + settings.freeze.lease;
         if let Some(incident) = incident {
             let code = if incident.withheld {
                 "limiter_withheld"
             } else {
                 "incident"
             };
-            return ought_by_incident(incident, Action::ExtraReview, lease, code);
+            return by_incident(incident, Action::ExtraReview, lease, code);
         }
         if let Some(Proposal {
             deploy_id,
@@ -176,11 +196,13 @@ impl Environment {
             ..
         }) = &self.proposal
         {
-            let mut ought = by_found(found, deploy_id, owner, Action::ExtraReview, lease);
+            let mut ought = by_found(found, deploy_id, settings, Action::ExtraReview, lease);
+            ought.suspects = found.suspects(service);
             if *withheld {
-                ought.reason.code = "limiter_withheld".into();
-                ought.reason.text =
-                    format!("{}; the fleet's limit on new freezes is reached", ought.reason.text).into();
+                for reason in &mut ought.reasons {
+                    reason.code = "limiter_withheld".into();
+                    reason.text = format!("{}; the fleet's limit on new freezes is reached", reason.text).into();
+                }
             }
             ought.to_lift = vec![format!("roll back {deploy_id}").into()];
             return ought;
@@ -199,7 +221,11 @@ impl Environment {
             );
             return plain(Action::ExtraReview, Some(lease), reason);
         }
-        let reason = match (&self.standing, self.has_baseline(now)) {
+        let reason = match (&self.standing, self.has_baseline(context.now)) {
+            (Some(_), _) if self.is_silent() => Reason::new(
+                "unknown_telemetry",
+                "nothing speaks against it; its errors have not been told for longer than usual",
+            ),
             (None, _) => Reason::new("new_service", "seen for the first time"),
             (Some(_), false) => Reason::new(
                 "no_baseline",
@@ -217,11 +243,10 @@ const RENEW_BEFORE: Duration = Duration::from_mins(2);
 /// Whether what stands has to be said again because of its end: whenever the end moved, or came or went; but an extra
 /// review only when it would lapse, since its end follows the clock.
 fn lapses(stands_until: Option<Timestamp>, ought: &Ought, now: Timestamp) -> bool {
-    match ought.action {
-        Action::ExtraReview if ought.reason.code.as_ref() != COOLDOWN_CODE => {
-            stands_until.is_some_and(|until| now + RENEW_BEFORE >= until)
-        }
-        Action::ExtraReview | Action::Freeze | Action::Proceed => stands_until != ought.valid_until,
+    if ought.has_own_end() {
+        stands_until != ought.valid_until
+    } else {
+        stands_until.is_some_and(|until| now + RENEW_BEFORE >= until)
     }
 }
 
@@ -230,7 +255,7 @@ fn plain(action: Action, valid_until: Option<Timestamp>, reason: Reason) -> Ough
         action,
         valid_until,
         risk: None,
-        reason,
+        reasons: vec![reason],
         about: "".into(),
         to_lift: Vec::new(),
         suspects: Vec::new(),
@@ -242,46 +267,43 @@ fn wait_until(until: Timestamp) -> Box<str> {
 }
 
 /// Decisions say that a person decided, and never who.
-fn by_word(word: &Word) -> Ought {
-    let (action, text) = match word.effect {
+fn by_order(order: Order) -> Ought {
+    let Order { effect, until } = order;
+    let (action, text) = match effect {
         Effect::Freeze => (Action::Freeze, "a person froze it"),
         Effect::Proceed => (Action::Proceed, "a person lets it proceed"),
     };
     Ought {
-        about: format!("{}", word.until).into(),
-        to_lift: if word.effect == Effect::Freeze {
-            vec![wait_until(word.until)]
+        about: until.to_string().into(),
+        to_lift: if effect == Effect::Freeze {
+            vec![wait_until(until)]
         } else {
             Vec::new()
         },
-        ..plain(action, Some(word.until), Reason::new("override", text))
+        ..plain(action, Some(until), Reason::new("override", text))
     }
 }
 
-fn ought_by_incident(
-    incident: &super::environment::OpenIncident,
-    action: Action,
-    until: Timestamp,
-    code: &str,
-) -> Ought {
-    let mut reason = Reason::new(
-        code,
-        format!(
-            "incident {} of severity {} is open",
-            incident.incident_id, incident.severity
-        ),
-    );
-    reason.evidence = BTreeMap::from([
-        ("incident_id", Evidence::Text(incident.incident_id.clone())),
-        ("severity", Evidence::Count(u64::from(incident.severity))),
-    ]);
+fn by_incident(incident: &OpenIncident, action: Action, until: Timestamp, code: &str) -> Ought {
     Ought {
         about: incident.incident_id.clone(),
-        ..plain(action, Some(until), reason)
+        ..plain(action, Some(until), incident_reason(incident, code))
     }
 }
 
-fn by_found(found: &Found, deploy_id: &str, owner: Owner<'_>, action: Action, until: Timestamp) -> Ought {
+fn incident_reason(incident: &OpenIncident, code: &str) -> Reason {
+    let OpenIncident {
+        incident_id, severity, ..
+    } = incident;
+    let mut reason = Reason::new(code, format!("incident {incident_id} of severity {severity} is open"));
+    reason.evidence = BTreeMap::from([
+        ("incident_id", Evidence::Text(incident_id.clone())),
+        ("severity", Evidence::Count(u64::from(*severity))),
+    ]);
+    reason
+}
+
+fn by_found(found: &Found, deploy_id: &str, settings: &Settings, action: Action, until: Timestamp) -> Ought {
     let since = found.since_onset;
     let ratio = round(since.ratio(), 100.0);
     let how = if found.by_requests {
@@ -294,7 +316,7 @@ fn by_found(found: &Found, deploy_id: &str, owner: Owner<'_>, action: Action, un
         format!("errors at {ratio} times the baseline ({how}) since deploy {deploy_id}"),
     );
     reason.value = Some(ratio);
-    reason.threshold = Some(1.0 + super::environment::margin(owner.settings, found.by_requests));
+    reason.threshold = Some(1.0 + super::environment::margin(settings, found.by_requests));
     let e_value = found.ln_e.min(690.0).exp();
     #[expect(
         clippy::cast_possible_truncation,
@@ -313,7 +335,6 @@ fn by_found(found: &Found, deploy_id: &str, owner: Owner<'_>, action: Action, un
         // The chance of a regression at even odds before the evidence.
         risk: Some(UnitInterval::clamped(e_value / (1.0 + e_value)).rounded()),
         about: deploy_id.into(),
-        suspects: found.suspects(owner.service),
         ..plain(action, Some(until), reason)
     }
 }

@@ -11,10 +11,21 @@
 //!
 //! **Invariant:** steps are closed in order, each once, and none before `now` allows it.
 
+mod incidents;
+mod presence;
+mod report;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use incidents::OpenIncident;
+pub(super) use report::EnvironmentReport;
+
+use self::{
+    incidents::{Incidents, Outcome},
+    presence::Presence,
+};
 use super::{
     Context, Said,
     baseline::{Baseline, count},
@@ -22,25 +33,22 @@ use super::{
     decide::Standing,
     evidence::Observation,
     hold::{Found, Hold},
+    policy::Settings,
     steps::{Closed, Grain, Steps},
     watch::{Ending, Watch, WatchVerdict},
 };
 use crate::model::{
-    ChangeKind, Deploy, DeployStatus, EnvironmentId, Errors, Ground, Incident, IncidentStatus, Message, Mode,
-    ServiceId, Timestamp, hash_text,
+    Action, ChangeKind, Deploy, DeployStatus, EnvironmentId, Errors, Ground, Incident, Message, ServiceId, Suspect,
+    Timestamp, UnitInterval, hash_text,
 };
-use crate::score::policy::Settings;
 
-/// Deploys watched at once; the next drops the oldest.
+/// Deploys watched at once; the next drops the oldest. Fewer while a freeze is held, which takes the place of two.
 const WATCHES_MAX: usize = 8;
+const WATCHES_MAX_HELD: usize = 6;
 /// Deploys remembered whose watch is over; the next drops the oldest.
 const ENDED_MAX: usize = 16;
-/// Open incidents remembered; the next drops the oldest.
-const INCIDENTS_MAX: usize = 8;
 /// A withheld freeze is asked for again this often.
 const PROPOSE_EVERY: Duration = Duration::from_mins(1);
-/// An incident freezes until it is resolved, and at most this long after its last event.
-const INCIDENT_MAX: Duration = Duration::from_hours(4);
 /// The evidence that asks for extra review, and below which it ends.
 const ELEVATED_IN: f64 = 100.0;
 const ELEVATED_OUT: f64 = 20.0;
@@ -52,12 +60,6 @@ const RELAPSE_WINDOW: Duration = Duration::from_hours(6);
 const RELAPSE_LEASE: Duration = Duration::from_hours(4);
 /// An environment in which nothing happens is forgotten: previews come and go.
 pub(crate) const FORGET_AFTER: Duration = Duration::from_hours(7 * 24);
-/// Half-life of what is known about how regularly a source reports, in milliseconds: half a day.
-const PRESENCE_HALF_LIFE_MS: f64 = 43_200_000.0;
-/// A source is dense if this share of its steps carries a record.
-const DENSE: f64 = 0.8;
-/// A sparse source is unknown once silent for this many times its usual gap.
-const SILENT_GAPS: f64 = 5.0;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Environment {
@@ -67,52 +69,16 @@ pub(crate) struct Environment {
     presence: Presence,
     watches: Vec<Watch>,
     /// Hashes of the last deploys whose watch is over.
-    ended: Vec<u64>,
+    ended: Vec<u32>,
     pub(crate) hold: Option<Box<Hold>>,
     pub(crate) proposal: Option<Proposal>,
     pub(crate) elevated_since: Option<Timestamp>,
     pub(crate) cooldown_until: Option<Timestamp>,
-    pub(crate) incidents: Vec<OpenIncident>,
+    pub(crate) incidents: Incidents,
     /// The starts of the last freezes by evidence.
     freezes: Vec<Timestamp>,
     pub(crate) standing: Option<Standing>,
     last_event: Timestamp,
-}
-
-/// How regularly records come.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Presence {
-    present: f64,
-    steps: f64,
-    missing_run: u32,
-}
-
-impl Presence {
-    fn share(self) -> f64 {
-        if self.steps > 0.0 {
-            self.present / self.steps
-        } else {
-            0.0
-        }
-    }
-
-    fn is_dense(self) -> bool {
-        self.steps >= 10.0 && self.share() >= DENSE
-    }
-
-    /// Silent for longer than it usually is.
-    fn is_silent(self) -> bool {
-        f64::from(self.missing_run) * self.share().max(1e-4) > SILENT_GAPS
-    }
-
-    fn observe(&mut self, present: bool, grain: Grain) {
-        let kept = 0.5_f64.powf(grain.millis_f64() / PRESENCE_HALF_LIFE_MS);
-        self.missing_run = if present { 0 } else { self.missing_run.saturating_add(1) };
-        if !self.is_silent() {
-            self.present = self.present * kept + f64::from(u8::from(present));
-            self.steps = self.steps * kept + 1.0;
-        }
-    }
 }
 
 /// A freeze that was asked for.
@@ -124,28 +90,12 @@ pub(crate) struct Proposal {
     asked_at: Timestamp,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct OpenIncident {
-    id_hash: u64,
-    pub(crate) incident_id: Box<str>,
-    pub(crate) severity: u8,
-    pub(crate) last_event: Timestamp,
-    pub(crate) granted: bool,
-    pub(crate) withheld: bool,
-    asked_at: Timestamp,
-}
-
-impl OpenIncident {
-    pub(crate) fn freezes_until(&self) -> Timestamp {
-        self.last_event + INCIDENT_MAX
-    }
-}
-
-/// What an environment must know of its service.
-#[derive(Clone, Copy)]
-pub(crate) struct Owner<'a> {
+/// Where an environment acts: what it must know besides its own state, and what is said so far.
+pub(crate) struct Scene<'a> {
     pub(crate) service: &'a ServiceId,
     pub(crate) settings: &'a Settings,
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) said: &'a mut Vec<Said>,
 }
 
 impl Environment {
@@ -161,7 +111,7 @@ impl Environment {
             proposal: None,
             elevated_since: None,
             cooldown_until: None,
-            incidents: Vec::new(),
+            incidents: Incidents::default(),
             freezes: Vec::new(),
             standing: None,
             last_event: at,
@@ -176,7 +126,7 @@ impl Environment {
         lateness: Duration,
         now: Timestamp,
     ) -> bool {
-        self.last_event = self.last_event.max(errors.time);
+        self.touch(errors.time);
         if errors.interval_ms > 0 {
             self.steps.note_interval(errors.time, errors.interval_ms);
         }
@@ -210,54 +160,47 @@ impl Environment {
         }
     }
 
-    /// Takes one closed step into what is known of the source. The weight of what it shows: `None` if unknown.
-    fn note_presence(&mut self, closed: &Closed) -> Option<f64> {
-        let dense = self.presence.is_dense();
-        self.presence.observe(closed.n_records > 0, self.steps.grain);
-        if closed.n_records > 0 {
-            // No requests and no errors: no evidence.
-            return (closed.errors > 0 || closed.requests != Some(0)).then_some(1.0);
-        }
-        (!dense && !self.presence.is_silent() && self.presence.present > 0.0).then_some(0.5)
-    }
-
     fn learn(&mut self, closed: &Closed) {
-        let weight = self.note_presence(closed);
+        let weight = self.presence.observe(closed, self.steps.grain);
         self.baseline.decay(self.steps.grain, 1);
-        if let Some(weight) = weight.filter(|_| self.incidents.is_empty()) {
+        if let Some(weight) = weight.filter(|_| !self.incidents.touch(closed.start)) {
             self.baseline
                 .learn(self.steps.grain, closed.start, closed.errors, closed.requests, weight);
         }
     }
 
-    /// Lets time go on to `context.now`: closes steps, ends what is over, asks again for what is withheld.
-    pub(crate) fn advance(&mut self, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+    /// Lets time go on: closes steps, ends what is over, asks again for what is withheld.
+    pub(crate) fn advance(&mut self, scene: &mut Scene<'_>) {
+        let now = scene.context.now;
         while self.is_watched() {
-            let Some(closed) = self.steps.close(context.now, context.policy.lateness) else {
+            let Some(closed) = self.steps.close(now, scene.context.policy.lateness) else {
                 break;
             };
-            self.observe(&closed, owner, context, said);
+            self.observe(&closed, scene);
         }
         if !self.is_watched() {
-            self.pass_quiet_steps(context.now, context.policy.lateness);
+            self.pass_quiet_steps(now, scene.context.policy.lateness);
         }
-        self.end_watches(owner, context, said);
-        self.end_hold(owner, context.now);
-        self.incidents.retain(|incident| incident.freezes_until() > context.now);
-        self.cooldown_until = self.cooldown_until.filter(|until| *until > context.now);
-        self.settle_elevated(context.now);
-        self.propose_again(owner, context, said);
-        self.decide(owner, context, said);
+        let horizon = Watch::horizon(self.steps.grain, scene.settings.freeze.watch);
+        self.close_watches(scene, |watch| watch.is_over(now, horizon));
+        self.end_hold(scene.settings, now);
+        if self.incidents.end_old(now) == Outcome::Lifts {
+            self.cool_down(now + COOLDOWN);
+        }
+        self.cooldown_until = self.cooldown_until.filter(|until| *until > now);
+        self.settle_elevated(now);
+        self.propose_again(scene);
+        self.decide(scene);
     }
 
-    /// One closed step while something is watched.
-    fn observe(&mut self, closed: &Closed, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+    /// One closed step while something is watched: the baseline stands still.
+    fn observe(&mut self, closed: &Closed, scene: &mut Scene<'_>) {
         let grain = self.steps.grain;
-        let weight = self.note_presence(closed);
-        self.baseline.decay(grain, 1);
-        let Some(weight) = weight else { return };
+        let Some(weight) = self.presence.observe(closed, grain) else {
+            return;
+        };
         let expectation = self.baseline.expect(grain, closed.start, closed.requests);
-        let margin = margin(owner.settings, expectation.by_requests);
+        let margin = margin(scene.settings, expectation.by_requests);
         let observation = Observation {
             errors: count(closed.errors),
             expected: expectation.mean,
@@ -265,28 +208,28 @@ impl Environment {
             size: self.baseline.size(grain),
             weight,
         };
-        let horizon = Watch::horizon(grain, owner.settings.freeze.watch);
+        let horizon = Watch::horizon(grain, scene.settings.freeze.watch);
         for watch in &mut self.watches {
             watch.observe(closed.start, grain, &observation, horizon);
         }
         if let Some(hold) = &mut self.hold {
             hold.observe(closed.start, &observation);
         }
-        if !self.baseline.is_known(context.now) && self.hold.is_none() && self.incidents.is_empty() {
+        if !self.baseline.is_known(scene.context.now) && self.hold.is_none() && !self.incidents.touch(closed.start) {
             // Nobody can be convicted by it yet, and a service deployed from its first hour on must learn too.
+            self.baseline.decay(grain, 1);
             self.baseline
                 .learn(grain, closed.start, closed.errors, closed.requests, weight);
         }
-        self.convict(owner, context, margin, said);
+        if self.hold.is_none() {
+            self.convict(margin, scene);
+        }
     }
 
     /// Asks for a freeze if a watch has the evidence for one.
-    fn convict(&mut self, owner: Owner<'_>, context: &Context<'_>, margin: f64, said: &mut Vec<Said>) {
-        if self.hold.is_some() {
-            return;
-        }
+    fn convict(&mut self, margin: f64, scene: &mut Scene<'_>) {
         let size = self.baseline.size(self.steps.grain);
-        let threshold = ln_threshold(owner.settings);
+        let threshold = ln_threshold(scene.settings);
         let guilty = self.watches.iter().filter(|watch| {
             let since = watch.since_onset();
             watch.judged && watch.ln_e() >= threshold && since.excess() >= 5.0 && since.ratio_low(size) > 1.0 + margin
@@ -295,28 +238,15 @@ impl Environment {
             self.proposal = None;
             return;
         };
-        let candidates: Vec<Candidate<'_>> = self
-            .watches
-            .iter()
-            .map(|watch| Candidate {
-                deploy_id: &watch.deploy_id,
-                prior: watch.prior,
-                ln_e: watch.ln_e(),
-                anchored: watch.is_anchored(),
-            })
-            .collect();
         let found = Found {
             ln_e: leading.ln_e(),
             since_onset: leading.since_onset(),
-            by_requests: margin <= owner.settings.freeze.margin,
-            suspects: suspects(owner.service, &candidates)
-                .into_iter()
-                .map(|suspect| (suspect.deploy_id, suspect.probability.value()))
-                .collect(),
+            by_requests: margin <= scene.settings.freeze.margin,
+            suspects: self.suspects(scene.service),
         };
         let deploy_id = leading.deploy_id.clone();
         if let Some(watch) = self.watches.iter_mut().find(|watch| watch.deploy_id == deploy_id) {
-            watch.alarmed_at.get_or_insert(context.now);
+            watch.alarmed_at.get_or_insert(scene.context.now);
         }
         if let Some(proposal) = &mut self.proposal {
             proposal.found = found;
@@ -326,57 +256,55 @@ impl Environment {
                 deploy_id,
                 found,
                 withheld: false,
-                asked_at: context.now,
+                asked_at: scene.context.now,
             });
-            said.push(self.proposes(owner, Ground::Evidence));
+            self.propose(Ground::Evidence, scene);
         }
     }
 
-    fn proposes(&self, owner: Owner<'_>, ground: Ground) -> Said {
-        Said::Message(Message::Propose {
-            service: owner.service.as_str().to_owned().into(),
+    /// What a regression seen now is put down to, with probabilities.
+    fn suspects(&self, service: &ServiceId) -> Vec<(Option<Box<str>>, f64)> {
+        let candidates = self.watches.iter().map(|watch| Candidate {
+            deploy_id: &watch.deploy_id,
+            prior: f64::from(watch.prior),
+            ln_e: watch.ln_e(),
+            anchored: watch.is_anchored(),
+        });
+        suspects(service, &candidates.collect::<Vec<_>>())
+            .into_iter()
+            .map(|suspect| (suspect.deploy_id, suspect.probability.value()))
+            .collect()
+    }
+
+    /// Asks the fleet for a freeze.
+    fn propose(&self, ground: Ground, scene: &mut Scene<'_>) {
+        scene.said.push(Said::Message(Message::Propose {
+            service: scene.service.as_str().to_owned().into(),
             environment: self.name.as_str().to_owned().into(),
-            mode: owner.settings.mode,
+            mode: scene.settings.mode,
             ground,
-        })
+        }));
     }
 
-    fn propose_again(&mut self, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+    fn propose_again(&mut self, scene: &mut Scene<'_>) {
+        let now = scene.context.now;
         if let Some(proposal) = &mut self.proposal
-            && context.now >= proposal.asked_at + PROPOSE_EVERY
+            && now >= proposal.asked_at + PROPOSE_EVERY
         {
-            proposal.asked_at = context.now;
-            said.push(self.proposes(owner, Ground::Evidence));
+            proposal.asked_at = now;
+            self.propose(Ground::Evidence, scene);
         }
-        let due = |incident: &OpenIncident| {
-            incident.severity <= 2 && !incident.granted && context.now >= incident.asked_at + PROPOSE_EVERY
-        };
-        if self.incidents.iter().any(due) {
-            for incident in &mut self.incidents {
-                incident.asked_at = context.now;
-            }
-            said.push(self.proposes(owner, Ground::Incident));
+        if self.incidents.ask_again(now, PROPOSE_EVERY) {
+            self.propose(Ground::Incident, scene);
         }
     }
 
     /// The fleet's answer to a proposal. What has passed meanwhile is not frozen for.
-    pub(crate) fn answer(
-        &mut self,
-        ground: Ground,
-        granted: bool,
-        owner: Owner<'_>,
-        context: &Context<'_>,
-        said: &mut Vec<Said>,
-    ) {
+    pub(crate) fn answer(&mut self, ground: Ground, granted: bool, scene: &mut Scene<'_>) {
         match ground {
-            Ground::Incident => {
-                for incident in self.incidents.iter_mut().filter(|incident| incident.severity <= 2) {
-                    incident.granted |= granted;
-                    incident.withheld = !incident.granted;
-                }
-            }
+            Ground::Incident => self.incidents.answer(granted),
             Ground::Evidence => match self.proposal.take() {
-                Some(proposal) if granted => self.freeze(proposal, owner, context, said),
+                Some(proposal) if granted => self.freeze(proposal, scene),
                 proposal => {
                     self.proposal = proposal.map(|proposal| Proposal {
                         withheld: !granted,
@@ -385,99 +313,71 @@ impl Environment {
                 }
             },
         }
-        self.decide(owner, context, said);
+        self.decide(scene);
     }
 
-    fn freeze(&mut self, proposal: Proposal, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
-        self.freezes.retain(|since| context.now.since(*since) < RELAPSE_WINDOW);
-        self.freezes.push(context.now);
-        let relapsed = self.freezes.len() > 2;
-        let lease = if relapsed {
+    fn freeze(&mut self, proposal: Proposal, scene: &mut Scene<'_>) {
+        let now = scene.context.now;
+        self.freezes.retain(|since| now.since(*since) < RELAPSE_WINDOW);
+        self.freezes.push(now);
+        let lease = if self.freezes.len() > 2 {
             RELAPSE_LEASE
         } else {
-            owner.settings.freeze.lease
+            scene.settings.freeze.lease
         };
-        let suspects = proposal.found.suspects(owner.service);
-        self.hold = Some(Box::new(Hold::new(
-            &proposal.deploy_id,
-            proposal.found,
-            context.now,
-            lease,
-        )));
+        let suspects = proposal.found.suspects(scene.service);
+        self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, now, lease)));
         self.elevated_since = None;
-        let size = self.baseline.size(self.steps.grain);
         // The evidence is spent: what follows is judged by the hold and by later deploys' own watches.
         for watch in std::mem::take(&mut self.watches) {
-            self.note_ended(&watch.deploy_id);
-            let regressed = watch.deploy_id == proposal.deploy_id;
-            let verdict = if regressed {
-                WatchVerdict::Regressed
+            if watch.deploy_id == proposal.deploy_id {
+                self.close(&watch, WatchVerdict::Regressed, &suspects, scene);
             } else {
-                WatchVerdict::Unknown
-            };
-            let ending = Ending {
-                service: owner.service,
-                environment: &self.name,
-                at: context.now,
-                size,
-                verdict,
-                suspects: if regressed { &suspects } else { &[] },
-            };
-            said.push(Said::Closed(Box::new(watch.report(&ending))));
+                self.close(&watch, WatchVerdict::Unknown, &[], scene);
+            }
         }
     }
 
-    fn end_watches(&mut self, owner: Owner<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
-        let horizon = Watch::horizon(self.steps.grain, owner.settings.freeze.watch);
-        self.close_watches(owner, context, said, |watch| watch.is_over(context.now, horizon));
-    }
-
-    fn close_watches(
-        &mut self,
-        owner: Owner<'_>,
-        context: &Context<'_>,
-        said: &mut Vec<Said>,
-        over: impl Fn(&Watch) -> bool,
-    ) {
+    fn close_watches(&mut self, scene: &mut Scene<'_>, over: impl Fn(&Watch) -> bool) {
         if !self.watches.iter().any(&over) {
             return;
         }
-        let size = self.baseline.size(self.steps.grain);
-        let (ended, kept): (Vec<Watch>, Vec<Watch>) = std::mem::take(&mut self.watches).into_iter().partition(over);
-        self.watches = kept;
+        let ended: Vec<Watch> = self.watches.extract_if(.., |watch| over(watch)).collect();
+        self.watches.shrink_to_fit();
         for watch in ended {
-            self.note_ended(&watch.deploy_id);
             let verdict = if watch.alarmed_at.is_some() {
                 WatchVerdict::Regressed
             } else {
                 watch.quiet_verdict()
             };
-            let ending = Ending {
-                service: owner.service,
-                environment: &self.name,
-                at: context.now,
-                size,
-                verdict,
-                suspects: &[],
-            };
-            said.push(Said::Closed(Box::new(watch.report(&ending))));
+            self.close(&watch, verdict, &[], scene);
         }
         if self.watches.is_empty() {
             self.proposal = None;
         }
     }
 
-    fn end_hold(&mut self, owner: Owner<'_>, now: Timestamp) {
+    /// Reports a watch that is over, and remembers that it is.
+    fn close(&mut self, watch: &Watch, verdict: WatchVerdict, suspects: &[Suspect], scene: &mut Scene<'_>) {
+        self.note_ended(&watch.deploy_id);
+        let ending = Ending {
+            service: scene.service,
+            environment: &self.name,
+            at: scene.context.now,
+            size: self.baseline.size(self.steps.grain),
+            verdict,
+            suspects,
+        };
+        scene.said.push(Said::Closed(Box::new(watch.report(&ending))));
+    }
+
+    fn end_hold(&mut self, settings: &Settings, now: Timestamp) {
         let Some(hold) = &mut self.hold else { return };
-        let over = hold.may_end(now) || (now >= hold.until && !hold.renew(owner.settings.freeze.lease));
+        let over = hold.may_end(now) || (now >= hold.until && !hold.renew(settings.freeze.lease, now));
         if over {
             self.hold = None;
-            let relapsed = self
-                .freezes
-                .iter()
-                .filter(|since| now.since(**since) < RELAPSE_WINDOW + RELAPSE_LEASE)
-                .count()
-                > 2;
+            let recent = |since: &&Timestamp| now.since(**since) < RELAPSE_WINDOW + RELAPSE_LEASE;
+            let relapsed = self.freezes.iter().filter(recent).count() > 2;
             self.cool_down(now + if relapsed { COOLDOWN_RELAPSED } else { COOLDOWN });
         }
     }
@@ -487,12 +387,8 @@ impl Environment {
     }
 
     fn settle_elevated(&mut self, now: Timestamp) {
-        let ln_e = self
-            .watches
-            .iter()
-            .filter(|watch| watch.judged)
-            .map(Watch::ln_e)
-            .fold(f64::NEG_INFINITY, f64::max);
+        let judged = self.watches.iter().filter(|watch| watch.judged);
+        let ln_e = judged.map(Watch::ln_e).fold(f64::NEG_INFINITY, f64::max);
         match self.elevated_since {
             None if ln_e >= ELEVATED_IN.ln() => self.elevated_since = Some(now),
             Some(since) if ln_e < ELEVATED_OUT.ln() && now.since(since) >= ELEVATED_MIN => self.elevated_since = None,
@@ -500,23 +396,15 @@ impl Environment {
         }
     }
 
-    /// A deploy began, went on or ended.
-    pub(crate) fn deploy(
-        &mut self,
-        deploy: &Deploy<'_>,
-        time: Timestamp,
-        prior: f64,
-        owner: Owner<'_>,
-        context: &Context<'_>,
-        said: &mut Vec<Said>,
-    ) {
-        self.last_event = self.last_event.max(time);
+    /// A deploy began, went on or ended; `prior` is the chance that its changes cause an incident.
+    pub(crate) fn deploy(&mut self, deploy: &Deploy<'_>, time: Timestamp, prior: f64, scene: &mut Scene<'_>) {
+        self.touch(time);
         let taken_back = matches!(deploy.status, DeployStatus::RolledBack | DeployStatus::Failed);
         if taken_back {
-            self.close_watches(owner, context, said, |watch| *watch.deploy_id == *deploy.deploy_id);
-        }
-        if taken_back && self.is_first_word_of(deploy) {
-            self.note_ended(&deploy.deploy_id);
+            self.close_watches(scene, |watch| *watch.deploy_id == *deploy.deploy_id);
+            if self.is_first_word_of(deploy) {
+                self.note_ended(&deploy.deploy_id);
+            }
         }
         let undoes = deploy.change_kind == ChangeKind::Rollback && deploy.status != DeployStatus::Failed;
         if let Some(hold) = &mut self.hold
@@ -524,31 +412,45 @@ impl Environment {
         {
             hold.roll_back(time);
         }
-        let exposure = deploy.exposure.map(crate::model::UnitInterval::value);
-        if let Some(watch) = self
+        let exposure = deploy.exposure.map_or(1.0, UnitInterval::value);
+        let known = self
             .watches
             .iter_mut()
-            .find(|watch| *watch.deploy_id == *deploy.deploy_id)
-        {
+            .find(|watch| *watch.deploy_id == *deploy.deploy_id);
+        if let Some(watch) = known {
             watch.stage(time, exposure);
         } else if !taken_back && deploy.change_kind != ChangeKind::Rollback && self.is_first_word_of(deploy) {
-            if !self.is_watched() {
-                self.pass_quiet_steps(context.now, context.policy.lateness);
+            self.watch(deploy, time, prior, scene);
+            if let Some(watch) = self.watches.last_mut() {
+                watch.stage(time, exposure);
             }
-            if self.watches.len() >= WATCHES_MAX {
-                let oldest = self.watches[0].deploy_id.clone();
-                self.close_watches(owner, context, said, |watch| watch.deploy_id == oldest);
-            }
-            let mut watch = Watch::new(&deploy.deploy_id, time, self.baseline.is_known(context.now), prior);
-            watch.stage(time, exposure.or(Some(1.0)));
-            self.watches.push(watch);
         }
-        self.decide(owner, context, said);
+        self.decide(scene);
+    }
+
+    /// Begins to watch a deploy.
+    fn watch(&mut self, deploy: &Deploy<'_>, time: Timestamp, prior: f64, scene: &mut Scene<'_>) {
+        let Context { now, policy, .. } = *scene.context;
+        if !self.is_watched() {
+            self.pass_quiet_steps(now, policy.lateness);
+        }
+        let max = if self.hold.is_some() {
+            WATCHES_MAX_HELD
+        } else {
+            WATCHES_MAX
+        };
+        if self.watches.len() >= max {
+            let oldest = self.watches[0].deploy_id.clone();
+            self.close_watches(scene, |watch| watch.deploy_id == oldest);
+        }
+        self.watches.reserve_exact(1);
+        self.watches
+            .push(Watch::new(&deploy.deploy_id, time, self.baseline.is_known(now), prior));
     }
 
     /// A deploy whose watch has ended opens none again by a late or repeated status.
     fn is_first_word_of(&self, deploy: &Deploy<'_>) -> bool {
-        !self.ended.contains(&hash_text(&deploy.deploy_id))
+        !self.ended.contains(&short_hash(&deploy.deploy_id))
     }
 
     /// Remembers that the watch of a deploy is over.
@@ -556,91 +458,58 @@ impl Environment {
         if self.ended.len() >= ENDED_MAX {
             self.ended.remove(0);
         }
-        self.ended.push(hash_text(deploy_id));
+        self.ended.push(short_hash(deploy_id));
     }
 
     /// An incident began, went on or was resolved.
-    pub(crate) fn incident(
-        &mut self,
-        incident: &Incident<'_>,
-        time: Timestamp,
-        owner: Owner<'_>,
-        context: &Context<'_>,
-        said: &mut Vec<Said>,
-    ) {
-        self.last_event = self.last_event.max(time);
-        let id_hash = hash_text(&incident.incident_id);
-        let known = self.incidents.iter().position(|open| open.id_hash == id_hash);
-        match (incident.status, known) {
-            (IncidentStatus::Resolved, Some(place)) => {
-                let resolved = self.incidents.remove(place);
-                if resolved.granted {
-                    self.cool_down(context.at + COOLDOWN);
-                }
-            }
-            (IncidentStatus::Resolved, None) => {}
-            (IncidentStatus::Detected, Some(place)) => {
-                let open = &mut self.incidents[place];
-                open.last_event = open.last_event.max(time);
-                let worse = incident.severity < open.severity;
-                open.severity = open.severity.min(incident.severity);
-                if worse && open.severity <= 2 && !open.granted {
-                    said.push(self.proposes(owner, Ground::Incident));
-                }
-            }
-            (IncidentStatus::Detected, None) => {
-                if self.incidents.len() >= INCIDENTS_MAX {
-                    self.incidents.remove(0);
-                }
-                self.incidents.push(OpenIncident {
-                    id_hash,
-                    incident_id: incident.incident_id.as_ref().into(),
-                    severity: incident.severity,
-                    last_event: time,
-                    granted: false,
-                    withheld: false,
-                    asked_at: context.now,
-                });
-                if incident.severity <= 2 {
-                    said.push(self.proposes(owner, Ground::Incident));
-                }
-            }
+    pub(crate) fn incident(&mut self, incident: &Incident<'_>, time: Timestamp, scene: &mut Scene<'_>) {
+        self.touch(time);
+        match self.incidents.take(incident, time, scene.context.now) {
+            Outcome::Asks => self.propose(Ground::Incident, scene),
+            Outcome::Lifts => self.cool_down(scene.context.at + COOLDOWN),
+            Outcome::Nothing => {}
         }
-        self.incidents.retain(|incident| incident.freezes_until() > context.now);
-        self.decide(owner, context, said);
+        self.decide(scene);
     }
 
     /// When time alone makes a difference here next.
     pub(crate) fn next_deadline(&self, lateness: Duration) -> Timestamp {
-        let mut next = self.last_event + FORGET_AFTER;
+        let mut next = self.incidents.next_deadline(PROPOSE_EVERY);
+        if !self.is_kept() {
+            next = next.min(self.last_event + FORGET_AFTER);
+        }
         if self.is_watched() {
             next = next.min(self.steps.next_close(lateness));
         }
-        let watches = self.watches.iter().map(Watch::ends_by);
-        let incidents = self.incidents.iter().map(OpenIncident::freezes_until);
-        let asked = self
-            .incidents
-            .iter()
-            .filter(|incident| incident.severity <= 2 && !incident.granted);
+        let elevated_since = self.elevated_since.filter(|_| self.watches.is_empty());
         let others = [
             self.hold.as_ref().map(|hold| hold.until),
             self.proposal.as_ref().map(|proposal| proposal.asked_at + PROPOSE_EVERY),
-            self.elevated_since
-                .map(|since| since + ELEVATED_MIN)
-                .filter(|_| self.watches.is_empty()),
+            elevated_since.map(|since| since + ELEVATED_MIN),
             self.cooldown_until,
             self.standing.as_ref().and_then(Standing::speaks_at),
         ];
-        watches
-            .chain(incidents)
-            .chain(asked.map(|incident| incident.asked_at + PROPOSE_EVERY))
-            .chain(others.into_iter().flatten())
-            .fold(next, Timestamp::min)
+        let watches = self.watches.iter().map(Watch::ends_by);
+        watches.chain(others.into_iter().flatten()).fold(next, Timestamp::min)
     }
 
-    /// Nothing has happened here for so long, and nothing stands, that it may be forgotten.
+    /// Something happened here: it is not forgotten yet.
+    pub(crate) fn touch(&mut self, time: Timestamp) {
+        self.last_event = self.last_event.max(time);
+    }
+
+    /// Something stands here that must not end by being forgotten.
+    pub(crate) fn is_kept(&self) -> bool {
+        let stands = self
+            .standing
+            .as_ref()
+            .is_some_and(|standing| standing.action != Action::Proceed || standing.order.is_some());
+        stands || self.hold.is_some() || !self.incidents.is_empty()
+    }
+
+    /// Nothing has happened here for so long that it may be forgotten.
     pub(crate) fn is_forgotten(&self, now: Timestamp) -> bool {
-        now.since(self.last_event) >= FORGET_AFTER && self.hold.is_none() && self.incidents.is_empty()
+        now.since(self.last_event) >= FORGET_AFTER && !self.is_kept()
     }
 
     pub(crate) fn last_event(&self) -> Timestamp {
@@ -652,57 +521,15 @@ impl Environment {
         self.baseline.is_known(now)
     }
 
-    /// What people ask to see.
-    pub(crate) fn report(&self, now: Timestamp, settings: &Settings) -> EnvironmentReport {
-        EnvironmentReport {
-            environment: self.name.clone(),
-            mode: settings.mode,
-            step_seconds: u32::try_from(self.steps.grain.duration().as_secs()).unwrap_or(u32::MAX),
-            errors_per_step: self.baseline.level(self.steps.grain),
-            observed_steps: self.baseline.n_observed(),
-            baseline_known: self.baseline.is_known(now),
-            silent: self.presence.is_silent(),
-            dense: self.presence.is_dense(),
-            watches: self
-                .watches
-                .iter()
-                .map(|watch| WatchReport {
-                    deploy_id: watch.deploy_id.clone(),
-                    started_at: watch.started_at,
-                    e_value: watch.ln_e().min(700.0).exp(),
-                    threshold: ln_threshold(settings).exp(),
-                })
-                .collect(),
-        }
+    /// Whether the source of its errors has been silent for longer than usual.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.presence.is_silent()
     }
 }
 
-/// What is known of a service in an environment, for people.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct EnvironmentReport {
-    pub environment: EnvironmentId,
-    pub mode: Mode,
-    /// The length of an evidence step.
-    pub step_seconds: u32,
-    /// The baseline: mean errors per step.
-    pub errors_per_step: f64,
-    pub observed_steps: u32,
-    /// Whether the baseline suffices to freeze by.
-    pub baseline_known: bool,
-    /// Whether its source has been silent for longer than usual.
-    pub silent: bool,
-    /// Whether its source reports nearly every step.
-    pub dense: bool,
-    pub watches: Vec<WatchReport>,
-}
-
-/// A deploy under watch, for people.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct WatchReport {
-    pub deploy_id: Box<str>,
-    pub started_at: Timestamp,
-    pub e_value: f64,
-    pub threshold: f64,
+/// Half of a hash: two of seventeen deploys fall together once in thirty million times.
+fn short_hash(deploy_id: &str) -> u32 {
+    u32::try_from(hash_text(deploy_id) >> 32).unwrap_or(u32::MAX)
 }
 
 /// The margin of harmless growth: doubled where it cannot be held against the traffic.

@@ -64,9 +64,11 @@ fn ln_add(a: f64, b: f64) -> f64 {
 /// its injected mass, which is where the fault it speaks for began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EProcess {
-    ln_s: [f64; N],
-    rest: f64,
-    since: [Since; N],
+    ln_s: [f32; N],
+    rest: f32,
+    errors: [f32; N],
+    expected: [f32; N],
+    since_steps: [u16; N],
     /// Observed steps so far.
     n_steps: u16,
 }
@@ -90,21 +92,27 @@ impl Since {
         f64::from(self.errors) / f64::from(self.expected).max(1e-9)
     }
 
-    /// One-sided 95 % lower bound of [`Since::ratio`], by the normal approximation with negative-binomial variance
-    /// x + x²/(k n) over n steps.
+    /// One-sided 95 % lower bound of [`Since::ratio`]: the mean at which so many errors over n steps would be 1.645
+    /// standard deviations too many, by the negative-binomial variance μ + μ²/(k n) *of that mean* (Wilson's way).
+    /// With the variance of what was seen instead, small k would leave no bound above 0 for many steps, however many
+    /// errors there are.
     pub(crate) fn ratio_low(self, size: f64) -> f64 {
-        let errors = f64::from(self.errors);
-        let variance = errors + errors * errors / (size * f64::from(self.n_steps.max(1)));
-        ((errors - 1.645 * variance.sqrt()) / f64::from(self.expected).max(1e-9)).max(0.0)
+        const Z: f64 = 1.645;
+        let x = f64::from(self.errors);
+        let (b, spread) = (2.0 * x + Z * Z, Z * Z / (size * f64::from(self.n_steps.max(1))));
+        let mean = 2.0 * x * x / (b + (b * b - 4.0 * x * x * (1.0 - spread)).max(0.0).sqrt());
+        mean / f64::from(self.expected).max(1e-9)
     }
 }
 
 impl EProcess {
     pub(crate) fn new() -> Self {
         Self {
-            ln_s: [f64::NEG_INFINITY; N],
+            ln_s: [f32::NEG_INFINITY; N],
             rest: 1.0,
-            since: [Since::default(); N],
+            errors: [0.0; N],
+            expected: [0.0; N],
+            since_steps: [0; N],
             n_steps: 0,
         }
     }
@@ -126,36 +134,35 @@ impl EProcess {
             0.0
         };
         let staged = stage.and_then(|stage| STAGE_MASS.get(stage)).copied().unwrap_or(0.0);
-        self.inject(observation, (spread + staged).min(self.rest));
+        self.inject(observation, (spread + staged).min(f64::from(self.rest)));
     }
 
     /// Takes in one step with all mass on the first: for a process that asks "is it still so?".
     pub(crate) fn observe_at_once(&mut self, observation: &Observation) {
         self.n_steps = self.n_steps.saturating_add(1);
-        let mass = if self.n_steps == 1 { self.rest } else { 0.0 };
+        let mass = if self.n_steps == 1 { f64::from(self.rest) } else { 0.0 };
         self.inject(observation, mass);
     }
 
     fn inject(&mut self, observation: &Observation, mass: f64) {
-        self.rest -= mass;
+        self.rest = (self.rest - narrow(mass)).max(0.0);
         let ln_mass = mass.ln();
-        let ratios = ln_ratios(observation);
-        for ((ln_s, since), ratio) in self.ln_s.iter_mut().zip(&mut self.since).zip(ratios) {
-            if *ln_s <= ln_mass {
-                *since = Since::default();
+        for (i, ratio) in ln_ratios(observation).into_iter().enumerate() {
+            let ln_s = f64::from(self.ln_s[i]);
+            if ln_s <= ln_mass {
+                (self.errors[i], self.expected[i], self.since_steps[i]) = (0.0, 0.0, 0);
             }
-            *ln_s = ln_add(*ln_s, ln_mass) + ratio;
-            since.errors += narrow(observation.errors);
-            since.expected += narrow(observation.expected);
-            since.n_steps = since.n_steps.saturating_add(1);
+            self.ln_s[i] = narrow(ln_add(ln_s, ln_mass) + ratio);
+            self.errors[i] += narrow(observation.errors);
+            self.expected[i] += narrow(observation.expected);
+            self.since_steps[i] = self.since_steps[i].saturating_add(1);
         }
     }
 
     /// ln E.
     pub(crate) fn ln_e(&self) -> f64 {
-        self.ln_s
-            .iter()
-            .fold(self.rest.ln(), |sum, ln_s| ln_add(sum, ln_s + LN_WEIGHT))
+        let sums = self.ln_s.iter().map(|ln_s| f64::from(*ln_s) + LN_WEIGHT);
+        sums.fold(f64::from(self.rest).ln(), ln_add)
     }
 
     /// What was seen since the estimated onset: that of the leading multiplier.
@@ -163,16 +170,20 @@ impl EProcess {
         let leading = (0..N)
             .max_by(|a, b| self.ln_s[*a].total_cmp(&self.ln_s[*b]))
             .unwrap_or(0);
-        self.since[leading]
+        Since {
+            errors: self.errors[leading],
+            expected: self.expected[leading],
+            n_steps: self.since_steps[leading],
+        }
     }
 }
 
-/// Sums of one watch stay far below where an `f32` counts in steps of more than one.
+/// Seven digits: a logarithm of hundreds to a ten-thousandth, a count of millions to the unit.
 fn narrow(value: f64) -> f32 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::as_conversions,
-        reason = "display and bounds need seven digits"
+        reason = "seven digits are enough, and a watch is kept by the thousand"
     )]
     let narrowed = value as f32;
     narrowed
@@ -182,7 +193,8 @@ fn narrow(value: f64) -> f32 {
 /// times the usual.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Blip {
-    ln_l: [f64; N - BLIP_FROM],
+    ln_l: [f32; N - BLIP_FROM],
+    pub(crate) since: Since,
 }
 
 /// How much higher the threshold is during a blip: ln 100.
@@ -191,18 +203,21 @@ pub(crate) const LN_BLIP_FACTOR: f64 = 4.605_170_185_988_092;
 impl Blip {
     pub(crate) fn observe(&mut self, observation: &Observation) {
         for (ln_l, ratio) in self.ln_l.iter_mut().zip(&ln_ratios(observation)[BLIP_FROM..]) {
-            *ln_l += ratio;
+            *ln_l += narrow(*ratio);
         }
+        self.since.errors += narrow(observation.errors);
+        self.since.expected += narrow(observation.expected);
+        self.since.n_steps = self.since.n_steps.saturating_add(1);
     }
 
     /// ln E of the even mixture over the large multiples.
     pub(crate) fn ln_e(&self) -> f64 {
-        let sum = self.ln_l.iter().fold(f64::NEG_INFINITY, |sum, ln_l| ln_add(sum, *ln_l));
-        sum - 3.0_f64.ln()
+        let sums = self.ln_l.iter().map(|ln_l| f64::from(*ln_l));
+        sums.fold(f64::NEG_INFINITY, ln_add) - 3.0_f64.ln()
     }
 }
 
-/// Whether errors are back to the baseline rather than at twice of it: Π NB(x; m) / NB(x; 2m).
+/// Whether errors are back to what is harmless rather than at twice of it: Π NB(x; m) / NB(x; 2m).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Recovery {
     ln_ratio: f64,
@@ -210,7 +225,7 @@ pub(crate) struct Recovery {
 
 impl Recovery {
     pub(crate) fn observe(&mut self, o: &Observation) {
-        let (x, m, k) = (o.errors, o.expected, o.size);
+        let (x, m, k) = (o.errors, o.harmless, o.size);
         self.ln_ratio -= o.weight * (x * 2.0_f64.ln() - (k + x) * ((k + 2.0 * m).ln() - (k + m).ln()));
     }
 
@@ -232,6 +247,24 @@ mod tests {
             size: 10.0,
             weight: 1.0,
         }
+    }
+
+    /// The bound is where the score equals 1.645, it rises with what is known, and it is there for the smallest sizes.
+    #[test]
+    fn the_lower_bound_of_the_ratio_is_that_of_a_score() {
+        for (errors, n_steps, size) in [(900.0_f32, 1, 0.1), (900.0, 4, 0.8), (60.0, 1, 30.0), (5.0, 20, 2.0)] {
+            let since = Since {
+                errors,
+                expected: 8.0,
+                n_steps,
+            };
+            let mean = since.ratio_low(size) * 8.0;
+            let x = f64::from(errors);
+            let score = (x - mean) / (mean + mean * mean / (size * f64::from(n_steps))).sqrt();
+            assert!((score - 1.645).abs() < 1e-6, "{errors} {n_steps} {size}: {score}");
+            assert!(0.0 < mean && mean < x && since.ratio_low(size) < since.ratio_low(10.0 * size));
+        }
+        assert!(Since::default().ratio_low(1.0).abs() < 1e-12, "nothing seen");
     }
 
     #[test]

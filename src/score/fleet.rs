@@ -39,8 +39,9 @@ pub struct Fleet {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Grant {
     at: Timestamp,
-    service: Box<str>,
-    environment: Box<str>,
+    /// Hashes of the names.
+    service: u64,
+    environment: u64,
     mode: Mode,
     ground: Ground,
 }
@@ -130,8 +131,9 @@ impl Fleet {
         {
             self.grants.pop_front();
         }
-        let alike = |grant: &&Grant| *grant.environment == *environment && grant.mode == mode && grant.ground == ground;
-        let again = |grant: &Grant| *grant.service == *service && now.since(grant.at) < SAME;
+        let (asker, place) = (hash_text(service), hash_text(environment));
+        let alike = |grant: &&Grant| grant.environment == place && grant.mode == mode && grant.ground == ground;
+        let again = |grant: &Grant| grant.service == asker && now.since(grant.at) < SAME;
         if self.grants.iter().filter(alike).any(again) {
             return true;
         }
@@ -167,8 +169,8 @@ impl Fleet {
         if granted {
             self.grants.push_back(Grant {
                 at: now,
-                service: service.into(),
-                environment: environment.into(),
+                service: asker,
+                environment: place,
                 mode,
                 ground,
             });

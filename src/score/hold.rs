@@ -94,13 +94,15 @@ impl Hold {
     }
 
     /// At the end of its lease: another one while the errors go on, 4 h in all at most. False: it is over.
-    pub(crate) fn renew(&mut self, lease: Duration) -> bool {
+    pub(crate) fn renew(&mut self, lease: Duration, now: Timestamp) -> bool {
         let end = self.since + LEASE_MAX;
         let goes_on = self.windows[0].ln_e() >= STILL.ln();
-        if !goes_on || self.until >= end {
+        // Time may have jumped over the end: a lease counts from when it is given.
+        let until = (self.until.max(now) + lease.clamp(LEASE_MIN, LEASE_MAX)).min(end);
+        if !goes_on || until <= now {
             return false;
         }
-        self.until = (self.until + lease.clamp(LEASE_MIN, LEASE_MAX)).min(end);
+        self.until = until;
         true
     }
 }

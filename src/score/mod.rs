@@ -18,16 +18,18 @@ mod hold;
 mod partition;
 pub mod policy;
 mod review;
+mod risk;
 mod service;
 mod steps;
 mod watch;
 
-pub use change::{Contribution, ScoredChange};
+pub use change::ScoredChange;
 pub use clocks::Clocks;
 pub use dedupe::WINDOW_HASHES_MAX;
 pub use fleet::Fleet;
 pub use partition::{Applied, Image, Partition};
 pub use policy::Policy;
+pub use risk::Contribution;
 pub use service::{Service, ServiceReport};
 pub use watch::{ClosedWatch, WatchVerdict};
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Fleet, STEP_VERSION, Said, Saying, Service, ServiceReport,
+    change::SOURCE_WINDOW,
     clocks::Clocks,
     dedupe::{RecordPlace, Window},
     policy::Policy,
@@ -368,9 +369,12 @@ impl Partition {
                 self.set_timer(slot);
                 continue;
             }
+            // Before the first time entry, no time is known but that of events.
+            let last_event = self.slots[slot].service.as_ref().map(Service::last_event);
+            let at = last_event.filter(|_| now == Timestamp::MIN).unwrap_or(now);
             let context = Context {
                 now,
-                at: now,
+                at,
                 policy: &self.policy,
                 bulletin: &self.bulletin,
                 cause,
@@ -399,9 +403,7 @@ impl Partition {
         self.policy = policy;
         let digest = self.policy.digest.clone();
         let cause = || Cause::Policy(digest.clone());
-        let all = (0..self.slots.len())
-            .filter(|slot| self.slots[*slot].service.is_some())
-            .collect();
+        let all = self.slots_in_use();
         self.visit(all, offset, &cause, sayings, |service, context, said| {
             service.reconsider(context, said);
             false
@@ -418,7 +420,7 @@ impl Partition {
             }
             Recipient::EveryPartition => {
                 if let Message::Bulletin(bulletin) = message {
-                    self.bulletin = *bulletin;
+                    self.take_bulletin(*bulletin, offset, sayings);
                 }
             }
             Recipient::Service(name) => {
@@ -439,6 +441,28 @@ impl Partition {
                 });
             }
         }
+    }
+
+    fn take_bulletin(&mut self, bulletin: Bulletin, offset: Offset, sayings: &mut Vec<Saying>) {
+        let now = self.clocks.now();
+        let is_fresh = |at: Timestamp| now.since(at) < SOURCE_WINDOW;
+        let had_source = self.bulletin.approved_at.is_some_and(is_fresh);
+        self.bulletin = bulletin;
+        if had_source || !bulletin.approved_at.is_some_and(is_fresh) {
+            return;
+        }
+        // Somebody can meet the rules again: what only advised binds.
+        let cause = || Cause::Time(now);
+        let all = self.slots_in_use();
+        self.visit(all, offset, &cause, sayings, |service, context, said| {
+            service.reconsider_changes(context, said);
+            false
+        });
+    }
+
+    fn slots_in_use(&self) -> Vec<usize> {
+        let slots = 0..self.slots.len();
+        slots.filter(|slot| self.slots[*slot].service.is_some()).collect()
     }
 
     fn slot_for(&mut self, name: Box<str>) -> usize {

@@ -3,21 +3,45 @@
 //! The rules are the policy's. An approval may come before its commit, so it
 //! is kept 14 days. People are hashes: enough to tell two from one and an author from a reviewer.
 
-use std::time::Duration;
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::policy::Levels;
-use crate::model::{self, Level, Review, ReviewVerdict, Timestamp, hash_text};
+use crate::model::{self, Level, Review, ReviewVerdict, Second, Timestamp, hash_text};
 
-/// Reviews remembered per service; the next drops the oldest.
+/// Reviews remembered per service; the next drops the oldest. Those of a change that landed mostly wait for nothing.
 const NOTES_MAX: usize = 256;
 const KEEP: Duration = Duration::from_hours(14 * 24);
+
+/// The hash of a sha, or of a change's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Target(NonZeroU64);
+
+impl Target {
+    pub(crate) fn of(name: &str) -> Self {
+        Self(NonZeroU64::new(hash_text(name)).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
+/// A person: half of a hash. Where two fall together, fewer approvals count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Person(NonZeroU32);
+
+impl Person {
+    fn of(id: &str) -> Self {
+        let half = u32::try_from(hash_text(id) >> 32).unwrap_or(u32::MAX);
+        Self(NonZeroU32::new(half).unwrap_or(NonZeroU32::MIN))
+    }
+}
 
 /// An author as far as approvals need one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Author {
-    id: Option<u64>,
+    id: Option<Person>,
     pub(crate) level: Level,
     pub(crate) bot: bool,
 }
@@ -26,7 +50,7 @@ impl Author {
     /// The event's level, else the policy's.
     pub(crate) fn of(author: &model::Author<'_>, levels: &Levels) -> Self {
         Self {
-            id: author.id.as_deref().map(hash_text),
+            id: author.id.as_deref().map(Person::of),
             level: level(author.level, author.id.as_deref(), &author.groups, levels),
             bot: author.bot,
         }
@@ -44,39 +68,38 @@ fn level(told: Level, id: Option<&str>, groups: &[std::borrow::Cow<'_, str>], le
 /// One person's word on one change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Note {
-    /// The hash of the reviewed sha.
-    pub(crate) target: Option<u64>,
-    pub(crate) change_id: Option<u64>,
-    pub(crate) by: u64,
+    pub(crate) sha: Option<Target>,
+    pub(crate) change_id: Option<Target>,
+    pub(crate) by: Person,
+    pub(crate) at: Second,
     pub(crate) level: Level,
     bot: bool,
-    approved: bool,
-    pub(crate) time: Timestamp,
+    pub(crate) approved: bool,
 }
 
 impl Note {
     pub(crate) fn of(review: &Review<'_>, time: Timestamp, levels: &Levels) -> Self {
         Self {
-            target: review.sha.as_deref().map(hash_text),
-            change_id: review.change_id.as_deref().map(hash_text),
-            by: hash_text(&review.by),
+            sha: review.sha.as_deref().map(Target::of),
+            change_id: review.change_id.as_deref().map(Target::of),
+            by: Person::of(&review.by),
+            at: Second::of(time),
             level: level(review.level, Some(&review.by), &review.groups, levels),
             bot: review.bot,
             approved: review.verdict == ReviewVerdict::Approved,
-            time,
         }
     }
 
     /// An approval that the commit itself carries. Without `by` it counts as one unnamed person's.
     pub(crate) fn inline(approval: &model::Approval<'_>, levels: &Levels) -> Self {
         Self {
-            target: None,
+            sha: None,
             change_id: None,
-            by: hash_text(approval.by.as_deref().unwrap_or("")),
+            by: Person::of(approval.by.as_deref().unwrap_or("")),
+            at: Second::default(),
             level: level(approval.level, approval.by.as_deref(), &approval.groups, levels),
             bot: false,
             approved: true,
-            time: Timestamp::MIN,
         }
     }
 
@@ -98,6 +121,11 @@ impl Approvals {
         self.notes.iter()
     }
 
+    /// What they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.notes.len() * size_of::<Note>()
+    }
+
     /// When an approval with a known level was last seen here.
     pub(crate) fn last_known_level(&self) -> Option<Timestamp> {
         self.last_known_level
@@ -106,26 +134,28 @@ impl Approvals {
     /// Keeps `note` unless a later word of the same person on the same change is known. Says whether it counts as a
     /// sign of life of the review source.
     pub(crate) fn add(&mut self, note: Note) -> bool {
-        let same =
-            |known: &Note| known.by == note.by && known.target == note.target && known.change_id == note.change_id;
+        let same = |known: &Note| known.by == note.by && known.sha == note.sha && known.change_id == note.change_id;
         match self.notes.iter_mut().find(|known| same(known)) {
-            Some(known) if known.time > note.time => return false,
+            Some(known) if known.at > note.at => return false,
             Some(known) => *known = note,
             None => {
                 if self.notes.len() >= NOTES_MAX {
                     self.notes.remove(0);
                 }
+                self.notes.reserve_exact(1);
                 self.notes.push(note);
             }
         }
         let sign = note.approved && !note.bot && note.level != Level::Unknown;
         if sign {
-            self.last_known_level = self.last_known_level.max(Some(note.time));
+            self.last_known_level = self.last_known_level.max(Some(note.at.start()));
         }
         sign
     }
 
-    pub(crate) fn forget(&mut self, now: Timestamp) {
-        self.notes.retain(|note| now.since(note.time) < KEEP);
+    /// Lets go of old ones, but for those that `still_meant` says a change rests on.
+    pub(crate) fn forget(&mut self, now: Timestamp, still_meant: impl Fn(&Note) -> bool) {
+        self.notes
+            .retain(|note| now.since(note.at.start()) < KEEP || still_meant(note));
     }
 }

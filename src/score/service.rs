@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     Context, Said,
     change::{self, Changes},
-    environment::{Environment, EnvironmentReport, Owner},
-    policy::{Policy, Settings},
+    decide::Order,
+    environment::{self, Environment, EnvironmentReport},
+    policy::Policy,
     review::{Approvals, Note},
 };
 use crate::model::{
@@ -31,8 +32,10 @@ pub struct Service {
     environments: Vec<Environment>,
     changes: Changes,
     approvals: Approvals,
-    /// Per environment, `None` for all: the newest override.
+    /// Per environment known, and `None` for all: the newest override.
     words: Vec<(Option<EnvironmentId>, Word)>,
+    /// Where events without an environment belong, as the last one said: what holds there holds for changes.
+    default_environment: Option<EnvironmentId>,
     applied: [u64; Kind::ALL.len()],
     late: u64,
     duplicates: u64,
@@ -42,9 +45,9 @@ pub struct Service {
 
 /// A person's word on a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Word {
-    pub(crate) effect: Effect,
-    pub(crate) until: Timestamp,
+struct Word {
+    effect: Effect,
+    until: Timestamp,
     time: Timestamp,
     id: Box<str>,
 }
@@ -73,12 +76,17 @@ impl Service {
             changes: Changes::default(),
             approvals: Approvals::default(),
             words: Vec::new(),
+            default_environment: None,
             applied: [0; Kind::ALL.len()],
             late: 0,
             duplicates: 0,
             catalog_at: Timestamp::MIN,
             last_event: at,
         }
+    }
+
+    pub(crate) fn last_event(&self) -> Timestamp {
+        self.last_event
     }
 
     #[must_use]
@@ -152,20 +160,20 @@ impl Service {
         let name: EnvironmentId = name.parse().ok()?;
         if self.environments.len() >= ENVIRONMENTS_MAX {
             let idle = (0..self.environments.len()).min_by_key(|place| {
-                (
-                    self.environments[*place].hold.is_some(),
-                    self.environments[*place].last_event(),
-                )
+                let environment = &self.environments[*place];
+                (environment.is_kept(), environment.last_event())
             })?;
             self.forget_environment(idle, said);
         }
         said.push(self.presence(&name, true));
+        // Most services have one or two, and each is large.
+        self.environments.reserve_exact(1);
         self.environments
             .push(Environment::new(name, at, context.now, context.policy.lateness));
         let place = self.environments.len() - 1;
-        let word = self.word_on(place, context.now);
-        self.with_environment(place, context, |environment, owner| {
-            environment.decide_under(word, owner, context, said);
+        let order = self.order_on(place, context.now);
+        self.with_environment(place, context, said, |environment, scene| {
+            environment.decide_under(order, scene);
         });
         Some(place)
     }
@@ -180,6 +188,8 @@ impl Service {
 
     fn forget_environment(&mut self, place: usize, said: &mut Vec<Said>) {
         let environment = self.environments.remove(place);
+        self.words
+            .retain(|(scope, _)| scope.as_ref() != Some(&environment.name));
         said.push(self.presence(&environment.name, false));
         said.push(Said::Forget(Subject::Service {
             service: self.name.clone(),
@@ -191,8 +201,14 @@ impl Service {
         policy.tier(self.name.as_str(), self.criticality)
     }
 
-    /// Calls `act` with an environment and what it must know of this service.
-    fn with_environment(&mut self, place: usize, context: &Context<'_>, act: impl FnOnce(&mut Environment, Owner<'_>)) {
+    /// Calls `act` with an environment and the scene it acts in.
+    fn with_environment(
+        &mut self,
+        place: usize,
+        context: &Context<'_>,
+        said: &mut Vec<Said>,
+        act: impl FnOnce(&mut Environment, &mut environment::Scene<'_>),
+    ) {
         let tier = self.tier(context.policy);
         let Some(environment) = self.environments.get_mut(place) else {
             return;
@@ -200,44 +216,49 @@ impl Service {
         let settings = context
             .policy
             .settings(self.name.as_str(), tier, environment.name.as_str());
-        act(
-            environment,
-            Owner {
-                service: &self.name,
-                settings: &settings,
-            },
-        );
+        let mut scene = environment::Scene {
+            service: &self.name,
+            settings: &settings,
+            context,
+            said,
+        };
+        act(environment, &mut scene);
     }
 
-    /// Calls `act` with the changes and what they must know of this service.
+    /// Calls `act` with the changes and the scene they are decided in: the default environment's settings hold.
     fn with_changes<R>(
         &mut self,
-        environment: &str,
         context: &Context<'_>,
-        act: impl FnOnce(&mut Changes, change::Owner<'_>) -> R,
+        said: &mut Vec<Said>,
+        act: impl FnOnce(&mut Changes, &mut change::Scene<'_>) -> R,
     ) -> R {
         let tier = self.tier(context.policy);
-        let settings: Settings = context.policy.settings(self.name.as_str(), tier, environment);
-        let owner = change::Owner {
+        let environment = self.default_environment.as_ref().map_or("", EnvironmentId::as_str);
+        let settings = context.policy.settings(self.name.as_str(), tier, environment);
+        let mut scene = change::Scene {
             service: &self.name,
             tier,
             settings: &settings,
             traffic_share: self.traffic_share.unwrap_or(1.0),
             approvals: &self.approvals,
+            context,
+            said,
         };
-        act(&mut self.changes, owner)
+        act(&mut self.changes, &mut scene)
     }
 
     /// Takes in one unique event that is not an error.
     pub(crate) fn take_in(&mut self, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
         self.applied[event.kind().index()] += 1;
         self.last_event = self.last_event.max(event.time);
+        let default = self.default_environment.as_ref().map(EnvironmentId::as_str);
+        if default != Some(event.default_environment) {
+            self.default_environment = event.default_environment.parse().ok();
+        }
         match &event.body {
             Body::Commit(commit) => {
                 self.settle(event, context, said);
-                let loss = self.with_changes(event.default_environment, context, |changes, owner| {
-                    changes.land(commit, event.time, owner, context, said)
-                });
+                let loss = self.with_changes(context, said, |changes, scene| changes.land(commit, event.time, scene));
                 if let Some(loss) = loss {
                     said.push(Said::Message(Message::Loss {
                         tier: self.tier(context.policy),
@@ -248,8 +269,8 @@ impl Service {
             Body::Deploy(deploy) => self.deploy(deploy, event, context, said),
             Body::Incident(incident) => {
                 for place in self.places_meant(event, context, said) {
-                    self.with_environment(place, context, |environment, owner| {
-                        environment.incident(incident, event.time, owner, context, said);
+                    self.with_environment(place, context, said, |environment, scene| {
+                        environment.incident(incident, event.time, scene);
                     });
                 }
             }
@@ -258,9 +279,7 @@ impl Service {
                 if self.approvals.add(note) {
                     said.push(Said::Message(Message::Approved { at: event.time }));
                 }
-                self.with_changes(event.default_environment, context, |changes, owner| {
-                    changes.review(&note, event.time, owner, context, said);
-                });
+                self.with_changes(context, said, |changes, scene| changes.review(&note, scene));
             }
             Body::Service(catalog) if event.time >= self.catalog_at => {
                 self.catalog_at = event.time;
@@ -275,15 +294,15 @@ impl Service {
         }
     }
 
-    /// A service is known from its first event on: where it has no environment yet, in the default one.
+    /// A service is known from its first event on: where it has no environment yet, in the default one. What has no
+    /// environment of its own keeps the default one alive.
     fn settle(&mut self, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
-        if self.environments.is_empty() {
-            self.place_of(
-                event.environment.unwrap_or(event.default_environment),
-                event.time,
-                context,
-                said,
-            );
+        let name = event.environment.unwrap_or(event.default_environment);
+        let known = self.environments.iter_mut();
+        if let Some(environment) = known.into_iter().find(|environment| environment.name.as_str() == name) {
+            environment.touch(event.time);
+        } else if self.environments.is_empty() {
+            self.place_of(name, event.time, context, said);
         }
     }
 
@@ -312,8 +331,8 @@ impl Service {
         let Some(place) = self.place_of(name, event.time, context, said) else {
             return;
         };
-        self.with_environment(place, context, |environment, owner| {
-            environment.deploy(deploy, event.time, prior, owner, context, said);
+        self.with_environment(place, context, said, |environment, scene| {
+            environment.deploy(deploy, event.time, prior, scene);
         });
     }
 
@@ -332,25 +351,32 @@ impl Service {
         match self.words.iter_mut().find(|(known, _)| *known == scope) {
             Some((_, known)) if (known.time, &known.id) > (word.time, &word.id) => return,
             Some((_, known)) => *known = word,
-            None => self.words.push((scope, word)),
+            None => {
+                self.words.reserve_exact(1);
+                self.words.push((scope, word));
+            }
         }
         for place in self.places_meant(event, context, said) {
-            let word = self.word_on(place, context.now);
-            self.with_environment(place, context, |environment, owner| {
-                environment.decide_under(word, owner, context, said);
+            let order = self.order_on(place, context.now);
+            self.with_environment(place, context, said, |environment, scene| {
+                environment.touch(event.time);
+                environment.decide_under(order, scene);
             });
         }
     }
 
     /// The word in force on an environment: the newest of that on it and that on all, while it lasts.
-    fn word_on(&self, place: usize, now: Timestamp) -> Option<Word> {
+    fn order_on(&self, place: usize, now: Timestamp) -> Option<Order> {
         let name = &self.environments.get(place)?.name;
         let meant = self
             .words
             .iter()
             .filter(|(scope, _)| scope.as_ref().is_none_or(|scope| scope == name));
         let (_, newest) = meant.max_by(|(_, a), (_, b)| (a.time, &a.id).cmp(&(b.time, &b.id)))?;
-        (newest.until > newest.time && newest.until > now).then(|| newest.clone())
+        (newest.until > newest.time && newest.until > now).then_some(Order {
+            effect: newest.effect,
+            until: newest.until,
+        })
     }
 
     /// The fleet's answer to a proposal.
@@ -369,17 +395,15 @@ impl Service {
         else {
             return;
         };
-        self.with_environment(place, context, |environment, owner| {
-            environment.answer(ground, granted, owner, context, said);
+        self.with_environment(place, context, said, |environment, scene| {
+            environment.answer(ground, granted, scene);
         });
     }
 
     /// Lets time go on, or a new policy count. True: nothing is left of it.
     pub(crate) fn advance(&mut self, context: &Context<'_>, said: &mut Vec<Said>) -> bool {
         for place in 0..self.environments.len() {
-            self.with_environment(place, context, |environment, owner| {
-                environment.advance(owner, context, said);
-            });
+            self.with_environment(place, context, said, Environment::advance);
         }
         for place in (0..self.environments.len()).rev() {
             if self.environments[place].is_forgotten(context.now) {
@@ -387,7 +411,8 @@ impl Service {
             }
         }
         self.changes.forget(&self.name, context.now, said);
-        self.approvals.forget(context.now);
+        self.approvals
+            .forget(context.now, |note| self.changes.is_meant_by(note));
         // Also one that only took back another: an older word that comes late must not stand again.
         self.words
             .retain(|(_, word)| word.until > context.now || context.now.since(word.time) < WORD_REMEMBERED);
@@ -397,16 +422,14 @@ impl Service {
     /// A policy came into force: what stands is looked at again.
     pub(crate) fn reconsider(&mut self, context: &Context<'_>, said: &mut Vec<Said>) {
         for place in 0..self.environments.len() {
-            self.with_environment(place, context, |environment, owner| {
-                environment.decide(owner, context, said);
-            });
+            self.with_environment(place, context, said, Environment::decide);
         }
-        let default = self.environments.first().map(|environment| environment.name.clone());
-        if let Some(default) = default {
-            self.with_changes(default.as_str(), context, |changes, owner| {
-                changes.reconsider(owner, context, said);
-            });
-        }
+        self.reconsider_changes(context, said);
+    }
+
+    /// Reviews are seen again, or the policy changed.
+    pub(crate) fn reconsider_changes(&mut self, context: &Context<'_>, said: &mut Vec<Said>) {
+        self.with_changes(context, said, Changes::reconsider);
     }
 
     /// When time alone makes a difference next.

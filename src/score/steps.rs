@@ -60,7 +60,7 @@ struct Slot {
 pub(crate) struct Closed {
     pub(crate) start: Timestamp,
     pub(crate) errors: u64,
-    /// Attempts, where every record told them.
+    /// Attempts, where every record told them and they are not fewer than the errors.
     pub(crate) requests: Option<u64>,
     pub(crate) n_records: u32,
 }
@@ -133,7 +133,9 @@ impl Steps {
         let start = self.next_start();
         let slot = std::mem::take(&mut self.slots[Self::index(self.next)]);
         self.next += 1;
-        let requests = (slot.n_records > 0 && slot.n_with_requests == slot.n_records).then_some(slot.requests);
+        let told = slot.n_records > 0 && slot.n_with_requests == slot.n_records;
+        // Fewer attempts than errors: the two do not count the same thing, and the errors are counted.
+        let requests = (told && slot.requests >= slot.errors).then_some(slot.requests);
         Some(Closed {
             start,
             errors: slot.errors,

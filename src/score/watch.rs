@@ -16,23 +16,27 @@ const BLIP: Duration = Duration::from_mins(1);
 const WATCH_MAX: Duration = Duration::from_hours(26);
 /// Fewer observed steps than this judge nobody healthy.
 const STEPS_MIN: u16 = 10;
+/// Stages that have a blip and an onset of their own; a rollout in a hundred small steps is judged all along.
+const STAGES_MAX: usize = 5;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Watch {
     pub(crate) deploy_id: Box<str>,
     pub(crate) started_at: Timestamp,
     stage_at: Timestamp,
-    /// Stages so far, and how many of them had their first judged step.
+    /// Stages so far; none while no traffic has reached it.
     n_stages: u8,
-    n_injected: u8,
+    /// The judged step that was the first of each stage, from 1; 0 while it has had none.
+    first_steps: [u16; STAGES_MAX],
     /// Whether there was a baseline when it began.
     pub(crate) judged: bool,
     /// The chance that one of its changes causes an incident, from commit risk.
-    pub(crate) prior: f64,
+    pub(crate) prior: f32,
     exposure: f32,
     process: EProcess,
-    blip: Blip,
-    ln_e_max: f64,
+    /// The blip that goes on; what it showed counts while it does.
+    blip: Option<Box<Blip>>,
+    ln_e_max: f32,
     pub(crate) alarmed_at: Option<Timestamp>,
 }
 
@@ -70,33 +74,29 @@ impl Watch {
             deploy_id: deploy_id.into(),
             started_at,
             stage_at: started_at,
-            n_stages: 1,
-            n_injected: 0,
+            n_stages: 0,
+            first_steps: [0; STAGES_MAX],
             judged,
-            prior,
+            prior: narrow(prior),
             exposure: 0.0,
             process: EProcess::new(),
-            blip: Blip::default(),
+            blip: None,
             ln_e_max: 0.0,
             alarmed_at: None,
         }
     }
 
-    /// The deploy reached more of the traffic: a stage with an onset of its own.
-    pub(crate) fn stage(&mut self, at: Timestamp, exposure: Option<f64>) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::as_conversions,
-            reason = "a share to seven digits"
-        )]
-        let exposure = exposure.unwrap_or(1.0) as f32;
-        if exposure > self.exposure {
-            if self.exposure > 0.0 {
-                self.n_stages = self.n_stages.saturating_add(1);
-                self.stage_at = self.stage_at.max(at);
-                self.blip = Blip::default();
-            }
-            self.exposure = exposure;
+    /// The deploy has reached `exposure` of the traffic: if that is more than before, a stage with an onset of its own.
+    pub(crate) fn stage(&mut self, at: Timestamp, exposure: f64) {
+        let exposure = narrow(exposure);
+        if exposure <= self.exposure {
+            return;
+        }
+        self.exposure = exposure;
+        if usize::from(self.n_stages) < STAGES_MAX {
+            self.n_stages += 1;
+            self.stage_at = self.stage_at.max(at);
+            self.blip = None;
         }
     }
 
@@ -106,33 +106,53 @@ impl Watch {
         u16::try_from(steps).unwrap_or(u16::MAX).max(STEPS_MIN)
     }
 
-    /// Takes in the step that begins at `start`, unless it was over before the deploy began.
+    /// Takes in the step that begins at `start`, unless it was over before the deploy reached any traffic.
     pub(crate) fn observe(&mut self, start: Timestamp, grain: Grain, observation: &Observation, horizon: u16) {
-        if start + grain.duration() <= self.started_at {
+        let of_stage = start + grain.duration() > self.stage_at;
+        if self.n_stages == 0 || (self.n_stages == 1 && !of_stage) {
             return;
         }
-        if start < self.stage_at + BLIP {
-            self.blip.observe(observation);
+        if of_stage && start < self.stage_at + BLIP {
+            self.blip.get_or_insert_default().observe(observation);
         } else {
-            let stage = (self.n_injected < self.n_stages).then(|| usize::from(self.n_stages) - 1);
-            self.n_injected = self.n_stages;
-            self.process.observe(observation, stage, horizon);
+            self.blip = None;
+            let stage = usize::from(self.n_stages) - 1;
+            let is_first = of_stage && self.first_steps[stage] == 0;
+            self.process.observe(observation, is_first.then_some(stage), horizon);
+            if is_first {
+                self.first_steps[stage] = self.process.n_steps();
+            }
         }
-        self.ln_e_max = self.ln_e_max.max(self.ln_e());
+        self.ln_e_max = self.ln_e_max.max(narrow(self.ln_e()));
     }
 
     /// The evidence against it, with a blip's share counted at its higher threshold.
     pub(crate) fn ln_e(&self) -> f64 {
-        self.process.ln_e().max(self.blip.ln_e() - LN_BLIP_FACTOR)
+        self.process.ln_e().max(self.ln_e_of_blip())
+    }
+
+    fn ln_e_of_blip(&self) -> f64 {
+        let blip = self.blip.as_ref();
+        blip.map_or(f64::NEG_INFINITY, |blip| blip.ln_e() - LN_BLIP_FACTOR)
+    }
+
+    /// The blip, if it is what speaks against the deploy.
+    fn leading_blip(&self) -> Option<&Blip> {
+        self.blip
+            .as_deref()
+            .filter(|_| self.ln_e_of_blip() > self.process.ln_e())
     }
 
     pub(crate) fn since_onset(&self) -> Since {
-        self.process.since_onset()
+        self.leading_blip()
+            .map_or_else(|| self.process.since_onset(), |blip| blip.since)
     }
 
-    /// Whether the estimated onset is within three steps of the last stage's first judged one.
+    /// Whether the estimated onset is within three steps of the first judged one of a stage.
     pub(crate) fn is_anchored(&self) -> bool {
-        self.process.n_steps().saturating_sub(self.since_onset().n_steps) <= 3
+        let onset = self.process.n_steps().saturating_sub(self.since_onset().n_steps) + 1;
+        let stages = self.first_steps.iter().filter(|first| **first > 0);
+        self.leading_blip().is_some() || stages.into_iter().any(|first| first.abs_diff(onset) <= 3)
     }
 
     pub(crate) fn is_over(&self, now: Timestamp, horizon: u16) -> bool {
@@ -144,7 +164,7 @@ impl Watch {
         self.started_at + WATCH_MAX
     }
 
-    /// What it says when nothing alarmed.
+    /// What it says when nothing alarmed: too little seen is not healthy.
     pub(crate) fn quiet_verdict(&self) -> WatchVerdict {
         if self.judged && self.process.n_steps() >= STEPS_MIN {
             WatchVerdict::Healthy
@@ -162,7 +182,7 @@ impl Watch {
             deploy_id: self.deploy_id.clone(),
             started_at: self.started_at,
             closed_at: ends.at,
-            e_value_max: self.ln_e_max.min(700.0).exp(),
+            e_value_max: f64::from(self.ln_e_max).min(700.0).exp(),
             rate_ratio: since.ratio(),
             rate_ratio_low: since.ratio_low(ends.size),
             verdict: ends.verdict,
@@ -180,4 +200,14 @@ pub(crate) struct Ending<'a> {
     pub(crate) size: f64,
     pub(crate) verdict: WatchVerdict,
     pub(crate) suspects: &'a [Suspect],
+}
+
+fn narrow(value: f64) -> f32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::as_conversions,
+        reason = "a share, a probability or a logarithm, to seven digits"
+    )]
+    let narrowed = value as f32;
+    narrowed
 }

@@ -12,6 +12,7 @@ use crate::support::{Driver, at, deploy, minute};
 const ENFORCE: &str = "mode = \"enforce\"\n";
 
 /// One thing that happens at a minute.
+#[derive(Clone)]
 enum Act {
     Event(String),
     Policy(String),
@@ -49,6 +50,11 @@ fn incident(id: &str, minutes: i64, status: &str, severity: u8) -> (i64, Act) {
         minutes,
         event("incident", &format!("{id}-{status}-{minutes}"), minutes, &fields),
     )
+}
+
+/// What another minute's act brings, out of its time.
+fn again((_, act): (i64, Act)) -> Act {
+    act
 }
 
 fn word(id: &str, minutes: i64, effect: &str, until: i64) -> (i64, Act) {
@@ -224,8 +230,74 @@ fn an_incident_freezes_until_it_is_resolved_and_never_for_ever() {
             "5 production#2 enforce extra_review incident until 65",
             "5 production#3 enforce freeze incident until 245",
             "65 production#4 enforce freeze incident until 305",
-            "305 production#5 enforce proceed no_baseline",
+            "305 production#5 enforce extra_review cooldown until 335",
+            "335 production#6 enforce proceed no_baseline",
         ],
+    );
+}
+
+#[test]
+fn what_comes_late_again_or_in_numbers_lifts_and_brings_no_freeze() {
+    let frozen = [
+        "5 production#1 enforce proceed new_service",
+        "5 production#2 enforce extra_review incident until 65",
+        "5 production#3 enforce freeze incident until 245",
+    ];
+    let minor: Vec<_> = (0..12).map(|i| incident(&format!("m{i}"), 6, "detected", 5)).collect();
+    let told = play(
+        ENFORCE,
+        [vec![incident("i", 5, "detected", 1)], minor, vec![until(30)]].concat(),
+    );
+    let actions: Vec<bool> = told[3..]
+        .iter()
+        .map(|line| line.contains("enforce freeze incident"))
+        .collect();
+    assert_eq!(
+        (&told[..3], actions.contains(&false)),
+        (
+            &frozen[..].iter().map(ToString::to_string).collect::<Vec<_>>()[..],
+            false
+        ),
+        "a dozen minor ones"
+    );
+    check(
+        "its detection again, after its end",
+        ENFORCE,
+        vec![
+            incident("i", 5, "detected", 2),
+            incident("i", 25, "resolved", 2),
+            (90, again(incident("i", 5, "detected", 2))),
+            until(100),
+        ],
+        &[
+            &frozen[..],
+            &[
+                "25 production#4 enforce extra_review cooldown until 55",
+                "55 production#5 enforce proceed no_baseline",
+            ],
+        ]
+        .concat(),
+    );
+    check(
+        "resolved before it is told of",
+        ENFORCE,
+        vec![
+            incident("i", 25, "resolved", 1),
+            (26, again(incident("i", 5, "detected", 1))),
+            until(30),
+        ],
+        &["25 production#1 enforce proceed new_service"],
+    );
+    let past: Vec<_> = (0..10)
+        .map(|i| (600, again(incident(&format!("p{i}"), 5, "detected", 1))))
+        .collect();
+    let told = play(
+        ENFORCE,
+        [past, vec![incident("i", 601, "detected", 1), until(602)]].concat(),
+    );
+    assert!(
+        told.iter().any(|line| line.contains("enforce freeze")),
+        "the past uses up no grants: {told:#?}"
     );
 }
 
@@ -265,6 +337,32 @@ fn a_change_of_mode_is_published_for_what_holds_and_for_nothing_else() {
         &[
             "5 production#1 enforce proceed new_service",
             "10 production#2 enforce proceed no_baseline",
+        ],
+    );
+    let strict = "require_known_changes = true\n";
+    check(
+        "a proceed that demands known changes",
+        &format!("mode = \"enforce\"\n{strict}"),
+        vec![incident("i", 5, "detected", 4), policy(10, strict), until(13)],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "10 production#2 shadow proceed no_baseline",
+        ],
+    );
+    let staging_in_shadow = "mode = \"enforce\"\n[services.checkout.environments.staging]\nmode = \"shadow\"\n";
+    let in_staging = event("error", "e", 1, r#""environment":"staging","count":1"#);
+    check(
+        "a change goes by the default environment, whichever was seen first",
+        staging_in_shadow,
+        vec![
+            (1, in_staging),
+            seen_a_senior(1),
+            commit("4f1c", 5, BY_JUNIOR),
+            policy(10, &format!("# a word\n{staging_in_shadow}")),
+        ],
+        &[
+            "1 staging#1 shadow proceed new_service",
+            "5 4f1c#1 enforce extra_review policy:ai-senior-sign-off",
         ],
     );
 }
@@ -473,6 +571,16 @@ fn a_rule_that_nobody_could_meet_only_advises() {
         ],
     );
     check(
+        "until somebody is seen who could",
+        ENFORCE,
+        vec![commit("4f1c", 5, BY_JUNIOR), seen_a_senior(9)],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 shadow extra_review policy:ai-senior-sign-off no_review_source",
+            "9 4f1c#2 enforce extra_review policy:ai-senior-sign-off",
+        ],
+    );
+    check(
         "none for a month",
         ENFORCE,
         vec![seen_a_senior(1), commit("4f1c", 31 * 24 * 60, BY_JUNIOR)],
@@ -486,6 +594,23 @@ fn a_rule_that_nobody_could_meet_only_advises() {
 #[test]
 fn what_is_silent_for_long_enough_is_forgotten() {
     let days = |n: i64| n * 24 * 60;
+    check(
+        "but not while a word stands",
+        ENFORCE,
+        vec![
+            incident("i", 5, "detected", 4),
+            word("a", days(6), "freeze", days(12)),
+            until(days(8)),
+            until(days(12) + 1),
+            until(days(13) + 1),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "8640 production#2 enforce freeze override until 17280",
+            "17280 production#3 enforce proceed no_baseline",
+            "forget service:checkout@production",
+        ],
+    );
     check(
         "a change after 14 days, an environment after 7; what comes back begins again",
         ENFORCE,
@@ -530,11 +655,10 @@ fn a_freeze_by_evidence_has_a_life() {
         regression(10, 120, None),
         &[
             "0 production#1 enforce proceed new_service",
-            "332 production#2 enforce extra_review evidence_elevated until 392",
-            "333 production#3 enforce extra_review deploy_regression until 393",
-            "333 production#4 enforce freeze deploy_regression until 393",
-            "393 production#5 enforce extra_review cooldown until 423",
-            "423 production#6 enforce proceed healthy",
+            "332 production#2 enforce extra_review deploy_regression until 392",
+            "332 production#3 enforce freeze deploy_regression until 392",
+            "392 production#4 enforce extra_review cooldown until 422",
+            "422 production#5 enforce proceed healthy",
         ],
     );
     check(
@@ -543,11 +667,10 @@ fn a_freeze_by_evidence_has_a_life() {
         regression(10, 120, Some(340)),
         &[
             "0 production#1 enforce proceed new_service",
-            "332 production#2 enforce extra_review evidence_elevated until 392",
-            "333 production#3 enforce extra_review deploy_regression until 393",
-            "333 production#4 enforce freeze deploy_regression until 393",
-            "348 production#5 enforce extra_review cooldown until 378",
-            "378 production#6 enforce proceed healthy",
+            "332 production#2 enforce extra_review deploy_regression until 392",
+            "332 production#3 enforce freeze deploy_regression until 392",
+            "347 production#4 enforce extra_review cooldown until 377",
+            "377 production#5 enforce proceed healthy",
         ],
     );
     check(
@@ -556,14 +679,13 @@ fn a_freeze_by_evidence_has_a_life() {
         regression(300, 60, None),
         &[
             "0 production#1 enforce proceed new_service",
-            "332 production#2 enforce extra_review evidence_elevated until 392",
-            "333 production#3 enforce extra_review deploy_regression until 393",
-            "333 production#4 enforce freeze deploy_regression until 393",
-            "393 production#5 enforce freeze deploy_regression until 453",
-            "453 production#6 enforce freeze deploy_regression until 513",
-            "513 production#7 enforce freeze deploy_regression until 573",
-            "573 production#8 enforce extra_review cooldown until 603",
-            "603 production#9 enforce proceed healthy",
+            "332 production#2 enforce extra_review deploy_regression until 392",
+            "332 production#3 enforce freeze deploy_regression until 392",
+            "392 production#4 enforce freeze deploy_regression until 452",
+            "452 production#5 enforce freeze deploy_regression until 512",
+            "512 production#6 enforce freeze deploy_regression until 572",
+            "572 production#7 enforce extra_review cooldown until 602",
+            "602 production#8 enforce proceed healthy",
         ],
     );
 }

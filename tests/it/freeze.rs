@@ -109,3 +109,75 @@ fn a_deploy_freezes_its_service_when_errors_multiply_and_only_then() {
         }
     }
 }
+
+/// Five and a half hours of 8 to 12 errors a minute; then, minute by minute, errors and requests, with events of a
+/// deploy. Tells the minutes after which it was frozen, and whether anything but proceed still stands at the end.
+fn after(minutes: &[(u64, u64)], deploys: &[(usize, &str, &str)]) -> (Option<u64>, bool) {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    for i in 0..330 {
+        let jitter = u64::try_from(i * 7 % 5).expect("small");
+        driver.events(&[minute("checkout", at(i), 8 + jitter, Some(6_000))], at(i));
+        driver.time(at(i) + seconds(30));
+    }
+    for ((i, (errors, requests)), time) in minutes.iter().enumerate().zip(330..) {
+        let mut events = vec![minute("checkout", at(time), *errors, Some(*requests))];
+        for (_, status, more) in deploys.iter().filter(|(at, ..)| *at == i) {
+            events.push(deploy("checkout", "d-81", at(time), status, more));
+        }
+        driver.events(&events, at(time));
+        driver.time(at(time) + seconds(30));
+    }
+    let frozen = driver
+        .decisions
+        .iter()
+        .find(|decision| decision.action == Action::Freeze);
+    let last = driver.decisions.last().expect("it was seen");
+    (
+        frozen.map(|freeze| freeze.decided_at.since(at(330)).as_secs() / 60),
+        last.action != Action::Proceed,
+    )
+}
+
+#[test]
+fn the_minute_of_a_restart_convicts_only_what_is_beyond_doubt() {
+    let usual = |n: usize| vec![(10, 6_000); n];
+    let started = [(0, "started", "")];
+    let burst = [vec![(40, 6_000)], usual(30)].concat();
+    assert_eq!(
+        after(&burst, &started),
+        (None, false),
+        "four times as many, for a minute"
+    );
+    let ruin = [vec![(3_000, 6_000)], usual(5)].concat();
+    assert_eq!(after(&ruin, &started), (Some(1), true), "half of all requests");
+    let canary: Vec<(usize, &str, String)> = (0_u8..60)
+        .map(|i| {
+            (
+                usize::from(i),
+                "progressing",
+                format!(r#","exposure":{}"#, 0.01 * f64::from(i + 1)),
+            )
+        })
+        .collect();
+    let canary: Vec<(usize, &str, &str)> = canary
+        .iter()
+        .map(|(i, status, more)| (*i, *status, more.as_str()))
+        .collect();
+    let (frozen, _) = after(&vec![(60, 6_000); 30], &canary);
+    assert!(
+        frozen.is_some_and(|minutes| minutes <= 12),
+        "a stage each minute hides nothing: {frozen:?}"
+    );
+    let dark = [
+        (0, "started", r#","exposure":0"#),
+        (30, "progressing", r#","exposure":0.1"#),
+    ];
+    let burst = [usual(30), vec![(40, 6_000)], usual(30)].concat();
+    assert_eq!(after(&burst, &dark), (None, false), "the restart is when traffic comes");
+}
+
+#[test]
+fn attempts_that_are_fewer_than_errors_convict_nobody() {
+    let minutes = [(10, 0), (9, 2), (11, 0), (10, 0), (10, 0)];
+    assert_eq!(after(&minutes, &[(0, "started", "")]), (None, false));
+}

@@ -1,0 +1,190 @@
+//! The incidents of an environment: which are open, which may freeze it, and until when.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Incident, IncidentStatus, Timestamp, hash_text};
+
+/// Open incidents remembered; the next drops the least severe of those that freeze nothing.
+const OPEN_MAX: usize = 4;
+/// Resolved incidents remembered, so that their detection, read late or again, opens none.
+const RESOLVED_MAX: usize = 8;
+/// An incident freezes until it is resolved, and at most this long after its last event.
+const OPEN_FOR_MAX: Duration = Duration::from_hours(4);
+/// The severities that freeze: 1 is the worst.
+const FREEZES_FROM: u8 = 2;
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Incidents {
+    open: Vec<OpenIncident>,
+    /// Hashes of their ids, and when they were resolved.
+    resolved: Vec<(u64, Timestamp)>,
+    /// Until when the last of them lasted.
+    over_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OpenIncident {
+    pub(crate) incident_id: Box<str>,
+    pub(crate) severity: u8,
+    last_event: Timestamp,
+    pub(crate) granted: bool,
+    pub(crate) withheld: bool,
+    asked_at: Timestamp,
+}
+
+/// What an incident event or the passing of time comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Nothing,
+    /// A freeze is to be asked for.
+    Asks,
+    /// One that froze is over.
+    Lifts,
+}
+
+impl OpenIncident {
+    pub(crate) fn freezes_until(&self) -> Timestamp {
+        self.last_event + OPEN_FOR_MAX
+    }
+
+    fn may_freeze(&self) -> bool {
+        self.severity <= FREEZES_FROM
+    }
+}
+
+impl Incidents {
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Those open, in order of arrival.
+    pub(crate) fn open(&self) -> &[OpenIncident] {
+        &self.open
+    }
+
+    /// The one that decides: of those that may freeze one that was granted, then the most severe.
+    pub(crate) fn leading(&self) -> Option<&OpenIncident> {
+        let may_freeze = self.open.iter().filter(|open| open.may_freeze());
+        may_freeze.min_by_key(|open| (!open.granted, open.severity))
+    }
+
+    /// Whether one was open during the step that begins at `start`: then it is not what is usual.
+    pub(super) fn touch(&self, start: Timestamp) -> bool {
+        !self.open.is_empty() || self.over_at.is_some_and(|over_at| start < over_at)
+    }
+
+    /// An incident was detected, went on, or was resolved.
+    pub(super) fn take(&mut self, incident: &Incident<'_>, time: Timestamp, now: Timestamp) -> Outcome {
+        match incident.status {
+            IncidentStatus::Resolved => self.resolve(&incident.incident_id, time),
+            IncidentStatus::Detected => self.detect(incident, time, now),
+        }
+    }
+
+    fn resolve(&mut self, incident_id: &str, time: Timestamp) -> Outcome {
+        let hash = hash_text(incident_id);
+        self.resolved.retain(|(known, _)| *known != hash);
+        if self.resolved.len() >= RESOLVED_MAX {
+            self.resolved.remove(0);
+        }
+        self.resolved.push((hash, time));
+        let Some(place) = self.open.iter().position(|open| *open.incident_id == *incident_id) else {
+            return Outcome::Nothing;
+        };
+        self.over_at = self.over_at.max(Some(time));
+        if self.open.remove(place).granted {
+            Outcome::Lifts
+        } else {
+            Outcome::Nothing
+        }
+    }
+
+    fn detect(&mut self, incident: &Incident<'_>, time: Timestamp, now: Timestamp) -> Outcome {
+        let hash = hash_text(&incident.incident_id);
+        let is_old = self
+            .resolved
+            .iter()
+            .any(|(known, resolved_at)| *known == hash && time <= *resolved_at);
+        // One that is over by now, as when a past is loaded, must not use up the fleet's grants.
+        if is_old || time + OPEN_FOR_MAX <= now {
+            return Outcome::Nothing;
+        }
+        let known = self
+            .open
+            .iter_mut()
+            .find(|open| *open.incident_id == *incident.incident_id);
+        if let Some(open) = known {
+            let could = open.may_freeze();
+            open.last_event = open.last_event.max(time);
+            open.severity = open.severity.min(incident.severity);
+            return if open.may_freeze() && !could {
+                open.asked_at = now;
+                Outcome::Asks
+            } else {
+                Outcome::Nothing
+            };
+        }
+        if self.open.len() >= OPEN_MAX {
+            let least = (0..self.open.len()).max_by_key(|place| {
+                let open = &self.open[*place];
+                (!open.granted, open.severity, std::cmp::Reverse(open.last_event))
+            });
+            if let Some(least) = least {
+                self.open.remove(least);
+            }
+        }
+        let open = OpenIncident {
+            incident_id: incident.incident_id.as_ref().into(),
+            severity: incident.severity,
+            last_event: time,
+            granted: false,
+            withheld: false,
+            asked_at: now,
+        };
+        let asks = open.may_freeze();
+        self.open.push(open);
+        if asks { Outcome::Asks } else { Outcome::Nothing }
+    }
+
+    /// Lets go of those whose time is over.
+    pub(super) fn end_old(&mut self, now: Timestamp) -> Outcome {
+        let mut outcome = Outcome::Nothing;
+        for open in self.open.extract_if(.., |open| open.freezes_until() <= now) {
+            self.over_at = self.over_at.max(Some(open.freezes_until()));
+            if open.granted {
+                outcome = Outcome::Lifts;
+            }
+        }
+        outcome
+    }
+
+    /// The fleet's answer for all that may freeze.
+    pub(super) fn answer(&mut self, granted: bool) {
+        for open in self.open.iter_mut().filter(|open| open.may_freeze()) {
+            open.granted |= granted;
+            open.withheld = !open.granted;
+        }
+    }
+
+    /// Whether a freeze is to be asked for again; notes that it was.
+    pub(super) fn ask_again(&mut self, now: Timestamp, every: Duration) -> bool {
+        let mut waiting = self.open.iter().filter(|open| open.may_freeze() && !open.granted);
+        let due = waiting.any(|open| now >= open.asked_at + every);
+        if due {
+            for open in &mut self.open {
+                open.asked_at = now;
+            }
+        }
+        due
+    }
+
+    /// When time alone makes a difference next, asking again included.
+    pub(super) fn next_deadline(&self, every: Duration) -> Timestamp {
+        let ends = self.open.iter().map(OpenIncident::freezes_until);
+        let asked = self.open.iter().filter(|open| open.may_freeze() && !open.granted);
+        ends.chain(asked.map(|open| open.asked_at + every))
+            .fold(Timestamp::NEVER, Timestamp::min)
+    }
+}

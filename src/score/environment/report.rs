@@ -1,0 +1,60 @@
+//! What is known of an environment, for people.
+
+use serde::Serialize;
+
+use super::{Environment, ln_threshold};
+use crate::{
+    model::{EnvironmentId, Mode, Timestamp},
+    score::policy::Settings,
+};
+
+/// What is known of a service in an environment, for people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EnvironmentReport {
+    pub environment: EnvironmentId,
+    pub mode: Mode,
+    /// The length of an evidence step.
+    pub step_seconds: u32,
+    /// The baseline: mean errors per step.
+    pub errors_per_step: f64,
+    pub observed_steps: u32,
+    /// Whether the baseline suffices to freeze by.
+    pub baseline_known: bool,
+    /// Whether its source has been silent for longer than usual.
+    pub silent: bool,
+    /// Whether its source reports nearly every step.
+    pub dense: bool,
+    pub watches: Vec<WatchReport>,
+}
+
+/// A deploy under watch, for people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WatchReport {
+    pub deploy_id: Box<str>,
+    pub started_at: Timestamp,
+    pub e_value: f64,
+    pub threshold: f64,
+}
+
+impl Environment {
+    pub(crate) fn report(&self, now: Timestamp, settings: &Settings) -> EnvironmentReport {
+        let grain = self.steps.grain;
+        let watches = self.watches.iter().map(|watch| WatchReport {
+            deploy_id: watch.deploy_id.clone(),
+            started_at: watch.started_at,
+            e_value: watch.ln_e().min(700.0).exp(),
+            threshold: ln_threshold(settings).exp(),
+        });
+        EnvironmentReport {
+            environment: self.name.clone(),
+            mode: settings.mode,
+            step_seconds: u32::try_from(grain.duration().as_secs()).unwrap_or(u32::MAX),
+            errors_per_step: self.baseline.level(grain),
+            observed_steps: self.baseline.n_observed(),
+            baseline_known: self.baseline.is_known(now),
+            silent: self.presence.is_silent(),
+            dense: self.presence.is_dense(),
+            watches: watches.collect(),
+        }
+    }
+}

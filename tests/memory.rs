@@ -1,0 +1,148 @@
+//! What a service takes in memory, counted.
+//!
+//! A program of its own: its allocator counts.
+
+#[path = "it/support.rs"]
+#[expect(dead_code, reason = "each program uses its part")]
+mod support;
+
+use allocation_counter::measure;
+use holdpoint::model::{Action, Decision};
+use support::{Driver, at, seconds};
+
+/// The guarantee: for a service in an environment, and for each remembered commit.
+const ENVIRONMENT_BYTES_MAX: i64 = 4_096;
+const COMMITS_BYTES_MAX: i64 = 512 * 96;
+
+/// A service, and what its events' ids begin with.
+type Name = (String, String);
+
+/// What each of `n` services takes to which `fill` happened: what all of them take, over what one takes to which all
+/// of it happened, so that what is remembered of events beside the services is not counted.
+fn bytes_each(n: usize, fill: impl Fn(&mut Driver, &[Name])) -> i64 {
+    let build = |n_services: usize| {
+        let names: Vec<Name> = (0..n)
+            .map(|i| {
+                (
+                    format!("a-service-of-usual-length-{:03}", i % n_services),
+                    format!("{i:03}"),
+                )
+            })
+            .collect();
+        let mut kept = None;
+        let counted = measure(|| {
+            let mut driver = Driver::with_policy(
+                "mode = \"enforce\"\nlimiter.new_per_hour_min = 1000\nlimiter.new_per_four_hours_min = 1000\n",
+            );
+            fill(&mut driver, &names);
+            // Not what the driver keeps for those who ask what was said.
+            let Driver { partition, .. } = driver;
+            kept = Some(partition);
+        });
+        drop(kept);
+        counted.bytes_current
+    };
+    let more = i64::try_from(n - 1).expect("small");
+    (build(n) - build(1)) / more
+}
+
+/// The same event for each service at a minute, and then time.
+fn all(driver: &mut Driver, names: &[Name], minutes: i64, id: &str, kind: &str, fields: &str) {
+    let time = at(minutes);
+    let events: Vec<String> = names
+        .iter()
+        .map(|(service, prefix)| {
+            format!(
+                r#"{{"kind":"{kind}","id":"{kind}-{prefix}-{id}-{minutes}","time":"{time}","service":"{service}","environment":"production",{fields}}}"#
+            )
+        })
+        .collect();
+    driver.events(&events, time);
+}
+
+fn errors(driver: &mut Driver, names: &[Name], minutes: std::ops::Range<i64>, count: u32) {
+    for i in minutes {
+        let fields = format!(r#""count":{count},"requests":6000,"interval_ms":60000"#);
+        all(driver, names, i, "", "error", &fields);
+        driver.time(at(i) + seconds(30));
+    }
+}
+
+fn deploys(driver: &mut Driver, names: &[Name], minutes: i64) {
+    for i in 0..8 {
+        let fields = format!(r#""deploy_id":"deploy-{minutes}-of-a-usual-length-{i:02}","status":"started""#);
+        all(driver, names, minutes, &i.to_string(), "deploy", &fields);
+    }
+}
+
+#[test]
+fn a_service_in_an_environment_takes_at_most_four_kibibytes() {
+    let usual = bytes_each(64, |driver, names| errors(driver, names, 0..300, 8));
+    let watched = bytes_each(64, |driver, names| {
+        errors(driver, names, 0..300, 8);
+        deploys(driver, names, 300);
+    });
+    let full = bytes_each(64, |driver, names| {
+        errors(driver, names, 0..300, 8);
+        deploys(driver, names, 300);
+        errors(driver, names, 301..306, 900);
+        deploys(driver, names, 306);
+        deploys(driver, names, 307);
+        for i in 0..20 {
+            let fields = format!(r#""incident_id":"incident-of-a-usual-length-{i:02}","status":"detected""#);
+            all(driver, names, 308, &i.to_string(), "incident", &fields);
+            let fields = format!(r#""effect":"freeze","until":"{}","reason":"r","by":"p""#, at(900));
+            all(driver, names, 308, &i.to_string(), "override", &fields);
+        }
+        for (service, _) in names {
+            let frozen = |decision: &Decision| {
+                decision.action == Action::Freeze && decision.subject.service().as_str() == service
+            };
+            assert!(
+                driver
+                    .decisions
+                    .iter()
+                    .any(|decision| frozen(decision) && &*decision.reasons[0].code == "deploy_regression")
+            );
+        }
+    });
+    eprintln!(
+        "a service in an environment: {usual} bytes; with eight deploys watched: {watched}; with all there is: {full}"
+    );
+    assert!(
+        usual < watched && watched < full && full <= ENVIRONMENT_BYTES_MAX,
+        "{full}"
+    );
+}
+
+#[test]
+fn remembered_commits_take_at_most_96_bytes_each_whatever_they_bring() {
+    let cases = [
+        ("as most are", 600, 40, 0),
+        ("squashed", 600, 40, 8),
+        ("squashed from hundreds", 100, 40, 250),
+        ("with long names", 300, 250, 0),
+    ];
+    for (case, n, sha_length, n_heads) in cases {
+        let bytes = bytes_each(4, |driver, names| {
+            for i in 0..n {
+                let heads: Vec<String> = (0..n_heads).map(|head| format!("\"{i}-{head}\"")).collect();
+                let fields = format!(
+                    r#""sha":"{i:0sha_length$x}","author":{{"id":"somebody","level":"senior"}},"change_id":"{i}","head_shas":[{}],"change":{{"lines_added":9,"lines_deleted":2,"files":1}}"#,
+                    heads.join(",")
+                );
+                all(driver, names, 0, &i.to_string(), "commit", &fields);
+                let fields = format!(
+                    r#""change_id":"{}","verdict":"approved","by":"s","level":"senior""#,
+                    i + 50
+                );
+                all(driver, names, 0, &i.to_string(), "review", &fields);
+            }
+        });
+        eprintln!("commits {case}: {bytes} bytes");
+        assert!(
+            (20_000..COMMITS_BYTES_MAX + ENVIRONMENT_BYTES_MAX).contains(&bytes),
+            "{case}: {bytes}"
+        );
+    }
+}
