@@ -47,7 +47,7 @@ fn bytes_each(n: usize, fill: impl Fn(&mut Driver, &[Name])) -> i64 {
 }
 
 /// The same event for each service at a minute, and then time.
-fn all(driver: &mut Driver, names: &[Name], minutes: i64, id: &str, kind: &str, fields: &str) {
+fn all(driver: &mut Driver, names: &[Name], (minutes, id): (i64, &str), kind: &str, fields: &str) {
     let time = at(minutes);
     let events: Vec<String> = names
         .iter()
@@ -63,7 +63,7 @@ fn all(driver: &mut Driver, names: &[Name], minutes: i64, id: &str, kind: &str, 
 fn errors(driver: &mut Driver, names: &[Name], minutes: std::ops::Range<i64>, count: u32) {
     for i in minutes {
         let fields = format!(r#""count":{count},"requests":6000,"interval_ms":60000"#);
-        all(driver, names, i, "", "error", &fields);
+        all(driver, names, (i, ""), "error", &fields);
         driver.time(at(i) + seconds(30));
     }
 }
@@ -71,7 +71,7 @@ fn errors(driver: &mut Driver, names: &[Name], minutes: std::ops::Range<i64>, co
 fn deploys(driver: &mut Driver, names: &[Name], minutes: i64) {
     for i in 0..8 {
         let fields = format!(r#""deploy_id":"deploy-{minutes}-of-a-usual-length-{i:02}","status":"started""#);
-        all(driver, names, minutes, &i.to_string(), "deploy", &fields);
+        all(driver, names, (minutes, &i.to_string()), "deploy", &fields);
     }
 }
 
@@ -90,9 +90,9 @@ fn a_service_in_an_environment_takes_at_most_four_kibibytes() {
         deploys(driver, names, 307);
         for i in 0..20 {
             let fields = format!(r#""incident_id":"incident-of-a-usual-length-{i:02}","status":"detected""#);
-            all(driver, names, 308, &i.to_string(), "incident", &fields);
+            all(driver, names, (308, &i.to_string()), "incident", &fields);
             let fields = format!(r#""effect":"freeze","until":"{}","reason":"r","by":"p""#, at(900));
-            all(driver, names, 308, &i.to_string(), "override", &fields);
+            all(driver, names, (308, &i.to_string()), "override", &fields);
         }
         for (service, _) in names {
             let frozen = |decision: &Decision| {
@@ -131,12 +131,12 @@ fn remembered_commits_take_at_most_96_bytes_each_whatever_they_bring() {
                     r#""sha":"{i:0sha_length$x}","author":{{"id":"somebody","level":"senior"}},"change_id":"{i}","head_shas":[{}],"change":{{"lines_added":9,"lines_deleted":2,"files":1}}"#,
                     heads.join(",")
                 );
-                all(driver, names, 0, &i.to_string(), "commit", &fields);
+                all(driver, names, (0, &i.to_string()), "commit", &fields);
                 let fields = format!(
                     r#""change_id":"{}","verdict":"approved","by":"s","level":"senior""#,
                     i + 50
                 );
-                all(driver, names, 0, &i.to_string(), "review", &fields);
+                all(driver, names, (0, &i.to_string()), "review", &fields);
             }
         });
         eprintln!("commits {case}: {bytes} bytes");

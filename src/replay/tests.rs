@@ -254,9 +254,8 @@ fn time_runs_on_until_nothing_is_open() {
     assert_eq!(replay(&[("none", String::new())], None).summary.until, None);
 }
 
-#[test]
-fn the_summary_tells_what_was_asked() {
-    let mut files = Scenario::usual(2).files();
+/// 200 commits, the riskiest of which cause incidents, and an incident that names a deploy.
+fn commits_and_incidents() -> String {
     let mut more = String::new();
     for i in 0..200 {
         // Every third change is by AI and a junior; changes with many lines cause incidents.
@@ -283,7 +282,13 @@ fn the_summary_tells_what_was_asked() {
          \"status\":\"detected\",\"caused_by\":{{\"deploy_id\":\"d-362\"}}}}\n{{\"kind\":\"review\"}}\n",
         at(402)
     );
-    files.push(("more", more));
+    more
+}
+
+#[test]
+fn the_summary_tells_what_was_asked() {
+    let mut files = Scenario::usual(2).files();
+    files.push(("more", commits_and_incidents()));
     let Outcome { summary, .. } = replay(&files, None);
     assert_eq!(
         (

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::steps::Grain;
+use super::steps::{Closed, Grain};
 use crate::model::Timestamp;
 
 const QUARTER_HOURS: usize = 96;
@@ -178,7 +178,13 @@ impl Baseline {
     }
 
     /// Learns from one step outside watches and incidents. `weight` is ½ where silence was taken for zero.
-    pub(crate) fn learn(&mut self, grain: Grain, start: Timestamp, errors: u64, requests: Option<u64>, weight: f64) {
+    pub(crate) fn learn(&mut self, grain: Grain, step: &Closed, weight: f64) {
+        let Closed {
+            start,
+            errors,
+            requests,
+            ..
+        } = *step;
         let x = count(errors);
         let expected = self.expect(grain, start, requests);
         if self.n_observed >= 10 {
@@ -273,7 +279,13 @@ mod tests {
             } else {
                 mean - mean / 2
             };
-            baseline.learn(grain, start, errors, None, 1.0);
+            let step = Closed {
+                start,
+                errors,
+                requests: None,
+                n_records: 1,
+            };
+            baseline.learn(grain, &step, 1.0);
         }
         let day = baseline
             .expect(grain, Timestamp::from_millis(86_400_000 * 3 + 3_600_000), None)

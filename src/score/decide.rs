@@ -154,25 +154,29 @@ impl Environment {
         })));
     }
 
+    /// The freeze by an incident. A hotfix for any that is open passes it: all are named.
+    fn frozen_by(&self, incident: &OpenIncident) -> Ought {
+        let until = incident.freezes_until();
+        let mut ought = by_incident(incident, Action::Freeze, until, "incident");
+        let others = self.incidents.open().iter();
+        for other in others.filter(|other| other.incident_id != incident.incident_id) {
+            ought.reasons.push(incident_reason(other, "incident"));
+            ought.about = format!("{} {}", ought.about, other.incident_id).into();
+        }
+        ought.to_lift = vec![
+            format!("resolve incident {}", incident.incident_id).into(),
+            wait_until(until),
+        ];
+        ought
+    }
+
     fn ought(&self, order: Option<Order>, service: &ServiceId, settings: &Settings, context: &Context<'_>) -> Ought {
         if let Some(order) = order {
             return by_order(order);
         }
         let incident = self.incidents.leading();
         if let Some(incident) = incident.filter(|incident| incident.granted) {
-            let until = incident.freezes_until();
-            let mut ought = by_incident(incident, Action::Freeze, until, "incident");
-            // A hotfix for any of them passes: all are named.
-            let others = self.incidents.open().iter();
-            for other in others.filter(|other| other.incident_id != incident.incident_id) {
-                ought.reasons.push(incident_reason(other, "incident"));
-                ought.about = format!("{} {}", ought.about, other.incident_id).into();
-            }
-            ought.to_lift = vec![
-                format!("resolve incident {}", incident.incident_id).into(),
-                wait_until(until),
-            ];
-            return ought;
+            return self.frozen_by(incident);
         }
         if let Some(hold) = &self.hold {
             let mut ought = by_found(&hold.found, &hold.deploy_id, settings, Action::Freeze, hold.until);

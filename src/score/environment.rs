@@ -164,8 +164,7 @@ impl Environment {
         let weight = self.presence.observe(closed, self.steps.grain);
         self.baseline.decay(self.steps.grain, 1);
         if let Some(weight) = weight.filter(|_| !self.incidents.touch(closed.start)) {
-            self.baseline
-                .learn(self.steps.grain, closed.start, closed.errors, closed.requests, weight);
+            self.baseline.learn(self.steps.grain, closed, weight);
         }
     }
 
@@ -218,8 +217,7 @@ impl Environment {
         if !self.baseline.is_known(scene.context.now) && self.hold.is_none() && !self.incidents.touch(closed.start) {
             // Nobody can be convicted by it yet, and a service deployed from its first hour on must learn too.
             self.baseline.decay(grain, 1);
-            self.baseline
-                .learn(grain, closed.start, closed.errors, closed.requests, weight);
+            self.baseline.learn(grain, closed, weight);
         }
         if self.hold.is_none() {
             self.convict(margin, scene);

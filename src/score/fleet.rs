@@ -10,7 +10,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Said, Saying, change::tier_index, policy::Policy};
+use super::{
+    Said, Saying,
+    change::tier_index,
+    policy::{Limiter, Policy},
+};
 use crate::model::{Bulletin, Criticality, Ground, Message, Mode, Timestamp, hash_text};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -80,7 +84,15 @@ impl Fleet {
                 mode,
                 ground,
             } => {
-                let granted = self.grant(service, environment, *mode, *ground, now, policy);
+                let asked = Grant {
+                    at: now,
+                    service: hash_text(service),
+                    environment: hash_text(environment),
+                    mode: *mode,
+                    ground: *ground,
+                };
+                let n_known = self.known.get(environment.as_ref()).map_or(0, BTreeSet::len);
+                let granted = self.grant(asked, n_known, &policy.limiter);
                 let answer = Message::Answer {
                     service: service.clone().into_owned().into(),
                     environment: environment.clone().into_owned().into(),
@@ -115,15 +127,9 @@ impl Fleet {
         }
     }
 
-    fn grant(
-        &mut self,
-        service: &str,
-        environment: &str,
-        mode: Mode,
-        ground: Ground,
-        now: Timestamp,
-        policy: &Policy,
-    ) -> bool {
+    /// Whether it may freeze; `n_known` is how many services its environment has.
+    fn grant(&mut self, asked: Grant, n_known: usize, limiter: &Limiter) -> bool {
+        let now = asked.at;
         while self
             .grants
             .front()
@@ -131,9 +137,10 @@ impl Fleet {
         {
             self.grants.pop_front();
         }
-        let (asker, place) = (hash_text(service), hash_text(environment));
-        let alike = |grant: &&Grant| grant.environment == place && grant.mode == mode && grant.ground == ground;
-        let again = |grant: &Grant| grant.service == asker && now.since(grant.at) < SAME;
+        let alike = |grant: &&Grant| {
+            (grant.environment, grant.mode, grant.ground) == (asked.environment, asked.mode, asked.ground)
+        };
+        let again = |grant: &Grant| grant.service == asked.service && now.since(grant.at) < SAME;
         if self.grants.iter().filter(alike).any(again) {
             return true;
         }
@@ -144,10 +151,8 @@ impl Fleet {
                 .filter(|grant| now.since(grant.at) < window)
                 .count()
         };
-        let n_known = self.known.get(environment).map_or(0, BTreeSet::len);
-        let limiter = &policy.limiter;
         let granted = self.grants.len() < GRANTS_MAX
-            && match ground {
+            && match asked.ground {
                 Ground::Evidence => {
                     within(HOUR) < limit(n_known, limiter.new_per_hour_share.value(), limiter.new_per_hour_min)
                         && within(FOUR_HOURS)
@@ -167,13 +172,7 @@ impl Fleet {
                 }
             };
         if granted {
-            self.grants.push_back(Grant {
-                at: now,
-                service: asker,
-                environment: place,
-                mode,
-                ground,
-            });
+            self.grants.push_back(asked);
         } else {
             self.n_withheld += 1;
         }

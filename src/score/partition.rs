@@ -346,8 +346,11 @@ impl Partition {
                 self.set_timer(slot);
             }
         }
-        let cause = || Cause::Time(now);
-        self.visit(due, offset, &cause, sayings, |service, context, said| {
+        let occasion = Occasion {
+            offset,
+            cause: Cause::Time(now),
+        };
+        self.visit(due, &occasion, sayings, |service, context, said| {
             service.advance(context, said)
         });
     }
@@ -356,16 +359,16 @@ impl Partition {
     fn visit(
         &mut self,
         mut slots: Vec<usize>,
-        offset: Offset,
-        cause: &dyn Fn() -> Cause,
+        occasion: &Occasion,
         sayings: &mut Vec<Saying>,
         act: impl Fn(&mut Service, &Context<'_>, &mut Vec<Said>) -> bool,
     ) {
         let name = |slot: &usize| self.slots[*slot].service.as_ref().map(|service| service.name().clone());
         slots.sort_by_cached_key(name);
         let now = self.clocks.now();
+        let Occasion { offset, cause } = occasion;
         for slot in slots {
-            if self.slots[slot].covers(offset) {
+            if self.slots[slot].covers(*offset) {
                 self.set_timer(slot);
                 continue;
             }
@@ -377,13 +380,13 @@ impl Partition {
                 at,
                 policy: &self.policy,
                 bulletin: &self.bulletin,
-                cause,
+                cause: &|| cause.clone(),
             };
             let Some(service) = self.slots[slot].service.as_mut() else {
                 continue;
             };
             let over = act(service, &context, &mut self.scratch);
-            self.after(slot, offset, sayings);
+            self.after(slot, *offset, sayings);
             if over {
                 self.drop_service(slot);
             } else {
@@ -401,10 +404,12 @@ impl Partition {
         self.revision = entry.revision;
         self.policy_text = entry.text.into();
         self.policy = policy;
-        let digest = self.policy.digest.clone();
-        let cause = || Cause::Policy(digest.clone());
+        let occasion = Occasion {
+            offset,
+            cause: Cause::Policy(self.policy.digest.clone()),
+        };
         let all = self.slots_in_use();
-        self.visit(all, offset, &cause, sayings, |service, context, said| {
+        self.visit(all, &occasion, sayings, |service, context, said| {
             service.reconsider(context, said);
             false
         });
@@ -425,18 +430,12 @@ impl Partition {
             }
             Recipient::Service(name) => {
                 let slots: Vec<usize> = self.services.get(name).copied().into_iter().collect();
-                let now = self.clocks.now();
-                let cause = || Cause::Time(now);
-                self.visit(slots, offset, &cause, sayings, |service, context, said| {
-                    if let Message::Answer {
-                        environment,
-                        ground,
-                        granted,
-                        ..
-                    } = message
-                    {
-                        service.answer(environment, *ground, *granted, context, said);
-                    }
+                let occasion = Occasion {
+                    offset,
+                    cause: Cause::Time(self.clocks.now()),
+                };
+                self.visit(slots, &occasion, sayings, |service, context, said| {
+                    service.answer(message, context, said);
                     false
                 });
             }
@@ -452,9 +451,12 @@ impl Partition {
             return;
         }
         // Somebody can meet the rules again: what only advised binds.
-        let cause = || Cause::Time(now);
+        let occasion = Occasion {
+            offset,
+            cause: Cause::Time(now),
+        };
         let all = self.slots_in_use();
-        self.visit(all, offset, &cause, sayings, |service, context, said| {
+        self.visit(all, &occasion, sayings, |service, context, said| {
             service.reconsider_changes(context, said);
             false
         });
@@ -619,6 +621,13 @@ impl Slot {
     fn covers(&self, offset: Offset) -> bool {
         self.skip_to.is_some_and(|covered| offset <= covered)
     }
+}
+
+/// Why services are looked at that no event is about.
+struct Occasion {
+    /// Of the entry that brings it.
+    offset: Offset,
+    cause: Cause,
 }
 
 /// What all events have.

@@ -11,8 +11,8 @@ use super::{
     review::{Approvals, Note},
 };
 use crate::model::{
-    Body, Criticality, Deploy, Effect, EnvironmentId, Errors, Ground, Happened, Kind, Message, Override, ServiceId,
-    Slo, Subject, Timestamp,
+    Body, Criticality, Deploy, Effect, EnvironmentId, Errors, Happened, Kind, Message, Override, ServiceId, Slo,
+    Subject, Timestamp,
 };
 
 /// Environments of one service; the next drops the one silent longest.
@@ -380,23 +380,25 @@ impl Service {
     }
 
     /// The fleet's answer to a proposal.
-    pub(crate) fn answer(
-        &mut self,
-        environment: &str,
-        ground: Ground,
-        granted: bool,
-        context: &Context<'_>,
-        said: &mut Vec<Said>,
-    ) {
+    pub(crate) fn answer(&mut self, answer: &Message<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+        let Message::Answer {
+            environment,
+            ground,
+            granted,
+            ..
+        } = answer
+        else {
+            return;
+        };
         let Some(place) = self
             .environments
             .iter()
-            .position(|known| known.name.as_str() == environment)
+            .position(|known| known.name.as_str() == environment.as_ref())
         else {
             return;
         };
         self.with_environment(place, context, said, |environment, scene| {
-            environment.answer(ground, granted, scene);
+            environment.answer(*ground, *granted, scene);
         });
     }
 

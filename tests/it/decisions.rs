@@ -515,6 +515,10 @@ fn the_latest_word_of_a_reviewer_stands_before_the_commit_and_after() {
             "9 4f1c#3 enforce extra_review policy:ai-senior-sign-off",
         ],
     );
+}
+
+#[test]
+fn who_takes_an_approval_back_takes_all_of_it_back() {
     check(
         "given for the commit and taken back for the pull request",
         ENFORCE,

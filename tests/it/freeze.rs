@@ -37,56 +37,22 @@ fn run(case: &Case) -> Driver {
 #[test]
 fn a_deploy_freezes_its_service_when_errors_multiply_and_only_then() {
     let cases = [
-        Case {
-            name: "six times with requests",
-            history: 330,
-            usual: 8,
-            after: 60,
-            requests: Some(6_000),
-            freezes: true,
-        },
-        Case {
-            name: "six times without requests",
-            history: 330,
-            usual: 8,
-            after: 60,
-            requests: None,
-            freezes: true,
-        },
-        Case {
-            name: "as before",
-            history: 330,
-            usual: 8,
-            after: 8,
-            requests: Some(6_000),
-            freezes: false,
-        },
-        Case {
-            name: "a little more",
-            history: 330,
-            usual: 8,
-            after: 9,
-            requests: Some(6_000),
-            freezes: false,
-        },
-        Case {
-            name: "too short a history",
-            history: 200,
-            usual: 8,
-            after: 60,
-            requests: Some(6_000),
-            freezes: false,
-        },
-        Case {
-            name: "rare errors",
-            history: 600,
-            usual: 1,
-            after: 12,
-            requests: None,
-            freezes: true,
-        },
+        ("six times with requests", 330, (8, 60), Some(6_000), true),
+        ("six times without requests", 330, (8, 60), None, true),
+        ("as before", 330, (8, 8), Some(6_000), false),
+        ("a little more", 330, (8, 9), Some(6_000), false),
+        ("too short a history", 200, (8, 60), Some(6_000), false),
+        ("rare errors", 600, (1, 12), None, true),
     ];
-    for case in cases {
+    for (name, history, (usual, after), requests, freezes) in cases {
+        let case = Case {
+            name,
+            history,
+            usual,
+            after,
+            requests,
+            freezes,
+        };
         let driver = run(&case);
         let frozen: Vec<_> = driver
             .decisions

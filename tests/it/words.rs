@@ -4,7 +4,7 @@ use holdpoint::model::Action;
 
 use crate::support::{Driver, at, deploy, minute, seconds};
 
-fn say(service: &str, id: &str, minute: i64, effect: &str, minutes: u64, environment: &str) -> String {
+fn say(service: &str, id: &str, (minute, minutes): (i64, u64), effect: &str, environment: &str) -> String {
     let (time, until) = (at(minute), at(minute) + seconds(minutes * 60));
     format!(
         r#"{{"kind":"override","id":"{id}","time":"{time}","service":"{service}","effect":"{effect}","until":"{until}","reason":"r","by":"p"{environment}}}"#
@@ -26,7 +26,7 @@ fn what_stands_after_a_word_has_no_end_of_the_word_left() {
     for (effect, expected) in [("proceed", Action::Proceed), ("freeze", Action::Freeze)] {
         let mut driver = Driver::with_policy("");
         driver.events(&[minute("checkout", at(0), 1, None)], at(0));
-        driver.events(&[say("checkout", "o", 1, effect, 10, "")], at(1));
+        driver.events(&[say("checkout", "o", (1, 10), effect, "")], at(1));
         for i in 2..20 {
             driver.time(at(i));
         }
@@ -39,7 +39,7 @@ fn what_stands_after_a_word_has_no_end_of_the_word_left() {
 #[test]
 fn a_word_on_all_environments_counts_in_one_seen_later() {
     let mut driver = Driver::with_policy("");
-    driver.events(&[say("checkout", "o", 0, "freeze", 60, "")], at(0));
+    driver.events(&[say("checkout", "o", (0, 60), "freeze", "")], at(0));
     driver.events(
         &[minute("checkout", at(1), 1, None).replace("production", "staging")],
         at(1),
@@ -50,9 +50,9 @@ fn a_word_on_all_environments_counts_in_one_seen_later() {
 #[test]
 fn a_word_taken_back_does_not_stand_again_by_an_older_one_that_comes_late() {
     let mut driver = Driver::with_policy("");
-    driver.events(&[say("checkout", "o-2", 10, "freeze", 0, "")], at(10));
+    driver.events(&[say("checkout", "o-2", (10, 0), "freeze", "")], at(10));
     driver.time(at(11));
-    driver.events(&[say("checkout", "o-1", 5, "freeze", 60, "")], at(12));
+    driver.events(&[say("checkout", "o-1", (5, 60), "freeze", "")], at(12));
     assert!(
         actions(&driver, "service:checkout@production")
             .iter()

@@ -132,8 +132,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Puts an event on the topic of its kind; `on` picks the partition.
-    fn put(&mut self, kind: Kind, at: Timestamp, service: &str, on: usize, mut event: Value) {
+    /// Puts an event of a service on the topic of its kind; the number beside its name picks the partition.
+    fn put(&mut self, kind: Kind, at: Timestamp, (service, on): (&str, usize), mut event: Value) {
         self.n += 1;
         if let Some(event) = event.as_object_mut() {
             event.insert("id".to_owned(), json!(format!("{}-{}", kind.name(), self.n)));
@@ -144,7 +144,7 @@ impl Writer<'_> {
             .then(|| event.get("sha").and_then(Value::as_str).map(Into::into))
             .flatten();
         let value = Some(event.to_string().into_bytes());
-        let write = self.write(kind, at, service, on, value);
+        let write = self.write(kind, at, (service, on), value);
         self.records.push(Planned {
             write,
             meant: Meant::Event(kind),
@@ -152,7 +152,7 @@ impl Writer<'_> {
         });
     }
 
-    fn write(&self, kind: Kind, at: Timestamp, service: &str, on: usize, value: Option<Vec<u8>>) -> Write {
+    fn write(&self, kind: Kind, at: Timestamp, (service, on): (&str, usize), value: Option<Vec<u8>>) -> Write {
         let topic = self.topics.iter().find(|(known, _)| *known == kind);
         let (_, topic) = topic.expect("the settings name a topic for every kind");
         let partition = i32::try_from(on).unwrap_or(0) % n_partitions(kind);
@@ -170,7 +170,7 @@ impl Writer<'_> {
         let (begins, _) = Scenario::span();
         for member in &self.scenario.fleet {
             let event = json!({ "criticality": member.criticality });
-            self.put(Kind::Service, begins, member.name, 0, event);
+            self.put(Kind::Service, begins, (member.name, 0), event);
         }
     }
 
@@ -204,7 +204,7 @@ impl Writer<'_> {
                     if fails {
                         event["upstream"] = json!(scenario.outage.upstream);
                     }
-                    self.put(Kind::Error, at, member.name, service + 5 * reporter, event);
+                    self.put(Kind::Error, at, (member.name, service + 5 * reporter), event);
                 }
                 at = at + MINUTE;
             }
@@ -222,11 +222,11 @@ impl Writer<'_> {
             "ai": { "assistance": commit.ai },
             "change": { "lines_added": commit.lines_added, "lines_deleted": commit.lines_added / 3, "files": commit.files },
         });
-        self.put(Kind::Commit, commit.at, name, commit.service, event);
+        self.put(Kind::Commit, commit.at, (name, commit.service), event);
         if let Some(at) = commit.approved_at {
             let by = format!("senior-of-{}", commit.files % 3);
             let event = json!({ "sha": commit.sha, "verdict": "approved", "by": by, "level": "senior" });
-            self.put(Kind::Review, at, name, 0, event);
+            self.put(Kind::Review, at, (name, 0), event);
         }
     }
 
@@ -243,16 +243,16 @@ impl Writer<'_> {
                 "environment": "production", "deploy_id": deploy.id, "status": status,
                 "exposure": exposure, "commits": deploy.shas,
             });
-            self.put(Kind::Deploy, *at, name, deploy.service, event);
+            self.put(Kind::Deploy, *at, (name, deploy.service), event);
         }
         let Some(back) = deploy.rolled_back_at else { return };
         let event = json!({ "environment": "production", "deploy_id": deploy.id, "status": "rolled_back" });
-        self.put(Kind::Deploy, back, name, deploy.service, event);
+        self.put(Kind::Deploy, back, (name, deploy.service), event);
         let event = json!({
             "environment": "production", "deploy_id": format!("{}-back", deploy.id),
             "status": "succeeded", "change_kind": "rollback",
         });
-        self.put(Kind::Deploy, back, name, deploy.service, event);
+        self.put(Kind::Deploy, back, (name, deploy.service), event);
     }
 
     fn incidents(&mut self) {
@@ -267,7 +267,7 @@ impl Writer<'_> {
                 let event = json!({
                     "environment": "production", "incident_id": id, "status": status, "severity": severity,
                 });
-                self.put(Kind::Incident, at, self.scenario.name(service), 0, event);
+                self.put(Kind::Incident, at, (self.scenario.name(service), 0), event);
             }
         }
     }
@@ -279,7 +279,7 @@ impl Writer<'_> {
             "environment": "production", "effect": "proceed", "until": word.until.to_string(),
             "reason": "the fix itself has to go out", "by": "on-call",
         });
-        self.put(Kind::Override, word.at, name, 0, event);
+        self.put(Kind::Override, word.at, (name, 0), event);
     }
 
     fn poison(&mut self) {
@@ -288,7 +288,7 @@ impl Writer<'_> {
         while at + POISON_EVERY < ends {
             for (i, (kind, text)) in POISON.into_iter().enumerate() {
                 let value = text.map(|text| text.as_bytes().to_vec());
-                let write = self.write(kind, at, "nobody", i, value);
+                let write = self.write(kind, at, ("nobody", i), value);
                 self.records.push(Planned {
                     write,
                     meant: Meant::Poison,
