@@ -11,6 +11,8 @@
 //!
 //! **Invariant:** steps are closed in order, each once, and none before `now` allows it.
 
+mod conviction;
+mod deploys;
 mod incidents;
 mod presence;
 mod report;
@@ -29,24 +31,15 @@ use self::{
 use super::{
     Context, Said,
     baseline::{Baseline, count},
-    blame::{Candidate, suspects},
     decide::Standing,
     evidence::Observation,
     hold::{Found, Hold},
     policy::Settings,
     steps::{Closed, Grain, Steps},
-    watch::{Ending, Watch, WatchVerdict},
+    watch::Watch,
 };
-use crate::model::{
-    Action, ChangeKind, Deploy, DeployStatus, EnvironmentId, Errors, Ground, Incident, Message, ServiceId, Suspect,
-    Timestamp, UnitInterval, hash_text,
-};
+use crate::model::{Action, EnvironmentId, Errors, Ground, Incident, ServiceId, Timestamp};
 
-/// Deploys watched at once; the next drops the oldest. Fewer while a freeze is held, which takes the place of two.
-const WATCHES_MAX: usize = 8;
-const WATCHES_MAX_HELD: usize = 6;
-/// Deploys remembered whose watch is over; the next drops the oldest.
-const ENDED_MAX: usize = 16;
 /// A withheld freeze is asked for again this often.
 const PROPOSE_EVERY: Duration = Duration::from_mins(1);
 /// The evidence that asks for extra review, and below which it ends.
@@ -224,151 +217,6 @@ impl Environment {
         }
     }
 
-    /// Asks for a freeze if a watch has the evidence for one.
-    fn convict(&mut self, margin: f64, scene: &mut Scene<'_>) {
-        let size = self.baseline.size(self.steps.grain);
-        let threshold = ln_threshold(scene.settings);
-        let guilty = self.watches.iter().filter(|watch| {
-            let since = watch.since_onset();
-            watch.judged && watch.ln_e() >= threshold && since.excess() >= 5.0 && since.ratio_low(size) > 1.0 + margin
-        });
-        let Some(leading) = guilty.max_by(|a, b| a.ln_e().total_cmp(&b.ln_e())) else {
-            self.proposal = None;
-            return;
-        };
-        let found = Found {
-            ln_e: leading.ln_e(),
-            since_onset: leading.since_onset(),
-            by_requests: margin <= scene.settings.freeze.margin,
-            suspects: self.suspects(scene.service),
-        };
-        let deploy_id = leading.deploy_id.clone();
-        if let Some(watch) = self.watches.iter_mut().find(|watch| watch.deploy_id == deploy_id) {
-            watch.alarmed_at.get_or_insert(scene.context.now);
-        }
-        if let Some(proposal) = &mut self.proposal {
-            proposal.found = found;
-            proposal.deploy_id = deploy_id;
-        } else {
-            self.proposal = Some(Proposal {
-                deploy_id,
-                found,
-                withheld: false,
-                asked_at: scene.context.now,
-            });
-            self.propose(Ground::Evidence, scene);
-        }
-    }
-
-    /// What a regression seen now is put down to, with probabilities.
-    fn suspects(&self, service: &ServiceId) -> Vec<(Option<Box<str>>, f64)> {
-        let candidates = self.watches.iter().map(|watch| Candidate {
-            deploy_id: &watch.deploy_id,
-            prior: f64::from(watch.prior),
-            ln_e: watch.ln_e(),
-            anchored: watch.is_anchored(),
-        });
-        suspects(service, &candidates.collect::<Vec<_>>())
-            .into_iter()
-            .map(|suspect| (suspect.deploy_id, suspect.probability.value()))
-            .collect()
-    }
-
-    /// Asks the fleet for a freeze.
-    fn propose(&self, ground: Ground, scene: &mut Scene<'_>) {
-        scene.said.push(Said::Message(Message::Propose {
-            service: scene.service.as_str().to_owned().into(),
-            environment: self.name.as_str().to_owned().into(),
-            mode: scene.settings.mode,
-            ground,
-        }));
-    }
-
-    fn propose_again(&mut self, scene: &mut Scene<'_>) {
-        let now = scene.context.now;
-        if let Some(proposal) = &mut self.proposal
-            && now >= proposal.asked_at + PROPOSE_EVERY
-        {
-            proposal.asked_at = now;
-            self.propose(Ground::Evidence, scene);
-        }
-        if self.incidents.ask_again(now, PROPOSE_EVERY) {
-            self.propose(Ground::Incident, scene);
-        }
-    }
-
-    /// The fleet's answer to a proposal. What has passed meanwhile is not frozen for.
-    pub(crate) fn answer(&mut self, ground: Ground, granted: bool, scene: &mut Scene<'_>) {
-        match ground {
-            Ground::Incident => self.incidents.answer(granted),
-            Ground::Evidence => match self.proposal.take() {
-                Some(proposal) if granted => self.freeze(proposal, scene),
-                proposal => {
-                    self.proposal = proposal.map(|proposal| Proposal {
-                        withheld: !granted,
-                        ..proposal
-                    });
-                }
-            },
-        }
-        self.decide(scene);
-    }
-
-    fn freeze(&mut self, proposal: Proposal, scene: &mut Scene<'_>) {
-        let now = scene.context.now;
-        self.freezes.retain(|since| now.since(*since) < RELAPSE_WINDOW);
-        self.freezes.push(now);
-        let lease = if self.freezes.len() > 2 {
-            RELAPSE_LEASE
-        } else {
-            scene.settings.freeze.lease
-        };
-        let suspects = proposal.found.suspects(scene.service);
-        self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, now, lease)));
-        self.elevated_since = None;
-        // The evidence is spent: what follows is judged by the hold and by later deploys' own watches.
-        for watch in std::mem::take(&mut self.watches) {
-            if watch.deploy_id == proposal.deploy_id {
-                self.close(&watch, WatchVerdict::Regressed, &suspects, scene);
-            } else {
-                self.close(&watch, WatchVerdict::Unknown, &[], scene);
-            }
-        }
-    }
-
-    fn close_watches(&mut self, scene: &mut Scene<'_>, over: impl Fn(&Watch) -> bool) {
-        if !self.watches.iter().any(&over) {
-            return;
-        }
-        let ended: Vec<Watch> = self.watches.extract_if(.., |watch| over(watch)).collect();
-        self.watches.shrink_to_fit();
-        for watch in ended {
-            let verdict = if watch.alarmed_at.is_some() {
-                WatchVerdict::Regressed
-            } else {
-                watch.quiet_verdict()
-            };
-            self.close(&watch, verdict, &[], scene);
-        }
-        if self.watches.is_empty() {
-            self.proposal = None;
-        }
-    }
-
-    /// Reports a watch that is over, and remembers that it is.
-    fn close(&mut self, watch: &Watch, verdict: WatchVerdict, suspects: &[Suspect], scene: &mut Scene<'_>) {
-        self.note_ended(&watch.deploy_id);
-        let ending = Ending {
-            service: scene.service,
-            environment: &self.name,
-            at: scene.context.now,
-            size: self.baseline.size(self.steps.grain),
-            verdict,
-            suspects,
-        };
-        scene.said.push(Said::Closed(Box::new(watch.report(&ending))));
-    }
-
     fn end_hold(&mut self, settings: &Settings, now: Timestamp) {
         let Some(hold) = &mut self.hold else { return };
         let over = hold.may_end(now) || (now >= hold.until && !hold.renew(settings.freeze.lease, now));
@@ -392,71 +240,6 @@ impl Environment {
             Some(since) if ln_e < ELEVATED_OUT.ln() && now.since(since) >= ELEVATED_MIN => self.elevated_since = None,
             None | Some(_) => {}
         }
-    }
-
-    /// A deploy began, went on or ended; `prior` is the chance that its changes cause an incident.
-    pub(crate) fn deploy(&mut self, deploy: &Deploy<'_>, time: Timestamp, prior: f64, scene: &mut Scene<'_>) {
-        self.touch(time);
-        let taken_back = matches!(deploy.status, DeployStatus::RolledBack | DeployStatus::Failed);
-        if taken_back {
-            self.close_watches(scene, |watch| *watch.deploy_id == *deploy.deploy_id);
-            if self.is_first_word_of(deploy) {
-                self.note_ended(&deploy.deploy_id);
-            }
-        }
-        let undoes = deploy.change_kind == ChangeKind::Rollback && deploy.status != DeployStatus::Failed;
-        if let Some(hold) = &mut self.hold
-            && (undoes || (taken_back && *hold.deploy_id == *deploy.deploy_id))
-        {
-            hold.roll_back(time);
-        }
-        let exposure = deploy.exposure.map_or(1.0, UnitInterval::value);
-        let known = self
-            .watches
-            .iter_mut()
-            .find(|watch| *watch.deploy_id == *deploy.deploy_id);
-        if let Some(watch) = known {
-            watch.stage(time, exposure);
-        } else if !taken_back && deploy.change_kind != ChangeKind::Rollback && self.is_first_word_of(deploy) {
-            self.watch(deploy, time, prior, scene);
-            if let Some(watch) = self.watches.last_mut() {
-                watch.stage(time, exposure);
-            }
-        }
-        self.decide(scene);
-    }
-
-    /// Begins to watch a deploy.
-    fn watch(&mut self, deploy: &Deploy<'_>, time: Timestamp, prior: f64, scene: &mut Scene<'_>) {
-        let Context { now, policy, .. } = *scene.context;
-        if !self.is_watched() {
-            self.pass_quiet_steps(now, policy.lateness);
-        }
-        let max = if self.hold.is_some() {
-            WATCHES_MAX_HELD
-        } else {
-            WATCHES_MAX
-        };
-        if self.watches.len() >= max {
-            let oldest = self.watches[0].deploy_id.clone();
-            self.close_watches(scene, |watch| watch.deploy_id == oldest);
-        }
-        self.watches.reserve_exact(1);
-        self.watches
-            .push(Watch::new(&deploy.deploy_id, time, self.baseline.is_known(now), prior));
-    }
-
-    /// A deploy whose watch has ended opens none again by a late or repeated status.
-    fn is_first_word_of(&self, deploy: &Deploy<'_>) -> bool {
-        !self.ended.contains(&short_hash(&deploy.deploy_id))
-    }
-
-    /// Remembers that the watch of a deploy is over.
-    fn note_ended(&mut self, deploy_id: &str) {
-        if self.ended.len() >= ENDED_MAX {
-            self.ended.remove(0);
-        }
-        self.ended.push(short_hash(deploy_id));
     }
 
     /// An incident began, went on or was resolved.
@@ -523,11 +306,6 @@ impl Environment {
     pub(crate) fn is_silent(&self) -> bool {
         self.presence.is_silent()
     }
-}
-
-/// Half of a hash: two of seventeen deploys fall together once in thirty million times.
-fn short_hash(deploy_id: &str) -> u32 {
-    u32::try_from(hash_text(deploy_id) >> 32).unwrap_or(u32::MAX)
 }
 
 /// The margin of harmless growth: doubled where it cannot be held against the traffic.

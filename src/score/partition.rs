@@ -10,13 +10,20 @@
 //! **Invariant:** a service takes in every entry of its own once: one that its snapshot covers is passed over.
 //! **Invariant:** what is said is a function of the entries alone; the order of a hash map reaches no output.
 
+mod image;
+mod look;
+mod time;
+
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use foldhash::{HashMap, HashMapExt};
 use serde::{Deserialize, Serialize};
 
+pub use image::Image;
+
+use self::time::Occasion;
 use super::{
-    Context, Fleet, STEP_VERSION, Said, Saying, Service, ServiceReport,
+    Context, Fleet, Said, Saying, Service,
     change::SOURCE_WINDOW,
     clocks::Clocks,
     dedupe::{RecordPlace, Window},
@@ -24,7 +31,7 @@ use super::{
 };
 use crate::model::{
     Bulletin, Cause, Entry, Errors, Happened, Kind, Message, Offset, Origin, PartitionIndex, PolicyText, Recipient,
-    ServiceId, Tick, Timestamp,
+    ServiceId, Timestamp,
 };
 
 /// One partition of the log, folded.
@@ -67,23 +74,6 @@ pub struct Applied {
     pub duplicates: u64,
 }
 
-/// A partition's own state as of an offset: with the snapshots of its services and the log from there on, all of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Image {
-    pub step_version: u32,
-    /// How many partitions the log had: it is fixed.
-    pub n_partitions: u32,
-    /// The first entry not in it.
-    pub tail: Offset,
-    /// Where priming the duplicates begins; not after `tail`.
-    pub prime: Offset,
-    clocks: Clocks,
-    policy_text: Box<str>,
-    revision: i64,
-    bulletin: Bulletin,
-    applied: Applied,
-}
-
 impl Default for Partition {
     fn default() -> Self {
         Self {
@@ -109,70 +99,6 @@ impl Default for Partition {
 }
 
 impl Partition {
-    /// The partition's own state from its record; services and fleet are put back one by one.
-    #[must_use]
-    pub fn from_image(image: Image) -> Self {
-        // The text was in force once, so it parses; a newer program that refuses it goes by the default and says so
-        // by the digest in every decision.
-        let policy = Policy::parse(&image.policy_text).unwrap_or_default();
-        Self {
-            clocks: image.clocks,
-            policy,
-            policy_text: image.policy_text,
-            revision: image.revision,
-            bulletin: image.bulletin,
-            applied: image.applied,
-            ..Self::default()
-        }
-    }
-
-    /// The partition's own state now, if `tail` is the next entry.
-    #[must_use]
-    pub fn image(&self, tail: Offset, n_partitions: u32) -> Image {
-        Image {
-            step_version: STEP_VERSION,
-            n_partitions,
-            tail,
-            prime: self.window.oldest_offset().unwrap_or(tail),
-            clocks: self.clocks.clone(),
-            policy_text: self.policy_text.clone(),
-            revision: self.revision,
-            bulletin: self.bulletin,
-            applied: self.applied,
-        }
-    }
-
-    /// Puts a service back from its snapshot, which covers the log up to `covered`.
-    pub fn put_back(&mut self, service: Service, covered: Offset) {
-        let name: Box<str> = service.name().as_str().into();
-        let slot = self.slot_for(name);
-        self.slots[slot].service = Some(service);
-        self.slots[slot].skip_to = Some(covered);
-        self.set_timer(slot);
-    }
-
-    /// Puts the fleet back from its snapshot.
-    pub fn put_back_fleet(&mut self, fleet: Fleet, covered: Option<Offset>) {
-        self.fleet = fleet;
-        self.fleet_skip_to = covered;
-    }
-
-    /// Takes only the identities of an entry before the tail, so that duplicates after it are known.
-    pub fn prime(&mut self, entry: &Entry<'_>, offset: Offset, written_at: Timestamp) {
-        let place = RecordPlace { offset, written_at };
-        match entry {
-            Entry::Errors(errors) => {
-                for original in errors.originals() {
-                    self.window.is_duplicate(original.hash, place);
-                }
-            }
-            Entry::Event(event) => {
-                self.window.is_duplicate(event.hash, place);
-            }
-            Entry::Time(_) | Entry::Policy(_) | Entry::Message(_) => {}
-        }
-    }
-
     /// Folds one entry of the log, in the record at `offset` written at `written_at`, and appends what it says.
     pub fn step(&mut self, entry: &Entry<'_>, offset: Offset, written_at: Timestamp, sayings: &mut Vec<Saying>) {
         let place = RecordPlace { offset, written_at };
@@ -297,104 +223,6 @@ impl Partition {
         }
     }
 
-    /// Lets the services act whose time has come, in the order of their names.
-    fn tick(&mut self, tick: &Tick<'_>, offset: Offset, sayings: &mut Vec<Saying>) {
-        let before = self.clocks.now();
-        self.clocks.tick(tick);
-        if self.clocks.now() > before {
-            self.time_passed(offset, sayings);
-        }
-    }
-
-    /// Sets time outright, for one who sees everything there is: a replay.
-    pub fn advance_to(&mut self, now: Timestamp, offset: Offset, sayings: &mut Vec<Saying>) {
-        if now > self.clocks.now() {
-            self.clocks.advance_to(now);
-            self.time_passed(offset, sayings);
-        }
-    }
-
-    /// When time alone makes a difference next, as far as timers know: it may turn out to be later.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
-    }
-
-    fn time_passed(&mut self, offset: Offset, sayings: &mut Vec<Saying>) {
-        let now = self.clocks.now();
-        let mut fired = Vec::new();
-        while let Some(Reverse((at, slot))) = self.timers.peek().copied()
-            && at <= now
-        {
-            self.timers.pop();
-            if self.slots[slot].timer == at {
-                self.slots[slot].timer = Timestamp::NEVER;
-                fired.push(slot);
-            }
-        }
-        // A timer may be older than what has happened since. Whether a service is looked at must follow from its state
-        // alone, or a restored one would be looked at at other times than the one it was restored from.
-        let mut due = Vec::new();
-        for slot in fired {
-            let deadline = self.slots[slot]
-                .service
-                .as_ref()
-                .map(|service| service.next_deadline(&self.policy));
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                due.push(slot);
-            } else {
-                self.set_timer(slot);
-            }
-        }
-        let occasion = Occasion {
-            offset,
-            cause: Cause::Time(now),
-        };
-        self.visit(due, &occasion, sayings, |service, context, said| {
-            service.advance(context, said)
-        });
-    }
-
-    /// Calls `act` for services in the order of their names; those of which it says that nothing is left are dropped.
-    fn visit(
-        &mut self,
-        mut slots: Vec<usize>,
-        occasion: &Occasion,
-        sayings: &mut Vec<Saying>,
-        act: impl Fn(&mut Service, &Context<'_>, &mut Vec<Said>) -> bool,
-    ) {
-        let name = |slot: &usize| self.slots[*slot].service.as_ref().map(|service| service.name().clone());
-        slots.sort_by_cached_key(name);
-        let now = self.clocks.now();
-        let Occasion { offset, cause } = occasion;
-        for slot in slots {
-            if self.slots[slot].covers(*offset) {
-                self.set_timer(slot);
-                continue;
-            }
-            // Before the first time entry, no time is known but that of events.
-            let last_event = self.slots[slot].service.as_ref().map(Service::last_event);
-            let at = last_event.filter(|_| now == Timestamp::MIN).unwrap_or(now);
-            let context = Context {
-                now,
-                at,
-                policy: &self.policy,
-                bulletin: &self.bulletin,
-                cause: &|| cause.clone(),
-            };
-            let Some(service) = self.slots[slot].service.as_mut() else {
-                continue;
-            };
-            let over = act(service, &context, &mut self.scratch);
-            self.after(slot, *offset, sayings);
-            if over {
-                self.drop_service(slot);
-            } else {
-                self.set_timer(slot);
-            }
-        }
-    }
-
     fn take_policy(&mut self, entry: &PolicyText<'_>, offset: Offset, sayings: &mut Vec<Saying>) {
         if entry.revision < self.revision {
             return;
@@ -496,124 +324,6 @@ impl Partition {
         };
         self.free.push(slot);
     }
-
-    fn set_timer(&mut self, slot: usize) {
-        let entry = &mut self.slots[slot];
-        let Some(service) = &entry.service else { return };
-        let at = service.next_deadline(&self.policy);
-        if at < entry.timer {
-            entry.timer = at;
-            self.timers.push(Reverse((at, slot)));
-        }
-    }
-
-    /// The partition's time: no event on time is before it.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.clocks.now()
-    }
-
-    #[must_use]
-    pub fn clocks(&self) -> &Clocks {
-        &self.clocks
-    }
-
-    #[must_use]
-    pub fn policy(&self) -> &Policy {
-        &self.policy
-    }
-
-    /// The order among policies of the one in force.
-    #[must_use]
-    pub fn revision(&self) -> i64 {
-        self.revision
-    }
-
-    #[must_use]
-    pub fn applied(&self) -> Applied {
-        self.applied
-    }
-
-    /// Errors taken in since this value was made that came too late to be evidence.
-    #[must_use]
-    pub fn n_late(&self) -> u64 {
-        self.n_late
-    }
-
-    #[must_use]
-    pub fn fleet(&self) -> &Fleet {
-        &self.fleet
-    }
-
-    /// How far back duplicates are known.
-    #[must_use]
-    pub fn dedupe_window(&self) -> std::time::Duration {
-        self.window.span()
-    }
-
-    #[must_use]
-    pub fn n_services(&self) -> usize {
-        self.services.len()
-    }
-
-    #[must_use]
-    pub fn service(&self, name: &str) -> Option<&Service> {
-        self.services
-            .get(name)
-            .and_then(|slot| self.slots[*slot].service.as_ref())
-    }
-
-    /// All services, in the order of their names.
-    #[must_use]
-    pub fn services(&self) -> Vec<&Service> {
-        let mut services: Vec<&Service> = self.slots.iter().filter_map(|slot| slot.service.as_ref()).collect();
-        services.sort_by(|a, b| a.name().cmp(b.name()));
-        services
-    }
-
-    /// Names of the services that changed since their last snapshot in entries before `before`, in order.
-    #[must_use]
-    pub fn dirty_before(&self, before: Offset) -> Vec<ServiceId> {
-        let dirty = self
-            .slots
-            .iter()
-            .filter(|slot| slot.dirty_since.is_some_and(|since| since < before));
-        let mut names: Vec<ServiceId> = dirty
-            .filter_map(|slot| slot.service.as_ref())
-            .map(|s| s.name().clone())
-            .collect();
-        names.sort();
-        names
-    }
-
-    /// Whether the fleet changed since its last snapshot in entries before `before`.
-    #[must_use]
-    pub fn is_fleet_dirty_before(&self, before: Offset) -> bool {
-        self.fleet_dirty_since.is_some_and(|since| since < before)
-    }
-
-    /// A service's snapshot was handed over to be written.
-    pub fn note_snapshot(&mut self, name: &str) {
-        if let Some(slot) = self.services.get(name) {
-            self.slots[*slot].dirty_since = None;
-        }
-    }
-
-    /// The fleet's snapshot was handed over to be written.
-    pub fn note_fleet_snapshot(&mut self) {
-        self.fleet_dirty_since = None;
-    }
-
-    /// The services dropped since the last call: their snapshots are to be deleted.
-    pub fn take_dropped(&mut self) -> Vec<ServiceId> {
-        std::mem::take(&mut self.dropped)
-    }
-
-    /// What is known of a service, for people.
-    #[must_use]
-    pub fn report(&self, name: &str) -> Option<ServiceReport> {
-        Some(self.service(name)?.report(&self.policy, self.clocks.now()))
-    }
 }
 
 impl Slot {
@@ -621,13 +331,6 @@ impl Slot {
     fn covers(&self, offset: Offset) -> bool {
         self.skip_to.is_some_and(|covered| offset <= covered)
     }
-}
-
-/// Why services are looked at that no event is about.
-struct Occasion {
-    /// Of the entry that brings it.
-    offset: Offset,
-    cause: Cause,
 }
 
 /// What all events have.
