@@ -10,24 +10,30 @@
 //! **Invariant:** nothing is written for a partition that is not live here, and every transaction moves the offsets
 //! of all that it speaks for.
 
+mod live;
+mod own;
+mod speech;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, mpsc},
     time::Duration,
 };
 
+use self::{
+    live::{Counted, Live},
+    speech::Bundle,
+};
 use super::{
-    ingest::log_record,
     policy_file::PolicyFile,
     restore::{Restored, beside},
 };
 use crate::{
     clock::{Clock, Stopwatch},
-    gate::{ControlKey, Heartbeat},
-    model::{Entry, Message, Offset, PartitionIndex, PolicyText, Recipient, ServiceId, Timestamp},
-    score::{Image, Partition, Said, Saying, ServiceReport},
-    stream::{Change, Client, Fault, Header, TopicPartition, Write},
-    wire::{control, events, partition::partition_of, state},
+    model::{Action, Mode, Offset, PartitionIndex, ServiceId, Timestamp},
+    score::{Said, Saying, ServiceReport},
+    stream::{Change, Client, Fault, TopicPartition},
+    wire::partition::partition_of,
 };
 
 /// A batch is closed after so many records or so long.
@@ -35,12 +41,6 @@ const BATCH_RECORDS_MAX: usize = 5_000;
 const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
 /// Subjects that one transaction speaks of, at most: an entry that makes a whole partition speak takes several.
 const SUBJECTS_MAX: usize = 500;
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
-/// Every service that changed is snapshotted within this.
-const CHECKPOINT_EVERY: Duration = Duration::from_mins(2);
-/// Bytes of silent snapshots in one transaction; with a transaction a second at least, under the megabyte a second
-/// that a partition's state may cost.
-const CHECKPOINT_BYTES: usize = 256 * 1024;
 const WAIT: Duration = Duration::from_millis(100);
 
 /// What a score worker is told.
@@ -78,39 +78,6 @@ pub(crate) struct Ask {
 pub(crate) struct Restorer {
     pub(crate) ask: mpsc::Sender<Ask>,
     pub(crate) answers: mpsc::Receiver<(Ask, anyhow::Result<Restored>)>,
-}
-
-struct Live {
-    state: Partition,
-    /// Behind the last whole record taken in.
-    position: Offset,
-    /// Entries before this only prime.
-    tail: Offset,
-    /// A former owner has counted what lies before this.
-    told: Offset,
-    /// The log's end when it was restored: from there on its state is whole.
-    whole_at: Offset,
-    heartbeat_at: Timestamp,
-    checkpoint: Option<Image>,
-    checkpoint_at: Timestamp,
-    /// The policy appended last, and not read back yet.
-    appended: Option<Box<str>>,
-    counted: Counted,
-}
-
-/// What of a partition's counts is in the metrics already.
-#[derive(Default)]
-struct Counted {
-    applied: crate::score::Applied,
-    n_late: u64,
-    n_withheld: u64,
-}
-
-/// What is to be written in the name of one service, or of the fleet, or of the partition.
-#[derive(Default)]
-struct Bundle {
-    writes: Vec<Write>,
-    messages: Vec<Message<'static>>,
 }
 
 /// One worker, with the one client it owns.
@@ -184,7 +151,7 @@ impl<C: Client> Worker<C> {
         let mut sayings = Vec::new();
         let n_taken = self.take(&mut sayings)?;
         self.busy = n_taken > 0;
-        let decides = sayings.iter().any(|saying| matches!(saying.said, Said::Decision(_)));
+        let decided: Vec<(Action, Mode)> = sayings.iter().filter_map(decided).collect();
         let mut bundles = self.bundles(sayings);
         let own = self.own_writes();
         if bundles.is_empty() && own.writes.is_empty() {
@@ -194,9 +161,7 @@ impl<C: Client> Worker<C> {
         bundles.push(own);
         match self.commit(&membership, bundles) {
             Ok(()) => {
-                if decides {
-                    self.publish_latency();
-                }
+                self.publish_decided(&decided);
                 self.publish_counts();
                 Ok(())
             }
@@ -356,241 +321,6 @@ impl<C: Client> Worker<C> {
         }
     }
 
-    /// What the sayings come to: one bundle per service, with its snapshot, and one for the fleet.
-    fn bundles(&mut self, sayings: Vec<Saying>) -> Vec<Bundle> {
-        let mut by: BTreeMap<Option<ServiceId>, Bundle> = BTreeMap::new();
-        for saying in sayings {
-            let bundle = by.entry(saying.by).or_default();
-            match saying.said {
-                Said::Decision(decision) => bundle.writes.push(self.decision_write(&decision)),
-                Said::Forget(subject) => {
-                    bundle.writes.push(self.control_write(
-                        subject.service().as_str(),
-                        subject.to_string(),
-                        None,
-                        Vec::new(),
-                    ));
-                }
-                Said::Message(message) => bundle.messages.push(message),
-                // For reports.
-                Said::Scored(_) | Said::Closed(_) => {}
-            }
-        }
-        by.retain(|_, bundle| !bundle.writes.is_empty() || !bundle.messages.is_empty());
-        for (speaker, bundle) in &mut by {
-            let snapshot = match speaker {
-                Some(service) => self.service_snapshot(service),
-                None => self.fleet_snapshot(),
-            };
-            bundle.writes.extend(snapshot);
-        }
-        by.into_values().collect()
-    }
-
-    fn decision_write(&self, decision: &crate::model::Decision) -> Write {
-        let action = decision.action.name();
-        metrics::counter!("holdpoint_decisions_total", "action" => action, "mode" => decision.mode.name()).increment(1);
-        let headers = control::decision_headers(decision, &self.settings.group);
-        let subject = &decision.subject;
-        self.control_write(
-            subject.service().as_str(),
-            subject.to_string(),
-            Some(control::encode_decision(decision)),
-            headers,
-        )
-    }
-
-    fn control_write(
-        &self,
-        service: &str,
-        key: String,
-        value: Option<Vec<u8>>,
-        headers: Vec<(&'static str, String)>,
-    ) -> Write {
-        Write {
-            topic: Arc::clone(&self.settings.control),
-            partition: partition_of(service, self.settings.n_partitions),
-            timestamp: self.settings.clock.now(),
-            key: Some(key.into_bytes()),
-            value,
-            headers: headers
-                .into_iter()
-                .map(|(name, value)| Header {
-                    name: name.into(),
-                    value: Some(value.into_bytes()),
-                })
-                .collect(),
-        }
-    }
-
-    fn state_write(&self, partition: PartitionIndex, key: Vec<u8>, value: Option<Vec<u8>>) -> Write {
-        Write {
-            topic: Arc::clone(&self.settings.state),
-            partition,
-            timestamp: self.settings.clock.now(),
-            key: Some(key),
-            value,
-            headers: Vec::new(),
-        }
-    }
-
-    /// A service's snapshot as of now: the end of the last whole record.
-    fn service_snapshot(&mut self, name: &ServiceId) -> Option<Write> {
-        let partition = partition_of(name.as_str(), self.settings.n_partitions);
-        let key = state::service_key(name.as_str());
-        let live = self.live.get_mut(&partition)?;
-        let value = live
-            .state
-            .service(name.as_str())
-            .map(|service| state::encode_service(service, live.covered()));
-        live.state.note_snapshot(name.as_str());
-        // A service that is gone leaves no snapshot.
-        Some(self.state_write(partition, key, value))
-    }
-
-    fn fleet_partition(&self) -> PartitionIndex {
-        partition_of("fleet", self.settings.n_partitions)
-    }
-
-    fn fleet_snapshot(&mut self) -> Option<Write> {
-        let partition = self.fleet_partition();
-        let live = self.live.get_mut(&partition)?;
-        let value = state::encode_fleet(live.state.fleet(), live.covered());
-        live.state.note_fleet_snapshot();
-        Some(self.state_write(partition, state::fleet_key(), Some(value)))
-    }
-
-    /// What partitions say in their own name: heartbeats, policies, checkpoints.
-    fn own_writes(&mut self) -> Bundle {
-        let now = self.settings.clock.now();
-        let mut own = Bundle::default();
-        let partitions: Vec<PartitionIndex> = self.live.keys().copied().collect();
-        for partition in partitions {
-            own.writes.extend(self.heartbeat(partition, now));
-            own.writes.extend(self.policy_entry(partition, now));
-            self.checkpoint(partition, now, &mut own.writes);
-        }
-        own
-    }
-
-    fn heartbeat(&mut self, partition: PartitionIndex, now: Timestamp) -> Option<Write> {
-        let live = self.live.get_mut(&partition)?;
-        if live.heartbeat_at != Timestamp::MIN && now.since(live.heartbeat_at) < HEARTBEAT_EVERY {
-            return None;
-        }
-        live.heartbeat_at = now;
-        let time = live.state.now();
-        let heartbeat = Heartbeat {
-            partition,
-            at: now,
-            now: (time != Timestamp::MIN).then_some(time),
-            interval_ms: 5_000,
-            services: u64::try_from(live.state.n_services()).unwrap_or(u64::MAX),
-            instance: self.settings.instance.clone(),
-            url: self.settings.url.clone(),
-        };
-        let headers = control::heartbeat_headers(&heartbeat, &self.settings.group);
-        let mut write = self.control_write(
-            "",
-            ControlKey::Heartbeat(partition).to_string(),
-            Some(control::encode_heartbeat(&heartbeat)),
-            headers,
-        );
-        write.partition = partition;
-        Some(write)
-    }
-
-    /// Appends the policy of this instance's file, once per content until it is read back.
-    fn policy_entry(&mut self, partition: PartitionIndex, now: Timestamp) -> Option<Write> {
-        let file = self.policy.current()?;
-        let live = self.live.get_mut(&partition)?;
-        if live.state.policy().digest == file.digest {
-            live.appended = None;
-            return None;
-        }
-        if file.revision < live.state.revision() || live.appended.as_ref() == Some(&file.digest) {
-            return None;
-        }
-        live.appended = Some(file.digest.clone());
-        let mut record = Vec::new();
-        events::begin(&mut record);
-        events::append(
-            &Entry::Policy(PolicyText {
-                revision: file.revision,
-                text: &file.text,
-            }),
-            &mut record,
-        );
-        Some(log_record(&self.settings.events, partition, now, record, 0))
-    }
-
-    /// Moves the tail: once every service that changed before it has a snapshot, the partition's record says so.
-    fn checkpoint(&mut self, partition: PartitionIndex, now: Timestamp, writes: &mut Vec<Write>) {
-        let n_partitions = self.settings.n_partitions;
-        let dropped = {
-            let Some(live) = self.live.get_mut(&partition) else {
-                return;
-            };
-            if live.position < live.tail {
-                return;
-            }
-            if live.checkpoint.is_none() && now.since(live.checkpoint_at) >= CHECKPOINT_EVERY {
-                live.checkpoint = Some(live.state.image(live.position, n_partitions));
-                live.checkpoint_at = now;
-            }
-            live.state.take_dropped()
-        };
-        for name in dropped {
-            // It may be back already, with a snapshot of its own.
-            if self
-                .live
-                .get(&partition)
-                .is_some_and(|live| live.state.service(name.as_str()).is_some())
-            {
-                continue;
-            }
-            writes.push(self.state_write(partition, state::service_key(name.as_str()), None));
-        }
-        let Some(tail) = self
-            .live
-            .get(&partition)
-            .and_then(|live| live.checkpoint.as_ref())
-            .map(|image| image.tail)
-        else {
-            return;
-        };
-        let Some(dirty) = self.live.get(&partition).map(|live| live.state.dirty_before(tail)) else {
-            return;
-        };
-        let mut size_bytes = 0;
-        for name in &dirty {
-            if size_bytes >= CHECKPOINT_BYTES {
-                return;
-            }
-            let snapshot = self.service_snapshot(name);
-            size_bytes += snapshot
-                .as_ref()
-                .and_then(|write| write.value.as_ref())
-                .map_or(0, Vec::len);
-            writes.extend(snapshot);
-        }
-        if self.fleet_partition() == partition
-            && self
-                .live
-                .get(&partition)
-                .is_some_and(|live| live.state.is_fleet_dirty_before(tail))
-        {
-            writes.extend(self.fleet_snapshot());
-        }
-        if let Some(image) = self.live.get_mut(&partition).and_then(|live| live.checkpoint.take()) {
-            writes.push(self.state_write(
-                partition,
-                state::partition_key(partition),
-                Some(state::encode_partition(&image)),
-            ));
-        }
-    }
-
     /// Writes the bundles, at most [`SUBJECTS_MAX`] to a transaction; the offsets move with the last.
     fn commit(&mut self, membership: &crate::stream::Membership, mut bundles: Vec<Bundle>) -> Result<(), Fault> {
         let after: Vec<(TopicPartition, Offset)> = self
@@ -614,50 +344,17 @@ impl<C: Client> Worker<C> {
         Ok(())
     }
 
-    /// From the oldest entry of the batch, which ingest wrote within its own batch's time, to now.
-    fn publish_latency(&self) {
-        if let Some(written) = self.oldest_written {
+    /// Counts what was decided, and how long that took: from the oldest entry of the batch, which ingest wrote within
+    /// its own batch's time, to now.
+    fn publish_decided(&self, decided: &[(Action, Mode)]) {
+        for (action, mode) in decided {
+            metrics::counter!("holdpoint_decisions_total", "action" => action.name(), "mode" => mode.name())
+                .increment(1);
+        }
+        if let (Some(written), false) = (self.oldest_written, decided.is_empty()) {
             let latency = self.settings.clock.now().since(written);
             metrics::histogram!("holdpoint_decision_latency_seconds").record(latency.as_secs_f64());
         }
-    }
-
-    /// The writes of bundles: all messages to one log partition travel as one record.
-    fn transaction(&self, bundles: Vec<Bundle>) -> Vec<Write> {
-        let now = self.settings.clock.now();
-        let mut writes = Vec::new();
-        let mut records: BTreeMap<PartitionIndex, Vec<u8>> = BTreeMap::new();
-        for bundle in bundles {
-            writes.extend(bundle.writes);
-            for message in bundle.messages {
-                let partitions = match message.recipient() {
-                    Recipient::Fleet => vec![self.fleet_partition()],
-                    Recipient::Service(name) => vec![partition_of(name, self.settings.n_partitions)],
-                    Recipient::EveryPartition => (0..self.settings.n_partitions)
-                        .map(|i| PartitionIndex(i32::try_from(i).unwrap_or(i32::MAX)))
-                        .collect(),
-                };
-                for partition in partitions {
-                    let record = records.entry(partition).or_insert_with(|| {
-                        let mut record = Vec::new();
-                        events::begin(&mut record);
-                        record
-                    });
-                    events::append(&Entry::Message(message.clone()), record);
-                    if record.len() >= events::RECORD_BYTES_MAX
-                        && let Some(record) = records.remove(&partition)
-                    {
-                        writes.push(log_record(&self.settings.events, partition, now, record, 0));
-                    }
-                }
-            }
-        }
-        writes.extend(
-            records
-                .into_iter()
-                .map(|(partition, record)| log_record(&self.settings.events, partition, now, record, 0)),
-        );
-        writes
     }
 
     fn publish_counts(&mut self) {
@@ -677,61 +374,9 @@ impl<C: Client> Worker<C> {
     }
 }
 
-impl Live {
-    /// Whether the log is read to where it ended when the state was restored.
-    fn is_whole(&self) -> bool {
-        self.position >= self.whole_at
-    }
-
-    /// The last whole record taken in.
-    fn covered(&self) -> Offset {
-        Offset(self.position.0 - 1)
-    }
-
-    /// Steps the entries of one record, or primes with them.
-    fn take_in(
-        &mut self,
-        value: &[u8],
-        offset: Offset,
-        written_at: Timestamp,
-        sayings: &mut Vec<Saying>,
-    ) -> Result<(), events::Unreadable> {
-        for entry in events::entries(value)? {
-            let entry = entry?;
-            if offset < self.tail {
-                self.state.prime(&entry, offset, written_at);
-            } else {
-                self.state.step(&entry, offset, written_at, sayings);
-            }
-        }
-        Ok(())
-    }
-
-    fn publish_counts(&mut self) {
-        let applied = self.state.applied();
-        if self.position <= self.told {
-            self.counted = Counted {
-                applied,
-                n_late: self.state.n_late(),
-                n_withheld: self.state.fleet().n_withheld(),
-            };
-            return;
-        }
-        for kind in crate::model::Kind::ALL {
-            let n = applied.by_kind[kind.index()] - self.counted.applied.by_kind[kind.index()];
-            if n > 0 {
-                metrics::counter!("holdpoint_events_applied_total", "kind" => kind.name()).increment(n);
-            }
-        }
-        let n_duplicates = applied.duplicates - self.counted.applied.duplicates;
-        metrics::counter!("holdpoint_events_duplicate_total").increment(n_duplicates);
-        metrics::counter!("holdpoint_events_late_total").increment(self.state.n_late() - self.counted.n_late);
-        let n_withheld = self.state.fleet().n_withheld();
-        metrics::counter!("holdpoint_limiter_withheld_total").increment(n_withheld - self.counted.n_withheld);
-        self.counted = Counted {
-            applied,
-            n_late: self.state.n_late(),
-            n_withheld,
-        };
+fn decided(saying: &Saying) -> Option<(Action, Mode)> {
+    match &saying.said {
+        Said::Decision(decision) => Some((decision.action, decision.mode)),
+        Said::Forget(_) | Said::Message(_) | Said::Scored(_) | Said::Closed(_) => None,
     }
 }

@@ -1,48 +1,38 @@
 //! `holdpoint run`: ingest, score and the HTTP edge in one process, for as long as it is told.
 
+mod instance;
+mod parts;
+
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-        mpsc,
-    },
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
 
+pub use instance::Instance;
+
+use self::parts::Part;
 use super::{
-    connection,
-    ingest::{self, Ingest},
-    policy_file::PolicyFile,
-    restore::{beside, restore},
-    score::{self, Ask, Query, Restorer, Score},
-    supervise::{Life, Supervised, supervise},
-    viewer::{Following, Viewer, peers},
+    score::Query,
+    supervise::{Supervised, supervise},
 };
 use crate::{
-    api::{self, Health},
+    api,
     clock::{Clock, Stopwatch},
     config::Settings,
-    gate::{StandingDecision, View},
     model::ServiceId,
     score::ServiceReport,
-    stream::{
-        Fault, Reader as _,
-        kafka::{Connection, KafkaClient, KafkaReader, Names, Tuning},
-    },
+    stream::kafka::Tuning,
     telemetry,
 };
 
-/// Decisions that a slow listener may be behind.
-const LISTENER_BACKLOG: usize = 1_024;
-/// Questions that wait for the score worker.
+/// Between two looks at the policy file and at whether the workers move.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A clean stop takes at most this.
 const STOP_MAX: Duration = Duration::from_secs(25);
-const CLOSE_MAX: Duration = Duration::from_secs(8);
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,148 +41,6 @@ pub enum Ended {
     Stopped,
     /// Something cannot be mended in this process.
     GaveUp,
-}
-
-/// All that the parts of one instance share.
-#[derive(Debug, Clone)]
-pub struct Instance {
-    pub settings: Arc<Settings>,
-    pub connection: Connection,
-    pub tuning: Tuning,
-    pub clock: Clock,
-    pub name: Box<str>,
-    pub url: Box<str>,
-    pub view: Arc<View>,
-    pub health: Arc<Health>,
-    pub decisions: broadcast::Sender<Arc<StandingDecision>>,
-    /// 0 while not known.
-    pub n_partitions: Arc<AtomicU32>,
-    policy: Arc<PolicyFile>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Instance {
-    /// For these settings; fails if the policy file is bad, which later it may become without harm.
-    pub fn new(settings: Settings, tuning: Tuning, clock: Clock) -> anyhow::Result<Self> {
-        let name: Box<str> = match &settings.instance {
-            Some(name) => name.as_str().into(),
-            None => format!("{}-{}", host_name(), settings.listen.port()).into(),
-        };
-        let url = settings
-            .advertise
-            .clone()
-            .unwrap_or_else(|| format!("http://{}", settings.listen))
-            .into();
-        let policy = PolicyFile::new(settings.policy.clone());
-        policy.reload()?;
-        Ok(Self {
-            connection: connection(&settings),
-            settings: Arc::new(settings),
-            tuning,
-            clock,
-            name,
-            url,
-            view: Arc::new(View::new()),
-            health: Arc::new(Health::default()),
-            decisions: broadcast::channel(LISTENER_BACKLOG).0,
-            n_partitions: Arc::new(AtomicU32::new(0)),
-            policy: Arc::new(policy),
-            stop: Arc::new(AtomicBool::new(false)),
-        })
-    }
-
-    /// Makes all parts end.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    fn topic(name: &str) -> Arc<str> {
-        Arc::from(name)
-    }
-
-    /// The partition counts that workers need, or which topic is not there.
-    fn topic_counts(&self) -> anyhow::Result<Counts> {
-        let topics = &self.settings.topics;
-        let mut reader = self.reader("look")?;
-        let mut count = |topic: &str| -> anyhow::Result<u32> {
-            match reader
-                .partition_count(topic)
-                .with_context(|| format!("asking for {topic}"))?
-            {
-                Some(n) if n > 0 => Ok(n),
-                Some(_) | None => bail!(
-                    "there is no topic `{topic}` at {}: create it with `holdpoint topics ensure`",
-                    self.connection.brokers
-                ),
-            }
-        };
-        let counts = Counts {
-            log: count(&topics.events)?,
-            rejected: count(&topics.rejected)?,
-        };
-        for topic in [&topics.state, &topics.control] {
-            let n = count(topic)?;
-            if n != counts.log {
-                bail!(
-                    "`{topic}` has {n} partitions and `{}` has {}: they must be the same",
-                    topics.events,
-                    counts.log
-                );
-            }
-        }
-        let known = self.n_partitions.swap(counts.log, Ordering::Relaxed);
-        if known != 0 && known != counts.log {
-            bail!(
-                "`{}` went from {known} to {} partitions: the count is fixed at creation",
-                topics.events,
-                counts.log
-            );
-        }
-        Ok(counts)
-    }
-
-    fn reader(&self, what: &str) -> Result<KafkaReader, Fault> {
-        let client_id = format!("{}-{what}", self.name);
-        KafkaReader::new(
-            &self.connection,
-            &client_id,
-            &format!("{}.score", self.settings.group),
-            &self.tuning,
-        )
-    }
-
-    fn client(&self, stage: &str, topics: &[&str]) -> Result<KafkaClient, Fault> {
-        let group = &self.settings.group;
-        let names = Names {
-            group: format!("{group}.{stage}"),
-            client_id: format!("{}-{stage}", self.name),
-            transactional_id: format!("{group}-{}-{stage}", self.name),
-        };
-        KafkaClient::new(&self.connection, &names, topics, &self.tuning)
-    }
-}
-
-struct Counts {
-    log: u32,
-    rejected: u32,
-}
-
-/// The name of this machine; two machines need two.
-fn host_name() -> String {
-    let from_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = from_kernel
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() {
-        "localhost".to_owned()
-    } else {
-        name.to_owned()
-    }
 }
 
 /// The parts of a running instance.
@@ -286,213 +134,6 @@ impl Running {
         }
         false
     }
-}
-
-/// The parts that are supervised.
-#[expect(clippy::large_enum_variant, reason = "three values for the life of the process")]
-enum Part {
-    Viewer {
-        instance: Instance,
-        following: Option<Following>,
-        /// Brokers lost later are no reason to set the readiness back: heartbeats grow stale, and what stands stands.
-        was_whole: bool,
-    },
-    Ingest {
-        instance: Instance,
-        worker: Option<ingest::Worker<KafkaClient>>,
-    },
-    Score {
-        instance: Instance,
-        worker: Option<score::Worker<KafkaClient>>,
-        queries: Option<mpsc::Receiver<Query>>,
-    },
-}
-
-impl Life for Part {
-    fn begin(&mut self) -> anyhow::Result<()> {
-        match self {
-            Self::Viewer {
-                instance, following, ..
-            } => {
-                instance.topic_counts()?;
-                *following = Some(Following::begin(viewer(instance))?);
-                Ok(())
-            }
-            Self::Ingest { instance, worker } => {
-                *worker = Some(ingest_worker(instance)?);
-                Ok(())
-            }
-            Self::Score {
-                instance,
-                worker,
-                queries,
-            } => {
-                let counts = instance.topic_counts()?;
-                let client = instance.client("score", &[&instance.settings.topics.events])?;
-                // The questions outlive the worker that answers them.
-                let receive = queries
-                    .take()
-                    .context("the questions are held by a worker that was not let go")?;
-                *worker = Some(score::Worker::new(
-                    score_settings(instance, counts.log),
-                    client,
-                    restorer(instance.clone(), counts.log)?,
-                    receive,
-                    Arc::clone(&instance.policy),
-                ));
-                Ok(())
-            }
-        }
-    }
-
-    fn turn(&mut self) -> Result<(), Fault> {
-        match self {
-            Self::Viewer { following, .. } => match following {
-                Some(following) => following.turn(),
-                None => Err(Fault::Fatal("no follower".to_owned())),
-            },
-            Self::Ingest { instance, worker } => match worker {
-                Some(worker) => worker.turn(peers(&instance.view, &instance.name, instance.clock.now())),
-                None => Err(Fault::Fatal("no worker".to_owned())),
-            },
-            Self::Score { worker, .. } => match worker {
-                Some(worker) => worker.turn(),
-                None => Err(Fault::Fatal("no worker".to_owned())),
-            },
-        }
-    }
-
-    fn not_ready(&mut self) -> Option<String> {
-        match self {
-            Self::Score {
-                worker: Some(worker), ..
-            } => match worker.partitions() {
-                (_, 0) => None,
-                (n, restoring) => Some(format!("restoring {restoring} of {n} partitions")),
-            },
-            Self::Viewer {
-                following, was_whole, ..
-            } => {
-                let behind = following.as_ref().and_then(Following::not_ready);
-                *was_whole |= behind.is_none();
-                behind.filter(|_| !*was_whole)
-            }
-            Self::Ingest { .. } | Self::Score { worker: None, .. } => None,
-        }
-    }
-
-    fn not_ready_without(&self, why: String) -> Option<String> {
-        match self {
-            Self::Viewer { was_whole: true, .. } => None,
-            Self::Viewer { .. } | Self::Ingest { .. } | Self::Score { .. } => Some(why),
-        }
-    }
-
-    fn end(&mut self) {
-        let client = match self {
-            Self::Viewer { following, .. } => {
-                *following = None;
-                None
-            }
-            Self::Ingest { worker, .. } => worker.take().map(ingest::Worker::into_client),
-            Self::Score { worker, queries, .. } => worker.take().map(|worker| {
-                let (client, receive) = worker.into_parts();
-                *queries = Some(receive);
-                client
-            }),
-        };
-        if let Some(client) = client
-            && let Err(fault) = client.close(CLOSE_MAX)
-        {
-            tracing::warn!("a client did not end in time and is left to itself: {fault}");
-        }
-    }
-}
-
-fn viewer(instance: &Instance) -> Viewer {
-    Viewer {
-        connection: instance.connection.clone(),
-        tuning: instance.tuning.clone(),
-        client_id: format!("{}-view", instance.name),
-        control: Instance::topic(&instance.settings.topics.control),
-        overrides: Instance::topic(&instance.settings.topics.overrides),
-        view: Arc::clone(&instance.view),
-        decisions: instance.decisions.clone(),
-        clock: instance.clock,
-    }
-}
-
-fn ingest_worker(instance: &Instance) -> anyhow::Result<ingest::Worker<KafkaClient>> {
-    let counts = instance.topic_counts()?;
-    let topics = &instance.settings.topics;
-    let inputs: Vec<&str> = topics.consumed().map(|(_, topic)| topic).collect();
-    let client = instance.client("ingest", &inputs)?;
-    let settings = Ingest {
-        instance: instance.name.clone(),
-        default_environment: instance.settings.default_environment.as_str().into(),
-        kinds: topics
-            .consumed()
-            .map(|(kind, topic)| (Instance::topic(topic), kind))
-            .collect(),
-        events: Instance::topic(&topics.events),
-        control: Instance::topic(&topics.control),
-        rejected: Instance::topic(&topics.rejected),
-        n_partitions: counts.log,
-        n_rejected_partitions: counts.rejected,
-        clock: instance.clock,
-    };
-    Ok(ingest::Worker::new(settings, client))
-}
-
-fn score_settings(instance: &Instance, n_partitions: u32) -> Score {
-    let topics = &instance.settings.topics;
-    Score {
-        instance: instance.name.clone(),
-        group: instance.settings.group.as_str().into(),
-        url: instance.url.clone(),
-        events: Instance::topic(&topics.events),
-        state: Instance::topic(&topics.state),
-        control: Instance::topic(&topics.control),
-        n_partitions,
-        clock: instance.clock,
-    }
-}
-
-/// A thread with a reader of its own that restores partitions, one after the other; it ends with its worker.
-fn restorer(instance: Instance, n_partitions: u32) -> anyhow::Result<Restorer> {
-    let (ask, asked) = mpsc::channel::<Ask>();
-    let (answer, answers) = mpsc::channel();
-    let (events, state) = (
-        Instance::topic(&instance.settings.topics.events),
-        Instance::topic(&instance.settings.topics.state),
-    );
-    let mut reader = instance.reader("restore")?;
-    let run = move || {
-        while let Ok(ask) = asked.recv() {
-            if instance.is_stopping() {
-                return;
-            }
-            let watch = Stopwatch::start();
-            let restored = restore(
-                &mut reader,
-                &beside(&events, ask.partition),
-                &beside(&state, ask.partition),
-                n_partitions,
-            );
-            metrics::histogram!("holdpoint_state_restore_seconds").record(watch.elapsed().as_secs_f64());
-            if restored.is_err() {
-                std::thread::sleep(Duration::from_millis(500));
-            }
-            if answer.send((ask, restored)).is_err() {
-                return;
-            }
-        }
-    };
-    std::thread::Builder::new()
-        .name("restore".to_owned())
-        .spawn(run)
-        .context("starting a thread")?;
-    Ok(Restorer { ask, answers })
 }
 
 /// Runs an instance until `stop` resolves or it cannot go on.

@@ -1,0 +1,87 @@
+//! What partitions say in their own name: heartbeats, the policy of this instance's file, checkpoints.
+
+use std::time::Duration;
+
+use super::{Worker, speech::Bundle};
+use crate::{
+    gate::{ControlKey, Heartbeat},
+    model::{Entry, PartitionIndex, PolicyText, Timestamp},
+    run::ingest::log_record,
+    stream::{Client, Write},
+    wire::{control, events},
+};
+
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
+
+impl<C: Client> Worker<C> {
+    /// What partitions say in their own name: heartbeats, policies, checkpoints.
+    pub(super) fn own_writes(&mut self) -> Bundle {
+        let now = self.settings.clock.now();
+        let mut own = Bundle::default();
+        let partitions: Vec<PartitionIndex> = self.live.keys().copied().collect();
+        for partition in partitions {
+            own.writes.extend(self.heartbeat(partition, now));
+            own.writes.extend(self.policy_entry(partition, now));
+            let Some(live) = self.live.get_mut(&partition) else {
+                continue;
+            };
+            let mut snapshots = live.forgotten();
+            snapshots.extend(live.checkpoint(partition, self.settings.n_partitions, now));
+            let snapshots = snapshots.into_iter();
+            own.writes
+                .extend(snapshots.map(|snapshot| self.state_write(partition, snapshot)));
+        }
+        own
+    }
+
+    fn heartbeat(&mut self, partition: PartitionIndex, now: Timestamp) -> Option<Write> {
+        let live = self.live.get_mut(&partition)?;
+        if live.heartbeat_at != Timestamp::MIN && now.since(live.heartbeat_at) < HEARTBEAT_EVERY {
+            return None;
+        }
+        live.heartbeat_at = now;
+        let time = live.state.now();
+        let heartbeat = Heartbeat {
+            partition,
+            at: now,
+            now: (time != Timestamp::MIN).then_some(time),
+            interval_ms: 5_000,
+            services: u64::try_from(live.state.n_services()).unwrap_or(u64::MAX),
+            instance: self.settings.instance.clone(),
+            url: self.settings.url.clone(),
+        };
+        let headers = control::heartbeat_headers(&heartbeat, &self.settings.group);
+        let mut write = self.control_write(
+            "",
+            ControlKey::Heartbeat(partition).to_string(),
+            Some(control::encode_heartbeat(&heartbeat)),
+            headers,
+        );
+        write.partition = partition;
+        Some(write)
+    }
+
+    /// Appends the policy of this instance's file, once per content until it is read back.
+    fn policy_entry(&mut self, partition: PartitionIndex, now: Timestamp) -> Option<Write> {
+        let file = self.policy.current()?;
+        let live = self.live.get_mut(&partition)?;
+        if live.state.policy().digest == file.digest {
+            live.appended = None;
+            return None;
+        }
+        if file.revision < live.state.revision() || live.appended.as_ref() == Some(&file.digest) {
+            return None;
+        }
+        live.appended = Some(file.digest.clone());
+        let mut record = Vec::new();
+        events::begin(&mut record);
+        events::append(
+            &Entry::Policy(PolicyText {
+                revision: file.revision,
+                text: &file.text,
+            }),
+            &mut record,
+        );
+        Some(log_record(&self.settings.events, partition, now, record, 0))
+    }
+}

@@ -1,0 +1,231 @@
+//! The parts that are supervised: the view, the ingest worker, the score worker.
+
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+
+use super::Instance;
+use crate::{
+    clock::Stopwatch,
+    run::{
+        ingest::{self, Ingest},
+        restore::{beside, restore},
+        score::{self, Ask, Query, Restorer, Score},
+        supervise::Life,
+        viewer::{Following, Viewer, peers},
+    },
+    stream::{Fault, kafka::KafkaClient},
+};
+
+/// How long a client may take to leave.
+const CLOSE_MAX: Duration = Duration::from_secs(8);
+
+/// The parts that are supervised.
+#[expect(clippy::large_enum_variant, reason = "three values for the life of the process")]
+pub(super) enum Part {
+    Viewer {
+        instance: Instance,
+        following: Option<Following>,
+        /// Brokers lost later are no reason to set the readiness back: heartbeats grow stale, and what stands stands.
+        was_whole: bool,
+    },
+    Ingest {
+        instance: Instance,
+        worker: Option<ingest::Worker<KafkaClient>>,
+    },
+    Score {
+        instance: Instance,
+        worker: Option<score::Worker<KafkaClient>>,
+        queries: Option<mpsc::Receiver<Query>>,
+    },
+}
+
+impl Life for Part {
+    fn begin(&mut self) -> anyhow::Result<()> {
+        match self {
+            Self::Viewer {
+                instance, following, ..
+            } => {
+                instance.topic_counts()?;
+                *following = Some(Following::begin(viewer(instance))?);
+                Ok(())
+            }
+            Self::Ingest { instance, worker } => {
+                *worker = Some(ingest_worker(instance)?);
+                Ok(())
+            }
+            Self::Score {
+                instance,
+                worker,
+                queries,
+            } => {
+                let counts = instance.topic_counts()?;
+                let client = instance.client("score", &[&instance.settings.topics.events])?;
+                // The questions outlive the worker that answers them.
+                let receive = queries
+                    .take()
+                    .context("the questions are held by a worker that was not let go")?;
+                *worker = Some(score::Worker::new(
+                    score_settings(instance, counts.log),
+                    client,
+                    restorer(instance.clone(), counts.log)?,
+                    receive,
+                    Arc::clone(&instance.policy),
+                ));
+                Ok(())
+            }
+        }
+    }
+
+    fn turn(&mut self) -> Result<(), Fault> {
+        match self {
+            Self::Viewer { following, .. } => match following {
+                Some(following) => following.turn(),
+                None => Err(Fault::Fatal("no follower".to_owned())),
+            },
+            Self::Ingest { instance, worker } => match worker {
+                Some(worker) => worker.turn(peers(&instance.view, &instance.name, instance.clock.now())),
+                None => Err(Fault::Fatal("no worker".to_owned())),
+            },
+            Self::Score { worker, .. } => match worker {
+                Some(worker) => worker.turn(),
+                None => Err(Fault::Fatal("no worker".to_owned())),
+            },
+        }
+    }
+
+    fn not_ready(&mut self) -> Option<String> {
+        match self {
+            Self::Score {
+                worker: Some(worker), ..
+            } => match worker.partitions() {
+                (_, 0) => None,
+                (n, restoring) => Some(format!("restoring {restoring} of {n} partitions")),
+            },
+            Self::Viewer {
+                following, was_whole, ..
+            } => {
+                let behind = following.as_ref().and_then(Following::not_ready);
+                *was_whole |= behind.is_none();
+                behind.filter(|_| !*was_whole)
+            }
+            Self::Ingest { .. } | Self::Score { worker: None, .. } => None,
+        }
+    }
+
+    fn not_ready_without(&self, why: String) -> Option<String> {
+        match self {
+            Self::Viewer { was_whole: true, .. } => None,
+            Self::Viewer { .. } | Self::Ingest { .. } | Self::Score { .. } => Some(why),
+        }
+    }
+
+    fn end(&mut self) {
+        let client = match self {
+            Self::Viewer { following, .. } => {
+                *following = None;
+                None
+            }
+            Self::Ingest { worker, .. } => worker.take().map(ingest::Worker::into_client),
+            Self::Score { worker, queries, .. } => worker.take().map(|worker| {
+                let (client, receive) = worker.into_parts();
+                *queries = Some(receive);
+                client
+            }),
+        };
+        if let Some(client) = client
+            && let Err(fault) = client.close(CLOSE_MAX)
+        {
+            tracing::warn!("a client did not end in time and is left to itself: {fault}");
+        }
+    }
+}
+
+fn viewer(instance: &Instance) -> Viewer {
+    Viewer {
+        connection: instance.connection.clone(),
+        tuning: instance.tuning.clone(),
+        client_id: format!("{}-view", instance.name),
+        control: Instance::topic(&instance.settings.topics.control),
+        overrides: Instance::topic(&instance.settings.topics.overrides),
+        view: Arc::clone(&instance.view),
+        decisions: instance.decisions.clone(),
+        clock: instance.clock,
+    }
+}
+
+fn ingest_worker(instance: &Instance) -> anyhow::Result<ingest::Worker<KafkaClient>> {
+    let counts = instance.topic_counts()?;
+    let topics = &instance.settings.topics;
+    let inputs: Vec<&str> = topics.consumed().map(|(_, topic)| topic).collect();
+    let client = instance.client("ingest", &inputs)?;
+    let settings = Ingest {
+        instance: instance.name.clone(),
+        default_environment: instance.settings.default_environment.as_str().into(),
+        kinds: topics
+            .consumed()
+            .map(|(kind, topic)| (Instance::topic(topic), kind))
+            .collect(),
+        events: Instance::topic(&topics.events),
+        control: Instance::topic(&topics.control),
+        rejected: Instance::topic(&topics.rejected),
+        n_partitions: counts.log,
+        n_rejected_partitions: counts.rejected,
+        clock: instance.clock,
+    };
+    Ok(ingest::Worker::new(settings, client))
+}
+
+fn score_settings(instance: &Instance, n_partitions: u32) -> Score {
+    let topics = &instance.settings.topics;
+    Score {
+        instance: instance.name.clone(),
+        group: instance.settings.group.as_str().into(),
+        url: instance.url.clone(),
+        events: Instance::topic(&topics.events),
+        state: Instance::topic(&topics.state),
+        control: Instance::topic(&topics.control),
+        n_partitions,
+        clock: instance.clock,
+    }
+}
+
+/// A thread with a reader of its own that restores partitions, one after the other; it ends with its worker.
+fn restorer(instance: Instance, n_partitions: u32) -> anyhow::Result<Restorer> {
+    let (ask, asked) = mpsc::channel::<Ask>();
+    let (answer, answers) = mpsc::channel();
+    let (events, state) = (
+        Instance::topic(&instance.settings.topics.events),
+        Instance::topic(&instance.settings.topics.state),
+    );
+    let mut reader = instance.reader("restore")?;
+    let run = move || {
+        while let Ok(ask) = asked.recv() {
+            if instance.is_stopping() {
+                return;
+            }
+            let watch = Stopwatch::start();
+            let restored = restore(
+                &mut reader,
+                &beside(&events, ask.partition),
+                &beside(&state, ask.partition),
+                n_partitions,
+            );
+            metrics::histogram!("holdpoint_state_restore_seconds").record(watch.elapsed().as_secs_f64());
+            if restored.is_err() {
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            if answer.send((ask, restored)).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("restore".to_owned())
+        .spawn(run)
+        .context("starting a thread")?;
+    Ok(Restorer { ask, answers })
+}
