@@ -6,4 +6,5 @@
 mod path;
 mod policy;
 mod recovery;
+mod reproduction;
 mod support;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use holdpoint::model::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::{Instance, Record, Site, brokers, eventually, now};
+use crate::{
+    reproduction,
+    support::{Instance, Record, Site, brokers, eventually, now},
+};
 
 const ENFORCE: &str = "mode = \"enforce\"\n";
 
@@ -94,6 +97,7 @@ fn records_of_three_topics_become_decisions_that_gates_obey() {
     an_incident_freezes_until_it_is_resolved(&site);
 
     assert_eq!(instance.terminate(), 0);
+    reproduction::check(&site);
     let decisions = site.decisions();
     assert_eq!(decisions["change:search:search-sha"].len(), 1);
     let blamed = |decision: &Value| decision["reasons"][0]["code"] == "deploy_regression";
@@ -205,4 +209,5 @@ fn poison_among_good_is_rejected_once_with_its_reason_and_the_books_balance() {
         .sum();
     assert_eq!(n_inputs + 100, 400, "consumed = events + rejected");
     assert_eq!(instance.terminate(), 0);
+    reproduction::check(&site);
 }

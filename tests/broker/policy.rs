@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::{Instance, Site, brokers, eventually, now};
+use crate::{
+    reproduction,
+    support::{Instance, Site, brokers, eventually, now},
+};
 
 #[test]
 fn a_changed_policy_is_taken_up_and_a_bad_one_kept_out() {
@@ -46,4 +49,5 @@ fn a_changed_policy_is_taken_up_and_a_bad_one_kept_out() {
         "both at once, with their lines: {faults}"
     );
     assert_eq!(instance.terminate(), 0);
+    reproduction::check(&site);
 }

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, thread::sleep, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{Instance, Record, Site, brokers, eventually, now};
+use crate::{
+    reproduction,
+    support::{Instance, Record, Site, brokers, eventually, now},
+};
 
 const SERVICES: u32 = 40;
 
@@ -112,6 +115,8 @@ fn two_instances_one_killed_and_a_third_joining_apply_every_event_once() {
     );
     assert_eq!(first.terminate(), 0);
     assert_eq!(third.terminate(), 0);
+    let checked = reproduction::check(&site);
+    assert!(checked.n_decisions > 480 && checked.n_snapshots > 40, "{checked:?}");
 }
 
 #[test]
@@ -145,4 +150,5 @@ fn a_restored_state_equals_the_live_one_and_its_tail_says_nothing() {
     sleep(Duration::from_secs(2));
     assert_eq!(site.decisions(), said, "nothing is said again");
     assert_eq!(restored.terminate(), 0);
+    reproduction::check(&site);
 }

@@ -1,0 +1,116 @@
+//! Guarantee 7 on a real log: the core alone, folding a copy of it, says what is on control and is what is in state.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use holdpoint::{
+    model::{Offset, PartitionIndex, Timestamp},
+    score::{Partition, Said, Saying, Service},
+    stream::{
+        Reader as _, TopicPartition,
+        kafka::{KafkaReader, Tuning},
+    },
+    wire::{control::encode_decision, events, state},
+};
+
+use crate::support::{LOG_PARTITIONS, Site};
+
+/// By subject, what was published in order; `None` for a tombstone.
+type Published = BTreeMap<String, Vec<Option<String>>>;
+
+/// What a check went over, so that a caller sees that it was something.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Checked {
+    pub(crate) n_decisions: usize,
+    pub(crate) n_snapshots: usize,
+}
+
+/// Folds each partition of the site's log from its beginning and holds control and state against it.
+pub(crate) fn check(site: &Site) -> Checked {
+    let mut reader =
+        KafkaReader::new(&site.connection, "test-fold", "test-fold", &Tuning::default()).expect("a reader");
+    let mut checked = Checked::default();
+    for index in 0..LOG_PARTITIONS {
+        let partition = |topic: &str| TopicPartition {
+            topic: Arc::from(site.topic(topic)),
+            partition: PartitionIndex(i32::try_from(index).expect("small")),
+        };
+        let published = published(&mut reader, &partition("control"));
+        let mut snapshots = snapshots(&mut reader, &partition("state"));
+        let mut state = Partition::default();
+        let mut said = Published::new();
+        let mut each = |value: &[u8], offset: Offset, written_at: Timestamp| {
+            let mut sayings = Vec::new();
+            for entry in events::entries(value).expect("our own record") {
+                let entry = entry.expect("our own entry");
+                state.step(&entry, offset, written_at, &mut sayings);
+            }
+            note(sayings, &mut said);
+            for service in snapshots.remove(&offset).unwrap_or_default() {
+                assert_eq!(state.service(service.name().as_str()), Some(&service), "as of {offset}");
+                checked.n_snapshots += 1;
+            }
+        };
+        let read = reader.read(&partition("events"), None, &mut |record| {
+            each(
+                record.value.expect("the log holds no tombstones"),
+                record.offset,
+                record.timestamp.expect("a record's time"),
+            );
+        });
+        read.expect("the log is read");
+        assert_eq!(
+            snapshots.keys().collect::<Vec<_>>(),
+            Vec::<&Offset>::new(),
+            "snapshots of no record"
+        );
+        checked.n_decisions += published.values().map(Vec::len).sum::<usize>();
+        assert_eq!(said, published, "partition {index}");
+    }
+    checked
+}
+
+fn note(sayings: Vec<Saying>, said: &mut Published) {
+    for saying in sayings {
+        let (subject, value) = match saying.said {
+            Said::Decision(decision) => {
+                let json = String::from_utf8(encode_decision(&decision)).expect("JSON is text");
+                (decision.subject, Some(json))
+            }
+            Said::Forget(subject) => (subject, None),
+            Said::Message(_) | Said::Scored(_) | Said::Closed(_) => continue,
+        };
+        said.entry(subject.to_string()).or_default().push(value);
+    }
+}
+
+fn published(reader: &mut KafkaReader, partition: &TopicPartition) -> Published {
+    let mut published = Published::new();
+    let read = reader.read(partition, None, &mut |record| {
+        let key = String::from_utf8_lossy(record.key.expect("control has keys")).into_owned();
+        if key.starts_with("service:") || key.starts_with("change:") {
+            let value = record.value.map(|value| String::from_utf8_lossy(value).into_owned());
+            published.entry(key).or_default().push(value);
+        }
+    });
+    read.expect("control is read");
+    published
+}
+
+/// Every snapshot of a service that was ever written, by the last record that it covers.
+fn snapshots(reader: &mut KafkaReader, partition: &TopicPartition) -> HashMap<Offset, Vec<Service>> {
+    let mut snapshots: HashMap<Offset, Vec<Service>> = HashMap::new();
+    let read = reader.read(partition, None, &mut |record| {
+        let (Some(key), Some(value)) = (record.key, record.value) else {
+            return;
+        };
+        match state::decode(key, value).expect("our own snapshot") {
+            state::Snapshot::Service { service, covered } => snapshots.entry(covered).or_default().push(*service),
+            state::Snapshot::Fleet { .. } | state::Snapshot::Partition(_) => {}
+        }
+    });
+    read.expect("state is read");
+    snapshots
+}
