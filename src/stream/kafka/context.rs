@@ -43,6 +43,18 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The least of librdkafka's log lines that [`log`] does not throw away: the wrapper asks a logger that is not ours, and
+/// would drop all but errors.
+pub(super) fn log_level() -> RDKafkaLogLevel {
+    if tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG) {
+        RDKafkaLogLevel::Debug
+    } else if tracing::enabled!(target: "librdkafka", tracing::Level::INFO) {
+        RDKafkaLogLevel::Info
+    } else {
+        RDKafkaLogLevel::Error
+    }
+}
+
 /// librdkafka's log lines, as ours.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {

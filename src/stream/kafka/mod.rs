@@ -102,7 +102,8 @@ impl Connection {
             .set("topic.metadata.refresh.interval.ms", "5000")
             .set("reconnect.backoff.max.ms", "1000")
             .set("socket.timeout.ms", "10000")
-            .set("log.connection.close", "false");
+            .set("log.connection.close", "false")
+            .set_log_level(context::log_level());
         config
     }
 
