@@ -82,7 +82,7 @@ pub(crate) struct Site {
     pub brokers: &'static str,
     pub prefix: String,
     pub connection: Connection,
-    publisher: Publisher,
+    pub publisher: Publisher,
     partitions: BTreeMap<&'static str, u32>,
     policy: tempfile::NamedTempFile,
 }
@@ -103,33 +103,17 @@ pub(crate) const LOG_PARTITIONS: u32 = 4;
 impl Site {
     /// Makes the topics; inputs have the partitions given, 1 where none are.
     pub(crate) fn new(brokers: &'static str, name: &str, partitions: &[(&'static str, u32)], policy: &str) -> Self {
-        let prefix = format!("{name}-{}-{}", std::process::id(), now().millis());
-        let connection = Connection {
-            brokers: brokers.to_owned(),
-            properties: BTreeMap::new(),
-        };
-        let mut counts: BTreeMap<&'static str, u32> = INPUTS.into_iter().map(|input| (input, 1)).collect();
-        counts.extend(partitions.iter().copied());
-        let mut site = Self {
-            brokers,
-            connection: connection.clone(),
-            publisher: Publisher::new(&connection, "test", &Tuning::default()).expect("a publisher"),
-            partitions: counts,
-            policy: tempfile::NamedTempFile::new().expect("a temporary file"),
-            prefix,
-        };
-        site.policy.write_all(policy.as_bytes()).expect("written");
+        let site = Self::unmade(brokers, name, partitions, policy);
         let plans: Vec<TopicPlan> = site
-            .partitions
-            .iter()
-            .map(|(input, n_partitions)| TopicPlan {
-                name: site.topic(input),
-                n_partitions: *n_partitions,
+            .inputs()
+            .map(|(topic, n_partitions)| TopicPlan {
+                name: topic,
+                n_partitions,
                 replication: None,
                 configs: BTreeMap::new(),
             })
             .collect();
-        let admin = Admin::new(&connection, "test").expect("an admin client");
+        let admin = Admin::new(&site.connection, "test").expect("an admin client");
         admin.create(&plans).expect("topics are made");
         let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
         admin.wait_usable(&names, WITHIN).expect("usable topics");
@@ -139,6 +123,34 @@ impl Site {
             .expect("topics ensure runs");
         assert!(ensured.status.success(), "{}", String::from_utf8_lossy(&ensured.stderr));
         site
+    }
+
+    /// The same without its topics, for a cluster that makes them in its own way.
+    pub(crate) fn unmade(brokers: &'static str, name: &str, partitions: &[(&'static str, u32)], policy: &str) -> Self {
+        let prefix = format!("{name}-{}-{}", std::process::id(), now().millis());
+        let connection = Connection {
+            brokers: brokers.to_owned(),
+            properties: BTreeMap::new(),
+        };
+        let mut counts: BTreeMap<&'static str, u32> = INPUTS.into_iter().map(|input| (input, 1)).collect();
+        counts.extend(partitions.iter().copied());
+        let mut site = Self {
+            brokers,
+            publisher: Publisher::new(&connection, "test", &Tuning::default()).expect("a publisher"),
+            connection,
+            partitions: counts,
+            policy: tempfile::NamedTempFile::new().expect("a temporary file"),
+            prefix,
+        };
+        site.policy.write_all(policy.as_bytes()).expect("written");
+        site
+    }
+
+    /// The input topics, with the partitions they are to have.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = (String, u32)> {
+        self.partitions
+            .iter()
+            .map(|(input, n_partitions)| (self.topic(input), *n_partitions))
     }
 
     pub(crate) fn policy_path(&self) -> &std::path::Path {
@@ -278,7 +290,13 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// Quiet unless asked: what went wrong is in the log of a test that failed.
     pub(crate) fn start(site: &Site, name: &str) -> Self {
+        Self::spawn(site, name, |_| {})
+    }
+
+    /// With what `adjust` changes of its arguments, environment and log.
+    pub(crate) fn spawn(site: &Site, name: &str, adjust: impl FnOnce(&mut Command)) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .expect("a port")
             .local_addr()
@@ -286,12 +304,9 @@ impl Instance {
             .port();
         let listen = format!("127.0.0.1:{port}");
         let mut command = site.command(&["run", "--instance", name, "--listen", &listen]);
-        // Quiet unless asked: what went wrong is in the log of a test that failed.
-        let process = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("an instance starts");
+        command.stdout(Stdio::null()).stderr(Stdio::inherit());
+        adjust(&mut command);
+        let process = command.spawn().expect("an instance starts");
         Self {
             process,
             url: format!("http://{listen}"),
@@ -300,22 +315,28 @@ impl Instance {
 
     #[expect(clippy::disallowed_methods, reason = "the bound of a wait")]
     pub(crate) fn wait_ready(&self) {
-        let mut last = String::new();
+        let mut last = None;
         let began = Instant::now();
         while began.elapsed() < WITHIN {
-            match ureq::get(format!("{}/readyz", self.url))
-                .config()
-                .http_status_as_error(false)
-                .build()
-                .call()
-            {
-                Ok(response) if response.status() == 200 => return,
-                Ok(mut response) => last = response.body_mut().read_to_string().unwrap_or_default(),
-                Err(error) => last = error.to_string(),
+            match self.answer("/readyz") {
+                Some((200, _)) => return,
+                answer => last = answer,
             }
             sleep(Duration::from_millis(100));
         }
-        panic!("not ready within {WITHIN:?}: {last}");
+        panic!("not ready within {WITHIN:?}: {last:?}");
+    }
+
+    /// Status and body of a request; `None` where there is no answer.
+    pub(crate) fn answer(&self, path: &str) -> Option<(u16, String)> {
+        let mut response = ureq::get(format!("{}{path}", self.url))
+            .config()
+            .http_status_as_error(false)
+            .build()
+            .call()
+            .ok()?;
+        let body = response.body_mut().read_to_string().ok()?;
+        Some((response.status().as_u16(), body))
     }
 
     pub(crate) fn metrics(&self) -> String {
