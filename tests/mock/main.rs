@@ -10,6 +10,7 @@
 mod broker;
 
 mod aborts;
+mod absence;
 mod fences;
 mod retries;
 mod support;

@@ -1,0 +1,92 @@
+//! Brokers that are not there, or do not answer: the service waits, alive and not ready; a gate says what it does not
+//! know, in time.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
+use serde_json::Value;
+
+use crate::support::{Cluster, Instance, Logged, events, eventually, wait_applied};
+
+fn assert_alive(instance: &Instance) {
+    let (status, body) = instance.answer("/healthz").expect("alive");
+    assert_eq!(status, 200, "{body}");
+}
+
+fn down(mock: &MockCluster<'static, DefaultProducerContext>) {
+    mock.broker_down(1).expect("the mock takes it");
+}
+
+fn up(mock: &MockCluster<'static, DefaultProducerContext>) {
+    mock.broker_up(1).expect("the mock takes it");
+}
+
+#[test]
+fn an_instance_started_before_its_brokers_is_alive_and_becomes_ready() {
+    let cluster = Cluster::start("late-brokers");
+    cluster.site.send(&events(0..1));
+    down(&cluster.mock);
+    let logged = Logged::start(&cluster.site, "ingest,score,api");
+    let reasons = eventually("it says what it waits for", || {
+        logged
+            .not_ready()
+            .filter(|reasons| !reasons.values().any(|why| why == "starting"))
+    });
+    for part in ["view", "ingest", "score"] {
+        let why = reasons.get(part).expect("no part is ready");
+        assert!(why.contains("asking for"), "{part}: {why}");
+    }
+    assert_alive(&logged.instance);
+    up(&cluster.mock);
+    logged.instance.wait_ready();
+    wait_applied(&logged.instance, 1);
+}
+
+/// Asks with a timeout of two seconds; the exit status, the answer, and what is said on stderr.
+#[expect(clippy::disallowed_methods, reason = "how long a gate took")]
+fn gate(cluster: &Cluster, fail_mode: &str) -> (i32, Value, String) {
+    let began = Instant::now();
+    let output = cluster
+        .site
+        .command(&["gate", "--service", "checkout", "--environment", "production", "--json"])
+        .args([
+            "--brokers",
+            cluster.site.brokers,
+            "--timeout",
+            "2s",
+            "--fail-mode",
+            fail_mode,
+        ])
+        .output()
+        .expect("the gate runs");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(4), "{fail_mode}: {took:?}");
+    let answer = serde_json::from_slice(&output.stdout).expect("JSON");
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().expect("an exit status"), answer, complaint)
+}
+
+#[test]
+fn a_gate_whose_brokers_do_not_answer_follows_its_fail_mode_in_time() {
+    let cluster = Cluster::start("silent");
+    let slow = Duration::from_mins(5);
+    let silences: [(&str, &dyn Fn()); 2] = [
+        ("connected, and not a word", &|| {
+            cluster.mock.broker_round_trip_time(1, slow).expect("the mock takes it");
+        }),
+        ("no connection", &|| down(&cluster.mock)),
+    ];
+    for (what, fall_silent) in silences {
+        fall_silent();
+        let (status, answer, complaint) = gate(&cluster, "open");
+        assert_eq!((status, &answer["known"]), (0, &Value::Bool(false)), "{what}: {answer}");
+        assert_eq!(answer["verdict"], "unknown", "{what}: {answer}");
+        assert!(complaint.contains("fail mode is open"), "{what}: {complaint}");
+        let (status, answer, _) = gate(&cluster, "closed");
+        assert_eq!(
+            (status, &answer["known"]),
+            (30, &Value::Bool(false)),
+            "{what}: {answer}"
+        );
+    }
+}
