@@ -12,5 +12,6 @@ mod broker;
 mod aborts;
 mod absence;
 mod fences;
+mod inputs;
 mod retries;
 mod support;
