@@ -13,5 +13,6 @@ mod aborts;
 mod absence;
 mod fences;
 mod inputs;
+mod restores;
 mod retries;
 mod support;

@@ -1,0 +1,64 @@
+//! A snapshot that cannot be read: its partition is not restored, and says nothing, until someone has mended it.
+
+use std::{sync::Arc, time::Duration};
+
+use holdpoint::{
+    stream::Write,
+    wire::{partition::partition_of, state},
+};
+
+use crate::support::{Cluster, LOG_PARTITIONS, Logged, events, eventually, now, wait_applied};
+
+#[test]
+fn a_partition_with_an_unreadable_snapshot_is_not_ready_and_says_nothing() {
+    let cluster = Cluster::start("poison");
+    let partition = partition_of("s0", LOG_PARTITIONS);
+    let snapshot = |value: Option<&[u8]>| {
+        let write = Write {
+            topic: Arc::from(cluster.site.topic("state")),
+            partition,
+            timestamp: now(),
+            key: Some(state::service_key("s0")),
+            value: value.map(<[u8]>::to_vec),
+            headers: Vec::new(),
+        };
+        cluster
+            .site
+            .publisher
+            .send(&write, Duration::from_secs(10))
+            .expect("sent");
+    };
+    snapshot(Some(b"\x01no snapshot"));
+    cluster.append(&events(0..2));
+    let logged = Logged::start(&cluster.site, "score,api");
+    eventually("it is said, again and again", || {
+        (logged.log().matches("cannot restore").count() >= 2).then_some(())
+    });
+    eventually("the others are restored", || {
+        let reasons = logged.not_ready().expect("not ready");
+        (reasons.get("score")? == &format!("restoring 1 of {LOG_PARTITIONS} partitions")).then_some(())
+    });
+    let log = logged.log();
+    let said = log.lines().find(|line| line.contains("cannot restore")).expect("said");
+    assert!(
+        said.contains("ERROR") && said.contains(&format!("partition={partition}")),
+        "{said}"
+    );
+    let others = (1..8).filter(|i| partition_of(&format!("s{i}"), LOG_PARTITIONS) != partition);
+    for i in others {
+        eventually("services elsewhere are served", || {
+            logged.instance.service(&format!("s{i}"))?.get("applied").cloned()
+        });
+    }
+    let (status, body) = logged.instance.answer("/v1/services/s0").expect("an answer");
+    assert_eq!(status, 503, "{body}");
+    let of_it = |key: &str| key == format!("heartbeat:{partition}") || key.starts_with("change:s0:");
+    for record in cluster.site.read("control") {
+        assert!(!record.key.as_deref().is_some_and(of_it), "{:?}", record.key);
+    }
+
+    // Its owner may do without it.
+    snapshot(None);
+    logged.instance.wait_ready();
+    wait_applied(&logged.instance, 2);
+}
