@@ -55,7 +55,7 @@ fn batch_of(events: &[Event<'_>]) -> Batch {
 fn record_of(events: &[Event<'_>]) -> Vec<u8> {
     let mut record = Vec::new();
     events::begin(&mut record);
-    batch_of(events).pack(0, &mut record, events::append, |_, _| {});
+    batch_of(events).pack(0, (&mut record, usize::MAX), events::append, |_, _| {});
     record
 }
 

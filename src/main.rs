@@ -32,7 +32,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => run_demo(&demo),
         Command::Run(command) => run_service(&command),
         Command::Topics { command } => run_topics(&command),
-        Command::Gate(gate) => run_gate(gate),
+        Command::Gate(gate) => Ok(run_gate(gate)),
         Command::Override(said) => run_override(said),
         Command::Replay(replay) => run_replay(replay),
         Command::Policy {
@@ -136,7 +136,7 @@ fn run_topics(command: &cli::Topics) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run_gate(gate: cli::Gate) -> anyhow::Result<ExitCode> {
+fn run_gate(gate: cli::Gate) -> ExitCode {
     let mut flags = Overrides::new();
     if let Some(brokers) = &gate.brokers {
         flags.insert("brokers".to_owned(), brokers.clone());
@@ -146,7 +146,14 @@ fn run_gate(gate: cli::Gate) -> anyhow::Result<ExitCode> {
     let source = match gate.url.filter(|_| gate.brokers.is_none()) {
         Some(url) => run::gate::Source::Url(url),
         None if named => {
-            let settings = settings(gate.config.as_deref(), &flags)?;
+            // Not a verdict: what a pipeline was told to do when nothing is known is no answer to settings that are wrong.
+            let settings = match settings(gate.config.as_deref(), &flags) {
+                Ok(settings) => settings,
+                Err(error) => {
+                    complain(&format!("{error:#}"));
+                    return ExitCode::from(ExitStatus::Usage.code());
+                }
+            };
             run::gate::Source::Topic {
                 connection: run::connection(&settings),
                 control: settings.topics.control,
@@ -155,7 +162,7 @@ fn run_gate(gate: cli::Gate) -> anyhow::Result<ExitCode> {
         }
         None => {
             complain("name whom to ask: --url or --brokers, or HOLDPOINT_URL or HOLDPOINT_BROKERS");
-            return Ok(ExitCode::from(ExitStatus::Usage.code()));
+            return ExitCode::from(ExitStatus::Usage.code());
         }
     };
     let request = Request {
@@ -173,7 +180,7 @@ fn run_gate(gate: cli::Gate) -> anyhow::Result<ExitCode> {
         json: gate.json,
     };
     telemetry::install_logs("error");
-    Ok(ExitCode::from(run::gate::run(&gate).code()))
+    ExitCode::from(run::gate::run(&gate).code())
 }
 
 fn run_override(said: cli::Override) -> anyhow::Result<ExitCode> {

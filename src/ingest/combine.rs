@@ -74,13 +74,6 @@ pub struct Arrival<'a> {
     pub default_environment: &'a str,
 }
 
-/// What one entry of the batch stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Packed {
-    /// Input records.
-    pub n_inputs: u32,
-}
-
 impl Batch {
     /// For a log of `n_partitions`.
     #[must_use]
@@ -228,30 +221,35 @@ impl Batch {
         text.map_or(NO_TEXT, |text| self.keep(text))
     }
 
-    /// Gives `each` the entries of a log partition in order, in their serial form appended to `record` by `append`.
-    /// `each` is called after every entry, and may take `record` away to begin another.
+    /// Appends the entries of a log partition in order to `record`, in their serial form by `append`. Before one that
+    /// would make it longer than `bytes_max`, `full` is called with how many input records it stands for, and takes it
+    /// away to begin another. Returns how many the last one stands for.
     pub fn pack(
         &self,
         partition: usize,
-        record: &mut Vec<u8>,
+        (record, bytes_max): (&mut Vec<u8>, usize),
         append: impl Fn(&Entry<'_>, &mut Vec<u8>),
-        mut each: impl FnMut(&mut Vec<u8>, Packed),
-    ) {
-        let mut originals = Vec::new();
+        mut full: impl FnMut(&mut Vec<u8>, u64),
+    ) -> u64 {
+        let (mut entry, mut originals) = (Vec::new(), Vec::new());
+        let (empty, mut n_inputs) = (record.len(), 0);
         for index in self.partitions.get(partition).into_iter().flatten() {
-            let n_inputs = match &self.pending[usize_of(*index)] {
-                Pending::Encoded { start, end } => {
-                    record.extend_from_slice(&self.bytes[usize_of(*start)..usize_of(*end)]);
-                    1
-                }
+            let (bytes, n) = match &self.pending[usize_of(*index)] {
+                Pending::Encoded { start, end } => (&self.bytes[usize_of(*start)..usize_of(*end)], 1),
                 Pending::Errors(errors) => {
                     self.pack_originals(errors, &mut originals);
-                    append(&Entry::Errors(self.errors_entry(errors, &originals)), record);
-                    errors.n_events
+                    entry.clear();
+                    append(&Entry::Errors(self.errors_entry(errors, &originals)), &mut entry);
+                    (&entry[..], errors.n_events)
                 }
             };
-            each(record, Packed { n_inputs });
+            if record.len() > empty && record.len() + bytes.len() > bytes_max {
+                full(record, std::mem::take(&mut n_inputs));
+            }
+            record.extend_from_slice(bytes);
+            n_inputs += u64::from(n);
         }
+        n_inputs
     }
 
     fn pack_originals(&self, errors: &PendingErrors, bytes: &mut Vec<u8>) {

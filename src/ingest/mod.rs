@@ -19,7 +19,7 @@ mod word;
 #[cfg(test)]
 mod tests;
 
-pub use combine::{Arrival, Batch, Packed};
+pub use combine::{Arrival, Batch};
 pub use reject::{Excerpt, MAX_REJECTED_VALUE_BYTES, Reject, rejected_value};
 
 use crate::model::{Event, Kind, Timestamp};

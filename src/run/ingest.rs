@@ -18,7 +18,7 @@ use crate::{
     clock::{Clock, Stopwatch},
     gate::{ControlKey, IngestMark},
     ingest::{self, Arrival, Batch, Origin, Reject},
-    model::{self, Entry, Kind, PartitionIndex, Tick, Timestamp, Watermark},
+    model::{self, Entry, Kind, Offset, PartitionIndex, Tick, Timestamp, Watermark},
     stream::{Change, Client, Fault, Header, Record, TopicPartition, Write},
     wire::{control, events, partition::partition_of},
 };
@@ -68,6 +68,8 @@ pub(crate) struct Worker<C> {
     n_batches: usize,
     batch: Batch,
     writes: Vec<Write>,
+    /// Bytes of records refused in this batch.
+    refused_bytes: usize,
     books: Books,
     told_at: Timestamp,
     told_watermark: Timestamp,
@@ -89,6 +91,7 @@ impl<C: Client> Worker<C> {
             n_batches: 0,
             batch,
             writes: Vec::new(),
+            refused_bytes: 0,
             books: Books::default(),
             told_at: Timestamp::MIN,
             told_watermark: Timestamp::MIN,
@@ -121,7 +124,7 @@ impl<C: Client> Worker<C> {
             return Ok(());
         };
         let watch = Stopwatch::start();
-        self.begin();
+        self.begin()?;
         let n_taken = self.take(peers, &watch)?;
         self.busy = n_taken > 0;
         self.tell_time();
@@ -170,6 +173,7 @@ impl<C: Client> Worker<C> {
                 Change::Revoked(partition) | Change::Lost(partition) => {
                     self.unstarted.retain(|known| *known != partition);
                     self.inputs.let_go(&partition);
+                    super::books::lag(&partition, 0);
                 }
             }
         }
@@ -185,41 +189,74 @@ impl<C: Client> Worker<C> {
         }
     }
 
-    /// Starts what was assigned where the group left off.
+    /// Starts what was assigned where the group left off. One that cannot be had now waits behind the others.
     fn start(&mut self) -> Result<(), Fault> {
         let assigned = self.unstarted.clone();
         let committed = self.client.committed(&assigned)?;
         for (partition, committed) in assigned.into_iter().zip(committed) {
-            let (first, _) = self.client.bounds(&partition)?;
-            let position = match committed {
-                Some(committed) if committed < first => {
-                    let n_lost = u64::try_from(first.0 - committed.0).unwrap_or(0);
-                    tracing::error!(%partition, n_lost, "records were deleted before they were read; going on at the first left");
-                    metrics::counter!("holdpoint_events_lost_total").increment(n_lost);
-                    first
+            match self.start_one(&partition, committed) {
+                Ok(()) => self.unstarted.retain(|known| *known != partition),
+                // Each that fails takes seconds: the others get their turn first.
+                Err(Fault::Retry(why)) => {
+                    self.unstarted.retain(|known| *known != partition);
+                    self.unstarted.push(partition.clone());
+                    tracing::warn!(%partition, why, "an input partition cannot be read yet");
+                    return Ok(());
                 }
-                Some(committed) => committed,
-                None => first,
-            };
-            self.client.start(&partition, position)?;
-            self.unstarted.retain(|known| *known != partition);
-            self.inputs.hold(partition, position, self.settings.clock.now());
+                Err(fault) => return Err(fault),
+            }
         }
         Ok(())
     }
 
-    fn begin(&mut self) {
+    fn start_one(&mut self, partition: &TopicPartition, committed: Option<Offset>) -> Result<(), Fault> {
+        let (first, end) = self.client.bounds(partition)?;
+        let position = match committed {
+            None => first,
+            Some(committed) if committed < first => {
+                lost(
+                    partition,
+                    first.0 - committed.0,
+                    "records were deleted before they were read",
+                );
+                first
+            }
+            // The topic was cut, or made anew: what it holds was never read.
+            Some(committed) if committed > end => {
+                lost(
+                    partition,
+                    committed.0 - end.0,
+                    "the topic ends before what was read of it",
+                );
+                first
+            }
+            Some(committed) => committed,
+        };
+        self.client.start(partition, position)?;
+        self.inputs.hold(partition.clone(), position, self.settings.clock.now());
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), Fault> {
         self.batch.clear();
         self.writes.clear();
+        self.refused_bytes = 0;
         self.books.clear();
         self.inputs.begin_batch();
         let now = self.settings.clock.now();
         for partition in self.inputs.partitions() {
             self.inputs.note_end(&partition, self.client.end(&partition), now);
         }
+        // The last offsets of a topic may hold no record: marks of its producers' transactions, and aborted ones.
+        if self.inputs.has_unread() {
+            for (partition, position) in self.client.positions()? {
+                self.inputs.note_passed(&partition, position, now);
+            }
+        }
         for (partition, lag) in self.inputs.lag() {
             super::books::lag(partition, lag);
         }
+        Ok(())
     }
 
     /// Takes what has arrived, partition by partition, in step.
@@ -237,7 +274,7 @@ impl<C: Client> Worker<C> {
                 n_taken += self.take_of(partition, limit, now)?;
                 if n_taken >= BATCH_RECORDS_MAX
                     || watch.elapsed() >= BATCH_TIME_MAX
-                    || self.batch.size_bytes() >= BATCH_BYTES_MAX
+                    || self.batch.size_bytes() + self.refused_bytes >= BATCH_BYTES_MAX
                 {
                     return Ok(n_taken);
                 }
@@ -256,6 +293,7 @@ impl<C: Client> Worker<C> {
             inputs,
             batch,
             writes,
+            refused_bytes,
             books,
             settings,
             ..
@@ -287,7 +325,7 @@ impl<C: Client> Worker<C> {
                 value: value.as_deref(),
                 headers: &|| headers.clone(),
             };
-            stage.take_in(&record, batch, writes, books);
+            *refused_bytes += stage.take_in(&record, batch, writes, books);
             inputs.note_taken(partition, offset, at, now);
             n_taken += 1;
         }
@@ -295,16 +333,17 @@ impl<C: Client> Worker<C> {
             return Ok(0);
         }
         client.take(partition, TURN_RECORDS, &mut |record| {
-            // A record without a time of its own counts as of now.
-            let at = record.timestamp.unwrap_or(now);
+            // A record without a time of its own counts as of now; so does one of a time to come, or it would hold up all
+            // behind it until then.
+            let at = record.timestamp.unwrap_or(now).min(now);
             if at > limit {
                 inputs.hold_back(partition, HeldBack::of(record, at), now);
                 return false;
             }
-            stage.take_in(record, batch, writes, books);
+            *refused_bytes += stage.take_in(record, batch, writes, books);
             inputs.note_taken(partition, record.offset, at, now);
             n_taken += 1;
-            true
+            batch.size_bytes() + *refused_bytes < BATCH_BYTES_MAX
         })?;
         Ok(n_taken)
     }
@@ -314,7 +353,7 @@ impl<C: Client> Worker<C> {
         let now = self.settings.clock.now();
         let marks = self.inputs.watermarks(now);
         let least = marks.iter().map(|(_, at)| *at).min().unwrap_or(Timestamp::MIN);
-        let due = now.since(self.told_at) >= TICK_EVERY || self.told_at == Timestamp::MIN;
+        let due = is_due(self.told_at, now, TICK_EVERY);
         let passed = least != Timestamp::MIN
             && self.told_watermark != Timestamp::MIN
             && least.since(self.told_watermark) >= TICK_PROGRESS;
@@ -341,14 +380,14 @@ impl<C: Client> Worker<C> {
         let now = self.settings.clock.now();
         let behind = self.inputs.is_behind(now);
         let every = if behind { MARK_EVERY_BEHIND } else { MARK_EVERY };
-        if self.marked_at != Timestamp::MIN && now.since(self.marked_at) < every {
+        if !is_due(self.marked_at, now, every) {
             return;
         }
         self.marked_at = now;
         let mark = IngestMark {
             instance: self.settings.instance.clone(),
             at: now,
-            watermark: self.inputs.least_watermark(),
+            watermark: self.inputs.least_watermark(now),
             behind,
         };
         let key = ControlKey::Ingest(self.settings.instance.clone()).to_string();
@@ -367,36 +406,41 @@ impl<C: Client> Worker<C> {
         let now = self.settings.clock.now();
         for partition in 0..self.settings.n_partitions {
             let mut record = Vec::new();
-            let mut n_inputs = 0_u64;
             events::begin(&mut record);
             let topic = &self.settings.events;
             let index = PartitionIndex(i32::try_from(partition).unwrap_or(i32::MAX));
             let writes = &mut self.writes;
-            let close = |record: &mut Vec<u8>, n_inputs: &mut u64, writes: &mut Vec<Write>| {
+            let mut close = |record: &mut Vec<u8>, n_inputs: u64| {
                 let value = std::mem::take(record);
                 events::begin(record);
-                writes.push(log_record(topic, index, now, value, std::mem::take(n_inputs)));
+                writes.push(log_record(topic, index, now, value, n_inputs));
             };
-            self.batch.pack(
+            let n_inputs = self.batch.pack(
                 usize::try_from(partition).unwrap_or(usize::MAX),
-                &mut record,
+                (&mut record, events::RECORD_BYTES_MAX),
                 events::append,
-                |record, packed| {
-                    n_inputs += u64::from(packed.n_inputs);
-                    if record.len() >= events::RECORD_BYTES_MAX {
-                        close(record, &mut n_inputs, writes);
-                    }
-                },
+                &mut close,
             );
             if let Some(tick) = &self.tick {
                 record.extend_from_slice(tick);
             }
             if record.len() > 1 {
-                close(&mut record, &mut n_inputs, writes);
+                close(&mut record, n_inputs);
             }
         }
         self.tick = None;
     }
+}
+
+/// Whether `every` has passed since `last`, also when it was never, or the clock was set back since.
+pub(crate) fn is_due(last: Timestamp, now: Timestamp, every: Duration) -> bool {
+    last > now || now.since(last) >= every
+}
+
+/// Records that cannot be read any more: going on at the first that can.
+fn lost(partition: &TopicPartition, n_lost: i64, why: &str) {
+    tracing::error!(%partition, n_lost, "{why}; going on at the first there is");
+    metrics::counter!("holdpoint_events_lost_total").increment(u64::try_from(n_lost).unwrap_or(0));
 }
 
 /// A record of the log, which stands for `n_inputs` input records.
@@ -429,7 +473,8 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    fn take_in(&self, record: &Record<'_>, batch: &mut Batch, writes: &mut Vec<Write>, books: &mut Books) {
+    /// Says how many bytes of it are kept as refused.
+    fn take_in(&self, record: &Record<'_>, batch: &mut Batch, writes: &mut Vec<Write>, books: &mut Books) -> usize {
         let origin = Origin {
             topic: &self.partition.topic,
             kind: self.kind,
@@ -453,10 +498,14 @@ impl Stage<'_> {
                     &arrival,
                     events::append,
                 );
+                0
             }
             Err(reject) => {
                 books.note(&self.partition.topic, Fate::Rejected(reject.reason()));
-                writes.push(self.rejected(record, &reject));
+                let write = self.rejected(record, &reject);
+                let size_bytes = write.value.as_ref().map_or(0, Vec::len) + REJECTED_EXTRA_BYTES_MAX;
+                writes.push(write);
+                size_bytes
             }
         }
     }

@@ -143,6 +143,24 @@ impl Inputs {
         }
     }
 
+    /// Whether offsets are left before the end of any whose next record is not known.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.held
+            .values()
+            .any(|input| input.held_back.is_none() && !input.is_at_end())
+    }
+
+    /// The client has read up to `position`, and what was before it and was not given is no record.
+    pub(crate) fn note_passed(&mut self, partition: &TopicPartition, position: Offset, now: Timestamp) {
+        if let Some(input) = self.held.get_mut(partition)
+            && input.held_back.is_none()
+            && position > input.position
+        {
+            input.position = position;
+            input.heard_at = now;
+        }
+    }
+
     /// A batch begins.
     pub(crate) fn begin_batch(&mut self) {
         for input in self.held.values_mut() {
@@ -183,12 +201,9 @@ impl Inputs {
 
     /// Up to which record time each may be read: a step ahead of the last one, of `peers` too.
     pub(crate) fn limit(&self, peers: Option<Timestamp>, now: Timestamp) -> Timestamp {
-        let fetchable = self
-            .held
-            .values()
-            .filter(|input| now.since(input.heard_at) < UNFETCHABLE_AFTER);
-        let least = fetchable
-            .map(|input| input.progress(now))
+        let least = self
+            .fetchable(now)
+            .map(|(_, input)| input.progress(now))
             .chain(peers)
             .min()
             .unwrap_or(now);
@@ -206,9 +221,8 @@ impl Inputs {
 
     /// Whether any of them has records left that are older than the clock by more than a step.
     pub(crate) fn is_behind(&self, now: Timestamp) -> bool {
-        self.held
-            .values()
-            .any(|input| !input.is_at_end() && input.progress(now) + STEP < now)
+        self.fetchable(now)
+            .any(|(_, input)| !input.is_at_end() && input.progress(now) + STEP < now)
     }
 
     /// Raises each watermark to what is known now, and gives them.
@@ -221,20 +235,22 @@ impl Inputs {
             };
             input.watermark = input.watermark.max(known.min(now));
         }
-        let fetchable = self
-            .held
-            .iter()
-            .filter(|(_, input)| now.since(input.heard_at) < UNFETCHABLE_AFTER);
-        fetchable
+        self.fetchable(now)
             .map(|(partition, input)| (partition, input.watermark))
             .collect()
     }
 
-    /// The least watermark of all; `None` while one is not known.
-    pub(crate) fn least_watermark(&self) -> Option<Timestamp> {
+    /// Those that have not been out of reach for long.
+    fn fetchable(&self, now: Timestamp) -> impl Iterator<Item = (&TopicPartition, &Input)> {
         self.held
-            .values()
-            .map(|input| input.watermark)
+            .iter()
+            .filter(move |(_, input)| now.since(input.heard_at) < UNFETCHABLE_AFTER)
+    }
+
+    /// The least watermark of all in reach; `None` while one is not known.
+    pub(crate) fn least_watermark(&self, now: Timestamp) -> Option<Timestamp> {
+        self.fetchable(now)
+            .map(|(_, input)| input.watermark)
             .min()
             .filter(|least| *least != Timestamp::MIN)
     }

@@ -90,9 +90,13 @@ pub(crate) struct Worker<C> {
     /// Whose turn it is first: the partition after the one served last.
     first: Option<PartitionIndex>,
     live: BTreeMap<PartitionIndex, Live>,
+    /// Those whose log this program cannot read, and why.
+    unreadable: BTreeMap<PartitionIndex, String>,
     queries: mpsc::Receiver<Query>,
     policy: Arc<PolicyFile>,
     busy: bool,
+    /// The group has said which partitions are ours, be it none.
+    has_joined: bool,
     /// When the oldest record of the batch was written.
     oldest_written: Option<Timestamp>,
 }
@@ -113,6 +117,8 @@ impl<C: Client> Worker<C> {
             n_asked: 0,
             first: None,
             live: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            has_joined: false,
             queries,
             policy,
             busy: false,
@@ -124,10 +130,18 @@ impl<C: Client> Worker<C> {
         (self.client, self.queries)
     }
 
-    /// Partitions assigned, and how many of them are not restored yet.
-    pub(crate) fn partitions(&self) -> (usize, usize) {
+    /// Why what this instance says of its partitions is not whole, if it is not.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        if let Some(why) = self.unreadable.values().next() {
+            return Some(why.clone());
+        }
+        if !self.has_joined {
+            return Some("joining the group".to_owned());
+        }
         let rereading = self.live.values().filter(|live| !live.is_whole()).count();
-        (self.live.len() + self.restoring.len(), self.restoring.len() + rereading)
+        let n_restoring = self.restoring.len() + rereading;
+        let n_assigned = self.live.len() + self.restoring.len();
+        (n_restoring > 0).then(|| format!("restoring {n_restoring} of {n_assigned} partitions"))
     }
 
     /// One turn: serves the group and the queries, takes what has arrived and commits what is said.
@@ -138,18 +152,26 @@ impl<C: Client> Worker<C> {
             self.settings.clock.real(Duration::from_secs(1)).min(WAIT)
         };
         let changes = self.client.poll(wait)?;
-        self.serve(changes);
+        self.serve(changes)?;
         self.take_restored()?;
         self.answer_queries();
-        if self.live.is_empty() {
+        if self.live.is_empty() && self.has_joined {
             self.busy = false;
             return Ok(());
         }
         let Some(membership) = self.client.membership() else {
             return Ok(());
         };
+        if !self.has_joined {
+            // A member with a generation: what it was assigned is served with the next poll at the latest.
+            self.has_joined = true;
+            return Ok(());
+        }
         let mut sayings = Vec::new();
         let n_taken = self.take(&mut sayings)?;
+        if n_taken == 0 {
+            self.pass_marks()?;
+        }
         self.busy = n_taken > 0;
         let decided: Vec<(Action, Mode)> = sayings.iter().filter_map(decided).collect();
         let mut bundles = self.bundles(sayings);
@@ -169,28 +191,30 @@ impl<C: Client> Worker<C> {
                 tracing::info!(why, "transaction aborted; restoring what it spoke of");
                 metrics::counter!("holdpoint_transactions_total", "outcome" => "aborted", "stage" => "score")
                     .increment(1);
-                self.restore_all();
-                Ok(())
+                self.restore_all()
             }
             Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => Err(fault),
         }
     }
 
-    fn serve(&mut self, changes: Vec<Change>) {
+    fn serve(&mut self, changes: Vec<Change>) -> Result<(), Fault> {
         for change in changes {
             match change {
-                Change::Assigned(partition) => self.ask_restore(partition.partition),
+                Change::Assigned(partition) => self.ask_restore(partition.partition)?,
                 Change::Revoked(partition) | Change::Lost(partition) => {
                     self.live.remove(&partition.partition);
                     self.restoring.remove(&partition.partition);
+                    self.unreadable.remove(&partition.partition);
+                    super::books::lag(&partition, 0);
                 }
             }
         }
         #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "a gauge")]
         metrics::gauge!("holdpoint_partitions_assigned").set((self.live.len() + self.restoring.len()) as f64);
+        Ok(())
     }
 
-    fn ask_restore(&mut self, partition: PartitionIndex) {
+    fn ask_restore(&mut self, partition: PartitionIndex) -> Result<(), Fault> {
         self.live.remove(&partition);
         self.n_asked += 1;
         let ask = Ask {
@@ -198,18 +222,17 @@ impl<C: Client> Worker<C> {
             n: self.n_asked,
         };
         self.restoring.insert(partition, ask);
-        // The restorer lives as long as the worker; if it is gone, so are we, and the supervisor rebuilds both.
-        if self.restorer.ask.send(ask).is_err() {
-            tracing::error!(%partition, "the restorer is gone");
-        }
+        // The restorer lives as long as the worker: both are built anew.
+        let asked = self.restorer.ask.send(ask);
+        asked.map_err(|_gone| Fault::Fatal("the restorer is gone".to_owned()))
     }
 
     /// Memory is ahead of the log: all of it is read again.
-    fn restore_all(&mut self) {
+    fn restore_all(&mut self) -> Result<(), Fault> {
         let partitions: Vec<PartitionIndex> = self.live.keys().copied().collect();
-        for partition in partitions {
-            self.ask_restore(partition);
-        }
+        partitions
+            .into_iter()
+            .try_for_each(|partition| self.ask_restore(partition))
     }
 
     fn take_restored(&mut self) -> Result<(), Fault> {
@@ -221,8 +244,18 @@ impl<C: Client> Worker<C> {
             }
             match restored {
                 Ok(restored) => {
-                    self.client
-                        .start(&beside(&self.settings.events, partition), restored.from)?;
+                    match self
+                        .client
+                        .start(&beside(&self.settings.events, partition), restored.from)
+                    {
+                        Ok(()) => {}
+                        Err(Fault::Retry(why)) => {
+                            tracing::warn!(%partition, why, "restored, and cannot be read on; trying again");
+                            self.ask_restore(partition)?;
+                            continue;
+                        }
+                        Err(fault) => return Err(fault),
+                    }
                     self.restoring.remove(&partition);
                     tracing::info!(%partition, snapshots = restored.n_snapshots, from = %restored.from, tail = %restored.tail, "restored");
                     let counted = Counted {
@@ -239,6 +272,8 @@ impl<C: Client> Worker<C> {
                         heartbeat_at: Timestamp::MIN,
                         checkpoint: None,
                         checkpoint_at: self.settings.clock.now(),
+                        part_at: Timestamp::MIN,
+                        n_entries: 0,
                         appended: None,
                         counted,
                     };
@@ -246,7 +281,7 @@ impl<C: Client> Worker<C> {
                 }
                 Err(error) => {
                     tracing::error!(%partition, error = format!("{error:#}"), "cannot restore; trying again");
-                    self.ask_restore(partition);
+                    self.ask_restore(partition)?;
                 }
             }
         }
@@ -288,6 +323,23 @@ impl<C: Client> Worker<C> {
         Ok(n_taken)
     }
 
+    /// The log's last offsets hold marks of transactions, which are no records: they are passed.
+    fn pass_marks(&mut self) -> Result<(), Fault> {
+        let unread = self.live.iter().any(|(index, live)| {
+            let end = self.client.end(&beside(&self.settings.events, *index));
+            !live.is_whole() || end.is_some_and(|end| live.position < end)
+        });
+        if !unread {
+            return Ok(());
+        }
+        for (partition, position) in self.client.positions()? {
+            if let Some(live) = self.live.get_mut(&partition.partition) {
+                live.position = live.position.max(position);
+            }
+        }
+        Ok(())
+    }
+
     fn take_of(&mut self, index: PartitionIndex, watch: &Stopwatch, sayings: &mut Vec<Saying>) -> Result<usize, Fault> {
         let Self {
             client,
@@ -314,11 +366,15 @@ impl<C: Client> Worker<C> {
             live.position = record.offset.next();
             sayings.len() < SUBJECTS_MAX && watch.elapsed() < BATCH_TIME_MAX
         })?;
-        match broken {
-            // Only we write this topic: another version does, or somebody else. Going on would lose what it says.
-            Some(error) => Err(Fault::Fatal(format!("{partition} at {}: {error}", live.position))),
-            None => Ok(n_taken),
+        if let Some(error) = broken {
+            // Only we write this topic: a newer version does, or somebody else. Going on would lose what it says, so this
+            // partition is silent, and the others go on.
+            let why = format!("{partition} cannot be read at {}: {error}", live.position);
+            tracing::error!("{why}; nothing is decided for its services until a program that can read it takes over");
+            self.live.remove(&index);
+            self.unreadable.insert(index, why);
         }
+        Ok(n_taken)
     }
 
     /// Writes the bundles, at most [`SUBJECTS_MAX`] to a transaction; the offsets move with the last.

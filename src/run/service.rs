@@ -31,6 +31,8 @@ use crate::{
 
 /// Between two looks at the policy file and at whether the workers move.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Questions that wait for the score worker.
+const QUERIES_MAX: usize = 1_024;
 /// A clean stop takes at most this.
 const STOP_MAX: Duration = Duration::from_secs(25);
 
@@ -48,7 +50,7 @@ pub enum Ended {
 pub struct Running {
     instance: Instance,
     workers: Vec<Supervised>,
-    queries: Option<mpsc::Sender<Query>>,
+    queries: Option<mpsc::SyncSender<Query>>,
 }
 
 impl Running {
@@ -76,7 +78,7 @@ impl Running {
             )?);
         }
         if roles.score {
-            let (send, receive) = mpsc::channel();
+            let (send, receive) = mpsc::sync_channel(QUERIES_MAX);
             queries = Some(send);
             workers.push(spawn(
                 "score",
@@ -102,8 +104,8 @@ impl Running {
         move |service| {
             let (answer, receive) = oneshot::channel();
             match &queries {
-                // A worker that is gone drops the question, which the asker sees.
-                Some(queries) => drop(queries.send(Query { service, answer })),
+                // A worker that is gone, or has too many to answer, drops the question, which the asker sees.
+                Some(queries) => drop(queries.try_send(Query { service, answer })),
                 None => drop(answer.send(None)),
             }
             receive

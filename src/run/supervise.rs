@@ -97,6 +97,7 @@ pub(crate) fn supervise(
                 metrics::counter!("holdpoint_client_rebuilds_total").increment(1);
                 health.set(name, life.not_ready_without(format!("building anew after: {fault}")));
             }
+            counter.fetch_add(1, Ordering::Relaxed);
             life.end();
             if watch.elapsed() >= WELL_AFTER {
                 backoff = BACKOFF_MIN;

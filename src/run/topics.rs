@@ -68,7 +68,10 @@ pub fn ensure(settings: &Settings) -> anyhow::Result<String> {
     let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
     let created = attempt(settings, |admin| {
         let created = admin.create(&plans)?;
-        admin.wait_usable(&names, USABLE_WITHIN)?;
+        // What was refused will not become usable.
+        if !created.iter().any(|fate| matches!(fate, Created::Refused(_))) {
+            admin.wait_usable(&names, USABLE_WITHIN)?;
+        }
         Ok(created)
     })?;
     let mut lines = String::new();

@@ -134,6 +134,10 @@ pub trait Client {
         each: &mut dyn FnMut(&Record<'_>) -> bool,
     ) -> Result<usize, Fault>;
 
+    /// How far each started partition is read: behind the last record given and what followed it without being one (a
+    /// transaction's mark, aborted records). Those of which nothing was read yet are left out.
+    fn positions(&mut self) -> Result<Vec<(TopicPartition, Offset)>, Fault>;
+
     /// The end of each fetched partition, as last asked of the broker since it was assigned: kept up to date in the
     /// background about once a second. `None` until the first answer.
     fn end(&self, partition: &TopicPartition) -> Option<Offset>;

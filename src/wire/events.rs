@@ -8,8 +8,8 @@ use crate::model::Entry;
 /// The version this program writes.
 pub const VERSION: u8 = 1;
 
-/// A record is closed when it has grown to this many bytes: below the usual limit of 1 MiB with the largest single
-/// entry (a policy, a commit with all its lists) still to come.
+/// A record is closed before an entry that would make it longer than this, so that only a single entry may be: a policy,
+/// or a commit with all its lists, which stay below the usual limit of 1 MiB by their own bounds.
 pub const RECORD_BYTES_MAX: usize = 512 * 1024;
 
 /// The header that says how many input records a record stands for.

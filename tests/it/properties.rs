@@ -215,7 +215,7 @@ proptest! {
                 add(&mut one, value, line, at(i) + seconds(55));
                 let mut record = Vec::new();
                 events::begin(&mut record);
-                one.pack(0, &mut record, events::append, |_, _| {});
+                one.pack(0, (&mut record, usize::MAX), events::append, |_, _| {});
                 driver.append_record(record, at(i) + seconds(55));
             }
             driver.settle(at(i) + seconds(55));

@@ -81,7 +81,7 @@ impl Driver {
         }
         let mut record = Vec::new();
         events::begin(&mut record);
-        batch.pack(0, &mut record, events::append, |_, _| {});
+        batch.pack(0, (&mut record, usize::MAX), events::append, |_, _| {});
         self.append_record(record, now);
         self.settle(now);
     }

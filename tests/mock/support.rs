@@ -89,7 +89,7 @@ impl Cluster {
         for partition in 0..n_partitions {
             let mut value = Vec::new();
             events::begin(&mut value);
-            batch.pack(partition, &mut value, events::append, |_, _| {});
+            batch.pack(partition, (&mut value, usize::MAX), events::append, |_, _| {});
             writes.push(Write {
                 topic: Arc::from(self.site.topic("events")),
                 partition: PartitionIndex(i32::try_from(partition).expect("small")),

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use crate::{
     model::{Offset, PartitionIndex, ServiceId, Timestamp},
+    run::ingest::is_due,
     score::{Image, Partition, Saying},
     wire::{events, state},
 };
 
-/// Every service that changed is snapshotted within this.
+/// Every service that changed is snapshotted within this …
 const CHECKPOINT_EVERY: Duration = Duration::from_mins(2);
-/// Bytes of silent snapshots in one transaction; with a transaction a second at least, under the megabyte a second
-/// that a partition's state may cost.
-const CHECKPOINT_BYTES: usize = 256 * 1024;
+/// … or so many entries, whichever is sooner: what a restore reads again is bounded in both.
+const CHECKPOINT_ENTRIES: u64 = 1_000_000;
+/// What silent snapshots of a partition may take: a megabyte a second.
+const CHECKPOINT_BYTES_PER_MS: u128 = 1_000;
 
 /// A record of the state topic: key and value.
 pub(super) type Snapshot = (Vec<u8>, Option<Vec<u8>>);
@@ -30,6 +32,10 @@ pub(super) struct Live {
     pub(super) heartbeat_at: Timestamp,
     pub(super) checkpoint: Option<Image>,
     pub(super) checkpoint_at: Timestamp,
+    /// When the last part of the checkpoint under way was taken.
+    pub(super) part_at: Timestamp,
+    /// Entries taken in since the last checkpoint.
+    pub(super) n_entries: u64,
     /// The policy appended last, and not read back yet.
     pub(super) appended: Option<Box<str>>,
     pub(super) counted: Counted,
@@ -85,21 +91,29 @@ impl Live {
         if self.position < self.tail {
             return snapshots;
         }
-        if self.checkpoint.is_none() && now.since(self.checkpoint_at) >= CHECKPOINT_EVERY {
+        let due = is_due(self.checkpoint_at, now, CHECKPOINT_EVERY) || self.n_entries >= CHECKPOINT_ENTRIES;
+        if self.checkpoint.is_none() && due {
             self.checkpoint = Some(self.state.image(self.position, n_partitions));
             self.checkpoint_at = now;
+            self.part_at = now;
+            self.n_entries = 0;
         }
         let Some(image) = self.checkpoint.take() else {
             return snapshots;
         };
-        let mut size_bytes = 0;
+        // A second of the budget at most, and none of it twice.
+        let bytes_max = now.since(self.part_at).min(Duration::from_secs(1)).as_millis() * CHECKPOINT_BYTES_PER_MS;
+        self.part_at = now;
+        let mut size_bytes = 0_u64;
         for name in self.state.dirty_before(image.tail) {
-            if size_bytes >= CHECKPOINT_BYTES {
+            if u128::from(size_bytes) >= bytes_max {
                 self.checkpoint = Some(image);
                 return snapshots;
             }
             let (key, value) = self.service_snapshot(&name);
-            size_bytes += value.as_ref().map_or(0, Vec::len);
+            size_bytes += value
+                .as_ref()
+                .map_or(0, |value| u64::try_from(value.len()).unwrap_or(u64::MAX));
             snapshots.push((key, value));
         }
         if self.state.is_fleet_dirty_before(image.tail) {
@@ -119,40 +133,41 @@ impl Live {
     ) -> Result<(), events::Unreadable> {
         for entry in events::entries(value)? {
             let entry = entry?;
+            self.n_entries += 1;
             if offset < self.tail {
                 self.state.prime(&entry, offset, written_at);
             } else {
                 self.state.step(&entry, offset, written_at, sayings);
             }
         }
+        if offset < self.told {
+            self.counted = self.counts();
+        }
         Ok(())
     }
 
-    pub(super) fn publish_counts(&mut self) {
-        let applied = self.state.applied();
-        if self.position <= self.told {
-            self.counted = Counted {
-                applied,
-                n_late: self.state.n_late(),
-                n_withheld: self.state.fleet().n_withheld(),
-            };
-            return;
+    fn counts(&self) -> Counted {
+        Counted {
+            applied: self.state.applied(),
+            n_late: self.state.n_late(),
+            n_withheld: self.state.fleet().n_withheld(),
         }
+    }
+
+    pub(super) fn publish_counts(&mut self) {
+        let counts = self.counts();
+        let counted = std::mem::replace(&mut self.counted, counts);
+        let applied = self.counted.applied;
         for kind in crate::model::Kind::ALL {
-            let n = applied.by_kind[kind.index()] - self.counted.applied.by_kind[kind.index()];
+            let n = applied.by_kind[kind.index()] - counted.applied.by_kind[kind.index()];
             if n > 0 {
                 metrics::counter!("holdpoint_events_applied_total", "kind" => kind.name()).increment(n);
             }
         }
-        let n_duplicates = applied.duplicates - self.counted.applied.duplicates;
+        let n_duplicates = applied.duplicates - counted.applied.duplicates;
         metrics::counter!("holdpoint_events_duplicate_total").increment(n_duplicates);
-        metrics::counter!("holdpoint_events_late_total").increment(self.state.n_late() - self.counted.n_late);
-        let n_withheld = self.state.fleet().n_withheld();
-        metrics::counter!("holdpoint_limiter_withheld_total").increment(n_withheld - self.counted.n_withheld);
-        self.counted = Counted {
-            applied,
-            n_late: self.state.n_late(),
-            n_withheld,
-        };
+        metrics::counter!("holdpoint_events_late_total").increment(self.counted.n_late - counted.n_late);
+        let n_withheld = self.counted.n_withheld - counted.n_withheld;
+        metrics::counter!("holdpoint_limiter_withheld_total").increment(n_withheld);
     }
 }

@@ -6,7 +6,7 @@ use super::{Worker, speech::Bundle};
 use crate::{
     gate::{ControlKey, Heartbeat},
     model::{Entry, PartitionIndex, PolicyText, Timestamp},
-    run::ingest::log_record,
+    run::ingest::{is_due, log_record},
     stream::{Client, Write},
     wire::{control, events},
 };
@@ -36,7 +36,7 @@ impl<C: Client> Worker<C> {
 
     fn heartbeat(&mut self, partition: PartitionIndex, now: Timestamp) -> Option<Write> {
         let live = self.live.get_mut(&partition)?;
-        if live.heartbeat_at != Timestamp::MIN && now.since(live.heartbeat_at) < HEARTBEAT_EVERY {
+        if !is_due(live.heartbeat_at, now, HEARTBEAT_EVERY) {
             return None;
         }
         live.heartbeat_at = now;

@@ -1,6 +1,7 @@
 //! The parts that are supervised: the view, the ingest worker, the score worker.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -24,7 +25,6 @@ use crate::{
 const CLOSE_MAX: Duration = Duration::from_secs(8);
 
 /// The parts that are supervised.
-#[expect(clippy::large_enum_variant, reason = "three values for the life of the process")]
 pub(super) enum Part {
     Viewer {
         instance: Instance,
@@ -64,14 +64,15 @@ impl Life for Part {
             } => {
                 let counts = instance.topic_counts()?;
                 let client = instance.client("score", &[&instance.settings.topics.events])?;
-                // The questions outlive the worker that answers them.
+                let restorer = restorer(instance.clone(), counts.log)?;
+                // The questions outlive the worker that answers them: taken last, for what fails here is tried again.
                 let receive = queries
                     .take()
                     .context("the questions are held by a worker that was not let go")?;
                 *worker = Some(score::Worker::new(
                     score_settings(instance, counts.log),
                     client,
-                    restorer(instance.clone(), counts.log)?,
+                    restorer,
                     receive,
                     Arc::clone(&instance.policy),
                 ));
@@ -101,10 +102,7 @@ impl Life for Part {
         match self {
             Self::Score {
                 worker: Some(worker), ..
-            } => match worker.partitions() {
-                (_, 0) => None,
-                (n, restoring) => Some(format!("restoring {restoring} of {n} partitions")),
-            },
+            } => worker.not_ready(),
             Self::Viewer {
                 following, was_whole, ..
             } => {
@@ -201,21 +199,39 @@ fn restorer(instance: Instance, n_partitions: u32) -> anyhow::Result<Restorer> {
         Instance::topic(&instance.settings.topics.events),
         Instance::topic(&instance.settings.topics.state),
     );
-    let mut reader = instance.reader("restore")?;
+    let mut reader = Some(instance.reader("restore")?);
     let run = move || {
-        while let Ok(ask) = asked.recv() {
+        let mut waiting: VecDeque<Ask> = VecDeque::new();
+        loop {
+            if waiting.is_empty() {
+                match asked.recv() {
+                    Ok(ask) => waiting.push_back(ask),
+                    Err(_gone) => return,
+                }
+            }
+            // Only the last question about a partition is still asked.
+            for ask in asked.try_iter() {
+                waiting.retain(|known| known.partition != ask.partition);
+                waiting.push_back(ask);
+            }
+            let Some(ask) = waiting.pop_front() else { continue };
             if instance.is_stopping() {
                 return;
             }
             let watch = Stopwatch::start();
-            let restored = restore(
-                &mut reader,
-                &beside(&events, ask.partition),
-                &beside(&state, ask.partition),
-                n_partitions,
-            );
+            // One that failed may not mend by itself.
+            let fresh = reader.take().map_or_else(|| instance.reader("restore"), Ok);
+            let restored = fresh.map_err(anyhow::Error::from).and_then(|fresh| {
+                restore(
+                    reader.insert(fresh),
+                    &beside(&events, ask.partition),
+                    &beside(&state, ask.partition),
+                    n_partitions,
+                )
+            });
             metrics::histogram!("holdpoint_state_restore_seconds").record(watch.elapsed().as_secs_f64());
             if restored.is_err() {
+                reader = None;
                 std::thread::sleep(Duration::from_millis(500));
             }
             if answer.send((ask, restored)).is_err() {

@@ -187,6 +187,10 @@ impl Client for KafkaClient {
         self.parts_mut().take(partition, max, each)
     }
 
+    fn positions(&mut self) -> Result<Vec<(TopicPartition, Offset)>, Fault> {
+        self.parts().positions()
+    }
+
     fn end(&self, partition: &TopicPartition) -> Option<Offset> {
         self.parts().ends.of(partition)
     }
@@ -366,6 +370,27 @@ impl Parts {
         }
         self.has_more = true;
         Ok(n_given)
+    }
+}
+
+impl Parts {
+    fn positions(&self) -> Result<Vec<(TopicPartition, Offset)>, Fault> {
+        let list = self
+            .consumer
+            .position()
+            .map_err(|error| fault::fault("position", &error))?;
+        let mut positions = Vec::new();
+        for (partition, fetched) in &self.partitions {
+            let Some(next) = fetched.next else { continue };
+            let found = list.find_partition(&partition.topic, partition.partition.0);
+            // A start sets it back to none, until something from there on is read.
+            if let Some(rdkafka::Offset::Offset(offset)) = found.map(|element| element.offset())
+                && Offset(offset) >= next
+            {
+                positions.push((partition.clone(), Offset(offset)));
+            }
+        }
+        Ok(positions)
     }
 }
 

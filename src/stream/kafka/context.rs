@@ -1,28 +1,38 @@
 //! What librdkafka tells besides records: its log, and errors that are no answer to a call.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use rdkafka::{
     ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext, error::KafkaError, message::DeliveryResult,
     producer::ProducerContext, types::RDKafkaErrorCode as Code,
 };
 
+use crate::clock::Stopwatch;
+
 /// The errors of one client that were no answer to a call. Most mend themselves: they explain a silence.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     last: Mutex<Option<String>>,
+    /// When one was last warned of.
+    warned: Mutex<Option<Stopwatch>>,
 }
+
+/// Brokers out of reach say so again with every attempt, each in its own words: one of all such errors is told so often.
+const WARN_EVERY: Duration = Duration::from_secs(30);
 
 impl Health {
     pub(super) fn record(&self, text: String) {
-        let mut last = lock(&self.last);
-        // A broker out of reach says so again with every attempt.
-        if last.as_ref() == Some(&text) {
+        let mut warned = lock(&self.warned);
+        if warned.as_ref().is_some_and(|watch| watch.elapsed() < WARN_EVERY) {
             tracing::debug!(error = %text, "kafka client");
         } else {
             tracing::warn!(error = %text, "kafka client");
+            *warned = Some(Stopwatch::start());
         }
-        *last = Some(text);
+        *lock(&self.last) = Some(text);
     }
 
     pub(super) fn last_error(&self) -> Option<String> {

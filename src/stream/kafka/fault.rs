@@ -53,7 +53,11 @@ impl TransactionError {
     reason = "the enum is open: what is not known to pass is fatal"
 )]
 pub(super) fn fault(what: &str, error: &KafkaError) -> Fault {
-    let text = format!("{what}: {error}");
+    let text = match error {
+        // The whole error repeats the value, and a name that is misspelt may be that of a password.
+        KafkaError::ClientConfig(_, why, name, _) => format!("{what}: property {name}: {why}"),
+        error => format!("{what}: {error}"),
+    };
     match error {
         KafkaError::Transaction(error) => TransactionError::from(error).fault(what),
         KafkaError::MessageConsumptionFatal(code) if is_fenced(*code) => Fault::Fenced(text),
