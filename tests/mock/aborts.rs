@@ -60,8 +60,8 @@ fn a_batch_whose_transaction_is_aborted_is_taken_again() {
         wait_applied(&logged.instance, rounds)
     };
     // As of a member that was shut out of its group meanwhile. An error may fall on a transaction that tells the time
-    // only; five in a row do not.
-    for _ in 0..5 {
+    // only; three in a row do not.
+    for _ in 0..3 {
         round(Request::TxnOffsetCommit, ILLEGAL_GENERATION);
     }
     assert!(n_aborted(&logged, "ingest") >= 1);

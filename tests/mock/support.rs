@@ -11,7 +11,10 @@ use std::{
 use holdpoint::{
     ingest::{self, Arrival, Batch, Origin},
     model::{self, Kind, PartitionIndex},
-    stream::{Header, Write},
+    stream::{
+        Header, Write,
+        kafka::{Follower, Tuning},
+    },
     wire::{events, partition::partition_of},
 };
 use rdkafka::{
@@ -108,23 +111,6 @@ impl Cluster {
             .send_all(&writes, Duration::from_secs(10))
             .expect("sent");
         assert_eq!(sent, writes.len());
-    }
-
-    /// The sequences of decisions on each change, in the order of the control topic; whether their transactions were
-    /// committed cannot be seen here.
-    pub(crate) fn sequences(&self) -> BTreeMap<String, Vec<u64>> {
-        let mut sequences: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-        for record in self.site.read("control") {
-            let (Some(key), Some(value)) = (record.key, record.value) else {
-                continue;
-            };
-            if key.starts_with("change:") {
-                let decision: Value = serde_json::from_slice(&value).expect("a decision is JSON");
-                let sequence = decision["sequence"].as_u64().expect("a sequence");
-                sequences.entry(key).or_default().push(sequence);
-            }
-        }
-        sequences
     }
 }
 
@@ -247,13 +233,36 @@ pub(crate) fn wait_applied(instance: &Instance, rounds: u32) -> u64 {
     n_duplicates
 }
 
-/// Every change of `rounds` has one decision, its first.
+/// Every change of `rounds` has one decision on the control topic, its first. Whether the transaction of a decision was
+/// committed cannot be seen here.
 pub(crate) fn assert_one_decision_a_change(cluster: &Cluster, rounds: u32) {
-    let sequences = eventually("a decision on every change", || {
-        let sequences = cluster.sequences();
-        (sequences.len() == usize::try_from(SERVICES * rounds).expect("small")).then_some(sequences)
+    let n_changes = usize::try_from(SERVICES * rounds).expect("small");
+    let control = cluster.site.topic("control");
+    let connection = &cluster.site.connection;
+    let mut follower = eventually("the control topic is followed", || {
+        Follower::new(connection, "follower", &[&control], &Tuning::embedded()).ok()
+    });
+    let mut sequences: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let what = format!("a decision on each of {n_changes} changes");
+    eventually(&what, || {
+        let wait = Duration::from_millis(100);
+        follower
+            .poll(wait, &mut |followed| note(followed.record, &mut sequences))
+            .expect("an answer");
+        (follower.is_caught_up() && sequences.len() == n_changes).then_some(())
     });
     for (change, sequences) in sequences {
         assert_eq!(sequences, [1], "{change}");
+    }
+}
+
+fn note(record: &holdpoint::stream::Record<'_>, sequences: &mut BTreeMap<String, Vec<u64>>) {
+    let key = String::from_utf8_lossy(record.key.unwrap_or_default()).into_owned();
+    if let Some(value) = record.value
+        && key.starts_with("change:")
+    {
+        let decision: Value = serde_json::from_slice(value).expect("a decision is JSON");
+        let sequence = decision["sequence"].as_u64().expect("a sequence");
+        sequences.entry(key).or_default().push(sequence);
     }
 }
