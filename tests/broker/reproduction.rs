@@ -38,46 +38,46 @@ pub(crate) fn check(site: &Site) -> Checked {
         let mut snapshots = snapshots(&mut reader, &partition("state"));
         let mut state = Partition::default();
         let mut said = Published::new();
-        let mut compare = |state: &Partition, before: Offset| {
+        for (offset, written_at, value) in log(&mut reader, &partition("events")) {
             // One may cover a transaction's mark behind the last record: that changes nothing.
-            let later = snapshots.split_off(&before);
-            for (covered, services) in std::mem::replace(&mut snapshots, later) {
-                for service in services {
-                    assert_eq!(
-                        state.service(service.name().as_str()),
-                        Some(&service),
-                        "as of {covered}"
-                    );
-                    checked.n_snapshots += 1;
-                }
-            }
-        };
-        let mut each = |value: &[u8], offset: Offset, written_at: Timestamp| {
-            compare(&state, offset);
+            let later = snapshots.split_off(&offset);
+            checked.n_snapshots += compare(&state, &std::mem::replace(&mut snapshots, later));
             let mut sayings = Vec::new();
-            for entry in events::entries(value).expect("our own record") {
+            for entry in events::entries(&value).expect("our own record") {
                 let entry = entry.expect("our own entry");
                 state.step(&entry, offset, written_at, &mut sayings);
             }
             note(sayings, &mut said);
-        };
-        let read = reader.read(&partition("events"), None, &mut |record| {
-            each(
-                record.value.expect("the log holds no tombstones"),
-                record.offset,
-                record.timestamp.expect("a record's time"),
-            );
-        });
-        read.expect("the log is read");
-        assert_eq!(
-            snapshots.keys().collect::<Vec<_>>(),
-            Vec::<&Offset>::new(),
-            "snapshots of no record"
-        );
+        }
+        checked.n_snapshots += compare(&state, &snapshots);
         checked.n_decisions += published.values().map(Vec::len).sum::<usize>();
         assert_eq!(said, published, "partition {index}");
     }
     checked
+}
+
+/// Holds services as snapshotted against a state; says how many there were.
+fn compare(state: &Partition, snapshots: &BTreeMap<Offset, Vec<Service>>) -> usize {
+    let mut n = 0;
+    for (covered, service) in snapshots
+        .iter()
+        .flat_map(|(covered, all)| all.iter().map(move |one| (covered, one)))
+    {
+        assert_eq!(state.service(service.name().as_str()), Some(service), "as of {covered}");
+        n += 1;
+    }
+    n
+}
+
+/// The records of a log partition: offset, time of writing, bytes.
+fn log(reader: &mut KafkaReader, partition: &TopicPartition) -> Vec<(Offset, Timestamp, Vec<u8>)> {
+    let mut records = Vec::new();
+    let read = reader.read(partition, None, &mut |record| {
+        let value = record.value.expect("the log holds no tombstones").to_vec();
+        records.push((record.offset, record.timestamp.expect("a record's time"), value));
+    });
+    read.expect("the log is read");
+    records
 }
 
 fn note(sayings: Vec<Saying>, said: &mut Published) {
