@@ -1,0 +1,105 @@
+//! Inputs as producers make them: in transactions, with clocks that are ahead, with records as large as a broker takes.
+
+use std::time::Duration;
+
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseProducer, BaseRecord, Producer as _},
+};
+use serde_json::json;
+
+use crate::{
+    reproduction,
+    support::{Instance, Site, WITHIN, brokers, eventually, now},
+};
+
+fn error(id: &str) -> Vec<u8> {
+    let event = json!({"id": id, "time": now().to_string(), "service": "checkout", "environment": "production"});
+    serde_json::to_vec(&event).expect("JSON")
+}
+
+/// Sends events in one transaction: the topic ends with its mark.
+fn send_in_a_transaction(site: &Site, topic: &str, values: &[Vec<u8>]) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", site.brokers)
+        .set("transactional.id", format!("{}-app", site.prefix))
+        .create()
+        .expect("a producer");
+    producer.init_transactions(WITHIN).expect("a producer of transactions");
+    producer.begin_transaction().expect("begun");
+    for value in values {
+        let record = BaseRecord::<(), [u8]>::to(topic).payload(value).partition(0);
+        producer.send(record).map_err(|(error, _)| error).expect("queued");
+    }
+    producer.commit_transaction(WITHIN).expect("committed");
+}
+
+fn wait_applied(instance: &Instance, n: u64) {
+    eventually(&format!("{n} errors are applied"), || {
+        (instance.service("checkout")?["applied"]["error"] == n).then_some(())
+    });
+}
+
+#[test]
+fn a_topic_written_in_transactions_is_read_to_its_end() {
+    let Some(brokers) = brokers() else { return };
+    let site = Site::new(brokers, "marks", &[("errors", 1)], "");
+    let topic = site.topic("errors");
+    let events: Vec<Vec<u8>> = (0..3).map(|i| error(&format!("e{i}"))).collect();
+    send_in_a_transaction(&site, &topic, &events);
+    let instance = Instance::start(&site, "a");
+    instance.wait_ready();
+    wait_applied(&instance, 3);
+    let at_end = format!("holdpoint_consumer_lag_records{{topic=\"{topic}\",partition=\"0\"}} 0");
+    eventually("the mark is passed", || {
+        instance.metrics().contains(&at_end).then_some(())
+    });
+    // The watermark of such a topic must not stand still: the partition's time would, and nothing would be known.
+    eventually("time goes on", || {
+        let (status, text) = site.gate("checkout", &["--fail-mode", "closed"]);
+        (status == 0 && !text.contains("behind")).then_some(())
+    });
+    // Its own log ends with a mark as well: restored, it is whole though nothing more comes.
+    instance.kill();
+    let restored = Instance::start(&site, "a");
+    restored.wait_ready();
+    wait_applied(&restored, 3);
+    assert_eq!(restored.terminate(), 0);
+    reproduction::check(&site);
+}
+
+#[test]
+fn a_record_of_a_time_to_come_holds_up_nothing_behind_it() {
+    let Some(brokers) = brokers() else { return };
+    let site = Site::new(brokers, "future", &[("errors", 2)], "");
+    let ahead = now() + Duration::from_mins(30);
+    let records = vec![
+        ("errors", 1, now(), error("before")),
+        ("errors", 0, ahead, error("stamped ahead")),
+        ("errors", 0, now(), error("behind it")),
+    ];
+    site.send(&records);
+    let instance = Instance::start(&site, "a");
+    instance.wait_ready();
+    wait_applied(&instance, 3);
+    assert_eq!(instance.terminate(), 0);
+}
+
+#[test]
+fn the_largest_record_that_a_broker_takes_is_refused_and_kept() {
+    let Some(brokers) = brokers() else { return };
+    let site = Site::new(brokers, "large", &[("errors", 1)], "");
+    let large = vec![b'x'; 1_048_000];
+    site.send(&[("errors", 0, now(), large), ("errors", 0, now(), error("behind it"))]);
+    let instance = Instance::start(&site, "a");
+    instance.wait_ready();
+    wait_applied(&instance, 1);
+    let rejected = site.read("rejected");
+    let [rejected] = &rejected[..] else {
+        panic!("{} records were refused", rejected.len())
+    };
+    assert_eq!(rejected.headers["hp_reason"], "not_json");
+    assert_eq!(rejected.headers["hp_truncated"], "1048000");
+    assert!(rejected.value.as_ref().is_some_and(|value| value.len() > 1_000_000));
+    assert_eq!(instance.terminate(), 0);
+}
