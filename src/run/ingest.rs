@@ -8,17 +8,20 @@
 //!
 //! **Invariant:** every record taken is an event or a reject in the same transaction that moves its offset.
 
+mod stage;
+
 use std::{sync::Arc, time::Duration};
 
+use self::stage::Stage;
 use super::{
-    books::{Books, Fate},
+    books::Books,
     inputs::{HeldBack, Inputs},
 };
 use crate::{
     clock::{Clock, Stopwatch},
     gate::{ControlKey, IngestMark},
-    ingest::{self, Arrival, Batch, Origin, Reject},
-    model::{self, Entry, Kind, Offset, PartitionIndex, Tick, Timestamp, Watermark},
+    ingest::Batch,
+    model::{Entry, Kind, Offset, PartitionIndex, Tick, Timestamp, Watermark},
     stream::{Change, Client, Fault, Header, Record, TopicPartition, Write},
     wire::{control, events, partition::partition_of},
 };
@@ -37,8 +40,6 @@ const TICK_PROGRESS: Duration = Duration::from_secs(10);
 /// The worker's own mark on the control topic, when it is caught up and while it is behind.
 const MARK_EVERY: Duration = Duration::from_secs(5);
 const MARK_EVERY_BEHIND: Duration = Duration::from_millis(200);
-/// Bytes of a refused record's key and headers that are kept: with the value's own bound, all below a mebibyte.
-const REJECTED_EXTRA_BYTES_MAX: usize = 12 * 1024;
 /// How long to wait for records, at most: rebalances are served as often.
 const WAIT: Duration = Duration::from_millis(100);
 
@@ -150,6 +151,17 @@ impl<C: Client> Worker<C> {
                 self.rewind()
             }
             Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => Err(fault),
+        }
+    }
+
+    /// At a clean end: takes its mark back, so that nobody waits for it, and none is left on control for ever.
+    pub(crate) fn leave(&mut self) {
+        let (Some(membership), false) = (self.client.membership(), self.inputs.is_empty()) else {
+            return;
+        };
+        let write = self.mark_write(None);
+        if let Err(fault) = self.client.commit(&membership, &self.inputs.positions(), vec![write]) {
+            tracing::debug!(%fault, "the mark is left where it is");
         }
     }
 
@@ -390,15 +402,20 @@ impl<C: Client> Worker<C> {
             watermark: self.inputs.least_watermark(now),
             behind,
         };
+        let write = self.mark_write(Some(control::encode_ingest(&mark)));
+        self.writes.push(write);
+    }
+
+    fn mark_write(&self, value: Option<Vec<u8>>) -> Write {
         let key = ControlKey::Ingest(self.settings.instance.clone()).to_string();
-        self.writes.push(Write {
+        Write {
             topic: Arc::clone(&self.settings.control),
             partition: partition_of(&key, self.settings.n_partitions),
-            timestamp: now,
+            timestamp: self.settings.clock.now(),
             key: Some(key.into_bytes()),
-            value: Some(control::encode_ingest(&mark)),
+            value,
             headers: Vec::new(),
-        });
+        }
     }
 
     /// Packs the batch into records of the log.
@@ -461,93 +478,5 @@ pub(crate) fn log_record(
             name: events::HEADER_INPUTS.into(),
             value: Some(n_inputs.to_string().into_bytes()),
         }],
-    }
-}
-
-/// What turns one record of one partition into its fate.
-struct Stage<'a> {
-    settings: &'a Ingest,
-    partition: &'a TopicPartition,
-    kind: Option<Kind>,
-    now: Timestamp,
-}
-
-impl Stage<'_> {
-    /// Says how many bytes of it are kept as refused.
-    fn take_in(&self, record: &Record<'_>, batch: &mut Batch, writes: &mut Vec<Write>, books: &mut Books) -> usize {
-        let origin = Origin {
-            topic: &self.partition.topic,
-            kind: self.kind,
-        };
-        match ingest::decode(record.value, &origin, self.now) {
-            Ok(event) => {
-                let partition = partition_of(&event.service, self.settings.n_partitions);
-                let arrival = Arrival {
-                    origin: model::Origin {
-                        topic: &self.partition.topic,
-                        partition: self.partition.partition.0,
-                        offset: record.offset.0,
-                    },
-                    default_environment: &self.settings.default_environment,
-                };
-                books.note(&self.partition.topic, Fate::Event(event.kind()));
-                books.note_particulars(&event.body);
-                batch.add(
-                    &event,
-                    usize::try_from(partition.0).unwrap_or(usize::MAX),
-                    &arrival,
-                    events::append,
-                );
-                0
-            }
-            Err(reject) => {
-                books.note(&self.partition.topic, Fate::Rejected(reject.reason()));
-                let write = self.rejected(record, &reject);
-                let size_bytes = write.value.as_ref().map_or(0, Vec::len) + REJECTED_EXTRA_BYTES_MAX;
-                writes.push(write);
-                size_bytes
-            }
-        }
-    }
-
-    /// The record as it was, with why it is no event and where it came from. What a producer may have made too large
-    /// for a broker's limit is cut: headers first, then the key, then the value.
-    fn rejected(&self, record: &Record<'_>, reject: &Reject) -> Write {
-        let (value, truncated) = ingest::rejected_value(record.value);
-        let mut room = REJECTED_EXTRA_BYTES_MAX;
-        let key = record.key.map(|key| key[..key.len().min(room / 2)].to_vec());
-        room -= key.as_ref().map_or(0, Vec::len);
-        let mut headers = (record.headers)();
-        headers.retain(|header| {
-            let size_bytes = header.name.len() + header.value.as_ref().map_or(0, Vec::len) + 8;
-            let fits = size_bytes <= room;
-            room -= if fits { size_bytes } else { 0 };
-            fits
-        });
-        let mut add = |name: &str, value: String| {
-            headers.push(Header {
-                name: name.into(),
-                value: Some(value.into_bytes()),
-            });
-        };
-        add("hp_reason", reject.reason().to_owned());
-        add("hp_text", reject.to_string());
-        add("hp_topic", self.partition.topic.to_string());
-        add("hp_partition", self.partition.partition.to_string());
-        add("hp_offset", record.offset.to_string());
-        if let Some(size_bytes) = truncated {
-            add("hp_truncated", size_bytes.to_string());
-        }
-        // Any partition will do; the source's keeps the order within a source.
-        let partition =
-            u32::try_from(self.partition.partition.0).unwrap_or(0) % self.settings.n_rejected_partitions.max(1);
-        Write {
-            topic: Arc::clone(&self.settings.rejected),
-            partition: PartitionIndex(i32::try_from(partition).unwrap_or(0)),
-            timestamp: self.now,
-            key,
-            value: value.map(<[u8]>::to_vec),
-            headers,
-        }
     }
 }

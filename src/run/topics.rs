@@ -1,15 +1,19 @@
 //! `holdpoint topics ensure` and `verify`: Holdpoint's own topics, as they must be.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 
-use super::connection;
+use super::{
+    connection,
+    restore::{beside, restore},
+};
 use crate::{
     config::Settings,
+    model::PartitionIndex,
     stream::{
         Fault,
-        kafka::{Admin, Created, TopicDescription, TopicPlan},
+        kafka::{Admin, Created, KafkaReader, TopicDescription, TopicPlan, Tuning},
     },
 };
 
@@ -89,7 +93,8 @@ pub fn ensure(settings: &Settings) -> anyhow::Result<String> {
     Ok(lines)
 }
 
-/// Each difference between the topics as they are and as they must be; empty if there is none.
+/// Each difference between the topics as they are and as they must be, and what of the state does not fit the log;
+/// empty if there is none.
 pub fn verify(settings: &Settings) -> anyhow::Result<Vec<String>> {
     let plans = plans(settings);
     let found = attempt(settings, |admin| {
@@ -112,6 +117,28 @@ pub fn verify(settings: &Settings) -> anyhow::Result<Vec<String>> {
                 plan.name
             )),
             Some(found) => differences.extend(differences_of(settings, plan, found, log_partitions)),
+        }
+    }
+    if let (Some(n_partitions), true) = (log_partitions, differences.is_empty()) {
+        differences.extend(state_differences(settings, n_partitions)?);
+    }
+    Ok(differences)
+}
+
+/// Restores each partition, as an instance would, and says which cannot be: written for another number of partitions,
+/// beyond the end of its log, or unreadable.
+fn state_differences(settings: &Settings, n_partitions: u32) -> anyhow::Result<Vec<String>> {
+    let group = format!("{}.score", settings.group);
+    let mut reader = KafkaReader::new(&connection(settings), "holdpoint-topics", &group, &Tuning::default())?;
+    let (events, state) = (Arc::from(&*settings.topics.events), Arc::from(&*settings.topics.state));
+    let mut differences = Vec::new();
+    for index in 0..n_partitions {
+        let partition = PartitionIndex(i32::try_from(index)?);
+        let (log, snapshots) = (beside(&events, partition), beside(&state, partition));
+        match restore(&mut reader, &log, &snapshots, n_partitions) {
+            Ok(_) => {}
+            Err(error) if matches!(error.downcast_ref(), Some(Fault::Retry(_))) => return Err(error),
+            Err(error) => differences.push(format!("{log}: {error:#}")),
         }
     }
     Ok(differences)

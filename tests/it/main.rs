@@ -1,8 +1,10 @@
 //! The core, from outside: no broker, no clock.
 
+mod changes;
 mod decisions;
 mod freeze;
 mod properties;
 mod schemas;
+mod script;
 mod support;
 mod words;

@@ -127,7 +127,12 @@ impl Life for Part {
                 *following = None;
                 None
             }
-            Self::Ingest { worker, .. } => worker.take().map(ingest::Worker::into_client),
+            Self::Ingest { instance, worker } => worker.take().map(|mut worker| {
+                if instance.is_stopping() {
+                    worker.leave();
+                }
+                worker.into_client()
+            }),
             Self::Score { worker, queries, .. } => worker.take().map(|worker| {
                 let (client, receive) = worker.into_parts();
                 *queries = Some(receive);

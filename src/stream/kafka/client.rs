@@ -21,7 +21,7 @@ use rdkafka::{
     Message,
     config::FromClientConfigAndContext,
     consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata, base_consumer::PartitionQueue},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
 };
 
 use super::{
@@ -455,5 +455,9 @@ pub(super) fn bounds<C: rdkafka::consumer::ConsumerContext>(
     consumer
         .fetch_watermarks(&partition.topic, partition.partition.0, ANSWER_BOUND)
         .map(|(first, end)| (Offset(first), Offset(end)))
-        .map_err(|error| fault::fault("bounds", &error))
+        .map_err(|error| match error.rdkafka_error_code() {
+            // Rights are given while we run, and one topic without them is no reason to give up the client.
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Fault::Retry(format!("{partition}: {error}")),
+            Some(_) | None => fault::fault("bounds", &error),
+        })
 }

@@ -33,7 +33,8 @@ struct Board {
     /// Counts assignments, so that an answer can be matched with the one it was asked in.
     assignment: u64,
     ends: HashMap<TopicPartition, (u64, Option<Offset>)>,
-    missing: Vec<Arc<str>>,
+    /// What the last search did not find, and what it may not see.
+    missing: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -179,7 +180,8 @@ fn search(shared: &Shared, consumer: &BaseConsumer<GroupContext>, topics: &[Arc<
         }
         match partition_count(consumer, topic) {
             Ok(Some(_)) => {}
-            Ok(None) => missing.push(Arc::clone(topic)),
+            Ok(None) => missing.push(topic.to_string()),
+            Err(Fault::Fatal(why)) => missing.push(why),
             Err(fault) => {
                 tracing::debug!(%fault, topic = &**topic, "search for a topic");
                 return;
@@ -189,10 +191,10 @@ fn search(shared: &Shared, consumer: &BaseConsumer<GroupContext>, topics: &[Arc<
     let mut board = lock(&shared.board);
     if board.missing != missing {
         if missing.is_empty() {
-            tracing::info!("all subscribed topics exist");
+            tracing::info!("all subscribed topics are there");
         } else {
             let topics = missing.join(", ");
-            tracing::warn!(topics, "subscribed topics do not exist; they are waited for");
+            tracing::warn!(topics, "subscribed topics that cannot be read; they are waited for");
         }
         board.missing = missing;
     }

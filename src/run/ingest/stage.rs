@@ -1,0 +1,109 @@
+//! What turns one record of one partition into its fate: an event of the batch, or a refused record.
+
+use std::sync::Arc;
+
+use super::Ingest;
+use crate::{
+    ingest::{self, Arrival, Batch, Origin, Reject},
+    model::{self, Kind, PartitionIndex, Timestamp},
+    run::books::{Books, Fate},
+    stream::{Header, Record, TopicPartition, Write},
+    wire::{events, partition::partition_of},
+};
+
+/// Bytes of a refused record's key and headers that are kept: with the value's own bound, all below a mebibyte.
+const REJECTED_EXTRA_BYTES_MAX: usize = 12 * 1024;
+
+/// What turns one record of one partition into its fate.
+pub(super) struct Stage<'a> {
+    pub(super) settings: &'a Ingest,
+    pub(super) partition: &'a TopicPartition,
+    pub(super) kind: Option<Kind>,
+    pub(super) now: Timestamp,
+}
+
+impl Stage<'_> {
+    /// Says how many bytes of it are kept as refused.
+    pub(super) fn take_in(
+        &self,
+        record: &Record<'_>,
+        batch: &mut Batch,
+        writes: &mut Vec<Write>,
+        books: &mut Books,
+    ) -> usize {
+        let origin = Origin {
+            topic: &self.partition.topic,
+            kind: self.kind,
+        };
+        match ingest::decode(record.value, &origin, self.now) {
+            Ok(event) => {
+                let partition = partition_of(&event.service, self.settings.n_partitions);
+                let arrival = Arrival {
+                    origin: model::Origin {
+                        topic: &self.partition.topic,
+                        partition: self.partition.partition.0,
+                        offset: record.offset.0,
+                    },
+                    default_environment: &self.settings.default_environment,
+                };
+                books.note(&self.partition.topic, Fate::Event(event.kind()));
+                books.note_particulars(&event.body);
+                batch.add(
+                    &event,
+                    usize::try_from(partition.0).unwrap_or(usize::MAX),
+                    &arrival,
+                    events::append,
+                );
+                0
+            }
+            Err(reject) => {
+                books.note(&self.partition.topic, Fate::Rejected(reject.reason()));
+                let write = self.rejected(record, &reject);
+                let size_bytes = write.value.as_ref().map_or(0, Vec::len) + REJECTED_EXTRA_BYTES_MAX;
+                writes.push(write);
+                size_bytes
+            }
+        }
+    }
+
+    /// The record as it was, with why it is no event and where it came from. What a producer may have made too large
+    /// for a broker's limit is cut: headers first, then the key, then the value.
+    fn rejected(&self, record: &Record<'_>, reject: &Reject) -> Write {
+        let (value, truncated) = ingest::rejected_value(record.value);
+        let mut room = REJECTED_EXTRA_BYTES_MAX;
+        let key = record.key.map(|key| key[..key.len().min(room / 2)].to_vec());
+        room -= key.as_ref().map_or(0, Vec::len);
+        let mut headers = (record.headers)();
+        headers.retain(|header| {
+            let size_bytes = header.name.len() + header.value.as_ref().map_or(0, Vec::len) + 8;
+            let fits = size_bytes <= room;
+            room -= if fits { size_bytes } else { 0 };
+            fits
+        });
+        let mut add = |name: &str, value: String| {
+            headers.push(Header {
+                name: name.into(),
+                value: Some(value.into_bytes()),
+            });
+        };
+        add("hp_reason", reject.reason().to_owned());
+        add("hp_text", reject.to_string());
+        add("hp_topic", self.partition.topic.to_string());
+        add("hp_partition", self.partition.partition.to_string());
+        add("hp_offset", record.offset.to_string());
+        if let Some(size_bytes) = truncated {
+            add("hp_truncated", size_bytes.to_string());
+        }
+        // Any partition will do; the source's keeps the order within a source.
+        let partition =
+            u32::try_from(self.partition.partition.0).unwrap_or(0) % self.settings.n_rejected_partitions.max(1);
+        Write {
+            topic: Arc::clone(&self.settings.rejected),
+            partition: PartitionIndex(i32::try_from(partition).unwrap_or(0)),
+            timestamp: self.now,
+            key,
+            value: value.map(<[u8]>::to_vec),
+            headers,
+        }
+    }
+}

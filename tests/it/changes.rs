@@ -1,0 +1,221 @@
+//! What is published of a change: who made it and how, who approved it, and when it is forgotten.
+
+use crate::script::{BY_JUNIOR, ENFORCE, check, commit, play, review, seen_a_senior};
+
+#[test]
+fn who_made_a_change_and_how_may_ask_for_a_senior() {
+    let cases: [(&str, &str, &str); 8] = [
+        ("a junior with AI", BY_JUNIOR, "extra_review policy:ai-senior-sign-off"),
+        (
+            "a junior without",
+            r#""author":{"id":"j","level":"junior"},"ai":{"assistance":"none"},"#,
+            "proceed healthy",
+        ),
+        (
+            "not told",
+            r#""author":{"id":"j","level":"junior"},"#,
+            "proceed healthy",
+        ),
+        (
+            "a senior with AI",
+            r#""author":{"id":"s","level":"senior"},"ai":{"assistance":"authored"},"#,
+            "proceed healthy",
+        ),
+        (
+            "nobody known, assisted",
+            r#""author":{"id":"x"},"ai":{"assistance":"assisted"},"#,
+            "proceed healthy",
+        ),
+        (
+            "nobody known, authored",
+            r#""author":{"id":"x"},"ai":{"assistance":"authored"},"#,
+            "extra_review policy:ai-authored-sign-off",
+        ),
+        (
+            "a bot",
+            r#""author":{"id":"b","level":"junior","bot":true},"ai":{"assistance":"none"},"#,
+            "proceed healthy",
+        ),
+        (
+            "a bot that is AI",
+            r#""author":{"id":"b","bot":true},"ai":{"assistance":"authored"},"#,
+            "extra_review policy:ai-authored-sign-off",
+        ),
+    ];
+    for (case, fields, expected) in cases {
+        let told = play(ENFORCE, vec![seen_a_senior(1), commit("4f1c", 5, fields)]);
+        assert_eq!(told.last(), Some(&format!("5 4f1c#1 enforce {expected}")), "{case}");
+    }
+}
+
+#[test]
+fn an_approval_meets_a_rule_if_it_is_anothers_and_high_enough() {
+    let met = "7 4f1c#2 enforce proceed approved";
+    let cases: [(&str, &str, bool); 9] = [
+        (
+            "a senior",
+            r#""sha":"4f1c","verdict":"approved","by":"s","level":"senior""#,
+            true,
+        ),
+        (
+            "staff",
+            r#""sha":"4f1c","verdict":"approved","by":"s","level":"staff""#,
+            true,
+        ),
+        (
+            "of its pull request",
+            r#""change_id":"77","verdict":"approved","by":"s","level":"senior""#,
+            true,
+        ),
+        (
+            "of a commit before the squash",
+            r#""sha":"aaaa","verdict":"approved","by":"s","level":"senior""#,
+            true,
+        ),
+        (
+            "of another change",
+            r#""sha":"bbbb","verdict":"approved","by":"s","level":"senior""#,
+            false,
+        ),
+        (
+            "a mid",
+            r#""sha":"4f1c","verdict":"approved","by":"m","level":"mid""#,
+            false,
+        ),
+        ("nobody known", r#""sha":"4f1c","verdict":"approved","by":"m""#, false),
+        (
+            "its author",
+            r#""sha":"4f1c","verdict":"approved","by":"j","level":"senior""#,
+            false,
+        ),
+        (
+            "a bot",
+            r#""sha":"4f1c","verdict":"approved","by":"b","level":"senior","bot":true"#,
+            false,
+        ),
+    ];
+    for (case, fields, meets) in cases {
+        let made = format!(r#"{BY_JUNIOR}"change_id":"77","head_shas":["aaaa"],"#);
+        let script = vec![seen_a_senior(1), commit("4f1c", 5, &made), review("r", 7, fields)];
+        let told = play(ENFORCE, script);
+        assert_eq!(told.last().is_some_and(|last| last == met), meets, "{case}: {told:#?}");
+    }
+}
+
+#[test]
+fn the_latest_word_of_a_reviewer_stands_before_the_commit_and_after() {
+    check(
+        "before the commit",
+        ENFORCE,
+        vec![
+            review(
+                "r",
+                2,
+                r#""change_id":"77","verdict":"approved","by":"s","level":"senior""#,
+            ),
+            commit("4f1c", 5, &format!(r#"{BY_JUNIOR}"change_id":"77","#)),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 enforce proceed approved",
+        ],
+    );
+    check(
+        "and taken back",
+        ENFORCE,
+        vec![
+            seen_a_senior(1),
+            commit("4f1c", 5, BY_JUNIOR),
+            review("r", 7, r#""sha":"4f1c","verdict":"approved","by":"s","level":"senior""#),
+            review(
+                "d",
+                9,
+                r#""sha":"4f1c","verdict":"dismissed","by":"s","level":"senior""#,
+            ),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 enforce extra_review policy:ai-senior-sign-off",
+            "7 4f1c#2 enforce proceed approved",
+            "9 4f1c#3 enforce extra_review policy:ai-senior-sign-off",
+        ],
+    );
+}
+
+#[test]
+fn who_takes_an_approval_back_takes_all_of_it_back() {
+    check(
+        "given for the commit and taken back for the pull request",
+        ENFORCE,
+        vec![
+            seen_a_senior(1),
+            commit("4f1c", 5, &format!(r#"{BY_JUNIOR}"change_id":"77","#)),
+            review("r", 7, r#""sha":"4f1c","verdict":"approved","by":"s","level":"senior""#),
+            review(
+                "d",
+                9,
+                r#""change_id":"77","verdict":"dismissed","by":"s","level":"senior""#,
+            ),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 enforce extra_review policy:ai-senior-sign-off",
+            "7 4f1c#2 enforce proceed approved",
+            "9 4f1c#3 enforce extra_review policy:ai-senior-sign-off",
+        ],
+    );
+    check(
+        "in the commit itself, and taken back",
+        ENFORCE,
+        vec![
+            seen_a_senior(1),
+            commit(
+                "4f1c",
+                5,
+                &format!(r#"{BY_JUNIOR}"approvals":[{{"by":"s","level":"senior"}}],"#),
+            ),
+            review(
+                "d",
+                9,
+                r#""sha":"4f1c","verdict":"dismissed","by":"s","level":"senior""#,
+            ),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 enforce proceed approved",
+            "9 4f1c#2 enforce extra_review policy:ai-senior-sign-off",
+        ],
+    );
+}
+
+#[test]
+fn a_rule_that_nobody_could_meet_only_advises() {
+    check(
+        "no approval with a level was ever seen",
+        ENFORCE,
+        vec![commit("4f1c", 5, BY_JUNIOR)],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 shadow extra_review policy:ai-senior-sign-off no_review_source",
+        ],
+    );
+    check(
+        "until somebody is seen who could",
+        ENFORCE,
+        vec![commit("4f1c", 5, BY_JUNIOR), seen_a_senior(9)],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 shadow extra_review policy:ai-senior-sign-off no_review_source",
+            "9 4f1c#2 enforce extra_review policy:ai-senior-sign-off",
+        ],
+    );
+    check(
+        "none for a month",
+        ENFORCE,
+        vec![seen_a_senior(1), commit("4f1c", 31 * 24 * 60, BY_JUNIOR)],
+        &[
+            "44640 production#1 enforce proceed new_service",
+            "44640 4f1c#1 shadow extra_review policy:ai-senior-sign-off no_review_source",
+        ],
+    );
+}
