@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::steps::{Closed, Grain};
+use super::{
+    evidence::narrow,
+    steps::{Closed, Grain},
+};
 use crate::model::Timestamp;
 
 const QUARTER_HOURS: usize = 96;
@@ -249,16 +252,6 @@ pub(crate) fn count(n: u64) -> f64 {
     )]
     let value = n as f64;
     value
-}
-
-fn narrow(value: f64) -> f32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::as_conversions,
-        reason = "a shape needs three digits"
-    )]
-    let narrowed = value as f32;
-    narrowed
 }
 
 #[cfg(test)]

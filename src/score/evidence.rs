@@ -179,7 +179,7 @@ impl EProcess {
 }
 
 /// Seven digits: a logarithm of hundreds to a ten-thousandth, a count of millions to the unit.
-fn narrow(value: f64) -> f32 {
+pub(crate) fn narrow(value: f64) -> f32 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::as_conversions,

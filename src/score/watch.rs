@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    evidence::{Blip, EProcess, LN_BLIP_FACTOR, Observation, Since},
+    evidence::{Blip, EProcess, LN_BLIP_FACTOR, Observation, Since, narrow},
     steps::Grain,
 };
 use crate::model::{EnvironmentId, ServiceId, Suspect, Timestamp};
@@ -200,14 +200,4 @@ pub(crate) struct Ending<'a> {
     pub(crate) size: f64,
     pub(crate) verdict: WatchVerdict,
     pub(crate) suspects: &'a [Suspect],
-}
-
-fn narrow(value: f64) -> f32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::as_conversions,
-        reason = "a share, a probability or a logarithm, to seven digits"
-    )]
-    let narrowed = value as f32;
-    narrowed
 }
