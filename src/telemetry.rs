@@ -148,3 +148,35 @@ pub fn install_logs(default: &str) {
     // A second call, as tests make, keeps the first.
     drop(installed);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What dashboards and alerts name, with what the exposition appends to a histogram's name taken off.
+    #[test]
+    fn dashboards_and_alerts_name_only_metrics_that_there_are() {
+        let files = [
+            include_str!("../deploy/prometheus/rules.yml"),
+            include_str!("../deploy/grafana/dashboards/holdpoint.json"),
+            include_str!("../README.md"),
+        ];
+        let listed = [&COUNTERS[..], &LABELLED, &GAUGES, &HISTOGRAMS];
+        let listed: Vec<&str> = listed.into_iter().flatten().map(|(name, _)| *name).collect();
+        let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
+        let mut n_named = 0;
+        for file in files {
+            for (at, _) in file.match_indices("holdpoint_") {
+                let named = &file[at..];
+                let named = &named[..named.find(|c| !is_part(c)).unwrap_or(named.len())];
+                let base = ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .find_map(|suffix| named.strip_suffix(suffix))
+                    .unwrap_or(named);
+                assert!(listed.contains(&base), "{named} is listed nowhere");
+                n_named += 1;
+            }
+        }
+        assert!(n_named > 40, "only {n_named} names were found");
+    }
+}
