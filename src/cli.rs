@@ -125,6 +125,15 @@ pub struct Run {
     /// The name of this instance, the same after a restart [default: host name and port].
     #[arg(long, value_name = "NAME")]
     pub instance: Option<String>,
+    /// The prefix of consumer groups and transactional ids [default: holdpoint].
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// The URL others reach this instance by [default: http://<listen>].
+    #[arg(long, value_name = "URL")]
+    pub advertise: Option<String>,
+    /// For events without an environment [default: production].
+    #[arg(long, value_name = "NAME")]
+    pub default_environment: Option<String>,
 }
 
 impl Run {
@@ -135,6 +144,9 @@ impl Run {
         insert(&mut overrides, "listen", self.listen.as_ref());
         insert(&mut overrides, "policy", self.policy.as_ref());
         insert(&mut overrides, "instance", self.instance.as_ref());
+        insert(&mut overrides, "group", self.group.as_ref());
+        insert(&mut overrides, "advertise", self.advertise.as_ref());
+        insert(&mut overrides, "default_environment", self.default_environment.as_ref());
         overrides
     }
 }
@@ -154,7 +166,9 @@ pub enum Topics {
         replication_factor: Option<String>,
     },
     /// Check them, their partition counts and settings; each difference on a line.
-    #[command(after_help = "Exit status: 0 when all is as it must be, 1 otherwise.")]
+    #[command(
+        after_help = "Example:\n  holdpoint topics verify --brokers kafka:9092\n\nExit status: 0 when all is as it must be, 1 otherwise."
+    )]
     Verify {
         #[command(flatten)]
         common: Common,
@@ -246,7 +260,7 @@ pub struct Gate {
     #[arg(long, value_parser = duration)]
     pub wait: Option<Duration>,
     /// The bound on one answer.
-    #[arg(long, default_value = "30s", value_parser = duration)]
+    #[arg(long, default_value = "30s", value_parser = duration_above_zero)]
     pub timeout: Duration,
     /// What "not known" means.
     #[arg(long, value_enum, default_value_t = Fail::Open)]
@@ -254,10 +268,10 @@ pub struct Gate {
     /// The whole answer as JSON.
     #[arg(long)]
     pub json: bool,
-    /// Ask an instance over HTTP.
-    #[arg(long, env = "HOLDPOINT_URL", conflicts_with = "brokers")]
+    /// Ask an instance over HTTP; without either flag, `HOLDPOINT_URL`.
+    #[arg(long, conflicts_with = "brokers", value_parser = url)]
     pub url: Option<String>,
-    /// Read the control topic itself.
+    /// Read the control topic itself; without either flag, `HOLDPOINT_BROKERS`.
     #[arg(long, value_name = "LIST")]
     pub brokers: Option<String>,
     /// The settings file, for names of topics and security.
@@ -334,8 +348,26 @@ pub struct Replay {
 #[derive(Debug, Subcommand)]
 pub enum Policy {
     /// Validate a policy: all errors at once, each with its line and column.
-    #[command(after_help = "Exit status: 0 if it is good, 1 otherwise.")]
+    #[command(
+        after_help = "Example:\n  holdpoint policy check policy.toml\n\nExit status: 0 if it is good, 1 otherwise."
+    )]
     Check { file: PathBuf },
+}
+
+/// An address that can be asked.
+pub fn url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.to_owned()),
+        Some(_) | None => Err("an address such as http://holdpoint:8484".to_owned()),
+    }
+}
+
+fn duration_above_zero(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("longer than nothing, such as 30s".to_owned()),
+        duration => Ok(duration),
+    }
 }
 
 /// `90s`, `10m`, `2h`, `7d`, or plain `0`.

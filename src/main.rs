@@ -142,9 +142,19 @@ fn run_gate(gate: cli::Gate) -> ExitCode {
         flags.insert("brokers".to_owned(), brokers.clone());
     }
     let named = gate.brokers.is_some() || std::env::var_os("HOLDPOINT_BROKERS").is_some() || gate.config.is_some();
-    // Flags are meant where both are there: a URL in the environment gives way to brokers on the command line.
-    let source = match gate.url.filter(|_| gate.brokers.is_none()) {
-        Some(url) => run::gate::Source::Url(url),
+    // Flags win over the environment, and of that the address of an instance over brokers.
+    let from_environment = || std::env::var("HOLDPOINT_URL").ok().filter(|url| !url.is_empty());
+    let url = match (gate.url, &gate.brokers) {
+        (Some(url), _) => Some(Ok(url)),
+        (None, Some(_)) => None,
+        (None, None) => from_environment().map(|url| cli::url(&url)),
+    };
+    let source = match url {
+        Some(Ok(url)) => run::gate::Source::Url(url),
+        Some(Err(expected)) => {
+            complain(&format!("HOLDPOINT_URL: expected {expected}"));
+            return ExitCode::from(ExitStatus::Usage.code());
+        }
         None if named => {
             // Not a verdict: what a pipeline was told to do when nothing is known is no answer to settings that are wrong.
             let settings = match settings(gate.config.as_deref(), &flags) {

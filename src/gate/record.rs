@@ -52,6 +52,8 @@ pub struct StandingDecision {
     pub to_lift: Vec<Box<str>>,
     pub obligations: Vec<Obligation>,
     pub exempt: Vec<Exemption>,
+    /// Of a service that is held: the ids of all incidents open on it.
+    pub incidents: Vec<Box<str>>,
     /// Of a service: a change never seen is not known, rather than nothing against it.
     pub requires_known_changes: bool,
     /// One JSON object on one line, as its writer wrote it: for passing on.
@@ -82,9 +84,10 @@ impl StandingDecision {
         self.valid_until.is_none_or(|until| now < until)
     }
 
-    /// The incidents that its evidence names.
+    /// The incidents that were open when it was made.
     pub fn incidents(&self) -> impl Iterator<Item = &str> {
-        self.reasons.iter().filter_map(|reason| reason.incident_id.as_deref())
+        let of_reasons = self.reasons.iter().filter_map(|reason| reason.incident_id.as_deref());
+        self.incidents.iter().map(AsRef::as_ref).chain(of_reasons)
     }
 
     #[must_use]

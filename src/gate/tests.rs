@@ -103,6 +103,7 @@ fn decision(subject: Subject, action: Action) -> StandingDecision {
         to_lift: vec!["roll back d-81".into()],
         obligations: Vec::new(),
         exempt: Vec::new(),
+        incidents: Vec::new(),
         requires_known_changes: false,
         json: "{}".into(),
     }

@@ -40,7 +40,7 @@ fn by_decision(request: &Request, decision: &StandingDecision, voice: &Voice, no
     let (what, whom) = (noun(decision.action), whom(request, decision));
     let why = why(decision);
     if voice.passed {
-        return format!("{} passes the {what} of {whom} ({why})", kind(request, Some(decision)));
+        return format!("{} passes the {what} of {whom} ({why})", kind(request));
     }
     let until = decision
         .valid_until
@@ -83,7 +83,7 @@ fn by_word(request: &Request, word: &Word, voice: &Voice, now: Timestamp) -> Str
     match word.effect {
         Effect::Proceed => format!("override {id} lets {service} proceed in {environment} until {until}: {reason}"),
         Effect::Freeze if voice.passed => {
-            let kind = kind(request, over);
+            let kind = kind(request);
             format!("{kind} passes the freeze of {service} in {environment} by override {id} ({reason})")
         }
         Effect::Freeze => {
@@ -200,18 +200,10 @@ fn obligation(asked: &Obligation) -> String {
     format!("{} approval{plural}{level}{group}", asked.count)
 }
 
-/// The request's kind as the subject of a sentence, and for a hotfix what was not checked.
-fn kind(request: &Request, decision: Option<&StandingDecision>) -> String {
+/// The request's kind as the subject of a sentence.
+fn kind(request: &Request) -> String {
     match (request.kind, &request.incident) {
-        (ChangeKind::Hotfix, Some(incident)) => {
-            let checked = decision.is_some_and(|decision| decision.incidents().next().is_some());
-            let unchecked = if checked {
-                ""
-            } else {
-                " (not checked: no decision names an open incident)"
-            };
-            format!("a hotfix for {incident}{unchecked}")
-        }
+        (ChangeKind::Hotfix, Some(incident)) => format!("a hotfix for {incident}"),
         (ChangeKind::Hotfix, None) => "a hotfix".to_owned(),
         (ChangeKind::Rollback, _) => "a rollback".to_owned(),
         (ChangeKind::Security, _) => "a security change".to_owned(),

@@ -229,27 +229,20 @@ fn known_decision(
 /// id of an incident pass every freeze, and the service's extra review, which must not hold what a freeze lets by; a
 /// change's own extra review they pass only where the decision exempts them, for it is about what they ship.
 fn passes(request: &Request, action: Action, decision: Option<&StandingDecision>) -> bool {
+    let of_change = decision.is_some_and(StandingDecision::is_of_change);
     let exemption = match request.kind {
         ChangeKind::Release | ChangeKind::Config | ChangeKind::Flag => return false,
         ChangeKind::Rollback => return true,
         ChangeKind::Security => Exemption::Security,
-        ChangeKind::Hotfix if !has_incident(request, decision) => return false,
+        // Which incidents are open is the service's to say; a change says whether hotfixes are exempt at all.
+        ChangeKind::Hotfix if !of_change && !has_incident(request, decision) => return false,
         ChangeKind::Hotfix => Exemption::Hotfix,
     };
-    let of_change = decision.is_some_and(StandingDecision::is_of_change);
     action == Action::Freeze || !of_change || decision.is_some_and(|decision| decision.exempt.contains(&exemption))
 }
 
-/// Whether the request names an open incident. Which are open is seen only where the decision's evidence names them:
-/// then it must be one of those; else any will do, and the verdict says so.
+/// Whether the request names an incident that is open, as far as the decision says.
 fn has_incident(request: &Request, decision: Option<&StandingDecision>) -> bool {
-    let Some(incident) = request
-        .incident
-        .as_deref()
-        .filter(|incident| !incident.trim().is_empty())
-    else {
-        return false;
-    };
-    let mut named = decision.into_iter().flat_map(StandingDecision::incidents).peekable();
-    named.peek().is_none() || named.any(|named| named == incident)
+    let named = request.incident.as_deref();
+    decision.is_some_and(|decision| decision.incidents().any(|open| Some(open) == named))
 }

@@ -133,7 +133,7 @@ impl Batch {
             environment: event.environment.as_deref(),
             default_environment: arrival.default_environment,
             origin: arrival.origin,
-            body: event.body.clone(),
+            body: for_log(&event.body),
         });
         append(&entry, &mut self.bytes);
         let encoded = Pending::Encoded {
@@ -281,6 +281,15 @@ impl Batch {
             originals,
         }
     }
+}
+
+/// What of a body goes into the log: all but who gave an override, which stays on its own topic.
+fn for_log<'a>(body: &Body<'a>) -> Body<'a> {
+    let mut body = body.clone();
+    if let Body::Override(word) = &mut body {
+        word.by = "".into();
+    }
+    body
 }
 
 impl Text {

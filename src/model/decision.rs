@@ -238,6 +238,8 @@ pub struct Decision {
     pub to_lift: Vec<Box<str>>,
     pub obligations: Vec<Obligation>,
     pub exempt: Vec<Exemption>,
+    /// Of a service that is held: the ids of all incidents open on it. A hotfix for one of them passes a freeze.
+    pub incidents: Vec<Box<str>>,
     /// Of a service: a change never seen is not known, rather than nothing against it.
     pub requires_known_changes: bool,
     pub suspects: Vec<Suspect>,

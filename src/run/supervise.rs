@@ -103,7 +103,8 @@ pub(crate) fn supervise(
                 backoff = BACKOFF_MIN;
                 failing = None;
             }
-            let since = failing.get_or_insert(watch);
+            // From the first failure on, not from when the life that failed began.
+            let since = failing.get_or_insert_with(Stopwatch::start);
             beyond.store(since.elapsed() >= FAILING_MAX, Ordering::Relaxed);
             std::thread::sleep(backoff);
             backoff = (backoff * 2).min(BACKOFF_MAX);

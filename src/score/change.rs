@@ -16,8 +16,8 @@ use super::{
     risk::{Contribution, INCIDENT_RATE, Moments, model_digest},
 };
 use crate::model::{
-    Action, ApprovalKind, Assistance, Change, Commit, Criticality, Decision, Level, Mode, Obligation, Reason, Second,
-    Sequence, ServiceId, Subject, Timestamp, UnitInterval, When, hash_text,
+    Action, ApprovalKind, Assistance, Change, Commit, Criticality, Decision, Exemption, Level, Mode, Obligation,
+    Reason, Second, Sequence, ServiceId, Subject, Timestamp, UnitInterval, When, hash_text,
 };
 
 /// Commits remembered per service; the next drops the oldest.
@@ -339,7 +339,13 @@ impl Remembered {
                 Vec::new()
             },
             obligations: asked.obligations(),
-            exempt: Vec::new(),
+            // It ships nothing new.
+            exempt: if action == Action::ExtraReview {
+                vec![Exemption::Rollback]
+            } else {
+                Vec::new()
+            },
+            incidents: Vec::new(),
             requires_known_changes: false,
             suspects: Vec::new(),
             policy: context.policy.digest.clone(),

@@ -97,7 +97,12 @@ impl Environment {
         let ought = self.ought(order, service, settings, context);
         let mode = settings.mode;
         let requires_known_changes = settings.require_known_changes;
-        let ground = hash_text(&format!("{}:{}", ought.code(), ought.about));
+        let open = self.incidents.open().iter();
+        let incidents: Vec<Box<str>> = open
+            .filter(|_| ought.action != Action::Proceed)
+            .map(|open| open.incident_id.clone())
+            .collect();
+        let ground = hash_text(&format!("{}:{}:{}", ought.code(), ought.about, incidents.join(" ")));
         let published = match &mut self.standing {
             Some(standing) => {
                 standing.order = order;
@@ -141,11 +146,12 @@ impl Environment {
             reasons: ought.reasons,
             to_lift: ought.to_lift,
             obligations: Vec::new(),
-            exempt: if ought.action == Action::Freeze {
-                Exemption::ALL.to_vec()
-            } else {
+            exempt: if ought.action == Action::Proceed {
                 Vec::new()
+            } else {
+                Exemption::ALL.to_vec()
             },
+            incidents,
             requires_known_changes,
             suspects: ought.suspects,
             policy: context.policy.digest.clone(),
@@ -154,29 +160,19 @@ impl Environment {
         })));
     }
 
-    /// The freeze by an incident. A hotfix for any that is open passes it: all are named.
-    fn frozen_by(&self, incident: &OpenIncident) -> Ought {
-        let until = incident.freezes_until();
-        let mut ought = by_incident(incident, Action::Freeze, until, "incident");
-        let others = self.incidents.open().iter();
-        for other in others.filter(|other| other.incident_id != incident.incident_id) {
-            ought.reasons.push(incident_reason(other, "incident"));
-            ought.about = format!("{} {}", ought.about, other.incident_id).into();
-        }
-        ought.to_lift = vec![
-            format!("resolve incident {}", incident.incident_id).into(),
-            wait_until(until),
-        ];
-        ought
-    }
-
     fn ought(&self, order: Option<Order>, service: &ServiceId, settings: &Settings, context: &Context<'_>) -> Ought {
         if let Some(order) = order {
             return by_order(order);
         }
         let incident = self.incidents.leading();
         if let Some(incident) = incident.filter(|incident| incident.granted) {
-            return self.frozen_by(incident);
+            let until = incident.freezes_until();
+            let mut ought = by_incident(incident, Action::Freeze, until, "incident");
+            ought.to_lift = vec![
+                format!("resolve incident {}", incident.incident_id).into(),
+                wait_until(until),
+            ];
+            return ought;
         }
         if let Some(hold) = &self.hold {
             let mut ought = by_found(&hold.found, &hold.deploy_id, settings, Action::Freeze, hold.until);
@@ -193,23 +189,8 @@ impl Environment {
             };
             return by_incident(incident, Action::ExtraReview, lease, code);
         }
-        if let Some(Proposal {
-            deploy_id,
-            found,
-            withheld,
-            ..
-        }) = &self.proposal
-        {
-            let mut ought = by_found(found, deploy_id, settings, Action::ExtraReview, lease);
-            ought.suspects = found.suspects(service);
-            if *withheld {
-                for reason in &mut ought.reasons {
-                    reason.code = "limiter_withheld".into();
-                    reason.text = format!("{}; the fleet's limit on new freezes is reached", reason.text).into();
-                }
-            }
-            ought.to_lift = vec![format!("roll back {deploy_id}").into()];
-            return ought;
+        if let Some(proposal) = &self.proposal {
+            return by_proposal(proposal, service, settings, lease);
         }
         if let Some(until) = self.cooldown_until {
             let reason = Reason::new(COOLDOWN_CODE, "a freeze has just ended");
@@ -286,6 +267,25 @@ fn by_order(order: Order) -> Ought {
         },
         ..plain(action, Some(until), Reason::new("override", text))
     }
+}
+
+fn by_proposal(proposal: &Proposal, service: &ServiceId, settings: &Settings, until: Timestamp) -> Ought {
+    let Proposal {
+        deploy_id,
+        found,
+        withheld,
+        ..
+    } = proposal;
+    let mut ought = by_found(found, deploy_id, settings, Action::ExtraReview, until);
+    ought.suspects = found.suspects(service);
+    if *withheld {
+        for reason in &mut ought.reasons {
+            reason.code = "limiter_withheld".into();
+            reason.text = format!("{}; the fleet's limit on new freezes is reached", reason.text).into();
+        }
+    }
+    ought.to_lift = vec![format!("roll back {deploy_id}").into()];
+    ought
 }
 
 fn by_incident(incident: &OpenIncident, action: Action, until: Timestamp, code: &str) -> Ought {

@@ -115,6 +115,7 @@ pub(super) fn decision(service: &str, sequence: u64, action: &str, risk: f64) ->
         "to_lift": ["roll back d-81"],
         "obligations": if action == "extra_review" { serde_json::json!([{"kind": "approval", "count": 1, "level": "senior", "group": null, "when": {}}]) } else { serde_json::json!([]) },
         "exempt": ["rollback", "hotfix", "security"],
+        "incidents": if action == "freeze" { vec!["INC-1"] } else { Vec::new() },
         "suspects": [],
         "policy": "sha256:0",
         "model": "sha256:0",

@@ -22,12 +22,12 @@ fn a_rollback_security_and_a_tied_hotfix_pass_the_service() {
         ("security", Security, None, freeze(), GO),
         ("hotfix alone", Hotfix, None, freeze(), FROZEN),
         ("hotfix, blank incident", Hotfix, Some(" "), freeze(), FROZEN),
-        ("hotfix, none visible", Hotfix, tied, freeze(), GO),
+        ("hotfix, no incident open", Hotfix, tied, freeze(), FROZEN),
         ("hotfix, the incident", Hotfix, tied, incident(), GO),
         ("hotfix, another", Hotfix, Some("INC-2"), incident(), FROZEN),
         ("rollback, review", Rollback, None, review(), GO),
         ("security, review", Security, None, review(), GO),
-        ("hotfix, review", Hotfix, tied, review(), GO),
+        ("hotfix, review, no incident open", Hotfix, tied, review(), REVIEW),
         ("hotfix alone, review", Hotfix, None, review(), REVIEW),
         ("rollback, shadow", Rollback, None, shadow(freeze()), WOULD_GO),
     ];
@@ -53,7 +53,11 @@ fn only_a_rollback_passes_the_extra_review_of_a_change() {
         let request = of_kind(kind, Some("INC-1"), release(&["b"]));
         check(
             case,
-            &view(vec![on_service(Freeze), change], ALIVE, &[]),
+            &view(
+                vec![because(on_service(Freeze), "incident", Some("INC-1")), change],
+                ALIVE,
+                &[],
+            ),
             &request,
             expected,
         );

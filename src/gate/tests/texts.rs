@@ -89,8 +89,8 @@ fn what_does_not_stop_says_why_it_does_not() {
     says(
         &of(on_service(Freeze), DEAD),
         &of_kind(ChangeKind::Hotfix, Some("INC-1"), release(&[])),
-        "a hotfix for INC-1 (not checked: no decision names an open incident) passes the freeze of checkout in \
-         production (errors since d-81)",
+        "checkout is frozen in production until 15:15:00Z: errors since d-81; to lift: roll back d-81; \
+         a hotfix with the id of an open incident would pass",
     );
 }
 

@@ -97,6 +97,7 @@ fn freeze(service: &str, deploy: &str, decided_at: Timestamp) -> StandingDecisio
         to_lift: Vec::new(),
         obligations: Vec::new(),
         exempt: Vec::new(),
+        incidents: Vec::new(),
         requires_known_changes: false,
         json: json.into(),
     }

@@ -91,6 +91,11 @@ impl Connection {
     /// What all clients share: the operator's properties, then ours.
     fn client(&self, client_id: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
+        // Ours where the operator says nothing.
+        config
+            .set("topic.metadata.refresh.interval.ms", "5000")
+            .set("reconnect.backoff.max.ms", "1000")
+            .set("socket.timeout.ms", "10000");
         for (name, value) in &self.properties {
             config.set(name, value);
         }
@@ -99,9 +104,6 @@ impl Connection {
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", client_id)
-            .set("topic.metadata.refresh.interval.ms", "5000")
-            .set("reconnect.backoff.max.ms", "1000")
-            .set("socket.timeout.ms", "10000")
             .set("log.connection.close", "false")
             .set_log_level(context::log_level());
         config

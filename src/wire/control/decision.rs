@@ -34,6 +34,8 @@ struct Written<'a> {
     to_lift: &'a [Box<str>],
     obligations: &'a [Obligation],
     exempt: &'a [Exemption],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    incidents: &'a [Box<str>],
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     requires_known_changes: bool,
     suspects: Vec<SuspectWritten<'a>>,
@@ -125,6 +127,7 @@ pub fn encode_decision(decision: &Decision) -> Vec<u8> {
         to_lift: &decision.to_lift,
         obligations: &decision.obligations,
         exempt: &decision.exempt,
+        incidents: &decision.incidents,
         requires_known_changes: decision.requires_known_changes,
         suspects: decision.suspects.iter().map(suspect_written).collect(),
         policy: &decision.policy,
@@ -219,6 +222,8 @@ struct Read<'a> {
     #[serde(borrow, default)]
     exempt: Vec<Cow<'a, str>>,
     #[serde(default)]
+    incidents: Vec<Box<str>>,
+    #[serde(default)]
     requires_known_changes: bool,
 }
 
@@ -283,6 +288,7 @@ pub fn decode_decision(value: &[u8]) -> Result<StandingDecision, Unreadable> {
         to_lift: read.to_lift,
         obligations: read.obligations.into_iter().filter_map(obligation).collect(),
         exempt: read.exempt.iter().filter_map(|name| exemption(name)).collect(),
+        incidents: read.incidents,
         requires_known_changes: read.requires_known_changes,
         json: on_one_line(value),
     })

@@ -54,6 +54,7 @@ fn freeze() -> Decision {
         to_lift: vec!["roll back d-81".into(), "or wait: the lease ends 15:02:07Z".into()],
         obligations: Vec::new(),
         exempt: Exemption::ALL.to_vec(),
+        incidents: Vec::new(),
         requires_known_changes: false,
         suspects: vec![Suspect {
             deploy_id: Some("d-81".into()),
@@ -103,6 +104,7 @@ fn review() -> Decision {
         to_lift: Vec::new(),
         obligations: vec![obligation],
         exempt: Vec::new(),
+        incidents: Vec::new(),
         requires_known_changes: false,
         suspects: vec![Suspect {
             deploy_id: None,
