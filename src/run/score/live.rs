@@ -103,7 +103,10 @@ impl Live {
         };
         // A second of the budget at most, and none of it twice.
         let bytes_max = now.since(self.part_at).min(Duration::from_secs(1)).as_millis() * CHECKPOINT_BYTES_PER_MS;
-        self.part_at = now;
+        // Turns may be shorter than a millisecond, and the clock may be set back.
+        if bytes_max > 0 || now < self.part_at {
+            self.part_at = now;
+        }
         let mut size_bytes = 0_u64;
         for name in self.state.dirty_before(image.tail) {
             if u128::from(size_bytes) >= bytes_max {
