@@ -65,8 +65,6 @@ pub struct StandingDecision {
 pub struct StandingReason {
     pub code: Box<str>,
     pub text: Box<str>,
-    /// The incident that the evidence names.
-    pub incident_id: Option<Box<str>>,
 }
 
 impl StandingDecision {
@@ -82,12 +80,6 @@ impl StandingDecision {
     #[must_use]
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         self.valid_until.is_none_or(|until| now < until)
-    }
-
-    /// The incidents that were open when it was made.
-    pub fn incidents(&self) -> impl Iterator<Item = &str> {
-        let of_reasons = self.reasons.iter().filter_map(|reason| reason.incident_id.as_deref());
-        self.incidents.iter().map(AsRef::as_ref).chain(of_reasons)
     }
 
     #[must_use]

@@ -98,7 +98,6 @@ fn decision(subject: Subject, action: Action) -> StandingDecision {
         reasons: vec![StandingReason {
             code: "deploy_regression".into(),
             text: "errors since d-81".into(),
-            incident_id: None,
         }],
         to_lift: vec!["roll back d-81".into()],
         obligations: Vec::new(),
@@ -124,14 +123,14 @@ fn ended(decision: StandingDecision, ago_ms: i64) -> StandingDecision {
     }
 }
 
-fn because(decision: StandingDecision, code: &str, incident_id: Option<&str>) -> StandingDecision {
+fn because(decision: StandingDecision, code: &str, incident: Option<&str>) -> StandingDecision {
     let reason = StandingReason {
         code: code.into(),
         text: "so".into(),
-        incident_id: incident_id.map(Into::into),
     };
     StandingDecision {
         reasons: vec![reason],
+        incidents: incident.into_iter().map(Into::into).collect(),
         ..decision
     }
 }

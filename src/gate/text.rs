@@ -216,7 +216,7 @@ fn hint(request: &Request, decision: Option<&StandingDecision>) -> String {
     if request.kind != ChangeKind::Hotfix {
         return String::new();
     }
-    match decision.and_then(|decision| decision.incidents().next()) {
+    match decision.and_then(|decision| decision.incidents.first()) {
         Some(incident) => format!("; a hotfix for incident {incident} would pass"),
         None => "; a hotfix with the id of an open incident would pass".to_owned(),
     }

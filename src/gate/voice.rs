@@ -244,5 +244,5 @@ fn passes(request: &Request, action: Action, decision: Option<&StandingDecision>
 /// Whether the request names an incident that is open, as far as the decision says.
 fn has_incident(request: &Request, decision: Option<&StandingDecision>) -> bool {
     let named = request.incident.as_deref();
-    decision.is_some_and(|decision| decision.incidents().any(|open| Some(open) == named))
+    decision.is_some_and(|decision| decision.incidents.iter().any(|open| Some(&**open) == named))
 }

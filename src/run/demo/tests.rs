@@ -92,7 +92,6 @@ fn freeze(service: &str, deploy: &str, decided_at: Timestamp) -> StandingDecisio
         reasons: vec![StandingReason {
             code: "deploy_regression".into(),
             text: "more errors".into(),
-            incident_id: None,
         }],
         to_lift: Vec::new(),
         obligations: Vec::new(),

@@ -233,15 +233,6 @@ struct ReasonRead<'a> {
     code: Cow<'a, str>,
     #[serde(borrow)]
     text: Cow<'a, str>,
-    #[serde(default)]
-    evidence: EvidenceRead,
-}
-
-/// Of the evidence, what decides whether a hotfix passes.
-#[derive(Deserialize, Default)]
-struct EvidenceRead {
-    #[serde(default)]
-    incident_id: serde_json::Value,
 }
 
 #[derive(Deserialize)]
@@ -295,11 +286,9 @@ pub fn decode_decision(value: &[u8]) -> Result<StandingDecision, Unreadable> {
 }
 
 fn standing_reason(read: ReasonRead<'_>) -> StandingReason {
-    let incident_id = read.evidence.incident_id.as_str().map(Into::into);
     StandingReason {
         code: read.code.into(),
         text: read.text.into(),
-        incident_id,
     }
 }
 

@@ -205,7 +205,7 @@ fn readers_pass_over_what_was_added_and_refuse_another_major() {
     let check = |from: &str, to: &str| decode_decision(plain.replacen(from, to, 1).as_bytes());
     let grown =
         check(r#""evidence":{"#, r#""new":[1],"evidence":{"incident_id":"INC-1","#).expect("fields may be added");
-    assert_eq!(grown.reasons[0].incident_id.as_deref(), Some("INC-1"));
+    assert_eq!(grown.reasons[0].code.as_ref(), "deploy_regression");
     assert!(check("decision/1", "decision/1.7").is_ok());
     assert_eq!(
         check(r#""rollback","#, r#""chaos","#)
