@@ -29,3 +29,7 @@ pub mod clock;
 pub mod run;
 #[cfg(feature = "service")]
 pub mod telemetry;
+
+/// Tests inside and outside the crate share helpers, which name it alike.
+#[cfg(test)]
+extern crate self as holdpoint;

@@ -9,7 +9,7 @@
 //! begin as after an hour's downtime: by catching up in step. What a seed draws, and so what is sent, is the same
 //! each time; when a decision is read is the machine's.
 
-mod chance;
+pub(super) mod chance;
 mod counts;
 mod fleet;
 mod judge;

@@ -124,9 +124,17 @@ impl<C: Client> Worker<C> {
         let Some(membership) = self.client.membership() else {
             return Ok(());
         };
-        let watch = Stopwatch::start();
+        let watch = self.settings.clock.stopwatch();
         self.begin()?;
-        let n_taken = self.take(peers, &watch)?;
+        let n_taken = match self.take(peers, &watch) {
+            Ok(n_taken) => n_taken,
+            // What was taken before the failure is in no transaction.
+            Err(Fault::Aborted(why) | Fault::Retry(why)) => {
+                tracing::info!(why, "a batch was not taken whole; it is taken again");
+                return self.rewind();
+            }
+            Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => return Err(fault),
+        };
         self.busy = n_taken > 0;
         self.tell_time();
         self.mark();

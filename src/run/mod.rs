@@ -10,6 +10,8 @@ pub mod policy;
 mod policy_file;
 pub mod replay;
 mod restore;
+#[cfg(test)]
+mod schedules;
 mod score;
 pub mod service;
 mod supervise;

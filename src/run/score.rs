@@ -168,7 +168,15 @@ impl<C: Client> Worker<C> {
             return Ok(());
         }
         let mut sayings = Vec::new();
-        let n_taken = self.take(&mut sayings)?;
+        let n_taken = match self.take(&mut sayings) {
+            Ok(n_taken) => n_taken,
+            // What was said before the failure would be in no transaction.
+            Err(Fault::Aborted(why) | Fault::Retry(why)) => {
+                tracing::info!(why, "a batch was not taken whole; restoring what it is of");
+                return self.restore_all();
+            }
+            Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => return Err(fault),
+        };
         if n_taken == 0 {
             self.pass_marks()?;
         }
@@ -303,7 +311,7 @@ impl<C: Client> Worker<C> {
 
     /// Takes what has arrived and steps it, beginning with another partition each time: a busy one starves nobody.
     fn take(&mut self, sayings: &mut Vec<Saying>) -> Result<usize, Fault> {
-        let watch = Stopwatch::start();
+        let watch = self.settings.clock.stopwatch();
         self.oldest_written = None;
         let mut n_taken = 0;
         let first = self.first.unwrap_or(PartitionIndex(0));

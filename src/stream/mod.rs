@@ -11,6 +11,8 @@
 pub mod embedded;
 #[cfg(feature = "service")]
 pub mod kafka;
+#[cfg(all(test, feature = "service"))]
+pub(crate) mod memory;
 
 use std::{fmt, sync::Arc, time::Duration};
 

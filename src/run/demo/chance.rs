@@ -2,10 +2,10 @@
 
 /// A generator of 64-bit numbers (Steele, Lea and Flood's `SplitMix64`): small, and good enough for a play.
 #[derive(Debug, Clone)]
-pub(super) struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -18,32 +18,32 @@ impl Chance {
     }
 
     /// From 0 up to, and never, 1.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         let high = u32::try_from(self.next() >> 32).unwrap_or(u32::MAX);
         f64::from(high) / 4_294_967_296.0
     }
 
-    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
+    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
     /// From 0 up to, and never, `n`; 0 for an `n` of 0.
-    pub(super) fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.next() % n.max(1)
     }
 
-    pub(super) fn is(&mut self, probability: f64) -> bool {
+    pub(crate) fn is(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 
     /// One of `items`, which are at least one.
-    pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         let n = u64::try_from(items.len()).unwrap_or(u64::MAX);
         &items[usize::try_from(self.below(n)).unwrap_or(0)]
     }
 
     /// Fisher and Yates.
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let n = u64::try_from(last + 1).unwrap_or(u64::MAX);
             items.swap(last, usize::try_from(self.below(n)).unwrap_or(0));
@@ -52,7 +52,7 @@ impl Chance {
 
     /// A negative-binomial count with this mean and size: variance mean + mean²/size. By the inverse of its
     /// distribution, with p(x + 1) = p(x) · (x + size) / (x + 1) · mean / (size + mean).
-    pub(super) fn scattered(&mut self, mean: f64, size: f64) -> u32 {
+    pub(crate) fn scattered(&mut self, mean: f64, size: f64) -> u32 {
         let share = mean / (size + mean);
         let mut probability = (1.0 - share).powf(size);
         let mut left = self.unit();

@@ -1,0 +1,365 @@
+//! Schedules: instances on a log in memory, whose threads take turns by a seed, with a fault before or after any step.
+//!
+//! The workers are those that run in production; the log keeps Kafka's promises (`stream/memory.rs`). Each schedule is
+//! held against the core run alone on the same inputs. One that fails names its seed, and runs again by it:
+//!
+//! ```text
+//! HOLDPOINT_SCHEDULE=4711 cargo test --lib schedules::one
+//! HOLDPOINT_SCHEDULES=20000 cargo test --release --lib schedules
+//! ```
+
+mod baton;
+mod check;
+mod feed;
+#[path = "../../tests/broker/fold.rs"]
+mod fold;
+mod site;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use self::{
+    baton::{Baton, Fault},
+    feed::Feed,
+    site::{INGEST_GROUP, INPUTS, LOG_PARTITIONS, SCORE_GROUP, START, Site},
+};
+use crate::{
+    model::{Offset, PartitionIndex, Timestamp},
+    run::demo::chance::Chance,
+    stream::{
+        TopicPartition,
+        memory::{Cluster, Process, Schedule, Step, Weakness},
+    },
+};
+
+/// A schedule that is not whole so long after the last fault has failed.
+const WHOLE_WITHIN: Duration = Duration::from_secs(90);
+/// The driver looks so often.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What is played.
+#[derive(Debug, Clone)]
+struct Plan {
+    seed: u64,
+    n_instances: u32,
+    faults: BTreeMap<u64, Fault>,
+    weakness: Option<Weakness>,
+}
+
+/// What came of it.
+struct Played {
+    n_steps: u64,
+    /// Where faults struck, by name of the step.
+    met: Vec<(u64, Process, Step, Fault)>,
+    failure: Option<String>,
+}
+
+/// The instances of a schedule, each with the process it runs as now.
+struct Fleet {
+    site: Site,
+    processes: Vec<Process>,
+    n_processes: u32,
+    /// When an instance that has ended is started again.
+    back_at: Vec<Option<Timestamp>>,
+}
+
+impl Fleet {
+    fn start(site: Site, n_instances: u32) -> Self {
+        let mut fleet = Self {
+            site,
+            processes: Vec::new(),
+            n_processes: n_instances,
+            back_at: vec![None; usize::try_from(n_instances).unwrap_or(0)],
+        };
+        for index in 0..n_instances {
+            fleet.processes.push(Process(index));
+            fleet.site.start(&format!("i{index}"), Process(index));
+        }
+        fleet
+    }
+
+    /// Starts again what has ended, after a while.
+    fn look_after(&mut self) {
+        let baton = Arc::clone(&self.site.baton);
+        for (index, process) in self.processes.iter_mut().enumerate() {
+            let has_ended = baton.is_dead(*process) || (baton.is_stopping(*process) && baton.is_over(*process));
+            if !has_ended {
+                continue;
+            }
+            let now = baton.now();
+            let after = Duration::from_millis(baton.chance(|chance| chance.below(15_000)));
+            if *self.back_at[index].get_or_insert(now + after) <= now {
+                self.back_at[index] = None;
+                *process = Process(self.n_processes);
+                self.n_processes += 1;
+                self.site.start(&format!("i{index}"), *process);
+            }
+        }
+    }
+
+    fn are_up(&self) -> bool {
+        let baton = &self.site.baton;
+        self.processes
+            .iter()
+            .all(|process| !baton.is_dead(*process) && !baton.is_stopping(*process))
+    }
+
+    fn end(&self) {
+        self.site.baton.disarm();
+        for process in &self.processes {
+            self.site.baton.stop(*process);
+        }
+        while !(0..self.n_processes).all(|process| self.site.baton.is_over(Process(process))) {
+            self.site.baton.rest(LOOK_EVERY);
+        }
+    }
+}
+
+/// Plays a schedule to its end, and says what was wrong with it.
+fn play(plan: &Plan) -> Played {
+    let baton = Baton::new(plan.seed, START, plan.faults.clone());
+    let schedule: Arc<dyn Schedule> = baton.clone();
+    let cluster = Arc::new(Cluster::new(schedule, plan.weakness));
+    let n = usize::try_from(LOG_PARTITIONS).unwrap_or(0);
+    for (_, topic, n_partitions) in INPUTS {
+        cluster.create(topic, usize::try_from(n_partitions).unwrap_or(0), false);
+    }
+    for (topic, n_partitions, is_stamped) in [("events", n, false), ("state", n, false), ("control", n, true)] {
+        cluster.create(topic, n_partitions, is_stamped);
+    }
+    cluster.create("rejected", 1, false);
+    let site = Site {
+        baton: Arc::clone(&baton),
+        cluster,
+    };
+    let feed = Feed::of(plan.seed);
+    let mut fleet = Fleet::start(site.clone(), plan.n_instances);
+    let is_whole = run(&mut fleet, &feed);
+    fleet.end();
+    let failure = baton.panics().into_iter().next().or_else(|| {
+        if !is_whole {
+            return Some(format!("not whole within {WHOLE_WITHIN:?}"));
+        }
+        catch_unwind(AssertUnwindSafe(|| check::check(&site, &feed)))
+            .err()
+            .map(|panic| baton::text_of(&*panic))
+    });
+    Played {
+        n_steps: baton.n_steps(),
+        met: baton.met(),
+        failure,
+    }
+}
+
+/// Feeds the instances until all is fed, looks after them, and waits until the system is whole. False: it is not.
+fn run(fleet: &mut Fleet, feed: &Feed) -> bool {
+    let baton = Arc::clone(&fleet.site.baton);
+    let mut records = feed.records.iter().peekable();
+    // The first members settle before anything happens.
+    baton.rest(Duration::from_secs(3));
+    baton.arm();
+    let began = baton.now();
+    let mut goal: Option<Vec<Offset>> = None;
+    let mut deadline = None;
+    loop {
+        baton.rest(LOOK_EVERY);
+        fleet.look_after();
+        let passed = baton.now().since(began);
+        while let Some(record) = records.next_if(|record| record.timestamp.since(START) <= passed) {
+            let mut record = record.clone();
+            record.timestamp = baton.now();
+            fleet.site.cluster.append(record);
+        }
+        // Words end, and the last that can happen has happened.
+        if records.peek().is_some() || passed < feed::LASTS + feed::WORD_LASTS || !fleet.are_up() {
+            continue;
+        }
+        let deadline = *deadline.get_or_insert(baton.now() + WHOLE_WITHIN);
+        if goal.is_none() && is_taken_in(&fleet.site) {
+            goal = Some(log_ends(&fleet.site));
+        }
+        if goal.as_ref().is_some_and(|goal| is_scored(&fleet.site, goal)) {
+            return true;
+        }
+        if baton.now() > deadline || !baton.panics().is_empty() {
+            return false;
+        }
+    }
+}
+
+fn partition(topic: &str, index: u32) -> TopicPartition {
+    TopicPartition {
+        topic: Arc::from(topic),
+        partition: PartitionIndex(i32::try_from(index).unwrap_or(0)),
+    }
+}
+
+/// Whether ingest has committed all of its input.
+fn is_taken_in(site: &Site) -> bool {
+    INPUTS.iter().all(|(_, topic, n_partitions)| {
+        (0..*n_partitions).all(|index| {
+            let partition = partition(topic, index);
+            let (end, _) = site.cluster.ends(&partition);
+            end == Offset(0) || site.cluster.committed(INGEST_GROUP, &partition) == Some(end)
+        })
+    })
+}
+
+fn log_ends(site: &Site) -> Vec<Offset> {
+    let ends = (0..LOG_PARTITIONS).map(|index| site.cluster.ends(&partition("events", index)).0);
+    ends.collect()
+}
+
+/// Whether score has committed the log up to `goal`.
+fn is_scored(site: &Site, goal: &[Offset]) -> bool {
+    (0..).zip(goal).all(|(index, end)| {
+        let committed = site.cluster.committed(SCORE_GROUP, &partition("events", index));
+        committed.is_some_and(|committed| committed >= *end)
+    })
+}
+
+/// A schedule drawn by its seed: two or three instances, and up to three faults.
+fn drawn(seed: u64) -> Plan {
+    let mut chance = Chance::new(seed);
+    let n_instances = if chance.is(0.5) { 2 } else { 3 };
+    let n_faults = 1 + chance.below(3);
+    let faults = (0..n_faults)
+        .map(|_| (1 + chance.below(6_000), fault(&mut chance)))
+        .collect();
+    Plan {
+        seed,
+        n_instances,
+        faults,
+        weakness: None,
+    }
+}
+
+/// Every kind of fault, those of time lasting `time`.
+fn faults(time: Duration) -> [Fault; 6] {
+    [
+        Fault::Fail,
+        Fault::Break,
+        Fault::Crash,
+        Fault::Stop,
+        Fault::Hold(time),
+        Fault::Freeze(time),
+    ]
+}
+
+fn fault(chance: &mut Chance) -> Fault {
+    // Short of the timeouts, and beyond them.
+    let time = Duration::from_millis(500 + chance.below(25_000));
+    *chance.pick(&faults(time))
+}
+
+/// How many schedules are to be played.
+fn n_wanted(usual: u64) -> u64 {
+    let told = std::env::var("HOLDPOINT_SCHEDULES").ok();
+    told.and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
+/// Plays on all cores; gives what was played, and the failures, each with what to play again.
+fn play_all(plans: impl Iterator<Item = Plan> + Send) -> (Vec<Played>, Vec<String>) {
+    let plans = Mutex::new(plans);
+    let all = Mutex::new((Vec::new(), Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let Some(plan) = plans.lock().expect("no panic in here").next() else {
+                        return;
+                    };
+                    let played = play(&plan);
+                    let mut all = all.lock().expect("no panic in here");
+                    if let Some(why) = &played.failure {
+                        all.1.push(format!("{plan:?}\nmet {:?}\n{why}", played.met));
+                    }
+                    all.0.push(played);
+                }
+            });
+        }
+    });
+    all.into_inner().expect("no panic in here")
+}
+
+#[test]
+fn one() {
+    let seed = std::env::var("HOLDPOINT_SCHEDULE")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let played = play(&drawn(seed.unwrap_or(1)));
+    assert_eq!(played.failure, None, "met {:?}", played.met);
+    assert!(played.n_steps > 500, "{} steps", played.n_steps);
+}
+
+#[test]
+fn a_schedule_plays_the_same_again() {
+    for seed in 1..4 {
+        let (first, again) = (play(&drawn(seed)), play(&drawn(seed)));
+        assert_eq!((first.n_steps, first.met), (again.n_steps, again.met));
+    }
+}
+
+#[test]
+fn any_faults_change_nothing() {
+    let (played, failures) = play_all((0..n_wanted(150)).map(drawn));
+    assert!(
+        failures.is_empty(),
+        "{} of {}:\n{}",
+        failures.len(),
+        played.len(),
+        failures.join("\n\n")
+    );
+}
+
+/// One fault at a time, of each kind, at one step after the other of a schedule: those in which everything is going on.
+#[test]
+fn a_fault_at_any_step_changes_nothing() {
+    const BUSY_STEPS: u64 = 4_200;
+    let n = n_wanted(300);
+    let kinds = faults(Duration::from_secs(21));
+    let plans = (0..n).map(|i| Plan {
+        seed: 1_000_000 + i % 7,
+        n_instances: 2,
+        faults: BTreeMap::from([(1 + i * BUSY_STEPS / n, kinds[usize::try_from(i % 6).unwrap_or(0)])]),
+        weakness: None,
+    });
+    let (played, failures) = play_all(plans);
+    assert!(
+        failures.is_empty(),
+        "{} of {n}:\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
+    let met = played.iter().flat_map(|played| &played.met);
+    let steps: BTreeSet<Step> = met.map(|(_, _, step, _)| *step).collect();
+    let inside = [
+        Step::Begun,
+        Step::Written,
+        Step::OffsetsSent,
+        Step::Prepared,
+        Step::Marked,
+        Step::Committed,
+    ];
+    assert!(
+        inside.iter().all(|step| steps.contains(step)),
+        "faults inside transactions: {steps:?}"
+    );
+}
+
+/// A log that breaks a promise of Kafka's is noticed: so the checks can fail.
+#[test]
+fn a_log_that_does_not_keep_its_promises_is_noticed() {
+    for weakness in [Weakness::NoFence, Weakness::ShowsUndecided, Weakness::KeepsPositions] {
+        let plans = (0..60).map(|seed| Plan {
+            weakness: Some(weakness),
+            ..drawn(seed)
+        });
+        let (played, failures) = play_all(plans);
+        assert!(!failures.is_empty(), "{weakness:?} went unnoticed in {}", played.len());
+    }
+}

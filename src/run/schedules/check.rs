@@ -1,0 +1,171 @@
+//! What a schedule must come to: the log, the books, and what was decided, held against the core run alone.
+
+use std::{collections::BTreeMap, io::Cursor, sync::Arc};
+
+use super::{
+    feed::Feed,
+    fold::{Copied, Folded, Kept, fold},
+    site::{INPUTS, LOG_PARTITIONS, Site},
+};
+use crate::{
+    model::{Kind, Offset, PartitionIndex},
+    replay::{Input, Merge, Replay},
+    score::Said,
+    stream::TopicPartition,
+    wire::control,
+};
+
+/// By subject, the actions decided, in order.
+type Actions = BTreeMap<String, Vec<String>>;
+
+/// Panics with what is wrong, if anything is.
+pub(super) fn check(site: &Site, feed: &Feed) {
+    let mut actions = Actions::new();
+    let mut applied = crate::score::Applied::default();
+    let mut by_service: BTreeMap<String, BTreeMap<Kind, u64>> = BTreeMap::new();
+    for index in 0..LOG_PARTITIONS {
+        let index = PartitionIndex(i32::try_from(index).unwrap_or(0));
+        let copied = Copied {
+            log: copy(site, "events", index),
+            control: copy(site, "control", index),
+            state: copy(site, "state", index),
+        };
+        heartbeats_never_go_back(&copied.control);
+        let folded = fold(&copied);
+        assert!(
+            folded.n_decisions == 0 || folded.n_snapshots > 0,
+            "who speaks is snapshotted"
+        );
+        let counts = folded.state.applied();
+        applied.duplicates += counts.duplicates;
+        for (total, n) in applied.by_kind.iter_mut().zip(counts.by_kind) {
+            *total += n;
+        }
+        assert_eq!(folded.state.n_late(), 0, "evidence is late");
+        note(&folded, &mut actions, &mut by_service);
+    }
+    assert_eq!(by_service, feed.expected, "what each service took in");
+    let n_applied: u64 = applied.by_kind.iter().sum();
+    assert_eq!(n_applied + applied.duplicates, feed.n_valid, "events in the log");
+    rejected_once(site, feed);
+    let alone = alone(feed);
+    assert!(!alone.is_empty(), "nothing was decided");
+    assert_eq!(
+        in_any_order(actions),
+        in_any_order(alone),
+        "decisions, and those of the core run alone"
+    );
+}
+
+/// Which of two topics is read first is nobody's promise: a person's word may come before the event that makes a service
+/// known, and of two words the later may come first. What is not said twice, and what it comes to, is the same.
+fn in_any_order(mut actions: Actions) -> Actions {
+    for said in actions.values_mut() {
+        said.dedup();
+        if said.len() > 1 && said[0] == "proceed" {
+            said.remove(0);
+        }
+    }
+    actions
+}
+
+fn copy(site: &Site, topic: &str, partition: PartitionIndex) -> Vec<Kept> {
+    let partition = TopicPartition {
+        topic: Arc::from(topic),
+        partition,
+    };
+    let mut records = Vec::new();
+    site.cluster.follow(&partition, &mut Offset(0), |offset, stored| {
+        records.push(Kept {
+            offset,
+            written_at: stored.timestamp,
+            key: stored.key.clone().unwrap_or_default(),
+            value: stored.value.clone(),
+        });
+    });
+    records
+}
+
+/// An owner that was passed by would tell a time that has been told already.
+fn heartbeats_never_go_back(control: &[Kept]) {
+    let mut last = None;
+    for record in control {
+        if let Ok(crate::gate::Record::Heartbeat(heartbeat)) = control::decode(&record.key, record.value.as_deref()) {
+            assert!(heartbeat.now >= last, "{heartbeat:?} after {last:?}");
+            last = heartbeat.now;
+        }
+    }
+}
+
+fn note(folded: &Folded, actions: &mut Actions, by_service: &mut BTreeMap<String, BTreeMap<Kind, u64>>) {
+    for (subject, said) in &folded.said {
+        for json in said.iter().flatten() {
+            let decision: serde_json::Value = serde_json::from_str(json).expect("a decision is JSON");
+            let action = decision["action"].as_str().unwrap_or_default().to_owned();
+            actions.entry(subject.clone()).or_default().push(action);
+        }
+    }
+    for service in folded.state.services() {
+        let kinds = by_service.entry(service.name().as_str().to_owned()).or_default();
+        for kind in Kind::ALL {
+            if service.applied(kind) > 0 {
+                kinds.insert(kind, service.applied(kind));
+            }
+        }
+    }
+}
+
+fn rejected_once(site: &Site, feed: &Feed) {
+    let partition = TopicPartition {
+        topic: Arc::from("rejected"),
+        partition: PartitionIndex(0),
+    };
+    let mut places = Vec::new();
+    site.cluster.follow(&partition, &mut Offset(0), |_, stored| {
+        let header = |name: &str| {
+            let found = stored.headers.iter().find(|header| &*header.name == name);
+            found.and_then(|header| header.value.clone())
+        };
+        places.push((header("hp_topic"), header("hp_partition"), header("hp_offset")));
+    });
+    let n = places.len();
+    places.sort();
+    places.dedup();
+    assert_eq!(
+        (n, places.len()),
+        (feed.n_rejected, feed.n_rejected),
+        "rejects, and unique ones"
+    );
+}
+
+/// What the core decides when nothing fails and everything comes in order.
+fn alone(feed: &Feed) -> Actions {
+    let inputs = feed
+        .lines
+        .iter()
+        .map(|(topic, lines)| Input {
+            name: (*topic).into(),
+            reader: Box::new(Cursor::new(lines.clone())),
+        })
+        .collect();
+    let kinds_are_named = INPUTS.iter().all(|(_, topic, _)| feed.lines.contains_key(topic));
+    assert!(kinds_are_named, "a kind is missing in the feed");
+    let mut merge = Merge::new(inputs).expect("memory is read");
+    let mut replay = Replay::new(None);
+    let mut actions = Actions::new();
+    let mut note = |replay: &mut Replay| {
+        for said in replay.take_said() {
+            if let Said::Decision(decision) = said {
+                let of = actions.entry(decision.subject.to_string()).or_default();
+                of.push(decision.action.name().to_owned());
+            }
+        }
+    };
+    while let Some(arrival) = merge.next().expect("memory is read") {
+        replay.take(&arrival);
+        note(&mut replay);
+    }
+    replay.finish();
+    note(&mut replay);
+    actions
+}
