@@ -8,6 +8,7 @@
 //!
 //! **Invariant:** every record taken is an event or a reject in the same transaction that moves its offset.
 
+mod own;
 mod stage;
 
 use std::{sync::Arc, time::Duration};
@@ -16,14 +17,14 @@ use self::stage::Stage;
 use super::{
     books::Books,
     inputs::{HeldBack, Inputs},
+    progress::{Progress, Stuck},
 };
 use crate::{
     clock::{Clock, Stopwatch},
-    gate::{ControlKey, IngestMark},
     ingest::Batch,
-    model::{Entry, Kind, Offset, PartitionIndex, Tick, Timestamp, Watermark},
+    model::{Kind, Offset, PartitionIndex, Timestamp},
     stream::{Change, Client, Fault, Header, Record, TopicPartition, Write},
-    wire::{control, events, partition::partition_of},
+    wire::events,
 };
 
 /// A batch is closed after so many records, so long, or so many bytes: large enough that a transaction costs little
@@ -33,13 +34,6 @@ const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Records taken of one partition before the next one's turn.
 const TURN_RECORDS: usize = 500;
-/// Time is told so often.
-const TICK_EVERY: Duration = Duration::from_secs(1);
-/// Time is told as soon as the watermark has passed so much, so that catching up does not outrun the open steps.
-const TICK_PROGRESS: Duration = Duration::from_secs(10);
-/// The worker's own mark on the control topic, when it is caught up and while it is behind.
-const MARK_EVERY: Duration = Duration::from_secs(5);
-const MARK_EVERY_BEHIND: Duration = Duration::from_millis(200);
 /// How long to wait for records, at most: rebalances are served as often.
 const WAIT: Duration = Duration::from_millis(100);
 
@@ -79,12 +73,14 @@ pub(crate) struct Worker<C> {
     tick: Option<Vec<u8>>,
     /// Whether the last turn found anything: then the next one does not wait.
     busy: bool,
+    progress: Progress,
 }
 
 impl<C: Client> Worker<C> {
     pub(crate) fn new(settings: Ingest, client: C) -> Self {
         let batch = Batch::new(usize::try_from(settings.n_partitions).unwrap_or(usize::MAX));
         Self {
+            progress: Progress::new(settings.clock),
             settings,
             client,
             inputs: Inputs::default(),
@@ -112,7 +108,7 @@ impl<C: Client> Worker<C> {
         let wait = if self.busy {
             Duration::ZERO
         } else {
-            self.settings.clock.real(TICK_EVERY).min(WAIT)
+            self.settings.clock.real(own::TICK_EVERY).min(WAIT)
         };
         let changes = self.client.poll(wait)?;
         self.serve(changes)?;
@@ -149,6 +145,7 @@ impl<C: Client> Worker<C> {
         {
             Ok(()) => {
                 self.inputs.note_committed();
+                self.progress.note_committed();
                 self.books.publish(watch.elapsed());
                 Ok(())
             }
@@ -156,10 +153,25 @@ impl<C: Client> Worker<C> {
                 tracing::info!(why, "transaction aborted; its records are taken again");
                 metrics::counter!("holdpoint_transactions_total", "outcome" => "aborted", "stage" => "ingest")
                     .increment(1);
+                self.progress.note_aborted();
                 self.rewind()
             }
             Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => Err(fault),
         }
+    }
+
+    /// In what way it does not get on with what there is to do, if it does not.
+    pub(crate) fn stuck(&mut self) -> Option<Stuck> {
+        if !self.progress.is_due() {
+            return None;
+        }
+        let is_member = self.client.membership().is_some();
+        self.progress.look(is_member, self.inputs.unread())
+    }
+
+    /// Nobody could do better.
+    pub(crate) fn excuse(&mut self) {
+        self.progress.excuse();
     }
 
     /// At a clean end: takes its mark back, so that nobody waits for it, and none is left on control for ever.
@@ -366,64 +378,6 @@ impl<C: Client> Worker<C> {
             batch.size_bytes() + *refused_bytes < BATCH_BYTES_MAX
         })?;
         Ok(n_taken)
-    }
-
-    /// Appends a time entry to every log partition once a second, and whenever the watermark has passed enough.
-    fn tell_time(&mut self) {
-        let now = self.settings.clock.now();
-        let marks = self.inputs.watermarks(now);
-        let least = marks.iter().map(|(_, at)| *at).min().unwrap_or(Timestamp::MIN);
-        let due = is_due(self.told_at, now, TICK_EVERY);
-        let passed = least != Timestamp::MIN
-            && self.told_watermark != Timestamp::MIN
-            && least.since(self.told_watermark) >= TICK_PROGRESS;
-        if !due && !passed {
-            self.tick = None;
-            return;
-        }
-        let watermarks = marks
-            .iter()
-            .map(|(partition, at)| Watermark {
-                topic: &partition.topic,
-                partition: partition.partition.0,
-                at: *at,
-            })
-            .collect();
-        let mut bytes = Vec::new();
-        events::append(&Entry::Time(Tick { wall: now, watermarks }), &mut bytes);
-        self.tick = Some(bytes);
-        self.told_at = now;
-        self.told_watermark = least;
-    }
-
-    fn mark(&mut self) {
-        let now = self.settings.clock.now();
-        let behind = self.inputs.is_behind(now);
-        let every = if behind { MARK_EVERY_BEHIND } else { MARK_EVERY };
-        if !is_due(self.marked_at, now, every) {
-            return;
-        }
-        self.marked_at = now;
-        let mark = IngestMark {
-            instance: self.settings.instance.clone(),
-            at: now,
-            watermark: self.inputs.least_watermark(now),
-            behind,
-        };
-        let write = self.mark_write(Some(control::encode_ingest(&mark)));
-        self.writes.push(write);
-    }
-
-    fn mark_write(&self, value: Option<Vec<u8>>) -> Write {
-        let key = ControlKey::Ingest(self.settings.instance.clone()).to_string();
-        Write {
-            topic: Arc::clone(&self.settings.control),
-            partition: partition_of(&key, self.settings.n_partitions),
-            timestamp: self.settings.clock.now(),
-            key: Some(key.into_bytes()),
-            value,
-            headers: Vec::new(),
-        }
     }
 
     /// Packs the batch into records of the log.

@@ -150,6 +150,14 @@ impl Inputs {
             .any(|input| input.held_back.is_none() && !input.is_at_end())
     }
 
+    /// Those of which there is something to read that may be read, each with where.
+    pub(crate) fn unread(&self) -> impl Iterator<Item = (TopicPartition, Offset)> {
+        self.held
+            .iter()
+            .filter(|(_, input)| input.held_back.is_none() && input.end.is_some_and(|end| input.position < end))
+            .map(|(partition, input)| (partition.clone(), input.position))
+    }
+
     /// The client has read up to `position`, and what was before it and was not given is no record.
     pub(crate) fn note_passed(&mut self, partition: &TopicPartition, position: Offset, now: Timestamp) {
         if let Some(input) = self.held.get_mut(partition)

@@ -8,6 +8,7 @@ mod inputs;
 pub mod overrides;
 pub mod policy;
 mod policy_file;
+mod progress;
 pub mod replay;
 mod restore;
 #[cfg(test)]

@@ -26,6 +26,7 @@ use self::{
 };
 use super::{
     policy_file::PolicyFile,
+    progress::{Progress, Stuck},
     restore::{Restored, beside},
 };
 use crate::{
@@ -99,6 +100,7 @@ pub(crate) struct Worker<C> {
     has_joined: bool,
     /// When the oldest record of the batch was written.
     oldest_written: Option<Timestamp>,
+    progress: Progress,
 }
 
 impl<C: Client> Worker<C> {
@@ -110,6 +112,7 @@ impl<C: Client> Worker<C> {
         policy: Arc<PolicyFile>,
     ) -> Self {
         Self {
+            progress: Progress::new(settings.clock),
             settings,
             client,
             restorer,
@@ -142,6 +145,26 @@ impl<C: Client> Worker<C> {
         let n_restoring = self.restoring.len() + rereading;
         let n_assigned = self.live.len() + self.restoring.len();
         (n_restoring > 0).then(|| format!("restoring {n_restoring} of {n_assigned} partitions"))
+    }
+
+    /// In what way it does not get on with what there is to do, if it does not.
+    pub(crate) fn stuck(&mut self) -> Option<Stuck> {
+        if !self.progress.is_due() {
+            return None;
+        }
+        let is_member = self.client.membership().is_some();
+        let (client, events) = (&self.client, &self.settings.events);
+        let unread = self.live.iter().filter_map(|(index, live)| {
+            let partition = beside(events, *index);
+            let end = client.end(&partition)?;
+            (live.position < end).then_some((partition, live.position))
+        });
+        self.progress.look(is_member, unread)
+    }
+
+    /// Nobody could do better.
+    pub(crate) fn excuse(&mut self) {
+        self.progress.excuse();
     }
 
     /// One turn: serves the group and the queries, takes what has arrived and commits what is said.
@@ -191,6 +214,7 @@ impl<C: Client> Worker<C> {
         bundles.push(own);
         match self.commit(&membership, bundles) {
             Ok(()) => {
+                self.progress.note_committed();
                 self.publish_decided(&decided);
                 self.publish_counts();
                 Ok(())
@@ -199,6 +223,7 @@ impl<C: Client> Worker<C> {
                 tracing::info!(why, "transaction aborted; restoring what it spoke of");
                 metrics::counter!("holdpoint_transactions_total", "outcome" => "aborted", "stage" => "score")
                     .increment(1);
+                self.progress.note_aborted();
                 self.restore_all()
             }
             Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => Err(fault),

@@ -2,6 +2,7 @@
 
 mod instance;
 mod parts;
+mod probe;
 
 use std::{
     sync::{Arc, mpsc},
@@ -74,6 +75,7 @@ impl Running {
                 Part::Ingest {
                     instance: instance.clone(),
                     worker: None,
+                    probe: None,
                 },
             )?);
         }
@@ -85,6 +87,7 @@ impl Running {
                 Part::Score {
                     instance: instance.clone(),
                     worker: None,
+                    probe: None,
                     queries: Some(receive),
                 },
             )?);

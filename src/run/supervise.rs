@@ -41,6 +41,8 @@ pub(crate) trait Life: Send {
     fn begin(&mut self) -> anyhow::Result<()>;
     /// One turn of the worker.
     fn turn(&mut self) -> Result<(), Fault>;
+    /// What is wrong with a life that turns, and does nothing of what it could; asked after each turn.
+    fn stuck(&mut self) -> Option<String>;
     /// Why it is not ready, if it is not.
     fn not_ready(&mut self) -> Option<String>;
     /// Whether what it has done so far can be gone by while it is down, for `why`.
@@ -81,6 +83,7 @@ pub(crate) fn supervise(
                 }
             }
             let watch = Stopwatch::start();
+            let mut was_stuck = false;
             let fault = loop {
                 counter.fetch_add(1, Ordering::Relaxed);
                 if stop.load(Ordering::Relaxed) {
@@ -91,6 +94,10 @@ pub(crate) fn supervise(
                     Err(Fault::Retry(why)) => tracing::debug!(worker = name, why, "not now"),
                     Err(fault) => break Some(fault),
                 }
+                if let Some(why) = life.stuck() {
+                    was_stuck = true;
+                    break Some(Fault::Fatal(why));
+                }
             };
             if let Some(fault) = fault {
                 tracing::warn!(worker = name, "client given up, building anew: {fault}");
@@ -99,7 +106,8 @@ pub(crate) fn supervise(
             }
             counter.fetch_add(1, Ordering::Relaxed);
             life.end();
-            if watch.elapsed() >= WELL_AFTER {
+            // One that was stuck from its beginning lived long, and was never well.
+            if watch.elapsed() >= WELL_AFTER && !was_stuck {
                 backoff = BACKOFF_MIN;
                 failing = None;
             }

@@ -68,6 +68,8 @@ pub(crate) enum Fate {
     Fail,
     /// The client is beyond repair.
     Break,
+    /// From now on the client is given no records, and does not say so.
+    FallSilent,
     /// The process has ended: none of its calls has an effect any more.
     Crash,
 }

@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     Fail,
     /// The client is beyond repair, and its process builds another.
     Break,
+    /// The client gets nothing more, and does not say so.
+    Silence,
     /// The process is gone, as by SIGKILL.
     Crash,
     /// The process is asked to end, as by SIGTERM.
@@ -281,6 +283,7 @@ impl Schedule for Baton {
                 match fault {
                     Fault::Fail => fate = Fate::Fail,
                     Fault::Break => fate = Fate::Break,
+                    Fault::Silence => fate = Fate::FallSilent,
                     Fault::Crash => {
                         condition.dead_since = Some(now);
                         return Fate::Crash;

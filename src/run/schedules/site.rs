@@ -12,6 +12,7 @@ use crate::{
     run::{
         ingest::{self, Ingest},
         policy_file::PolicyFile,
+        progress::Stuck,
         restore::{beside, restore},
         score::{self, Restorer, Score},
         viewer::peers,
@@ -76,6 +77,12 @@ impl Site {
                         Ok(()) | Err(Fault::Retry(_)) => {}
                         Err(_) => break,
                     }
+                    if let Some(stuck) = worker.stuck() {
+                        if self.could_be_done(&stuck) {
+                            break;
+                        }
+                        worker.excuse();
+                    }
                 }
                 worker.into_client().close();
             }
@@ -96,10 +103,24 @@ impl Site {
                         Ok(()) | Err(Fault::Retry(_)) => {}
                         Err(_) => break,
                     }
+                    if let Some(stuck) = worker.stuck() {
+                        if self.could_be_done(&stuck) {
+                            break;
+                        }
+                        worker.excuse();
+                    }
                 }
                 worker.into_parts().0.close();
             }
             self.baton.wait(process, BACKOFF);
+        }
+    }
+
+    /// What a second client would find out.
+    fn could_be_done(&self, stuck: &Stuck) -> bool {
+        match stuck {
+            Stuck::Silent(partition, offset) => self.cluster.has_record(partition, *offset),
+            Stuck::Outside | Stuck::Aborting => true,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Worker, speech::Bundle};
+use super::{Worker, live::Live, speech::Bundle};
 use crate::{
     gate::{ControlKey, Heartbeat},
     model::{Entry, PartitionIndex, PolicyText, Timestamp},
@@ -20,8 +20,12 @@ impl<C: Client> Worker<C> {
         let mut own = Bundle::default();
         let partitions: Vec<PartitionIndex> = self.live.keys().copied().collect();
         for partition in partitions {
-            own.writes.extend(self.heartbeat(partition, now));
-            own.writes.extend(self.policy_entry(partition, now));
+            // One that reads again what a former owner had read would tell a time that is past, and a policy that is
+            // in the log already.
+            if self.live.get(&partition).is_some_and(Live::is_whole) {
+                own.writes.extend(self.heartbeat(partition, now));
+                own.writes.extend(self.policy_entry(partition, now));
+            }
             let Some(live) = self.live.get_mut(&partition) else {
                 continue;
             };

@@ -8,11 +8,12 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::Instance;
+use super::{Instance, probe::Probe};
 use crate::{
     clock::Stopwatch,
     run::{
         ingest::{self, Ingest},
+        progress::Stuck,
         restore::{beside, restore},
         score::{self, Ask, Query, Restorer, Score},
         supervise::Life,
@@ -35,10 +36,12 @@ pub(super) enum Part {
     Ingest {
         instance: Instance,
         worker: Option<ingest::Worker<KafkaClient>>,
+        probe: Option<Probe>,
     },
     Score {
         instance: Instance,
         worker: Option<score::Worker<KafkaClient>>,
+        probe: Option<Probe>,
         queries: Option<mpsc::Receiver<Query>>,
     },
 }
@@ -53,7 +56,7 @@ impl Life for Part {
                 *following = Some(Following::begin(viewer(instance))?);
                 Ok(())
             }
-            Self::Ingest { instance, worker } => {
+            Self::Ingest { instance, worker, .. } => {
                 *worker = Some(ingest_worker(instance)?);
                 Ok(())
             }
@@ -61,6 +64,7 @@ impl Life for Part {
                 instance,
                 worker,
                 queries,
+                ..
             } => {
                 let counts = instance.topic_counts()?;
                 let client = instance.client("score", &[&instance.settings.topics.events])?;
@@ -87,7 +91,7 @@ impl Life for Part {
                 Some(following) => following.turn(),
                 None => Err(Fault::Fatal("no follower".to_owned())),
             },
-            Self::Ingest { instance, worker } => match worker {
+            Self::Ingest { instance, worker, .. } => match worker {
                 Some(worker) => worker.turn(peers(&instance.view, &instance.name, instance.clock.now())),
                 None => Err(Fault::Fatal("no worker".to_owned())),
             },
@@ -95,6 +99,23 @@ impl Life for Part {
                 Some(worker) => worker.turn(),
                 None => Err(Fault::Fatal("no worker".to_owned())),
             },
+        }
+    }
+
+    fn stuck(&mut self) -> Option<String> {
+        match self {
+            Self::Ingest {
+                instance,
+                worker: Some(worker),
+                probe,
+            } => judge(instance, probe, worker.stuck(), || worker.excuse()),
+            Self::Score {
+                instance,
+                worker: Some(worker),
+                probe,
+                ..
+            } => judge(instance, probe, worker.stuck(), || worker.excuse()),
+            Self::Viewer { .. } | Self::Ingest { worker: None, .. } | Self::Score { worker: None, .. } => None,
         }
     }
 
@@ -127,7 +148,7 @@ impl Life for Part {
                 *following = None;
                 None
             }
-            Self::Ingest { instance, worker } => worker.take().map(|mut worker| {
+            Self::Ingest { instance, worker, .. } => worker.take().map(|mut worker| {
                 if instance.is_stopping() {
                     worker.leave();
                 }
@@ -145,6 +166,22 @@ impl Life for Part {
             tracing::warn!("a client did not end in time and is left to itself: {fault}");
         }
     }
+}
+
+/// Has a worker that does not get on judged by another client's luck; says what is wrong, if it is the worker.
+fn judge(
+    instance: &Instance,
+    probe: &mut Option<Probe>,
+    stuck: Option<Stuck>,
+    excuse: impl FnOnce(),
+) -> Option<String> {
+    if let (None, Some(stuck)) = (&probe, stuck) {
+        *probe = Some(Probe::start(instance, stuck));
+    }
+    let verdict = probe.as_ref()?.verdict()?;
+    *probe = None;
+    excuse();
+    verdict.err()
 }
 
 fn viewer(instance: &Instance) -> Viewer {

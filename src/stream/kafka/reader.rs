@@ -63,6 +63,24 @@ impl KafkaReader {
         })
     }
 
+    /// Whether a record from `from` on can be had within `bound`.
+    pub fn has_record(&mut self, partition: &TopicPartition, from: Offset, bound: Duration) -> Result<bool, Fault> {
+        let list = record::list([(partition, rdkafka::Offset::Offset(from.0))])?;
+        self.decided
+            .assign(&list)
+            .map_err(|error| fault::fault("assign", &error))?;
+        drop(list);
+        let bound = Bound::new(bound);
+        let mut found = false;
+        while !found && !bound.has_passed() {
+            found = matches!(self.decided.poll(POLL_WAIT), Some(Ok(_)));
+        }
+        self.decided
+            .unassign()
+            .map_err(|error| fault::fault("unassign", &error))?;
+        Ok(found)
+    }
+
     fn read_to(&self, partition: &TopicPartition, end: Offset, each: &mut dyn FnMut(&Record<'_>)) -> Result<(), Fault> {
         let mut bound = Bound::new(PROGRESS_BOUND);
         let mut reached = None;

@@ -30,6 +30,7 @@ pub(crate) struct MemoryClient {
     next: BTreeMap<TopicPartition, Option<Offset>>,
     ends: BTreeMap<TopicPartition, Offset>,
     broken: Option<&'static str>,
+    is_silent: bool,
 }
 
 impl fmt::Debug for MemoryClient {
@@ -65,6 +66,7 @@ impl MemoryClient {
             next: BTreeMap::new(),
             ends: BTreeMap::new(),
             broken: None,
+            is_silent: false,
         };
         client.reach(Step::Opened)?;
         Ok(client)
@@ -88,6 +90,10 @@ impl MemoryClient {
             Fate::GoOn => Ok(()),
             Fate::Fail => Err(Fault::Retry(format!("failed at {step:?}"))),
             Fate::Break => self.break_down("broken"),
+            Fate::FallSilent => {
+                self.is_silent = true;
+                Ok(())
+            }
             Fate::Crash => self.break_down("the process has ended"),
         }
     }
@@ -220,7 +226,9 @@ impl Client for MemoryClient {
         let Some(next) = self.next.get_mut(partition) else {
             return Err(Fault::Retry(format!("{partition} is not assigned")));
         };
-        let Some(mut offset) = *next else { return Ok(0) };
+        let Some(mut offset) = next.filter(|_| !self.is_silent) else {
+            return Ok(0);
+        };
         let mut n_given = 0;
         while n_given < max {
             let (found, passed) = record(&self.cluster, partition, offset);
@@ -240,6 +248,9 @@ impl Client for MemoryClient {
 
     fn positions(&mut self) -> Result<Vec<(TopicPartition, Offset)>, Fault> {
         self.reach(Step::AskingPositions)?;
+        if self.is_silent {
+            return Ok(Vec::new());
+        }
         let started = self.next.iter();
         Ok(started
             .filter_map(|(partition, next)| {
@@ -310,7 +321,7 @@ impl MemoryReader {
 
     fn reach(&self, step: Step) -> Result<(), Fault> {
         match self.cluster.schedule.reach(self.process, step) {
-            Fate::GoOn => Ok(()),
+            Fate::GoOn | Fate::FallSilent => Ok(()),
             Fate::Fail => Err(Fault::Retry(format!("failed at {step:?}"))),
             Fate::Break | Fate::Crash => Err(Fault::Fatal(format!("ended at {step:?}"))),
         }

@@ -173,6 +173,14 @@ impl Cluster {
         found.map_or((Offset(0), Offset(0)), |found| (found.end(), found.decided()))
     }
 
+    /// Whether a record of a partition from `from` on may be shown.
+    pub(crate) fn has_record(&self, partition: &TopicPartition, from: Offset) -> bool {
+        let mut next = from;
+        let mut found = false;
+        self.follow(partition, &mut next, |_, _| found = true);
+        found
+    }
+
     /// Where a group left off.
     pub(crate) fn committed(&self, group: &str, partition: &TopicPartition) -> Option<Offset> {
         let state = self.lock();

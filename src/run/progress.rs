@@ -1,0 +1,196 @@
+//! Whether a worker gets on: what it has to do, and since when it has done none of it.
+//!
+//! A client can be well by its own account and still do nothing. Whether that is its fault, or nobody could do it now,
+//! is for a client of another make to find out: here it is only noticed.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use crate::{
+    clock::{Clock, Stopwatch},
+    model::Offset,
+    stream::TopicPartition,
+};
+
+/// What is to be read and not moved for so long is in want of an explanation.
+const SILENT_AFTER: Duration = Duration::from_secs(30);
+/// So is a worker outside its group, or one whose transactions are all aborted: a rebalance may take half of it.
+const OUTSIDE_AFTER: Duration = Duration::from_mins(1);
+const ABORTED_MIN: u32 = 3;
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// In what way a worker does not get on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stuck {
+    /// There are records from this offset on, and none arrives.
+    Silent(TopicPartition, Offset),
+    /// It is no member of its group.
+    Outside,
+    /// Nothing it writes is committed.
+    Aborting,
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent(partition, offset) => {
+                write!(
+                    f,
+                    "nothing of {partition} arrived from {offset} on for {SILENT_AFTER:?}"
+                )
+            }
+            Self::Outside => write!(f, "no member of the group for {OUTSIDE_AFTER:?}"),
+            Self::Aborting => write!(f, "every transaction was aborted for {OUTSIDE_AFTER:?}"),
+        }
+    }
+}
+
+/// How a worker gets on.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    clock: Clock,
+    looked: Stopwatch,
+    /// What was to be read when last looked at, with since when it has not moved.
+    waiting: BTreeMap<TopicPartition, (Offset, Stopwatch)>,
+    member: Stopwatch,
+    committed: Stopwatch,
+    n_aborted: u32,
+}
+
+impl Progress {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            looked: clock.stopwatch(),
+            waiting: BTreeMap::new(),
+            member: clock.stopwatch(),
+            committed: clock.stopwatch(),
+            n_aborted: 0,
+        }
+    }
+
+    pub(crate) fn note_committed(&mut self) {
+        self.committed = self.clock.stopwatch();
+        self.n_aborted = 0;
+    }
+
+    pub(crate) fn note_aborted(&mut self) {
+        if self.n_aborted == 0 {
+            self.committed = self.clock.stopwatch();
+        }
+        self.n_aborted = self.n_aborted.saturating_add(1);
+    }
+
+    /// Whether it is time to look again.
+    pub(crate) fn is_due(&mut self) -> bool {
+        let due = self.looked.elapsed() >= LOOK_EVERY;
+        if due {
+            self.looked = self.clock.stopwatch();
+        }
+        due
+    }
+
+    /// Looks at what a worker has to do: `work` is every partition of which there is something to read, and from where.
+    pub(crate) fn look(
+        &mut self,
+        is_member: bool,
+        work: impl Iterator<Item = (TopicPartition, Offset)>,
+    ) -> Option<Stuck> {
+        let before = std::mem::take(&mut self.waiting);
+        for (partition, offset) in work {
+            let since = before.get(&partition).filter(|(known, _)| *known == offset);
+            let since = since.map_or_else(|| self.clock.stopwatch(), |(_, since)| *since);
+            self.waiting.insert(partition, (offset, since));
+        }
+        if is_member {
+            self.member = self.clock.stopwatch();
+        }
+        if self.member.elapsed() >= OUTSIDE_AFTER {
+            return Some(Stuck::Outside);
+        }
+        if self.n_aborted >= ABORTED_MIN && self.committed.elapsed() >= OUTSIDE_AFTER {
+            return Some(Stuck::Aborting);
+        }
+        let silent = self
+            .waiting
+            .iter()
+            .find(|(_, (_, since))| since.elapsed() >= SILENT_AFTER);
+        silent.map(|(partition, (offset, _))| Stuck::Silent(partition.clone(), *offset))
+    }
+
+    /// It was nobody's fault: to be noticed again after as long.
+    pub(crate) fn excuse(&mut self) {
+        *self = Self::new(self.clock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::model::PartitionIndex;
+
+    struct Played {
+        millis: &'static AtomicI64,
+        progress: Progress,
+    }
+
+    impl Played {
+        fn new() -> Self {
+            let millis = Box::leak(Box::new(AtomicI64::new(0)));
+            Self {
+                millis,
+                progress: Progress::new(Clock::set_by(millis)),
+            }
+        }
+
+        /// What is noticed at `second`, of one who has this to do.
+        fn at(&mut self, second: i64, is_member: bool, work: &[(i32, i64)]) -> Option<Stuck> {
+            self.millis.store(second * 1_000, Ordering::Relaxed);
+            let work = work.iter().map(|(index, offset)| (partition(*index), Offset(*offset)));
+            self.progress.look(is_member, work)
+        }
+    }
+
+    fn partition(index: i32) -> TopicPartition {
+        TopicPartition {
+            topic: "errors".into(),
+            partition: PartitionIndex(index),
+        }
+    }
+
+    #[test]
+    fn a_partition_that_does_not_move_is_noticed_and_one_that_does_is_not() {
+        let mut played = Played::new();
+        assert_eq!(played.at(0, true, &[(0, 5), (1, 7)]), None);
+        assert_eq!(played.at(29, true, &[(0, 5), (1, 8)]), None);
+        assert_eq!(
+            played.at(30, true, &[(0, 5), (1, 9)]),
+            Some(Stuck::Silent(partition(0), Offset(5)))
+        );
+        played.progress.excuse();
+        assert_eq!(played.at(31, true, &[(0, 5)]), None, "excused");
+        assert_eq!(played.at(50, true, &[]), None, "nothing to do");
+        assert_eq!(played.at(79, true, &[(0, 5)]), None, "since 79 only");
+    }
+
+    #[test]
+    fn one_outside_its_group_is_noticed() {
+        let mut played = Played::new();
+        assert_eq!(played.at(59, false, &[]), None);
+        assert_eq!(played.at(60, false, &[]), Some(Stuck::Outside));
+        assert_eq!(played.at(61, true, &[]), None);
+    }
+
+    #[test]
+    fn one_whose_transactions_are_all_aborted_is_noticed() {
+        let mut played = Played::new();
+        for second in [10, 20, 70] {
+            assert_eq!(played.at(second, true, &[]), None);
+            played.progress.note_aborted();
+        }
+        assert_eq!(played.at(71, true, &[]), Some(Stuck::Aborting));
+        played.progress.note_committed();
+        assert_eq!(played.at(200, true, &[]), None);
+    }
+}
