@@ -121,6 +121,8 @@ pub struct IngestMark {
     pub watermark: Option<Timestamp>,
     /// Whether it has not caught up with the end of its input.
     pub behind: bool,
+    /// Input partitions that it speaks for; `None` where an older program wrote it.
+    pub partitions: Option<u32>,
 }
 
 /// Why a record of the control topic was passed over.

@@ -8,16 +8,18 @@
 //!
 //! **Invariant:** every record taken is an event or a reject in the same transaction that moves its offset.
 
+mod cover;
 mod own;
 mod stage;
 
 use std::{sync::Arc, time::Duration};
 
-use self::stage::Stage;
+use self::{cover::Cover, stage::Stage};
 use super::{
     books::Books,
     inputs::{HeldBack, Inputs},
     progress::{Progress, Stuck},
+    viewer::Peers,
 };
 use crate::{
     clock::{Clock, Stopwatch},
@@ -74,6 +76,7 @@ pub(crate) struct Worker<C> {
     /// Whether the last turn found anything: then the next one does not wait.
     busy: bool,
     progress: Progress,
+    cover: Cover,
 }
 
 impl<C: Client> Worker<C> {
@@ -81,6 +84,7 @@ impl<C: Client> Worker<C> {
         let batch = Batch::new(usize::try_from(settings.n_partitions).unwrap_or(usize::MAX));
         Self {
             progress: Progress::new(settings.clock),
+            cover: Cover::new(settings.clock),
             settings,
             client,
             inputs: Inputs::default(),
@@ -102,9 +106,9 @@ impl<C: Client> Worker<C> {
         self.client
     }
 
-    /// One turn: serves the group, takes what has arrived and commits it. `peers` is the least watermark of the other
-    /// ingest workers. An aborted transaction is taken again; other faults are the caller's.
-    pub(crate) fn turn(&mut self, peers: Option<Timestamp>) -> Result<(), Fault> {
+    /// One turn: serves the group, takes what has arrived and commits it. `peers` is what the other
+    /// ingest workers say of themselves. An aborted transaction is taken again; other faults are the caller's.
+    pub(crate) fn turn(&mut self, peers: Peers) -> Result<(), Fault> {
         let wait = if self.busy {
             Duration::ZERO
         } else {
@@ -199,6 +203,12 @@ impl<C: Client> Worker<C> {
     }
 
     fn serve(&mut self, changes: Vec<Change>) -> Result<(), Fault> {
+        if !changes.is_empty() {
+            self.cover
+                .look(&mut self.client, self.settings.kinds.iter().map(|(topic, _)| topic));
+            // The others learn of it at once.
+            self.marked_at = Timestamp::MIN;
+        }
         for change in changes {
             match change {
                 Change::Assigned(partition) => self.unstarted.push(partition),
@@ -292,17 +302,22 @@ impl<C: Client> Worker<C> {
     }
 
     /// Takes what has arrived, partition by partition, in step.
-    fn take(&mut self, peers: Option<Timestamp>, watch: &Stopwatch) -> Result<usize, Fault> {
+    fn take(&mut self, peers: Peers, watch: &Stopwatch) -> Result<usize, Fault> {
         let mut partitions = self.inputs.partitions();
         let turn = self.n_batches % partitions.len().max(1);
         partitions.rotate_left(turn);
         self.n_batches = self.n_batches.wrapping_add(1);
+        let waits = self.cover.is_missing(&self.inputs, peers) && self.inputs.is_behind(self.settings.clock.now());
         let mut n_taken = 0;
         loop {
             let before = n_taken;
             for partition in &partitions {
                 let now = self.settings.clock.now();
-                let limit = self.inputs.limit(peers, now);
+                let limit = if waits {
+                    Timestamp::MIN
+                } else {
+                    self.inputs.limit(peers.least, now)
+                };
                 n_taken += self.take_of(partition, limit, now)?;
                 if n_taken >= BATCH_RECORDS_MAX
                     || watch.elapsed() >= BATCH_TIME_MAX

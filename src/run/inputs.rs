@@ -35,6 +35,8 @@ pub(crate) struct Input {
     /// The next record, taken from the client and too far ahead to be taken in.
     held_back: Option<HeldBack>,
     watermark: Timestamp,
+    /// The watermark as of the last commit: what came after it has told nobody.
+    told: Timestamp,
     /// When anything of it was last heard.
     heard_at: Timestamp,
 }
@@ -78,6 +80,7 @@ impl Inputs {
             untouched: true,
             held_back: None,
             watermark: Timestamp::MIN,
+            told: Timestamp::MIN,
             heard_at: now,
         };
         self.held.insert(partition, input);
@@ -85,6 +88,14 @@ impl Inputs {
 
     pub(crate) fn let_go(&mut self, partition: &TopicPartition) {
         self.held.remove(partition);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(crate) fn holds(&self, partition: &TopicPartition) -> bool {
+        self.held.contains_key(partition)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -196,14 +207,19 @@ impl Inputs {
     pub(crate) fn note_committed(&mut self) {
         for input in self.held.values_mut() {
             input.committed = input.position;
+            input.told = input.watermark;
         }
     }
 
-    /// What was taken is not committed, and never will be: back to where it is.
+    /// What was taken is not committed, and never will be: back to where it is. What it said of time is unsaid too, or
+    /// records that come again would be before it.
     pub(crate) fn rewind(&mut self) {
         for input in self.held.values_mut() {
             input.position = input.committed;
             input.held_back = None;
+            input.newest = None;
+            input.least = None;
+            input.watermark = input.told;
         }
     }
 
@@ -333,6 +349,22 @@ mod tests {
             inputs.release(&ahead, inputs.limit(None, at(10_001))).is_some(),
             "the other is at its end"
         );
+    }
+
+    #[test]
+    fn what_an_aborted_batch_said_of_time_is_unsaid() {
+        let mut inputs = Inputs::default();
+        inputs.hold(partition(0), Offset(0), at(10_000));
+        inputs.note_taken(&partition(0), Offset(0), at(100), at(10_000));
+        inputs.hold_back(&partition(0), record(1, 160), at(10_000));
+        assert_eq!(inputs.watermarks(at(10_000))[0].1, at(160));
+        inputs.rewind();
+        assert_eq!(
+            inputs.watermarks(at(10_000))[0].1,
+            Timestamp::MIN,
+            "the record of 100 is to come again"
+        );
+        assert_eq!(inputs.limit(None, at(10_000)), Timestamp::MIN);
     }
 
     #[test]

@@ -108,14 +108,29 @@ pub(crate) fn take_in(view: &View, followed: &Followed<'_>, overrides: &str, now
     seen(&applied);
 }
 
-/// The least watermark of the other ingest workers that live; `None` if there are none.
-pub(crate) fn peers(view: &View, instance: &str, now: Timestamp) -> Option<Timestamp> {
-    let marks = view.ingest_marks();
-    let others = marks
-        .iter()
-        .filter(|seen| *seen.record.instance != *instance && now.since(seen.timestamp) < PEER_FRESH);
-    others
-        .filter(|seen| seen.record.behind)
-        .filter_map(|seen| seen.record.watermark)
-        .min()
+/// What the other ingest workers that live say of themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Peers {
+    /// The least watermark of those that are behind, [`Timestamp::MIN`] where one does not know yet; `None` if none is.
+    pub(crate) least: Option<Timestamp>,
+    /// Input partitions that they speak for.
+    pub(crate) n_partitions: u32,
+}
+
+/// The other ingest workers, as of their last marks.
+pub(crate) fn peers(view: &View, instance: &str, now: Timestamp) -> Peers {
+    let mut peers = Peers::default();
+    for seen in view.ingest_marks() {
+        let mark = &seen.record;
+        if *mark.instance == *instance || now.since(seen.timestamp) >= PEER_FRESH {
+            continue;
+        }
+        // One of before this was told speaks for whatever is missing.
+        peers.n_partitions = peers.n_partitions.saturating_add(mark.partitions.unwrap_or(u32::MAX));
+        if mark.behind {
+            let at = mark.watermark.unwrap_or(Timestamp::MIN);
+            peers.least = Some(peers.least.map_or(at, |least| least.min(at)));
+        }
+    }
+    peers
 }

@@ -125,6 +125,7 @@ fn words_and_silent_workers_are_forgotten_in_time() {
         at: now(),
         watermark: None,
         behind: false,
+        partitions: Some(3),
     };
     for (offset, instance) in ["b", "a"].into_iter().enumerate() {
         let offset = i64::try_from(offset).expect("two");

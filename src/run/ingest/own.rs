@@ -22,6 +22,8 @@ impl<C: Client> Worker<C> {
     /// Appends a time entry to every log partition once a second, and whenever the watermark has passed enough.
     pub(super) fn tell_time(&mut self) {
         let now = self.settings.clock.now();
+        // Time that was told of them does not fall by this, and is not passed by either.
+        let others = self.cover.others(&self.inputs);
         let marks = self.inputs.watermarks(now);
         let least = marks.iter().map(|(_, at)| *at).min().unwrap_or(Timestamp::MIN);
         let due = is_due(self.told_at, now, TICK_EVERY);
@@ -32,12 +34,14 @@ impl<C: Client> Worker<C> {
             self.tick = None;
             return;
         }
-        let watermarks = marks
-            .iter()
+        let known = marks.iter().map(|(partition, at)| (*partition, *at));
+        let others = others.iter().map(|partition| (partition, Timestamp::MIN));
+        let watermarks = known
+            .chain(others)
             .map(|(partition, at)| Watermark {
                 topic: &partition.topic,
                 partition: partition.partition.0,
-                at: *at,
+                at,
             })
             .collect();
         let mut bytes = Vec::new();
@@ -60,6 +64,7 @@ impl<C: Client> Worker<C> {
             at: now,
             watermark: self.inputs.least_watermark(now),
             behind,
+            partitions: u32::try_from(self.inputs.len()).ok(),
         };
         let write = self.mark_write(Some(control::encode_ingest(&mark)));
         self.writes.push(write);

@@ -1,6 +1,6 @@
 //! What a schedule must come to: the log, the books, and what was decided, held against the core run alone.
 
-use std::{collections::BTreeMap, io::Cursor, sync::Arc};
+use std::{collections::BTreeMap, io::Cursor, sync::Arc, time::Duration};
 
 use super::{
     feed::Feed,
@@ -8,18 +8,22 @@ use super::{
     site::{INPUTS, LOG_PARTITIONS, Site},
 };
 use crate::{
-    model::{Kind, Offset, PartitionIndex},
+    model::{Kind, Offset, PartitionIndex, Timestamp},
     replay::{Input, Merge, Replay},
     score::Said,
     stream::TopicPartition,
     wire::control,
 };
 
-/// By subject, the actions decided, in order.
-type Actions = BTreeMap<String, Vec<String>>;
+/// By subject, the actions decided, in order, each with when.
+type Actions = BTreeMap<String, Vec<(String, Timestamp)>>;
 
-/// Panics with what is wrong, if anything is.
-pub(super) fn check(site: &Site, feed: &Feed) {
+/// A decision of an instance may be of so much later than that of the core alone: time is told once a second, and while
+/// catching up every ten seconds of record time.
+const TOLD_WITHIN: Duration = Duration::from_secs(90);
+
+/// Panics with what is wrong, if anything is; `is_in_time` says that decisions are to be of when they would have been.
+pub(super) fn check(site: &Site, feed: &Feed, is_in_time: bool) {
     let mut actions = Actions::new();
     let mut applied = crate::score::Applied::default();
     let mut by_service: BTreeMap<String, BTreeMap<Kind, u64>> = BTreeMap::new();
@@ -50,19 +54,36 @@ pub(super) fn check(site: &Site, feed: &Feed) {
     rejected_once(site, feed);
     let alone = alone(feed);
     assert!(!alone.is_empty(), "nothing was decided");
+    let (actions, alone) = (in_any_order(actions), in_any_order(alone));
+    let without_times = |all: &Actions| -> Vec<(String, Vec<String>)> {
+        let names = |said: &Vec<(String, Timestamp)>| said.iter().map(|(action, _)| action.clone()).collect();
+        all.iter()
+            .map(|(subject, said)| (subject.clone(), names(said)))
+            .collect()
+    };
     assert_eq!(
-        in_any_order(actions),
-        in_any_order(alone),
+        without_times(&actions),
+        without_times(&alone),
         "decisions, and those of the core run alone"
     );
+    if is_in_time {
+        let all = actions.values().flatten().zip(alone.values().flatten());
+        for ((action, at), (_, alone_at)) in all {
+            let late = at.since(*alone_at);
+            assert!(
+                late <= TOLD_WITHIN,
+                "{action} at {at}, and at {alone_at} by the core run alone"
+            );
+        }
+    }
 }
 
 /// Which of two topics is read first is nobody's promise: a person's word may come before the event that makes a service
 /// known, and of two words the later may come first. What is not said twice, and what it comes to, is the same.
 fn in_any_order(mut actions: Actions) -> Actions {
     for said in actions.values_mut() {
-        said.dedup();
-        if said.len() > 1 && said[0] == "proceed" {
+        said.dedup_by(|a, b| a.0 == b.0);
+        if said.len() > 1 && said[0].0 == "proceed" {
             said.remove(0);
         }
     }
@@ -102,7 +123,9 @@ fn note(folded: &Folded, actions: &mut Actions, by_service: &mut BTreeMap<String
         for json in said.iter().flatten() {
             let decision: serde_json::Value = serde_json::from_str(json).expect("a decision is JSON");
             let action = decision["action"].as_str().unwrap_or_default().to_owned();
-            actions.entry(subject.clone()).or_default().push(action);
+            let at = decision["decided_at"].as_str().and_then(|at| at.parse().ok());
+            let at = at.expect("when it was decided");
+            actions.entry(subject.clone()).or_default().push((action, at));
         }
     }
     for service in folded.state.services() {
@@ -157,7 +180,7 @@ fn alone(feed: &Feed) -> Actions {
         for said in replay.take_said() {
             if let Said::Decision(decision) = said {
                 let of = actions.entry(decision.subject.to_string()).or_default();
-                of.push(decision.action.name().to_owned());
+                of.push((decision.action.name().to_owned(), decision.decided_at));
             }
         }
     };

@@ -62,7 +62,7 @@ impl Site {
     fn run_ingest(&self, instance: &str, process: Process) {
         let topics = INPUTS.map(|(_, topic, _)| topic);
         let id = format!("hp-{instance}-ingest");
-        let mut marks = Marks::default();
+        let mut control = Control::default();
         while !self.is_ending(process) {
             if let Ok(client) = MemoryClient::open(&self.cluster, process, (INGEST_GROUP, &id), &topics) {
                 let mut worker = ingest::Worker::new(self.ingest(instance), client);
@@ -71,8 +71,8 @@ impl Site {
                         worker.leave();
                         break;
                     }
-                    marks.follow(&self.cluster);
-                    let peers = peers(&marks.view, instance, self.baton.now());
+                    control.follow(&self.cluster);
+                    let peers = peers(&control.view, instance, self.baton.now());
                     match worker.turn(peers) {
                         Ok(()) | Err(Fault::Retry(_)) => {}
                         Err(_) => break,
@@ -186,13 +186,13 @@ impl Site {
     }
 }
 
-/// What an instance knows of the others' ingest workers: a view of control.
-struct Marks {
-    view: View,
+/// What a reader knows of control.
+pub(super) struct Control {
+    pub(super) view: View,
     next: [Offset; 3],
 }
 
-impl Default for Marks {
+impl Default for Control {
     fn default() -> Self {
         Self {
             view: View::new(),
@@ -201,8 +201,8 @@ impl Default for Marks {
     }
 }
 
-impl Marks {
-    fn follow(&mut self, cluster: &Cluster) {
+impl Control {
+    pub(super) fn follow(&mut self, cluster: &Cluster) {
         for (index, next) in (0_i32..).zip(&mut self.next) {
             let partition = TopicPartition {
                 topic: Arc::from("control"),

@@ -29,18 +29,18 @@ const CLOSE_MAX: Duration = Duration::from_secs(8);
 pub(super) enum Part {
     Viewer {
         instance: Instance,
-        following: Option<Following>,
+        following: Option<Box<Following>>,
         /// Brokers lost later are no reason to set the readiness back: heartbeats grow stale, and what stands stands.
         was_whole: bool,
     },
     Ingest {
         instance: Instance,
-        worker: Option<ingest::Worker<KafkaClient>>,
+        worker: Option<Box<ingest::Worker<KafkaClient>>>,
         probe: Option<Probe>,
     },
     Score {
         instance: Instance,
-        worker: Option<score::Worker<KafkaClient>>,
+        worker: Option<Box<score::Worker<KafkaClient>>>,
         probe: Option<Probe>,
         queries: Option<mpsc::Receiver<Query>>,
     },
@@ -53,11 +53,11 @@ impl Life for Part {
                 instance, following, ..
             } => {
                 instance.topic_counts()?;
-                *following = Some(Following::begin(viewer(instance))?);
+                *following = Some(Box::new(Following::begin(viewer(instance))?));
                 Ok(())
             }
             Self::Ingest { instance, worker, .. } => {
-                *worker = Some(ingest_worker(instance)?);
+                *worker = Some(Box::new(ingest_worker(instance)?));
                 Ok(())
             }
             Self::Score {
@@ -73,13 +73,13 @@ impl Life for Part {
                 let receive = queries
                     .take()
                     .context("the questions are held by a worker that was not let go")?;
-                *worker = Some(score::Worker::new(
+                *worker = Some(Box::new(score::Worker::new(
                     score_settings(instance, counts.log),
                     client,
                     restorer,
                     receive,
                     Arc::clone(&instance.policy),
-                ));
+                )));
                 Ok(())
             }
         }
@@ -127,7 +127,7 @@ impl Life for Part {
             Self::Viewer {
                 following, was_whole, ..
             } => {
-                let behind = following.as_ref().and_then(Following::not_ready);
+                let behind = following.as_ref().and_then(|following| following.not_ready());
                 *was_whole |= behind.is_none();
                 behind.filter(|_| !*was_whole)
             }

@@ -41,6 +41,8 @@ struct IngestJson<'a> {
     #[serde(with = "instant::option", default)]
     watermark: Option<Timestamp>,
     behind: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    partitions: Option<u32>,
 }
 
 #[must_use]
@@ -97,6 +99,7 @@ pub fn encode_ingest(mark: &IngestMark) -> Vec<u8> {
         at,
         watermark,
         behind,
+        partitions,
     } = mark;
     to_json(&IngestJson {
         schema: format!("{INGEST}/1").into(),
@@ -104,6 +107,7 @@ pub fn encode_ingest(mark: &IngestMark) -> Vec<u8> {
         at: *at,
         watermark: *watermark,
         behind: *behind,
+        partitions: *partitions,
     })
 }
 
@@ -116,11 +120,13 @@ pub fn decode_ingest(value: &[u8]) -> Result<IngestMark, Unreadable> {
         at,
         watermark,
         behind,
+        partitions,
     } = json;
     Ok(IngestMark {
         instance: instance.into(),
         at,
         watermark,
         behind,
+        partitions,
     })
 }

@@ -272,6 +272,7 @@ fn a_record_is_about_its_key() {
         at: at("2026-03-10T14:02:10Z"),
         watermark: None,
         behind: true,
+        partitions: None,
     };
     let value = encode_ingest(&mark);
     assert_eq!(
@@ -364,6 +365,7 @@ fn the_schemas_hold_in_both_directions() {
         at: at("2026-03-10T14:02:10Z"),
         watermark: None,
         behind: true,
+        partitions: Some(3),
     };
     let written = [
         ("decision", encode_decision(&freeze())),
