@@ -1,6 +1,6 @@
 //! The core alone, folding a copy of a log: what it says is what is on control, and what is in state is what it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdpoint::{
     model::{Offset, Timestamp},
@@ -30,9 +30,11 @@ pub(crate) struct Folded {
     pub(crate) state: Partition,
     /// By subject, what was published in order; `None` for a tombstone.
     pub(crate) said: BTreeMap<String, Vec<Option<String>>>,
+    /// Each decision and snapshot that is not what the core has, a line each.
+    pub(crate) differences: Vec<String>,
 }
 
-/// Folds the log and holds control and state against it; panics where they differ.
+/// Folds the log and holds control and state against it.
 pub(crate) fn fold(copied: &Copied) -> Folded {
     let published = published(&copied.control);
     let mut snapshots = snapshots(&copied.state);
@@ -41,11 +43,12 @@ pub(crate) fn fold(copied: &Copied) -> Folded {
         n_snapshots: 0,
         state: Partition::default(),
         said: BTreeMap::new(),
+        differences: Vec::new(),
     };
     for record in &copied.log {
         // One may cover a transaction's mark behind the last record: that changes nothing.
         let later = snapshots.split_off(&record.offset);
-        folded.n_snapshots += compare(&folded.state, &std::mem::replace(&mut snapshots, later));
+        folded.hold(&std::mem::replace(&mut snapshots, later));
         let mut sayings = Vec::new();
         let value = record.value.as_deref().expect("the log holds no tombstones");
         for entry in events::entries(value).expect("our own record") {
@@ -56,33 +59,44 @@ pub(crate) fn fold(copied: &Copied) -> Folded {
         }
         note(sayings, &mut folded.said);
     }
-    folded.n_snapshots += compare(&folded.state, &snapshots);
-    for (subject, said) in &folded.said {
-        assert_eq!(
-            published.get(subject),
-            Some(said),
-            "{subject}: control, and what the log says"
-        );
-    }
-    assert_eq!(
-        published.len(),
-        folded.said.len(),
-        "subjects on control that nothing in the log speaks of"
-    );
+    folded.hold(&snapshots);
+    folded.compare(&published);
     folded
 }
 
-/// Holds services as snapshotted against a state; says how many there were.
-fn compare(state: &Partition, snapshots: &BTreeMap<Offset, Vec<Service>>) -> usize {
-    let mut n = 0;
-    for (covered, service) in snapshots
-        .iter()
-        .flat_map(|(covered, all)| all.iter().map(move |one| (covered, one)))
-    {
-        assert_eq!(state.service(service.name().as_str()), Some(service), "as of {covered}");
-        n += 1;
+impl Folded {
+    /// Holds services as snapshotted against the state.
+    fn hold(&mut self, snapshots: &BTreeMap<Offset, Vec<Service>>) {
+        for (covered, service) in snapshots
+            .iter()
+            .flat_map(|(covered, all)| all.iter().map(move |one| (covered, one)))
+        {
+            let folded = self.state.service(service.name().as_str());
+            if folded != Some(service) {
+                self.differences.push(format!(
+                    "as of {covered}:\n  the core: {folded:?}\n  snapshot: {service:?}"
+                ));
+            }
+            self.n_snapshots += 1;
+        }
     }
-    n
+
+    /// Holds what was published against what the log says.
+    fn compare(&mut self, published: &BTreeMap<String, Vec<Option<String>>>) {
+        let subjects: BTreeSet<&String> = self.said.keys().chain(published.keys()).collect();
+        for subject in subjects {
+            let [said, published] =
+                [self.said.get(subject), published.get(subject)].map(|all| all.map_or(&[][..], |all| all));
+            for place in 0..said.len().max(published.len()) {
+                let (said, published) = (said.get(place), published.get(place));
+                if said != published {
+                    self.differences.push(format!(
+                        "{subject}, {place}:\n  the core: {said:?}\n  published: {published:?}"
+                    ));
+                }
+            }
+        }
+    }
 }
 
 fn note(sayings: Vec<Saying>, said: &mut BTreeMap<String, Vec<Option<String>>>) {

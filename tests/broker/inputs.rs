@@ -21,7 +21,7 @@ fn error(id: &str) -> Vec<u8> {
 /// Sends events in one transaction: the topic ends with its mark.
 fn send_in_a_transaction(site: &Site, topic: &str, values: &[Vec<u8>]) {
     let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", site.brokers)
+        .set("bootstrap.servers", &site.brokers)
         .set("transactional.id", format!("{}-app", site.prefix))
         .create()
         .expect("a producer");

@@ -24,9 +24,17 @@ pub(crate) struct Checked {
 
 /// Folds each partition of the site's log from its beginning and holds control and state against it.
 pub(crate) fn check(site: &Site) -> Checked {
+    let (checked, differences) = compare(site);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    checked
+}
+
+/// The same, for one who goes on: what differs, a line each.
+pub(crate) fn compare(site: &Site) -> (Checked, Vec<String>) {
     let mut reader =
         KafkaReader::new(&site.connection, "test-fold", "test-fold", &Tuning::default()).expect("a reader");
     let mut checked = Checked::default();
+    let mut differences = Vec::new();
     for index in 0..LOG_PARTITIONS {
         let mut copy = |topic: &str| {
             let partition = TopicPartition {
@@ -42,8 +50,9 @@ pub(crate) fn check(site: &Site) -> Checked {
         });
         checked.n_decisions += folded.n_decisions;
         checked.n_snapshots += folded.n_snapshots;
+        differences.extend(folded.differences);
     }
-    checked
+    (checked, differences)
 }
 
 fn records(reader: &mut KafkaReader, partition: &TopicPartition) -> Vec<Kept> {

@@ -5,7 +5,7 @@ use std::{
     io::Write as _,
     net::TcpListener,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, OnceLock},
     thread::sleep,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -79,7 +79,7 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
 
 /// A set of topics of one test's own.
 pub(crate) struct Site {
-    pub brokers: &'static str,
+    pub brokers: String,
     pub prefix: String,
     pub connection: Connection,
     pub publisher: Publisher,
@@ -102,7 +102,7 @@ pub(crate) const LOG_PARTITIONS: u32 = 4;
 
 impl Site {
     /// Makes the topics; inputs have the partitions given, 1 where none are.
-    pub(crate) fn new(brokers: &'static str, name: &str, partitions: &[(&'static str, u32)], policy: &str) -> Self {
+    pub(crate) fn new(brokers: &str, name: &str, partitions: &[(&'static str, u32)], policy: &str) -> Self {
         let site = Self::unmade(brokers, name, partitions, policy);
         let plans: Vec<TopicPlan> = site
             .inputs()
@@ -126,7 +126,7 @@ impl Site {
     }
 
     /// The same without its topics, for a cluster that makes them in its own way.
-    pub(crate) fn unmade(brokers: &'static str, name: &str, partitions: &[(&'static str, u32)], policy: &str) -> Self {
+    pub(crate) fn unmade(brokers: &str, name: &str, partitions: &[(&'static str, u32)], policy: &str) -> Self {
         let prefix = format!("{name}-{}-{}", std::process::id(), now().millis());
         let connection = Connection {
             brokers: brokers.to_owned(),
@@ -135,7 +135,7 @@ impl Site {
         let mut counts: BTreeMap<&'static str, u32> = INPUTS.into_iter().map(|input| (input, 1)).collect();
         counts.extend(partitions.iter().copied());
         let mut site = Self {
-            brokers,
+            brokers: brokers.to_owned(),
             publisher: Publisher::new(&connection, "test", &Tuning::default()).expect("a publisher"),
             connection,
             partitions: counts,
@@ -171,7 +171,7 @@ impl Site {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdpoint"));
         command
             .args(arguments)
-            .env("HOLDPOINT_BROKERS", self.brokers)
+            .env("HOLDPOINT_BROKERS", &self.brokers)
             .env("HOLDPOINT_GROUP", &self.prefix);
         command.env("HOLDPOINT_PARTITIONS", LOG_PARTITIONS.to_string());
         command.env("HOLDPOINT_POLICY", self.policy.path());
@@ -269,7 +269,7 @@ impl Site {
             "--environment",
             "production",
             "--brokers",
-            self.brokers,
+            &self.brokers,
         ]);
         let output = command.args(arguments).output().expect("the gate runs");
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -358,16 +358,23 @@ impl Instance {
 
     /// SIGTERM; the exit status.
     pub(crate) fn terminate(mut self) -> i32 {
-        let id = self.process.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .expect("kill runs")
-                .success()
-        );
-        let status = eventually("the instance ends", || self.process.try_wait().expect("waited"));
+        self.signal("TERM");
+        let status = eventually("the instance ends", || self.ended());
         status.code().expect("an exit status, not a signal")
+    }
+
+    /// Sends its process a signal, by the name that `kill` knows it by.
+    pub(crate) fn signal(&self, name: &str) {
+        let signalled = Command::new("kill")
+            .args([&format!("-{name}"), &self.process.id().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(signalled.success(), "no process to send {name} to");
+    }
+
+    /// How its process ended; `None` while it runs.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().expect("waited")
     }
 }
 

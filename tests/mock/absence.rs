@@ -72,7 +72,7 @@ fn gate(cluster: &Cluster, fail_mode: &str) -> (i32, Value, String) {
         .command(&["gate", "--service", "checkout", "--environment", "production", "--json"])
         .args([
             "--brokers",
-            cluster.site.brokers,
+            &cluster.site.brokers,
             "--timeout",
             "1s",
             "--fail-mode",

@@ -36,6 +36,7 @@ pub(super) fn check(site: &Site, feed: &Feed, is_in_time: bool) {
         };
         heartbeats_never_go_back(&copied.control);
         let folded = fold(&copied);
+        assert!(folded.differences.is_empty(), "{}", folded.differences.join("\n"));
         assert!(
             folded.n_decisions == 0 || folded.n_snapshots > 0,
             "who speaks is snapshotted"
