@@ -65,12 +65,17 @@ impl Roster {
     }
 
     pub(crate) fn start(&mut self, site: &Site, member: usize) -> anyhow::Result<()> {
+        self.start_as(site, member, "ingest,score,api")
+    }
+
+    /// With roles as the setting names them.
+    pub(crate) fn start_as(&mut self, site: &Site, member: usize, roles: &str) -> anyhow::Result<()> {
         let Member { name, instance, .. } = &mut self.members[member];
         let path = self.logs.join(format!("{name}.log"));
         let log = OpenOptions::new().create(true).append(true).open(&path);
         let log = log.with_context(|| format!("opening {}", path.display()))?;
         *instance = Some(Instance::spawn(site, name, |command| {
-            command.stderr(Stdio::from(log));
+            command.stderr(Stdio::from(log)).env("HOLDPOINT_ROLES", roles);
         }));
         Ok(())
     }

@@ -135,6 +135,7 @@ impl<'a> Trial<'a> {
         for member in 0..=self.roster.n() {
             self.roster.terminate(member, true, &mut self.violations);
         }
+        self.score_the_rest()?;
         let (checked, differences) = reproduction::compare(&self.site);
         for difference in differences {
             self.violations.reproduction.note(|| difference);
@@ -152,6 +153,26 @@ impl<'a> Trial<'a> {
             checked.n_snapshots,
             self.roster.n_gave_up
         ));
+        Ok(())
+    }
+
+    /// Ingest tells the time to its last moment, and no scorer may be left to hear it. One that has no ingest beside it
+    /// reads the log to its end, so that all that is to be said of it has been said.
+    fn score_the_rest(&mut self) -> anyhow::Result<()> {
+        self.roster.start_as(&self.site, 0, "score")?;
+        // What it says may be messages, which are to be read too.
+        for _ in 0..2 {
+            let watch = Stopwatch::start();
+            let mut goal = Goal::of_log();
+            while let Some(unread) = self.progress.unread(&mut goal) {
+                check_interrupted()?;
+                if watch.elapsed() > WHOLE_WITHIN {
+                    bail!("the log is not read to its end: {unread}");
+                }
+                sleep(LOOK_EVERY);
+            }
+        }
+        self.roster.terminate(0, true, &mut self.violations);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Examples kept of each.
 const EXAMPLES_MAX: usize = 5;
-const EXAMPLE_BYTES_MAX: usize = 2_000;
+const EXAMPLE_BYTES_MAX: usize = 4_000;
 
 /// One kind of violation.
 #[derive(Debug, Default, Clone)]

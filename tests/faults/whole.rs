@@ -42,6 +42,16 @@ pub(crate) struct Goal {
     log: Option<Ends>,
 }
 
+impl Goal {
+    /// The log alone, to its end as it is when first looked at.
+    pub(crate) fn of_log() -> Self {
+        Self {
+            inputs: Some(Ends::new()),
+            log: None,
+        }
+    }
+}
+
 impl Progress {
     pub(crate) fn new(site: &Site) -> anyhow::Result<Self> {
         let reader = |stage: &str| {
@@ -68,14 +78,16 @@ impl Progress {
 
     /// What is not yet as it should be; `None` once everything is.
     pub(crate) fn missing(&mut self, goal: &mut Goal, roster: &Roster, watch: &Watch) -> Option<String> {
-        let read = match self.unread(goal) {
-            Ok(unread) => unread,
-            Err(fault) => Some(fault.to_string()),
-        };
-        read.or_else(|| silent(roster, watch)).or_else(|| unready(roster))
+        let unread = self.unread(goal);
+        unread.or_else(|| silent(roster, watch)).or_else(|| unready(roster))
     }
 
-    fn unread(&mut self, goal: &mut Goal) -> Result<Option<String>, Fault> {
+    /// What the groups have not come to; `None` once there is nothing.
+    pub(crate) fn unread(&mut self, goal: &mut Goal) -> Option<String> {
+        self.look(goal).unwrap_or_else(|fault| Some(fault.to_string()))
+    }
+
+    fn look(&mut self, goal: &mut Goal) -> Result<Option<String>, Fault> {
         let inputs = match &mut goal.inputs {
             Some(inputs) => inputs,
             none => none.insert(ends(&mut self.ingest, &self.inputs)?),
