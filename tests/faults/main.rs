@@ -71,6 +71,14 @@ fn run(arguments: &Arguments, cluster: Cluster) -> anyhow::Result<u64> {
     let ended = trial.run().and_then(|()| trial.end());
     let violations = trial.violations();
     let mut out = std::io::stdout().lock();
+    let Arguments {
+        nodes, instances, seed, ..
+    } = arguments;
+    let n_gave_up = trial.n_gave_up();
+    writeln!(
+        out,
+        "{nodes} nodes, {instances} instances, seed {seed}; {n_gave_up} times one gave up and was started anew\n"
+    )?;
     writeln!(out, "{}\n{}", trial.tally, table::violations(&violations))?;
     if violations.n() > 0 {
         say(&violations.to_string());
