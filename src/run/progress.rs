@@ -14,7 +14,7 @@ use crate::{
 /// What is to be read and not moved for so long is in want of an explanation.
 const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// So is a worker outside its group, or one whose transactions are all aborted: a rebalance may take half of it.
-const OUTSIDE_AFTER: Duration = Duration::from_mins(1);
+const OUTSIDE_AFTER: Duration = Duration::from_secs(45);
 const ABORTED_MIN: u32 = 3;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -177,9 +177,9 @@ mod tests {
     #[test]
     fn one_outside_its_group_is_noticed() {
         let mut played = Played::new();
-        assert_eq!(played.at(59, false, &[]), None);
-        assert_eq!(played.at(60, false, &[]), Some(Stuck::Outside));
-        assert_eq!(played.at(61, true, &[]), None);
+        assert_eq!(played.at(44, false, &[]), None);
+        assert_eq!(played.at(45, false, &[]), Some(Stuck::Outside));
+        assert_eq!(played.at(46, true, &[]), None);
     }
 
     #[test]

@@ -36,6 +36,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const QUERIES_MAX: usize = 1_024;
 /// A clean stop takes at most this.
 const STOP_MAX: Duration = Duration::from_secs(25);
+/// Where a worker hangs, the others get so long to leave their groups.
+const GIVE_UP_MAX: Duration = Duration::from_secs(3);
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,9 +131,13 @@ impl Running {
     /// Stops the workers and waits for them. False: one did not end in time.
     #[must_use]
     pub fn finish(self) -> bool {
+        self.finish_within(STOP_MAX)
+    }
+
+    fn finish_within(self, bound: Duration) -> bool {
         self.instance.stop();
         let watch = Stopwatch::start();
-        while watch.elapsed() < STOP_MAX {
+        while watch.elapsed() < bound {
             if self.are_finished() {
                 return true;
             }
@@ -170,7 +176,11 @@ pub async fn run(
         over = &mut http => (Ended::GaveUp, Some(over)),
     };
     drop(stop_api);
-    let clean = tokio::task::spawn_blocking(move || running.finish())
+    let bound = match ended {
+        Ended::Stopped => STOP_MAX,
+        Ended::GaveUp => GIVE_UP_MAX,
+    };
+    let clean = tokio::task::spawn_blocking(move || running.finish_within(bound))
         .await
         .context("stopping")?;
     // Its drain has a bound of its own, and began with the workers' end.

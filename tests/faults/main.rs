@@ -10,6 +10,8 @@ mod chance;
 mod cluster;
 mod fault;
 mod feed;
+#[path = "../broker/fold.rs"]
+mod fold;
 mod generator;
 mod ledger;
 #[expect(dead_code, reason = "for tests of the harness's kind")]

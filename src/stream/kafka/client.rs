@@ -29,6 +29,7 @@ use super::{
     ends::{self, Ends},
     fault, ffi,
     group::{Bell, GroupContext},
+    handover::Moved,
     record,
     transaction::Transactions,
 };
@@ -202,7 +203,9 @@ impl Client for KafkaClient {
         let before = ffi::member(consumer.client())?;
         let token = consumer.group_metadata()?;
         let after = ffi::member(consumer.client())?;
-        (before == after).then(|| Membership { token: Box::new(token) })
+        (before == after).then(|| Membership {
+            token: Box::new(Arc::new(token)),
+        })
     }
 
     fn commit(
@@ -217,7 +220,7 @@ impl Client for KafkaClient {
             ));
         }
         let token: &dyn Any = &*membership.token;
-        let Some(group) = token.downcast_ref::<ConsumerGroupMetadata>() else {
+        let Some(group) = token.downcast_ref::<Arc<ConsumerGroupMetadata>>() else {
             return Err(Fault::Fatal("the membership is not of this kind of client".to_owned()));
         };
         let positions = record::list(
@@ -225,7 +228,11 @@ impl Client for KafkaClient {
                 .iter()
                 .map(|(partition, offset)| (partition, rdkafka::Offset::Offset(offset.0))),
         )?;
-        self.parts().transactions.run(&positions, group, &writes)
+        let moved = Moved {
+            positions: Arc::new(positions),
+            group: Arc::clone(group),
+        };
+        self.parts().transactions.run(&moved, &writes)
     }
 
     fn partition_count(&mut self, topic: &str) -> Result<Option<u32>, Fault> {

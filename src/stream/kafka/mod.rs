@@ -13,6 +13,7 @@ mod ends;
 mod fault;
 mod ffi;
 mod group;
+mod handover;
 mod producer;
 mod reader;
 mod record;
@@ -131,7 +132,10 @@ impl Connection {
     /// A member of `group`.
     fn member(&self, client_id: &str, group: &str, tuning: &Tuning) -> ClientConfig {
         let mut config = self.consumer(client_id, tuning, Isolation::Committed);
-        config.set("group.id", group).set("max.poll.interval.ms", "300000");
+        config
+            .set("group.id", group)
+            // A member whose worker hangs holds up every rebalance for so long; all waits of a worker are shorter.
+            .set("max.poll.interval.ms", "60000");
         // With the newer protocol the broker decides on these, and a client that sets them is refused.
         if config.get("group.protocol") == Some("consumer") {
             config

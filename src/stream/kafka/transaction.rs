@@ -10,18 +10,22 @@
 //! **Invariant:** no transaction is open when a call returns, except with `Fenced` or `Fatal`: then the client is of
 //! no more use, and the next one with the same transactional id decides what it left.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
     config::FromClientConfigAndContext,
-    consumer::ConsumerGroupMetadata,
     error::KafkaError,
     producer::{Producer, ThreadedProducer},
-    topic_partition_list::TopicPartitionList,
     types::RDKafkaErrorCode as Code,
 };
 
-use super::{Bound, Connection, Tuning, context::Plain, fault, ffi, record};
+use super::{
+    Bound, Connection, Tuning,
+    context::Plain,
+    fault, ffi,
+    handover::{Handover, Moved},
+    record,
+};
 use crate::stream::{Fault, Write};
 
 /// On taking the place of a former producer: its open transaction is aborted first.
@@ -39,7 +43,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// A transactional producer; its thread serves delivery reports, on which commit and abort wait.
 pub(super) struct Transactions {
-    producer: ThreadedProducer<Plain>,
+    producer: Arc<ThreadedProducer<Plain>>,
+    handover: Handover,
     context: Plain,
 }
 
@@ -60,7 +65,13 @@ impl Transactions {
         let config = connection.transactional(transactional_id, tuning);
         let producer = ThreadedProducer::from_config_and_context(&config, context.clone())
             .map_err(|error| fault::fault("producer", &error))?;
-        let transactions = Self { producer, context };
+        let producer = Arc::new(producer);
+        let handover = Handover::start(Arc::clone(&producer))?;
+        let transactions = Self {
+            producer,
+            handover,
+            context,
+        };
         let bound = Bound::new(INIT_BOUND);
         loop {
             match transactions
@@ -77,16 +88,11 @@ impl Transactions {
         }
     }
 
-    /// One transaction with all of `writes` and `positions`; these must not be empty, or the broker would not check
+    /// One transaction with all of `writes` and what is `moved`, which must not be empty, or the broker would not check
     /// the membership.
-    pub(super) fn run(
-        &self,
-        positions: &TopicPartitionList,
-        group: &ConsumerGroupMetadata,
-        writes: &[Write],
-    ) -> Result<(), Fault> {
+    pub(super) fn run(&self, moved: &Moved, writes: &[Write]) -> Result<(), Fault> {
         assert!(
-            positions.count() > 0,
+            moved.positions.count() > 0,
             "a transaction without positions checks no membership"
         );
         self.producer
@@ -95,7 +101,7 @@ impl Transactions {
                 Fault::Retry(text) | Fault::Aborted(text) | Fault::Fatal(text) => Fault::Fatal(text),
                 Fault::Fenced(text) => Fault::Fenced(text),
             })?;
-        let stop = match self.fill(positions, group, writes).and_then(|()| self.decide()) {
+        let stop = match self.fill(moved, writes).and_then(|()| self.decide()) {
             Ok(()) => return Ok(()),
             Err(stop) => stop,
         };
@@ -108,17 +114,12 @@ impl Transactions {
         }
     }
 
-    fn fill(
-        &self,
-        positions: &TopicPartitionList,
-        group: &ConsumerGroupMetadata,
-        writes: &[Write],
-    ) -> Result<(), Stop> {
+    fn fill(&self, moved: &Moved, writes: &[Write]) -> Result<(), Stop> {
         let bound = Bound::new(PRODUCE_BOUND);
         for write in writes {
             self.produce(write, &bound)?;
         }
-        self.send(positions, group)
+        self.send(moved)
     }
 
     #[expect(
@@ -148,13 +149,15 @@ impl Transactions {
         }
     }
 
-    fn send(&self, positions: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<(), Stop> {
+    fn send(&self, moved: &Moved) -> Result<(), Stop> {
         let bound = Bound::new(OFFSETS_BOUND);
         loop {
             let left = bound.left().max(Duration::from_millis(100));
-            let Err(error) = self.producer.send_offsets_to_transaction(positions, group, left) else {
-                return Ok(());
+            let Some(answer) = self.handover.send(moved, left) else {
+                let text = format!("the group's coordinator did not take the positions within {OFFSETS_BOUND:?}");
+                return Err(Stop::Broken(Fault::Fatal(self.context.health.explain(&text))));
             };
+            let Err(error) = answer else { return Ok(()) };
             match fault::fault("positions", &error) {
                 Fault::Retry(_) if !bound.has_passed() => std::thread::sleep(PAUSE),
                 Fault::Retry(text) | Fault::Aborted(text) => return Err(Stop::Abort(text)),
