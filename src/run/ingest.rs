@@ -31,7 +31,7 @@ use crate::{
 
 /// A batch is closed after so many records, so long, or so many bytes: large enough that a transaction costs little
 /// beside its records, small enough to answer in milliseconds and to be taken again after an abort.
-const BATCH_RECORDS_MAX: usize = 5_000;
+const BATCH_RECORDS_MAX: usize = 20_000;
 const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Records taken of one partition before the next one's turn.
@@ -308,6 +308,7 @@ impl<C: Client> Worker<C> {
         partitions.rotate_left(turn);
         self.n_batches = self.n_batches.wrapping_add(1);
         let waits = self.cover.is_missing(&self.inputs, peers) && self.inputs.is_behind(self.settings.clock.now());
+        let from = self.inputs.read_to(self.settings.clock.now());
         let mut n_taken = 0;
         loop {
             let before = n_taken;
@@ -327,7 +328,9 @@ impl<C: Client> Worker<C> {
                 }
             }
             // While catching up, time is told before more of it is read.
-            if n_taken == before || self.inputs.is_behind(self.settings.clock.now()) {
+            let now = self.settings.clock.now();
+            let spans = self.inputs.read_to(now).since(from);
+            if n_taken == before || (spans >= own::TICK_PROGRESS && self.inputs.is_behind(now)) {
                 return Ok(n_taken);
             }
         }

@@ -225,17 +225,19 @@ impl Inputs {
 
     /// Up to which record time each may be read: a step ahead of the last one, of `peers` too.
     pub(crate) fn limit(&self, peers: Option<Timestamp>, now: Timestamp) -> Timestamp {
-        let least = self
-            .fetchable(now)
-            .map(|(_, input)| input.progress(now))
-            .chain(peers)
-            .min()
-            .unwrap_or(now);
+        let own = self.read_to(now);
+        let least = peers.map_or(own, |peers| own.min(peers));
         if least == Timestamp::MIN {
             Timestamp::MIN
         } else {
             least + STEP
         }
+    }
+
+    /// How far in record time the one that is furthest behind is read; [`Timestamp::MIN`] while that is not known.
+    pub(crate) fn read_to(&self, now: Timestamp) -> Timestamp {
+        let progress = self.fetchable(now).map(|(_, input)| input.progress(now));
+        progress.min().unwrap_or(now)
     }
 
     /// Whether nothing of `partition` may be taken until its held record is released.

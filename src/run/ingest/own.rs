@@ -13,7 +13,7 @@ use crate::{
 /// Time is told so often.
 pub(super) const TICK_EVERY: Duration = Duration::from_secs(1);
 /// Time is told as soon as the watermark has passed so much, so that catching up does not outrun the open steps.
-const TICK_PROGRESS: Duration = Duration::from_secs(10);
+pub(super) const TICK_PROGRESS: Duration = Duration::from_secs(10);
 /// The worker's own mark on the control topic, when it is caught up and while it is behind.
 const MARK_EVERY: Duration = Duration::from_secs(5);
 const MARK_EVERY_BEHIND: Duration = Duration::from_millis(200);
