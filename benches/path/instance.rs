@@ -36,6 +36,8 @@ pub(crate) struct Counts {
     pub(crate) decisions: u64,
     pub(crate) transactions: u64,
     pub(crate) lag: u64,
+    /// Lines of /metrics that hold a value.
+    pub(crate) series: u64,
 }
 
 /// Where an instance was at a moment, counted from the start of a watch.
@@ -66,9 +68,13 @@ impl Counts {
 
 impl Instance {
     pub(crate) fn start(site: &Site) -> anyhow::Result<Self> {
+        Self::start_as(site, "bench")
+    }
+
+    pub(crate) fn start_as(site: &Site, name: &str) -> anyhow::Result<Self> {
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let process = site
-            .command(&["run", "--instance", "bench", "--listen", &listen])
+            .command(&["run", "--instance", name, "--listen", &listen])
             .stdout(Stdio::null())
             .spawn()
             .context("starting holdpoint")?;
@@ -118,6 +124,7 @@ impl Instance {
             let Some((series, value)) = line.rsplit_once(' ') else {
                 continue;
             };
+            counts.series += 1;
             let name = series.split('{').next().unwrap_or(series);
             let count = match name {
                 "holdpoint_events_consumed_total" => &mut counts.consumed,

@@ -94,7 +94,7 @@ fn all(brokers: &str, is_test: bool) -> anyhow::Result<()> {
     };
     latency.run(brokers)?;
     if is_test {
-        sustained::run(brokers, Duration::from_secs(4), 1_000)?;
+        sustained::run(brokers, Duration::from_secs(4), 1_000, None)?;
     }
     Ok(())
 }

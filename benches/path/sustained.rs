@@ -1,4 +1,5 @@
-//! The same for minutes, beside a generator at a fixed rate: what holds for a second must hold for long.
+//! The same for minutes or hours, beside a generator at a fixed rate: what holds for a second must hold for long. A guest
+//! that comes and goes makes the group move its partitions all the time.
 
 use std::{
     process::{Child, Stdio},
@@ -36,7 +37,33 @@ impl Drop for Generator {
     }
 }
 
-pub(crate) fn run(brokers: &str, length: Duration, rate: u64) -> anyhow::Result<()> {
+/// A second instance that is there for the first half of each stretch of time.
+struct Guest<'a> {
+    site: &'a Site,
+    every: Duration,
+    instance: Option<Instance>,
+    n_visits: u64,
+}
+
+impl Guest<'_> {
+    fn look_after(&mut self, now: Duration) -> anyhow::Result<()> {
+        let is_due = now.as_millis() % self.every.as_millis() < self.every.as_millis() / 2;
+        match self.instance.take() {
+            Some(instance) if is_due => self.instance = Some(instance),
+            Some(instance) => instance.stop()?,
+            None if is_due => {
+                self.instance = Some(Instance::start_as(self.site, "guest")?);
+                self.n_visits += 1;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// With `guest_every`, a guest comes and goes as often, and the books, which are kept by each instance for itself, are
+/// not held together.
+pub(crate) fn run(brokers: &str, length: Duration, rate: u64, guest_every: Option<Duration>) -> anyhow::Result<()> {
     let site = Site::new(brokers, "sustained", Keep::Bytes(KEPT_BYTES))?;
     let mut instance = Instance::start(&site)?;
     instance.wait_ready()?;
@@ -51,15 +78,24 @@ pub(crate) fn run(brokers: &str, length: Duration, rate: u64) -> anyhow::Result<
         grouped(events::SERVICES)
     ))?;
     say(&format!(
-        "  {:>8}{:>12}{:>16}{:>10}{:>12}",
-        "second", "events/s", "events/CPU-s", "MiB", "lag"
+        "  {:>8}{:>12}{:>16}{:>8}{:>12}{:>8}{:>10}{:>8}",
+        "second", "events/s", "events/CPU-s", "MiB", "lag", "files", "threads", "series"
     ))?;
+    let mut guest = guest_every.map(|every| Guest {
+        site: &site,
+        every,
+        instance: None,
+        n_visits: 0,
+    });
     let watch = Stopwatch::start();
     let mut before = Sample::default();
     let every = LOOK_EVERY.min(length / 4);
     let mut lag_max = 0;
     while generator.0.try_wait()?.is_none() {
-        sleep(every.min(length.saturating_sub(watch.elapsed()).max(Duration::from_millis(200))));
+        sleep(Duration::from_secs(1).min(length.saturating_sub(watch.elapsed()).max(Duration::from_millis(200))));
+        if let Some(guest) = &mut guest {
+            guest.look_after(watch.elapsed())?;
+        }
         let Some(sample) = instance.sample(&watch)? else {
             continue;
         };
@@ -69,18 +105,23 @@ pub(crate) fn run(brokers: &str, length: Duration, rate: u64) -> anyhow::Result<
             before = sample;
         }
     }
-    let last = drain(&mut instance, &watch, n_events)?;
-    let work = last.since(&Sample::default());
-    say(&format!(
-        "  all: {} events, {} a second, {} a CPU-second; {}",
-        grouped(work.n_events),
-        grouped(work.per_second()),
-        grouped(work.per_cpu_second()),
-        books(&last.counts, n_events)?
-    ))?;
+    let n_visits = guest.map(|guest| guest.n_visits);
+    if let Some(n_visits) = n_visits {
+        say(&format!("  a guest came {n_visits} times"))?;
+    } else {
+        let last = drain(&mut instance, &watch, n_events)?;
+        let work = last.since(&Sample::default());
+        say(&format!(
+            "  all: {} events, {} a second, {} a CPU-second; {}",
+            grouped(work.n_events),
+            grouped(work.per_second()),
+            grouped(work.per_cpu_second()),
+            books(&last.counts, n_events)?
+        ))?;
+    }
     instance.stop()?;
     ensure!(
-        lag_max <= rate * LAG_SECONDS_MAX,
+        lag_max <= rate * LAG_SECONDS_MAX || n_visits.is_some(),
         "it does not keep up: {} records behind",
         grouped(lag_max)
     );
@@ -90,12 +131,15 @@ pub(crate) fn run(brokers: &str, length: Duration, rate: u64) -> anyhow::Result<
 fn print(sample: &Sample, before: &Sample, instance: &Instance) -> anyhow::Result<()> {
     let work = sample.since(before);
     say(&format!(
-        "  {:>8}{:>12}{:>16}{:>10}{:>12}",
+        "  {:>8}{:>12}{:>16}{:>8}{:>12}{:>8}{:>10}{:>8}",
         sample.at.as_secs(),
         grouped(work.per_second()),
         grouped(work.per_cpu_second()),
         usage::memory_mib(instance.id())?,
-        grouped(sample.counts.lag)
+        grouped(sample.counts.lag),
+        usage::n_files(instance.id())?,
+        usage::n_threads(instance.id())?,
+        sample.counts.series
     ))
 }
 

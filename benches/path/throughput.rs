@@ -23,7 +23,9 @@ const WITHIN: Duration = Duration::from_mins(10);
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   throughput --events 5000000              catch up on five million events of the last ten minutes
-  throughput --minutes 10 --rate 100000    ten minutes beside a generator at 100,000 events a second")]
+  throughput --minutes 10 --rate 100000    ten minutes beside a generator at 100,000 events a second
+  throughput --minutes 60 --rate 2000 --guest-every 60
+                                           an hour in which a second instance comes and goes each minute")]
 pub(crate) struct Throughput {
     /// Events to catch up on.
     #[arg(long, default_value_t = 3_000_000)]
@@ -37,6 +39,9 @@ pub(crate) struct Throughput {
     /// Events a second of a sustained run.
     #[arg(long)]
     pub(crate) rate: Option<u64>,
+    /// A second instance comes and goes once in so many seconds of a sustained run.
+    #[arg(long, requires = "minutes", value_parser = clap::value_parser!(u64).range(10..))]
+    pub(crate) guest_every: Option<u64>,
     /// Without the bare loops.
     #[arg(long)]
     pub(crate) alone: bool,
@@ -49,13 +54,17 @@ impl Throughput {
             spread: 600,
             minutes: None,
             rate: None,
+            guest_every: None,
             alone: false,
         }
     }
 
     pub(crate) fn run(&self, brokers: &str) -> anyhow::Result<()> {
         match (self.minutes, self.rate) {
-            (Some(minutes), Some(rate)) => sustained::run(brokers, Duration::from_mins(minutes), rate),
+            (Some(minutes), Some(rate)) => {
+                let guest_every = self.guest_every.map(Duration::from_secs);
+                sustained::run(brokers, Duration::from_mins(minutes), rate, guest_every)
+            }
             _ => self.catch_up(brokers),
         }
     }

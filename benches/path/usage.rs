@@ -29,6 +29,22 @@ pub(crate) fn memory_mib(process: u32) -> anyhow::Result<u64> {
     Ok(kib.parse::<u64>()? / 1_024)
 }
 
+/// Files that a process has open.
+pub(crate) fn n_files(process: u32) -> anyhow::Result<usize> {
+    count(process, "fd")
+}
+
+/// Threads of a process.
+pub(crate) fn n_threads(process: u32) -> anyhow::Result<usize> {
+    count(process, "task")
+}
+
+fn count(process: u32, what: &str) -> anyhow::Result<usize> {
+    let path = format!("/proc/{process}/{what}");
+    let all = std::fs::read_dir(&path).with_context(|| format!("reading {path}"))?;
+    Ok(all.count())
+}
+
 /// What was done in a stretch of time, and with how much.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Work {
