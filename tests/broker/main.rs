@@ -9,4 +9,5 @@ mod path;
 mod policy;
 mod recovery;
 mod reproduction;
+mod steps;
 mod support;

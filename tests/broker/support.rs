@@ -15,7 +15,7 @@ use holdpoint::{
     model::{PartitionIndex, Timestamp},
     stream::{
         Reader as _, TopicPartition, Write,
-        kafka::{Admin, Connection, KafkaReader, Publisher, TopicPlan, Tuning},
+        kafka::{Admin, Connection, Created, KafkaReader, Publisher, TopicPlan, Tuning},
     },
 };
 use serde_json::Value;
@@ -123,6 +123,29 @@ impl Site {
             .expect("topics ensure runs");
         assert!(ensured.status.success(), "{}", String::from_utf8_lossy(&ensured.stderr));
         site
+    }
+
+    /// Makes one input topic, when its former one is gone.
+    pub(crate) fn make(&mut self, input: &'static str, n_partitions: u32) {
+        let plan = TopicPlan {
+            name: self.topic(input),
+            n_partitions,
+            replication: None,
+            configs: BTreeMap::new(),
+        };
+        let admin = Admin::new(&self.connection, "test").expect("an admin client");
+        eventually("the topic is made", || {
+            let created = admin.create(std::slice::from_ref(&plan)).ok()?;
+            matches!(created[..], [Created::Made]).then_some(())
+        });
+        admin.wait_usable(&[&plan.name], WITHIN).expect("a usable topic");
+        self.note_partitions(input, n_partitions);
+    }
+
+    /// An input topic has so many partitions now: a publisher that knew another number would find out in time.
+    pub(crate) fn note_partitions(&mut self, input: &'static str, n_partitions: u32) {
+        self.partitions.insert(input, n_partitions);
+        self.publisher = Publisher::new(&self.connection, "test", &Tuning::default()).expect("a publisher");
     }
 
     /// The same without its topics, for a cluster that makes them in its own way.

@@ -1,0 +1,189 @@
+//! Big steps: what makes a whole partition speak at once, and inputs that are many, grow, go and come back.
+
+use std::{collections::BTreeMap, thread::sleep, time::Duration};
+
+use holdpoint::model::Timestamp;
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewPartitions},
+    client::DefaultClientContext,
+};
+use serde_json::json;
+
+use crate::{
+    reproduction,
+    support::{Instance, Record, Site, WITHIN, brokers, eventually, now},
+};
+
+fn error(service: &str, id: &str, at: Timestamp) -> Vec<u8> {
+    let event = json!({"id": id, "time": at.to_string(), "service": service, "environment": "production"});
+    serde_json::to_vec(&event).expect("JSON")
+}
+
+/// A person's freeze.
+fn word(service: &str, at: Timestamp) -> Vec<u8> {
+    let event = json!({"id": format!("w-{service}"), "time": at.to_string(), "service": service,
+        "environment": "production", "effect": "freeze", "until": (at + Duration::from_hours(1)).to_string(),
+        "reason": "steps", "by": "sre"});
+    serde_json::to_vec(&event).expect("JSON")
+}
+
+/// The sum of what the instances have counted under `name`.
+fn counted(instances: &[&Instance], name: &str) -> u64 {
+    let lines = instances.iter().map(|instance| instance.metrics());
+    let text: Vec<String> = lines.collect();
+    text.iter()
+        .flat_map(|text| text.lines())
+        .filter(|line| line.starts_with(name))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum()
+}
+
+fn wait_applied(instances: &[&Instance], n: u64) {
+    let mut last = 0;
+    eventually(&format!("{n} events applied"), || {
+        last = counted(instances, "holdpoint_events_applied_total");
+        assert!(last <= n, "{last} of {n} were applied");
+        (last == n).then_some(())
+    });
+}
+
+/// Decisions of every service, how many there are of each number a service.
+fn decided(site: &Site) -> BTreeMap<usize, usize> {
+    let mut n_by_length = BTreeMap::new();
+    for (subject, decisions) in site.decisions() {
+        if subject.starts_with("service:") {
+            *n_by_length.entry(decisions.len()).or_default() += 1;
+        }
+    }
+    n_by_length
+}
+
+#[test]
+fn a_change_of_mode_has_ten_thousand_services_speak_once_each_though_one_dies_over_it() {
+    const SERVICES: u32 = 10_000;
+    let n_services = usize::try_from(SERVICES).expect("small");
+    let Some(brokers) = brokers() else { return };
+    let site = Site::new(
+        brokers,
+        "steps",
+        &[("errors", 4), ("overrides", 4)],
+        "mode = \"shadow\"\n",
+    );
+    let first = Instance::start(&site, "a");
+    first.wait_ready();
+    let at = now();
+    // A mode concerns what is held: by people here, whose freezes need no grant.
+    let words = (0..SERVICES).map(|i| ("overrides", i, at, word(&format!("s{i}"), at)));
+    site.send(&words.collect::<Vec<Record>>());
+    wait_applied(&[&first], u64::from(SERVICES));
+    // As many events again are of one service: it is hot.
+    let errors = (0..SERVICES).map(|i| ("errors", i, at, error("s0", &format!("e{i}"), at)));
+    site.send(&errors.collect::<Vec<Record>>());
+    wait_applied(&[&first], u64::from(2 * SERVICES));
+    assert_eq!(decided(&site), BTreeMap::from([(1, n_services)]));
+
+    site.set_policy("mode = \"enforce\"\n");
+    // Killed where some have spoken and others have not.
+    eventually("some have spoken", || {
+        let n = decided(&site).get(&2).copied().unwrap_or(0);
+        (n > 0).then_some(())
+    });
+    first.kill();
+    let second = Instance::start(&site, "b");
+    second.wait_ready();
+    eventually("all have spoken", || {
+        (decided(&site) == BTreeMap::from([(2, n_services)])).then_some(())
+    });
+    // Long enough for one that is said again to be seen.
+    sleep(Duration::from_secs(2));
+    assert_eq!(decided(&site), BTreeMap::from([(2, n_services)]));
+    assert_eq!(second.terminate(), 0);
+    reproduction::check(&site);
+}
+
+#[test]
+fn an_input_of_a_thousand_partitions_is_shared_and_taken_in_once() {
+    let Some(brokers) = brokers() else { return };
+    let site = Site::new(brokers, "wide", &[("errors", 1_000)], "");
+    let at = now();
+    let events: Vec<Record> = (0..3_000_u32)
+        .map(|i| ("errors", i, at, error(&format!("s{}", i % 20), &format!("e{i}"), at)))
+        .collect();
+    site.send(&events);
+    let (first, second) = (Instance::start(&site, "a"), Instance::start(&site, "b"));
+    first.wait_ready();
+    second.wait_ready();
+    wait_applied(&[&first, &second], 3_000);
+    assert_eq!(first.terminate(), 0);
+    assert_eq!(second.terminate(), 0);
+    reproduction::check(&site);
+}
+
+#[test]
+fn an_input_topic_that_grows_goes_and_comes_back_is_read_whole() {
+    let Some(brokers) = brokers() else { return };
+    let mut site = Site::new(brokers, "grow", &[("errors", 1), ("commits", 1)], "");
+    let instance = Instance::start(&site, "a");
+    instance.wait_ready();
+    site.send(&[("errors", 0, now(), error("s", "before", now()))]);
+    wait_applied(&[&instance], 1);
+
+    let admin = Topics::new(brokers);
+    admin.grow(&site.topic("errors"), 3);
+    site.note_partitions("errors", 3);
+    let grown: Vec<Record> = (0..3)
+        .map(|i| ("errors", i, now(), error("s", &format!("grown-{i}"), now())))
+        .collect();
+    site.send(&grown);
+    wait_applied(&[&instance], 4);
+
+    admin.delete(&site.topic("errors"));
+    let commit = |id: &str| {
+        let event = json!({"id": id, "time": now().to_string(), "service": "s", "sha": id});
+        ("commits", 0, now(), serde_json::to_vec(&event).expect("JSON"))
+    };
+    // The others are read on.
+    site.send(&[commit("while-it-is-gone")]);
+    wait_applied(&[&instance], 5);
+    // One of the same name, whose log begins anew and is shorter than what was read of the former.
+    site.make("errors", 1);
+    site.send(&[("errors", 0, now(), error("s", "after", now()))]);
+    wait_applied(&[&instance], 6);
+    assert_eq!(instance.terminate(), 0);
+    reproduction::check(&site);
+}
+
+/// What only a test does to topics.
+struct Topics(AdminClient<DefaultClientContext>);
+
+impl Topics {
+    fn new(brokers: &str) -> Self {
+        let mut config = ClientConfig::new();
+        Self(
+            config
+                .set("bootstrap.servers", brokers)
+                .create()
+                .expect("an admin client"),
+        )
+    }
+
+    fn grow(&self, topic: &str, n_partitions: usize) {
+        let wanted = [NewPartitions::new(topic, n_partitions)];
+        wait(self.0.create_partitions(&wanted, &AdminOptions::new()));
+    }
+
+    fn delete(&self, topic: &str) {
+        wait(self.0.delete_topics(&[topic], &AdminOptions::new()));
+    }
+}
+
+fn wait(asked: impl Future<Output = rdkafka::error::KafkaResult<Vec<rdkafka::admin::TopicResult>>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let answer = runtime
+        .expect("a runtime")
+        .block_on(async { tokio::time::timeout(WITHIN, asked).await });
+    for result in answer.expect("in time").expect("an answer") {
+        result.expect("done");
+    }
+}
