@@ -43,12 +43,15 @@ const WHOLE_WITHIN: Duration = Duration::from_secs(90);
 const CAUGHT_UP_WITHIN: Duration = Duration::from_mins(10);
 /// The driver looks so often.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+const DAY: Duration = Duration::from_hours(24);
 
 /// What happens in a schedule, beside its faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scenario {
     /// Events arrive while instances run.
     Running,
+    /// The same, and all instances die while people's words stand, to come back a day later.
+    DayLater,
     /// Hours of events have arrived before any instance ran.
     Downtime,
 }
@@ -114,6 +117,15 @@ impl Fleet {
         }
     }
 
+    /// All die, and are away for so long.
+    fn leave(&mut self, away: Duration) {
+        let back_at = self.site.baton.now() + away;
+        for (process, back) in self.processes.iter().zip(&mut self.back_at) {
+            self.site.baton.kill(*process);
+            *back = Some(back_at);
+        }
+    }
+
     fn are_up(&self) -> bool {
         let baton = &self.site.baton;
         self.processes
@@ -135,7 +147,7 @@ impl Fleet {
 /// Plays a schedule to its end, and says what was wrong with it.
 fn play(plan: &Plan) -> Played {
     let (start, feed) = match plan.scenario {
-        Scenario::Running => (START, Feed::of(plan.seed)),
+        Scenario::Running | Scenario::DayLater => (START, Feed::of(plan.seed)),
         Scenario::Downtime => (START + feed::HOURS_LAST, Feed::of_hours(plan.seed)),
     };
     let baton = Baton::new(plan.seed, start, plan.faults.clone());
@@ -160,7 +172,8 @@ fn play(plan: &Plan) -> Played {
     }
     let mut fleet = Fleet::start(site.clone(), plan.n_instances);
     let is_whole = match plan.scenario {
-        Scenario::Running => run(&mut fleet, &feed),
+        Scenario::Running => run(&mut fleet, &feed, None),
+        Scenario::DayLater => run(&mut fleet, &feed, Some(DAY)),
         Scenario::Downtime => catch_up(&mut fleet, &feed),
     };
     fleet.end();
@@ -232,8 +245,9 @@ impl Gates {
     }
 }
 
-/// Feeds the instances until all is fed, looks after them, and waits until the system is whole. False: it is not.
-fn run(fleet: &mut Fleet, feed: &Feed) -> bool {
+/// Feeds the instances until all is fed, looks after them, and waits until the system is whole. False: it is not. With
+/// `gap` they are all gone for so long once all is fed.
+fn run(fleet: &mut Fleet, feed: &Feed, mut gap: Option<Duration>) -> bool {
     let baton = Arc::clone(&fleet.site.baton);
     let mut records = feed.records.iter().peekable();
     // The first members settle before anything happens.
@@ -250,6 +264,11 @@ fn run(fleet: &mut Fleet, feed: &Feed) -> bool {
             let mut record = record.clone();
             record.timestamp = baton.now();
             fleet.site.cluster.append(record);
+        }
+        if passed > feed::LASTS + Duration::from_secs(5)
+            && let Some(gap) = gap.take()
+        {
+            fleet.leave(gap);
         }
         // Words end, and the last that can happen has happened.
         if records.peek().is_some() || passed < feed::LASTS + feed::WORD_LASTS || !fleet.are_up() {
@@ -428,6 +447,23 @@ fn a_fault_at_any_step_changes_nothing() {
     assert!(
         inside.iter().all(|step| steps.contains(step)),
         "faults inside transactions: {steps:?}"
+    );
+}
+
+/// Time jumps by a day for a partition whose words end meanwhile: they end at once, and nothing is said twice.
+#[test]
+fn a_day_without_instances_ends_what_ended_in_it() {
+    let plans = (0..n_wanted(8)).map(|seed| Plan {
+        scenario: Scenario::DayLater,
+        ..drawn(3_000_000 + seed)
+    });
+    let (played, failures) = play_all(plans);
+    assert!(
+        failures.is_empty(),
+        "{} of {}:\n{}",
+        failures.len(),
+        played.len(),
+        failures.join("\n\n")
     );
 }
 

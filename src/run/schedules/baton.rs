@@ -147,6 +147,13 @@ impl Baton {
         self.lock().condition(process).dead_since.is_some()
     }
 
+    pub(crate) fn kill(&self, process: Process) {
+        let now = self.now();
+        let mut turns = self.lock();
+        let condition = turns.conditions.entry(process).or_default();
+        condition.dead_since = condition.dead_since.or(Some(now));
+    }
+
     pub(crate) fn stop(&self, process: Process) {
         self.lock().conditions.entry(process).or_default().is_stopping = true;
     }
