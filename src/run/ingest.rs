@@ -38,6 +38,8 @@ const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 const TURN_RECORDS: usize = 500;
 /// How long to wait for records, at most: rebalances are served as often.
 const WAIT: Duration = Duration::from_millis(100);
+/// The same while others are behind: how far they have come is not told by a ring.
+const WAIT_BEHIND: Duration = Duration::from_millis(20);
 
 /// What an ingest worker is told.
 #[derive(Debug, Clone)]
@@ -75,6 +77,8 @@ pub(crate) struct Worker<C> {
     tick: Option<Vec<u8>>,
     /// Whether the last turn found anything: then the next one does not wait.
     busy: bool,
+    /// Whether records wait for others to come nearer.
+    holds_back: bool,
     progress: Progress,
     cover: Cover,
 }
@@ -99,6 +103,7 @@ impl<C: Client> Worker<C> {
             marked_at: Timestamp::MIN,
             tick: None,
             busy: false,
+            holds_back: false,
         }
     }
 
@@ -111,6 +116,8 @@ impl<C: Client> Worker<C> {
     pub(crate) fn turn(&mut self, peers: Peers) -> Result<(), Fault> {
         let wait = if self.busy {
             Duration::ZERO
+        } else if self.holds_back {
+            WAIT_BEHIND
         } else {
             self.settings.clock.real(own::TICK_EVERY).min(WAIT)
         };
@@ -136,6 +143,7 @@ impl<C: Client> Worker<C> {
             Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => return Err(fault),
         };
         self.busy = n_taken > 0;
+        self.holds_back = self.inputs.holds_back();
         self.tell_time();
         self.mark();
         self.pack();

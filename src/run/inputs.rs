@@ -240,6 +240,11 @@ impl Inputs {
         progress.min().unwrap_or(now)
     }
 
+    /// Whether a record waits for its time.
+    pub(crate) fn holds_back(&self) -> bool {
+        self.held.values().any(|input| input.held_back.is_some())
+    }
+
     /// Whether nothing of `partition` may be taken until its held record is released.
     pub(crate) fn is_held_back(&self, partition: &TopicPartition) -> bool {
         self.held.get(partition).is_some_and(|input| input.held_back.is_some())

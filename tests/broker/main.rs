@@ -9,5 +9,6 @@ mod path;
 mod policy;
 mod recovery;
 mod reproduction;
+mod stalls;
 mod steps;
 mod support;

@@ -48,6 +48,49 @@ fn history(end: Timestamp) -> Vec<Record> {
     records
 }
 
+/// Six hours are caught up by two instances, one of which is killed on the way: nothing is late, and what was to be
+/// frozen is.
+#[test]
+fn hours_of_downtime_are_caught_up_with_nothing_late() {
+    let Some(brokers) = brokers() else { return };
+    let site = Site::new(
+        brokers,
+        "downtime",
+        &[("errors", 5), ("deploys", 2), ("commits", 3)],
+        ENFORCE,
+    );
+    let history = history(now());
+    site.send(&history);
+    let (first, second) = (Instance::start(&site, "a"), Instance::start(&site, "b"));
+    eventually("some of it is taken in", || {
+        let (status, body) = first.answer("/metrics")?;
+        (status == 200 && body.contains("holdpoint_events_consumed_total{")).then_some(())
+    });
+    second.kill();
+    let late = |instance: &Instance| {
+        let metrics = instance.metrics();
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with("holdpoint_events_late_total"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+    };
+    eventually("checkout is frozen", || {
+        (site.gate("checkout", &[]).0 == 20).then_some(())
+    });
+    let n_errors = u64::try_from(history.iter().filter(|(topic, ..)| *topic == "errors").count()).expect("small");
+    eventually("all is applied", || {
+        let applied = |service: &str| first.service(service)?["applied"]["error"].as_u64();
+        (applied("checkout")? + applied("search")? == n_errors).then_some(())
+    });
+    assert_eq!(late(&first), Some(0));
+    assert_eq!(first.terminate(), 0);
+    reproduction::check(&site);
+    let decisions = site.decisions();
+    let last = |subject: &str| decisions[subject].last().expect("a decision")["action"].clone();
+    assert_eq!(last("service:checkout@production"), "freeze");
+    assert_eq!(last("service:search@production"), "proceed");
+}
+
 #[test]
 fn records_of_three_topics_become_decisions_that_gates_obey() {
     let Some(brokers) = brokers() else { return };

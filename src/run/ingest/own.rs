@@ -16,7 +16,7 @@ pub(super) const TICK_EVERY: Duration = Duration::from_secs(1);
 pub(super) const TICK_PROGRESS: Duration = Duration::from_secs(10);
 /// The worker's own mark on the control topic, when it is caught up and while it is behind.
 const MARK_EVERY: Duration = Duration::from_secs(5);
-const MARK_EVERY_BEHIND: Duration = Duration::from_millis(200);
+const MARK_EVERY_BEHIND: Duration = Duration::from_millis(50);
 
 impl<C: Client> Worker<C> {
     /// Appends a time entry to every log partition once a second, and whenever the watermark has passed enough.
