@@ -318,7 +318,42 @@ fn is_scored(site: &Site, goal: &[Offset]) -> bool {
     })
 }
 
-/// A schedule drawn by its seed: two or three instances, and up to three faults.
+/// The schedule of a number, by its million: any faults, one fault at a step, hours of downtime, a day without anybody.
+fn plan(number: u64) -> Plan {
+    const BUSY_STEPS: u64 = 4_200;
+    let (family, i) = (number / 1_000_000, number % 1_000_000);
+    match family {
+        0 => drawn(number),
+        1 => {
+            // A step further each time, through all kinds, with those between at the next time round.
+            let step = 1 + (i * 14 + i / 300) % BUSY_STEPS;
+            let kinds = faults(Duration::from_secs(21));
+            Plan {
+                seed: 1_000_000 + i % 5,
+                scenario: Scenario::Running,
+                n_instances: 2,
+                faults: BTreeMap::from([(step, kinds[usize::try_from(i % 7).unwrap_or(0)])]),
+                weakness: None,
+            }
+        }
+        2 => Plan {
+            seed: number,
+            scenario: Scenario::Downtime,
+            n_instances: if i % 3 == 0 { 1 } else { 2 },
+            faults: match i % 3 {
+                0 | 1 => BTreeMap::new(),
+                _ => BTreeMap::from([(400 * (1 + i % 24), Fault::Crash)]),
+            },
+            weakness: None,
+        },
+        _ => Plan {
+            scenario: Scenario::DayLater,
+            ..drawn(number)
+        },
+    }
+}
+
+/// Two or three instances, and up to three faults, drawn by a seed.
 fn drawn(seed: u64) -> Plan {
     let mut chance = Chance::new(seed);
     let n_instances = if chance.is(0.5) { 2 } else { 3 };
@@ -360,21 +395,28 @@ fn n_wanted(usual: u64) -> u64 {
     told.and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 
-/// Plays on all cores; gives what was played, and the failures, each with what to play again.
-fn play_all(plans: impl Iterator<Item = Plan> + Send) -> (Vec<Played>, Vec<String>) {
-    let plans = Mutex::new(plans);
+/// Plays schedules on all cores; gives what was played, and the failures, each with the number to play it again by.
+fn play_all(numbers: impl Iterator<Item = u64> + Send, weakness: Option<Weakness>) -> (Vec<Played>, Vec<String>) {
+    let numbers = Mutex::new(numbers);
     let all = Mutex::new((Vec::new(), Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 loop {
-                    let Some(plan) = plans.lock().expect("no panic in here").next() else {
+                    let Some(number) = numbers.lock().expect("no panic in here").next() else {
                         return;
+                    };
+                    let plan = Plan {
+                        weakness,
+                        ..plan(number)
                     };
                     let played = play(&plan);
                     let mut all = all.lock().expect("no panic in here");
                     if let Some(why) = &played.failure {
-                        all.1.push(format!("{plan:?}\nmet {:?}\n{why}", played.met));
+                        all.1.push(format!(
+                            "HOLDPOINT_SCHEDULE={number} of {plan:?}\nmet {:?}\n{why}",
+                            played.met
+                        ));
                     }
                     all.0.push(played);
                 }
@@ -384,12 +426,20 @@ fn play_all(plans: impl Iterator<Item = Plan> + Send) -> (Vec<Played>, Vec<Strin
     all.into_inner().expect("no panic in here")
 }
 
+/// Plays `n` schedules from number `first` on; all of them pass.
+fn pass(first: u64, n: u64) -> Vec<Played> {
+    let (played, failures) = play_all(first..first + n, None);
+    let n_failed = failures.len();
+    assert!(failures.is_empty(), "{n_failed} of {n}:\n{}", failures.join("\n\n"));
+    played
+}
+
 #[test]
 fn one() {
-    let seed = std::env::var("HOLDPOINT_SCHEDULE")
+    let number = std::env::var("HOLDPOINT_SCHEDULE")
         .ok()
-        .and_then(|seed| seed.parse().ok());
-    let played = play(&drawn(seed.unwrap_or(1)));
+        .and_then(|number| number.parse().ok());
+    let played = play(&plan(number.unwrap_or(1)));
     assert_eq!(played.failure, None, "met {:?}", played.met);
     assert!(played.n_steps > 500, "{} steps", played.n_steps);
 }
@@ -404,36 +454,13 @@ fn a_schedule_plays_the_same_again() {
 
 #[test]
 fn any_faults_change_nothing() {
-    let (played, failures) = play_all((0..n_wanted(150)).map(drawn));
-    assert!(
-        failures.is_empty(),
-        "{} of {}:\n{}",
-        failures.len(),
-        played.len(),
-        failures.join("\n\n")
-    );
+    pass(0, n_wanted(150));
 }
 
 /// One fault at a time, of each kind, at one step after the other of a schedule: those in which everything is going on.
 #[test]
 fn a_fault_at_any_step_changes_nothing() {
-    const BUSY_STEPS: u64 = 4_200;
-    let n = n_wanted(300);
-    let kinds = faults(Duration::from_secs(21));
-    let plans = (0..n).map(|i| Plan {
-        seed: 1_000_000 + i % 5,
-        scenario: Scenario::Running,
-        n_instances: 2,
-        faults: BTreeMap::from([(1 + i * BUSY_STEPS / n, kinds[usize::try_from(i % 7).unwrap_or(0)])]),
-        weakness: None,
-    });
-    let (played, failures) = play_all(plans);
-    assert!(
-        failures.is_empty(),
-        "{} of {n}:\n{}",
-        failures.len(),
-        failures.join("\n\n")
-    );
+    let played = pass(1_000_000, n_wanted(300));
     let met = played.iter().flat_map(|played| &played.met);
     let steps: BTreeSet<Step> = met.map(|(_, _, step, _)| *step).collect();
     let inside = [
@@ -453,41 +480,13 @@ fn a_fault_at_any_step_changes_nothing() {
 /// Time jumps by a day for a partition whose words end meanwhile: they end at once, and nothing is said twice.
 #[test]
 fn a_day_without_instances_ends_what_ended_in_it() {
-    let plans = (0..n_wanted(8)).map(|seed| Plan {
-        scenario: Scenario::DayLater,
-        ..drawn(3_000_000 + seed)
-    });
-    let (played, failures) = play_all(plans);
-    assert!(
-        failures.is_empty(),
-        "{} of {}:\n{}",
-        failures.len(),
-        played.len(),
-        failures.join("\n\n")
-    );
+    pass(3_000_000, n_wanted(8));
 }
 
 /// Hours are caught up by one instance, by two, and with one killed on the way; nothing is late.
 #[test]
 fn downtime_leaves_the_decisions_as_they_would_have_been() {
-    let plans = (0..n_wanted(12)).map(|i| Plan {
-        seed: 2_000_000 + i,
-        scenario: Scenario::Downtime,
-        n_instances: if i % 3 == 0 { 1 } else { 2 },
-        faults: match i % 3 {
-            0 | 1 => BTreeMap::new(),
-            _ => BTreeMap::from([(400 * (1 + i % 24), Fault::Crash)]),
-        },
-        weakness: None,
-    });
-    let (played, failures) = play_all(plans);
-    assert!(
-        failures.is_empty(),
-        "{} of {}:\n{}",
-        failures.len(),
-        played.len(),
-        failures.join("\n\n")
-    );
+    let played = pass(2_000_000, n_wanted(12));
     assert!(played.iter().any(|played| !played.met.is_empty()), "none was killed");
 }
 
@@ -495,18 +494,7 @@ fn downtime_leaves_the_decisions_as_they_would_have_been() {
 #[test]
 fn a_log_that_does_not_keep_its_promises_is_noticed() {
     for weakness in [Weakness::NoFence, Weakness::ShowsUndecided, Weakness::KeepsPositions] {
-        let mut seeds = 0..600;
-        let is_noticed = std::iter::from_fn(|| {
-            let some: Vec<u64> = seeds.by_ref().take(20).collect();
-            (!some.is_empty()).then_some(some)
-        })
-        .any(|some| {
-            let plans = some.into_iter().map(|seed| Plan {
-                weakness: Some(weakness),
-                ..drawn(seed)
-            });
-            !play_all(plans).1.is_empty()
-        });
+        let is_noticed = (0..30).any(|i| !play_all(i * 20..(i + 1) * 20, Some(weakness)).1.is_empty());
         assert!(is_noticed, "{weakness:?} went unnoticed");
     }
 }

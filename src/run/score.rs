@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! assigned ─► restoring (a thread and a reader of its own) ─► live: take ─► step ─► commit, when something is said
-//!    ▲                                                          │
-//!    └──────────────── aborted: memory is ahead of the log ◄────┘
+//!                                                                                     ▲  │
+//!                        aborted: the same again, of what is still ours, before more ─┘◄─┘
 //! ```
 //!
 //! **Invariant:** a service's decisions, messages and snapshot are in one transaction.
@@ -31,9 +31,9 @@ use super::{
 };
 use crate::{
     clock::{Clock, Stopwatch},
-    model::{Action, Mode, Offset, PartitionIndex, ServiceId, Timestamp},
-    score::{Said, Saying, ServiceReport},
-    stream::{Change, Client, Fault, TopicPartition},
+    model::{Offset, PartitionIndex, ServiceId, Timestamp},
+    score::{Saying, ServiceReport},
+    stream::{Change, Client, Fault, Membership, TopicPartition},
     wire::partition::partition_of,
 };
 
@@ -100,6 +100,8 @@ pub(crate) struct Worker<C> {
     has_joined: bool,
     /// When the oldest record of the batch was written.
     oldest_written: Option<Timestamp>,
+    /// What is to be committed next, in order: of partitions that are live here, or it is dropped with them.
+    unsaid: Vec<Bundle>,
     progress: Progress,
 }
 
@@ -126,6 +128,7 @@ impl<C: Client> Worker<C> {
             policy,
             busy: false,
             oldest_written: None,
+            unsaid: Vec::new(),
         }
     }
 
@@ -177,7 +180,10 @@ impl<C: Client> Worker<C> {
         let changes = self.client.poll(wait)?;
         self.serve(changes)?;
         self.take_restored()?;
-        self.answer_queries();
+        // Nobody is told what the log does not say yet.
+        if self.unsaid.is_empty() {
+            self.answer_queries();
+        }
         if self.live.is_empty() && self.has_joined {
             self.busy = false;
             return Ok(());
@@ -190,13 +196,42 @@ impl<C: Client> Worker<C> {
             self.has_joined = true;
             return Ok(());
         }
+        // What an aborted transaction said is said again before anything new is heard.
+        if self.unsaid.is_empty() && !self.hear()? {
+            return Ok(());
+        }
+        if self.unsaid.is_empty() {
+            self.publish_counts();
+            return Ok(());
+        }
+        match self.speak(&membership) {
+            Ok(()) => {
+                self.progress.note_committed();
+                self.publish_counts();
+                Ok(())
+            }
+            Err(Fault::Aborted(why) | Fault::Retry(why)) => {
+                tracing::info!(why, "transaction aborted; it is tried again");
+                metrics::counter!("holdpoint_transactions_total", "outcome" => "aborted", "stage" => "score")
+                    .increment(1);
+                self.progress.note_aborted();
+                self.busy = false;
+                Ok(())
+            }
+            Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => Err(fault),
+        }
+    }
+
+    /// Takes what has arrived and lays out what there is to say. False: it was not taken whole, and is restored.
+    fn hear(&mut self) -> Result<bool, Fault> {
         let mut sayings = Vec::new();
         let n_taken = match self.take(&mut sayings) {
             Ok(n_taken) => n_taken,
             // What was said before the failure would be in no transaction.
             Err(Fault::Aborted(why) | Fault::Retry(why)) => {
                 tracing::info!(why, "a batch was not taken whole; restoring what it is of");
-                return self.restore_all();
+                self.restore_all()?;
+                return Ok(false);
             }
             Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => return Err(fault),
         };
@@ -204,30 +239,10 @@ impl<C: Client> Worker<C> {
             self.pass_marks()?;
         }
         self.busy = n_taken > 0;
-        let decided: Vec<(Action, Mode)> = sayings.iter().filter_map(decided).collect();
-        let mut bundles = self.bundles(sayings);
+        self.unsaid = self.bundles(sayings);
         let own = self.own_writes();
-        if bundles.is_empty() && own.writes.is_empty() {
-            self.publish_counts();
-            return Ok(());
-        }
-        bundles.push(own);
-        match self.commit(&membership, bundles) {
-            Ok(()) => {
-                self.progress.note_committed();
-                self.publish_decided(&decided);
-                self.publish_counts();
-                Ok(())
-            }
-            Err(Fault::Aborted(why) | Fault::Retry(why)) => {
-                tracing::info!(why, "transaction aborted; restoring what it spoke of");
-                metrics::counter!("holdpoint_transactions_total", "outcome" => "aborted", "stage" => "score")
-                    .increment(1);
-                self.progress.note_aborted();
-                self.restore_all()
-            }
-            Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => Err(fault),
-        }
+        self.unsaid.extend(own);
+        Ok(true)
     }
 
     fn serve(&mut self, changes: Vec<Change>) -> Result<(), Fault> {
@@ -235,7 +250,7 @@ impl<C: Client> Worker<C> {
             match change {
                 Change::Assigned(partition) => self.ask_restore(partition.partition)?,
                 Change::Revoked(partition) | Change::Lost(partition) => {
-                    self.live.remove(&partition.partition);
+                    self.let_go(partition.partition);
                     self.restoring.remove(&partition.partition);
                     self.unreadable.remove(&partition.partition);
                     super::books::lag(&partition, 0);
@@ -247,8 +262,14 @@ impl<C: Client> Worker<C> {
         Ok(())
     }
 
-    fn ask_restore(&mut self, partition: PartitionIndex) -> Result<(), Fault> {
+    /// The state of a partition goes, and what it had to say with it.
+    fn let_go(&mut self, partition: PartitionIndex) {
         self.live.remove(&partition);
+        self.unsaid.retain(|bundle| bundle.partition != partition);
+    }
+
+    fn ask_restore(&mut self, partition: PartitionIndex) -> Result<(), Fault> {
+        self.let_go(partition);
         self.n_asked += 1;
         let ask = Ask {
             partition,
@@ -260,7 +281,7 @@ impl<C: Client> Worker<C> {
         asked.map_err(|_gone| Fault::Fatal("the restorer is gone".to_owned()))
     }
 
-    /// Memory is ahead of the log: all of it is read again.
+    /// Memory is ahead of the log, and what it would say is not known whole: all of it is read again.
     fn restore_all(&mut self) -> Result<(), Fault> {
         let partitions: Vec<PartitionIndex> = self.live.keys().copied().collect();
         partitions
@@ -404,23 +425,23 @@ impl<C: Client> Worker<C> {
             // partition is silent, and the others go on.
             let why = format!("{partition} cannot be read at {}: {error}", live.position);
             tracing::error!("{why}; nothing is decided for its services until a program that can read it takes over");
-            self.live.remove(&index);
+            self.let_go(index);
             self.unreadable.insert(index, why);
         }
         Ok(n_taken)
     }
 
-    /// Writes the bundles, at most [`SUBJECTS_MAX`] to a transaction; the offsets move with the last.
-    fn commit(&mut self, membership: &crate::stream::Membership, mut bundles: Vec<Bundle>) -> Result<(), Fault> {
+    /// Writes what is unsaid, at most [`SUBJECTS_MAX`] to a transaction; the offsets move with the last.
+    fn speak(&mut self, membership: &Membership) -> Result<(), Fault> {
         let after: Vec<(TopicPartition, Offset)> = self
             .live
             .iter()
             .map(|(index, live)| (beside(&self.settings.events, *index), live.position))
             .collect();
-        while !bundles.is_empty() {
-            let rest = bundles.split_off(bundles.len().min(SUBJECTS_MAX));
+        while !self.unsaid.is_empty() {
+            let n = self.unsaid.len().min(SUBJECTS_MAX);
             let watch = Stopwatch::start();
-            let writes = self.transaction(bundles);
+            let writes = self.transaction(&self.unsaid[..n]);
             // A crash between two of them leaves services that have spoken, with snapshots that cover the record,
             // and services that have not, which speak when it is read again: the offsets sent fence, no more.
             self.client.commit(membership, &after, writes)?;
@@ -428,19 +449,22 @@ impl<C: Client> Worker<C> {
                 .increment(1);
             metrics::histogram!("holdpoint_transaction_seconds", "stage" => "score")
                 .record(watch.elapsed().as_secs_f64());
-            bundles = rest;
+            let said: Vec<Bundle> = self.unsaid.drain(..n).collect();
+            self.publish_decided(&said);
         }
         Ok(())
     }
 
     /// Counts what was decided, and how long that took: from the oldest entry of the batch, which ingest wrote within
     /// its own batch's time, to now.
-    fn publish_decided(&self, decided: &[(Action, Mode)]) {
-        for (action, mode) in decided {
+    fn publish_decided(&self, said: &[Bundle]) {
+        let mut any = false;
+        for (action, mode) in said.iter().flat_map(|bundle| &bundle.decided) {
+            any = true;
             metrics::counter!("holdpoint_decisions_total", "action" => action.name(), "mode" => mode.name())
                 .increment(1);
         }
-        if let (Some(written), false) = (self.oldest_written, decided.is_empty()) {
+        if let (Some(written), true) = (self.oldest_written, any) {
             let latency = self.settings.clock.now().since(written);
             metrics::histogram!("holdpoint_decision_latency_seconds").record(latency.as_secs_f64());
         }
@@ -460,12 +484,5 @@ impl<C: Client> Worker<C> {
         }
         metrics::gauge!("holdpoint_dedupe_window_seconds").set(window.as_secs_f64());
         metrics::gauge!("holdpoint_policy_partitions_differing").set(f64::from(differing));
-    }
-}
-
-fn decided(saying: &Saying) -> Option<(Action, Mode)> {
-    match &saying.said {
-        Said::Decision(decision) => Some((decision.action, decision.mode)),
-        Said::Forget(_) | Said::Message(_) | Said::Scored(_) | Said::Closed(_) => None,
     }
 }

@@ -15,11 +15,12 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 
 impl<C: Client> Worker<C> {
     /// What partitions say in their own name: heartbeats, policies, checkpoints.
-    pub(super) fn own_writes(&mut self) -> Bundle {
+    pub(super) fn own_writes(&mut self) -> Vec<Bundle> {
         let now = self.settings.clock.now();
-        let mut own = Bundle::default();
+        let mut all = Vec::new();
         let partitions: Vec<PartitionIndex> = self.live.keys().copied().collect();
         for partition in partitions {
+            let mut own = Bundle::of(partition);
             // One that reads again what a former owner had read would tell a time that is past, and a policy that is
             // in the log already.
             if self.live.get(&partition).is_some_and(Live::is_whole) {
@@ -34,8 +35,11 @@ impl<C: Client> Worker<C> {
             let snapshots = snapshots.into_iter();
             own.writes
                 .extend(snapshots.map(|snapshot| self.state_write(partition, snapshot)));
+            if !own.writes.is_empty() {
+                all.push(own);
+            }
         }
-        own
+        all
     }
 
     fn heartbeat(&mut self, partition: PartitionIndex, now: Timestamp) -> Option<Write> {

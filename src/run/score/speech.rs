@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Worker, live::Snapshot};
 use crate::{
-    model::{Entry, Message, PartitionIndex, Recipient, ServiceId},
+    model::{Action, Entry, Message, Mode, PartitionIndex, Recipient, ServiceId},
     run::ingest::log_record,
     score::{Said, Saying},
     stream::{Client, Header, Write},
@@ -12,10 +12,24 @@ use crate::{
 };
 
 /// What is to be written in the name of one service, or of the fleet, or of the partition.
-#[derive(Default)]
 pub(super) struct Bundle {
+    /// Whose owner alone may write it.
+    pub(super) partition: PartitionIndex,
     pub(super) writes: Vec<Write>,
     pub(super) messages: Vec<Message<'static>>,
+    /// The decisions among it, for the metrics.
+    pub(super) decided: Vec<(Action, Mode)>,
+}
+
+impl Bundle {
+    pub(super) fn of(partition: PartitionIndex) -> Self {
+        Self {
+            partition,
+            writes: Vec::new(),
+            messages: Vec::new(),
+            decided: Vec::new(),
+        }
+    }
 }
 
 impl<C: Client> Worker<C> {
@@ -23,9 +37,16 @@ impl<C: Client> Worker<C> {
     pub(super) fn bundles(&mut self, sayings: Vec<Saying>) -> Vec<Bundle> {
         let mut by: BTreeMap<Option<ServiceId>, Bundle> = BTreeMap::new();
         for saying in sayings {
-            let bundle = by.entry(saying.by).or_default();
+            let partition = match &saying.by {
+                Some(service) => partition_of(service.as_str(), self.settings.n_partitions),
+                None => self.fleet_partition(),
+            };
+            let bundle = by.entry(saying.by).or_insert_with(|| Bundle::of(partition));
             match saying.said {
-                Said::Decision(decision) => bundle.writes.push(self.decision_write(&decision)),
+                Said::Decision(decision) => {
+                    bundle.decided.push((decision.action, decision.mode));
+                    bundle.writes.push(self.decision_write(&decision));
+                }
                 Said::Forget(subject) => {
                     bundle.writes.push(self.control_write(
                         subject.service().as_str(),
@@ -41,10 +62,7 @@ impl<C: Client> Worker<C> {
         }
         by.retain(|_, bundle| !bundle.writes.is_empty() || !bundle.messages.is_empty());
         for (speaker, bundle) in &mut by {
-            let partition = match speaker {
-                Some(service) => partition_of(service.as_str(), self.settings.n_partitions),
-                None => self.fleet_partition(),
-            };
+            let partition = bundle.partition;
             let Some(live) = self.live.get_mut(&partition) else {
                 continue;
             };
@@ -107,13 +125,13 @@ impl<C: Client> Worker<C> {
     }
 
     /// The writes of bundles: all messages to one log partition travel as one record.
-    pub(super) fn transaction(&self, bundles: Vec<Bundle>) -> Vec<Write> {
+    pub(super) fn transaction(&self, bundles: &[Bundle]) -> Vec<Write> {
         let now = self.settings.clock.now();
         let mut writes = Vec::new();
         let mut records: BTreeMap<PartitionIndex, Vec<u8>> = BTreeMap::new();
         for bundle in bundles {
-            writes.extend(bundle.writes);
-            for message in bundle.messages {
+            writes.extend(bundle.writes.iter().cloned());
+            for message in &bundle.messages {
                 let partitions = match message.recipient() {
                     Recipient::Fleet => vec![self.fleet_partition()],
                     Recipient::Service(name) => vec![partition_of(name, self.settings.n_partitions)],
