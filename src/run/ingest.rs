@@ -201,6 +201,7 @@ impl<C: Client> Worker<C> {
     fn rewind(&mut self) -> Result<(), Fault> {
         self.inputs.rewind();
         self.told_at = Timestamp::MIN;
+        self.told_watermark = Timestamp::MIN;
         for (partition, position) in self.inputs.committed() {
             // Going on without having gone back would pass over what was taken.
             self.client
@@ -214,8 +215,9 @@ impl<C: Client> Worker<C> {
         if !changes.is_empty() {
             self.cover
                 .look(&mut self.client, self.settings.kinds.iter().map(|(topic, _)| topic));
-            // The others learn of it at once.
+            // The others learn of it at once; and time is told anew, since what was told was of other partitions.
             self.marked_at = Timestamp::MIN;
+            self.told_watermark = Timestamp::MIN;
         }
         for change in changes {
             match change {

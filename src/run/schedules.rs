@@ -13,10 +13,11 @@ mod check;
 mod feed;
 #[path = "../../tests/broker/fold.rs"]
 mod fold;
+mod plan;
 mod site;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
     time::Duration,
@@ -25,12 +26,12 @@ use std::{
 use self::{
     baton::{Baton, Fault},
     feed::Feed,
+    plan::{Plan, Scenario, plan},
     site::{Control, INGEST_GROUP, INPUTS, LOG_PARTITIONS, SCORE_GROUP, START, Site},
 };
 use crate::{
     gate::{Finding, Request, assess},
     model::{EnvironmentId, Offset, PartitionIndex, ServiceId, Timestamp},
-    run::demo::chance::Chance,
     stream::{
         TopicPartition,
         memory::{Cluster, Process, Schedule, Step, Weakness},
@@ -41,30 +42,11 @@ use crate::{
 const WHOLE_WITHIN: Duration = Duration::from_secs(90);
 /// Hours of downtime are caught up within, one step of record time after the other.
 const CAUGHT_UP_WITHIN: Duration = Duration::from_mins(10);
+/// After a day without anybody, so long is left for members to come together and to hear what time it is.
+const SETTLES_WITHIN: Duration = Duration::from_mins(1);
 /// The driver looks so often.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const DAY: Duration = Duration::from_hours(24);
-
-/// What happens in a schedule, beside its faults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scenario {
-    /// Events arrive while instances run.
-    Running,
-    /// The same, and all instances die while people's words stand, to come back a day later.
-    DayLater,
-    /// Hours of events have arrived before any instance ran.
-    Downtime,
-}
-
-/// What is played.
-#[derive(Debug, Clone)]
-struct Plan {
-    seed: u64,
-    scenario: Scenario,
-    n_instances: u32,
-    faults: BTreeMap<u64, Fault>,
-    weakness: Option<Weakness>,
-}
 
 /// What came of it.
 struct Played {
@@ -256,6 +238,7 @@ fn run(fleet: &mut Fleet, feed: &Feed, mut gap: Option<Duration>) -> bool {
     let began = baton.now();
     let mut goal: Option<Vec<Offset>> = None;
     let mut deadline = None;
+    let mut settled_at = began + feed::LASTS + feed::WORD_LASTS;
     loop {
         baton.rest(LOOK_EVERY);
         fleet.look_after();
@@ -265,13 +248,21 @@ fn run(fleet: &mut Fleet, feed: &Feed, mut gap: Option<Duration>) -> bool {
             record.timestamp = baton.now();
             fleet.site.cluster.append(record);
         }
+        // An event whose second copy is read a day after the first is two.
         if passed > feed::LASTS + Duration::from_secs(5)
+            && is_taken_in(&fleet.site)
             && let Some(gap) = gap.take()
         {
             fleet.leave(gap);
+            baton.rest(gap);
+            // Those that come back tell time, and it is heard.
+            settled_at = baton.now() + SETTLES_WITHIN;
         }
         // Words end, and the last that can happen has happened.
-        if records.peek().is_some() || passed < feed::LASTS + feed::WORD_LASTS || !fleet.are_up() {
+        if gap.is_some() && passed > feed::LASTS + WHOLE_WITHIN * 2 {
+            return false;
+        }
+        if gap.is_some() || records.peek().is_some() || baton.now() < settled_at || !fleet.are_up() {
             continue;
         }
         let deadline = *deadline.get_or_insert(baton.now() + WHOLE_WITHIN);
@@ -316,77 +307,6 @@ fn is_scored(site: &Site, goal: &[Offset]) -> bool {
         let committed = site.cluster.committed(SCORE_GROUP, &partition("events", index));
         committed.is_some_and(|committed| committed >= *end)
     })
-}
-
-/// The schedule of a number, by its million: any faults, one fault at a step, hours of downtime, a day without anybody.
-fn plan(number: u64) -> Plan {
-    const BUSY_STEPS: u64 = 4_200;
-    let (family, i) = (number / 1_000_000, number % 1_000_000);
-    match family {
-        0 => drawn(number),
-        1 => {
-            // A step further each time, through all kinds, with those between at the next time round.
-            let step = 1 + (i * 14 + i / 300) % BUSY_STEPS;
-            let kinds = faults(Duration::from_secs(21));
-            Plan {
-                seed: 1_000_000 + i % 5,
-                scenario: Scenario::Running,
-                n_instances: 2,
-                faults: BTreeMap::from([(step, kinds[usize::try_from(i % 7).unwrap_or(0)])]),
-                weakness: None,
-            }
-        }
-        2 => Plan {
-            seed: number,
-            scenario: Scenario::Downtime,
-            n_instances: if i % 3 == 0 { 1 } else { 2 },
-            faults: match i % 3 {
-                0 | 1 => BTreeMap::new(),
-                _ => BTreeMap::from([(400 * (1 + i % 24), Fault::Crash)]),
-            },
-            weakness: None,
-        },
-        _ => Plan {
-            scenario: Scenario::DayLater,
-            ..drawn(number)
-        },
-    }
-}
-
-/// Two or three instances, and up to three faults, drawn by a seed.
-fn drawn(seed: u64) -> Plan {
-    let mut chance = Chance::new(seed);
-    let n_instances = if chance.is(0.5) { 2 } else { 3 };
-    let n_faults = 1 + chance.below(3);
-    let faults = (0..n_faults)
-        .map(|_| (1 + chance.below(6_000), fault(&mut chance)))
-        .collect();
-    Plan {
-        seed,
-        scenario: Scenario::Running,
-        n_instances,
-        faults,
-        weakness: None,
-    }
-}
-
-/// Every kind of fault, those of time lasting `time`.
-fn faults(time: Duration) -> [Fault; 7] {
-    [
-        Fault::Fail,
-        Fault::Break,
-        Fault::Silence,
-        Fault::Crash,
-        Fault::Stop,
-        Fault::Hold(time),
-        Fault::Freeze(time),
-    ]
-}
-
-fn fault(chance: &mut Chance) -> Fault {
-    // Short of the timeouts, and beyond them.
-    let time = Duration::from_millis(500 + chance.below(25_000));
-    *chance.pick(&faults(time))
 }
 
 /// How many schedules are to be played.
@@ -447,7 +367,7 @@ fn one() {
 #[test]
 fn a_schedule_plays_the_same_again() {
     for seed in 1..4 {
-        let (first, again) = (play(&drawn(seed)), play(&drawn(seed)));
+        let (first, again) = (play(&plan(seed)), play(&plan(seed)));
         assert_eq!((first.n_steps, first.met), (again.n_steps, again.met));
     }
 }

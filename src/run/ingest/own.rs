@@ -27,9 +27,9 @@ impl<C: Client> Worker<C> {
         let marks = self.inputs.watermarks(now);
         let least = marks.iter().map(|(_, at)| *at).min().unwrap_or(Timestamp::MIN);
         let due = is_due(self.told_at, now, TICK_EVERY);
+        // The mark lets others go on from here: what it lets through must find the log's time as far.
         let passed = least != Timestamp::MIN
-            && self.told_watermark != Timestamp::MIN
-            && least.since(self.told_watermark) >= TICK_PROGRESS;
+            && (self.told_watermark == Timestamp::MIN || least.since(self.told_watermark) >= TICK_PROGRESS);
         if !due && !passed {
             self.tick = None;
             return;
