@@ -1,6 +1,6 @@
 //! How many events a processor's second takes in, catching up on inputs that were filled before.
 
-use std::{thread::sleep, time::Duration};
+use std::{collections::BTreeMap, thread::sleep, time::Duration};
 
 use anyhow::ensure;
 use clap::Args;
@@ -74,9 +74,10 @@ impl Throughput {
         note(&format!("filling the inputs with {} events", grouped(self.events)))?;
         feed::prefill(brokers, &site.prefix, self.events, Duration::from_secs(self.spread))?;
         note("catching up on them")?;
-        let (work, last, memory_mib) = self.measure(&site)?;
-        let books = books(&last.counts, self.events)?;
-        let mut rows = vec![row("holdpoint, both stages", &work)];
+        let caught_up = self.measure(&site)?;
+        let CaughtUp { work, memory_mib, .. } = &caught_up;
+        let books = books(&caught_up.last.counts, self.events)?;
+        let mut rows = vec![row("holdpoint, both stages", work)];
         if !self.alone {
             for (name, what) in [
                 ("bare: consume, count", Loop::Count),
@@ -99,11 +100,12 @@ impl Throughput {
         for row in rows {
             say(&row)?;
         }
-        say(&format!("  {books}; {memory_mib} MiB resident"))
+        say(&format!("  {books}; {memory_mib} MiB resident"))?;
+        say(&format!("  where the CPU went: {}", shares(&caught_up.by_thread)))
     }
 
     /// Runs an instance until it is done with all; from the warm point to its last look before the end.
-    fn measure(&self, site: &Site) -> anyhow::Result<(Work, Sample, u64)> {
+    fn measure(&self, site: &Site) -> anyhow::Result<CaughtUp> {
         let mut instance = Instance::start(site)?;
         let watch = Stopwatch::start();
         let mut samples: Vec<Sample> = Vec::new();
@@ -121,6 +123,7 @@ impl Throughput {
             samples.push(sample);
         };
         let memory_mib = usage::memory_mib(instance.id())?;
+        let by_thread = usage::cpu_by_thread(instance.id())?;
         instance.stop()?;
         let warm = samples.iter().find(|sample| sample.counts.done() >= self.events / 5);
         let begin = warm.copied().unwrap_or_default();
@@ -129,8 +132,34 @@ impl Throughput {
             .last()
             .filter(|sample| warm.is_some_and(|warm| sample.at > warm.at));
         let work = end.unwrap_or(&last).since(&begin);
-        Ok((work, last, memory_mib))
+        Ok(CaughtUp {
+            work,
+            last,
+            memory_mib,
+            by_thread,
+        })
     }
+}
+
+/// What it took to catch up, of which `work` is the part after the first fifth.
+struct CaughtUp {
+    work: Work,
+    last: Sample,
+    memory_mib: u64,
+    by_thread: BTreeMap<String, Duration>,
+}
+
+/// Each thread's share of the CPU time, the greatest first.
+fn shares(by_thread: &BTreeMap<String, Duration>) -> String {
+    let total: Duration = by_thread.values().sum();
+    let mut shares: Vec<(&str, u128)> = by_thread
+        .iter()
+        .map(|(name, used)| (name.as_str(), used.as_millis() * 100 / total.as_millis().max(1)))
+        .collect();
+    shares.sort_by_key(|(_, share)| std::cmp::Reverse(*share));
+    let (told, rest): (Vec<_>, Vec<_>) = shares.into_iter().partition(|(_, share)| *share > 0);
+    let told: Vec<String> = told.iter().map(|(name, share)| format!("{name} {share} %")).collect();
+    format!("{}; less than 1 % each: {} others", told.join(", "), rest.len())
 }
 
 /// Everything has one fate, or the figures are of something else.

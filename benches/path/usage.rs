@@ -1,6 +1,6 @@
 //! What a process has used, and how that is told: the kernel's account of it, all of its threads together.
 
-use std::{io::Write as _, time::Duration};
+use std::{collections::BTreeMap, io::Write as _, time::Duration};
 
 use anyhow::Context as _;
 
@@ -9,13 +9,33 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// User and system time of a process since its start.
 pub(crate) fn cpu(process: u32) -> anyhow::Result<Duration> {
-    let path = format!("/proc/{process}/stat");
-    let stat = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    let (_, used) = account(&format!("/proc/{process}/stat"))?;
+    Ok(used)
+}
+
+/// The same by what its threads are called; those of one name with a number behind it together.
+pub(crate) fn cpu_by_thread(process: u32) -> anyhow::Result<BTreeMap<String, Duration>> {
+    let mut by: BTreeMap<String, Duration> = BTreeMap::new();
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        // A thread may end while it is looked at.
+        let Ok((name, used)) = account(&format!("{}/stat", task?.path().display())) else {
+            continue;
+        };
+        let name = name.trim_end_matches(|char: char| char.is_ascii_digit() || char == '-');
+        *by.entry(name.to_owned()).or_default() += used;
+    }
+    Ok(by)
+}
+
+/// Name, and user and system time, of a process or thread.
+fn account(path: &str) -> anyhow::Result<(String, Duration)> {
+    let stat = std::fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
     // The name, second, is in brackets and may hold anything; user and system time are the 14th and 15th.
-    let (_, fields) = stat.rsplit_once(')').context("no name in it")?;
+    let (head, fields) = stat.rsplit_once(')').context("no name in it")?;
+    let (_, name) = head.split_once('(').context("no name in it")?;
     let mut times = fields.split_whitespace().skip(11);
     let mut ticks = || -> anyhow::Result<u32> { Ok(times.next().context("too few fields")?.parse()?) };
-    Ok(TICK * (ticks()? + ticks()?))
+    Ok((name.to_owned(), TICK * (ticks()? + ticks()?)))
 }
 
 /// Memory that a process holds, in MiB.
