@@ -11,6 +11,9 @@ use holdpoint::{
     run, telemetry,
 };
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The settings file that is read if it is there and none is named.
 const DEFAULT_CONFIG: &str = "holdpoint.toml";
 /// An instance that gave up, for its supervisor: `EX_SOFTWARE`.
