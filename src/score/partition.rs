@@ -331,6 +331,11 @@ impl Slot {
     fn covers(&self, offset: Offset) -> bool {
         self.skip_to.is_some_and(|covered| offset <= covered)
     }
+
+    /// Whether an entry before `before` is in it that its last snapshot does not cover.
+    fn is_dirty_before(&self, before: Offset) -> bool {
+        self.dirty_since.is_some_and(|since| since < before)
+    }
 }
 
 /// What all events have.

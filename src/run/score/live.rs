@@ -30,7 +30,7 @@ pub(super) struct Live {
     /// The log's end when it was restored: from there on its state is whole.
     pub(super) whole_at: Offset,
     pub(super) heartbeat_at: Timestamp,
-    pub(super) checkpoint: Option<Image>,
+    pub(super) checkpoint: Option<Checkpoint>,
     pub(super) checkpoint_at: Timestamp,
     /// When the last part of the checkpoint under way was taken.
     pub(super) part_at: Timestamp,
@@ -39,6 +39,15 @@ pub(super) struct Live {
     /// The policy appended last, and not read back yet.
     pub(super) appended: Option<Box<str>>,
     pub(super) counted: Counted,
+}
+
+/// A checkpoint under way.
+pub(super) struct Checkpoint {
+    /// The partition's own state as it began.
+    image: Image,
+    /// The services that were dirty then and have not been looked at since, in order: what is dirtied later is after the
+    /// tail, so the list is made once, and a turn costs what it writes however many services there are.
+    dirty: std::vec::IntoIter<ServiceId>,
 }
 
 /// What of a partition's counts is in the metrics already.
@@ -93,12 +102,15 @@ impl Live {
         }
         let due = is_due(self.checkpoint_at, now, CHECKPOINT_EVERY) || self.n_entries >= CHECKPOINT_ENTRIES;
         if self.checkpoint.is_none() && due {
-            self.checkpoint = Some(self.state.image(self.position, n_partitions));
+            self.checkpoint = Some(Checkpoint {
+                image: self.state.image(self.position, n_partitions),
+                dirty: self.state.dirty_before(self.position).into_iter(),
+            });
             self.checkpoint_at = now;
             self.part_at = now;
             self.n_entries = 0;
         }
-        let Some(image) = self.checkpoint.take() else {
+        let Some(Checkpoint { image, mut dirty }) = self.checkpoint.take() else {
             return snapshots;
         };
         // A second of the budget at most, and none of it twice.
@@ -108,11 +120,15 @@ impl Live {
             self.part_at = now;
         }
         let mut size_bytes = 0_u64;
-        for name in self.state.dirty_before(image.tail) {
+        while !dirty.as_slice().is_empty() {
             if u128::from(size_bytes) >= bytes_max {
-                self.checkpoint = Some(image);
+                self.checkpoint = Some(Checkpoint { image, dirty });
                 return snapshots;
             }
+            // Those that have spoken meanwhile have a snapshot already.
+            let Some(name) = dirty.find(|name| self.state.is_dirty_before(name.as_str(), image.tail)) else {
+                break;
+            };
             let (key, value) = self.service_snapshot(&name);
             size_bytes += value
                 .as_ref()
@@ -172,5 +188,120 @@ impl Live {
         metrics::counter!("holdpoint_events_late_total").increment(self.counted.n_late - counted.n_late);
         let n_withheld = self.counted.n_withheld - counted.n_withheld;
         metrics::counter!("holdpoint_limiter_withheld_total").increment(n_withheld);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Entry, Errors, EventHash, Origin, Original};
+
+    const SERVICES: i64 = 40;
+
+    fn start() -> Timestamp {
+        Timestamp::from_millis(1_772_409_600_000)
+    }
+
+    fn name(n: i64) -> String {
+        format!("service-{n:02}")
+    }
+
+    /// An error of every service, in one record.
+    fn record(offset: i64) -> Vec<u8> {
+        let mut record = Vec::new();
+        events::begin(&mut record);
+        for n in 0..SERVICES {
+            let mut originals = Vec::new();
+            let original = Original {
+                hash: EventHash(u64::try_from(offset * SERVICES + n).expect("small")),
+                errors: 1,
+                requests: None,
+            };
+            original.pack(&mut originals);
+            let errors = Errors {
+                service: &name(n),
+                environment: "production",
+                time: start(),
+                origin: Origin {
+                    topic: "errors",
+                    partition: 0,
+                    offset,
+                },
+                errors: 1,
+                requests: None,
+                interval_ms: 0,
+                version: None,
+                fingerprint: None,
+                upstream: None,
+                originals: &originals,
+            };
+            events::append(&Entry::Errors(errors), &mut record);
+        }
+        record
+    }
+
+    fn live() -> Live {
+        Live {
+            state: Partition::default(),
+            position: Offset(0),
+            tail: Offset(0),
+            told: Offset(0),
+            whole_at: Offset(0),
+            heartbeat_at: start(),
+            checkpoint: None,
+            checkpoint_at: start(),
+            part_at: start(),
+            n_entries: 0,
+            appended: None,
+            counted: Counted::default(),
+        }
+    }
+
+    fn take_in(live: &mut Live, offset: i64) {
+        live.take_in(&record(offset), Offset(offset), start(), &mut Vec::new())
+            .expect("our own record");
+        live.position = Offset(offset + 1);
+    }
+
+    #[test]
+    fn a_checkpoint_writes_once_each_service_that_was_dirty_as_it_began_and_then_moves_the_tail() {
+        let mut live = live();
+        take_in(&mut live, 0);
+        let began = start() + CHECKPOINT_EVERY;
+        assert!(
+            live.checkpoint(PartitionIndex(3), 12, began).is_empty(),
+            "no time, no budget"
+        );
+        let spoken = name(SERVICES - 1).parse().expect("a name");
+        let (mut written, mut n_turns) = (Vec::new(), 0);
+        while live.checkpoint.is_some() {
+            n_turns += 1;
+            let part = live.checkpoint(PartitionIndex(3), 12, began + Duration::from_millis(n_turns));
+            let sizes = part.iter().map(|(_, value)| value.as_ref().map_or(0, Vec::len));
+            let before_last: usize = sizes.rev().skip(1).sum();
+            assert!(
+                before_last <= 1_000,
+                "a megabyte a second, and what was begun: {before_last}"
+            );
+            written.extend(part);
+            if n_turns == 3 {
+                // All change again, those written and those not; and one speaks.
+                take_in(&mut live, 1);
+                live.service_snapshot(&spoken);
+            }
+        }
+        let (keys, mut values): (Vec<Vec<u8>>, Vec<Option<Vec<u8>>>) = written.into_iter().unzip();
+        let mut expected: Vec<Vec<u8>> = (0..SERVICES - 1).map(|n| state::service_key(&name(n))).collect();
+        expected.push(state::partition_key(PartitionIndex(3)));
+        assert_eq!(keys, expected);
+        let value = values.pop().flatten().expect("the partition's record");
+        let state::Snapshot::Partition(image) = state::decode(&expected[keys.len() - 1], &value).expect("our own")
+        else {
+            panic!("under the partition's key");
+        };
+        assert_eq!(image.tail, Offset(1));
+        assert!(n_turns > 3, "in parts: {n_turns}");
+        // What changed under way is for the next one.
+        assert!(live.state.is_dirty_before(&name(0), Offset(2)) && !live.state.is_dirty_before(&name(0), Offset(1)));
     }
 }

@@ -90,19 +90,24 @@ impl Partition {
         }
     }
 
-    /// Names of the services that changed since their last snapshot in entries before `before`, in order.
+    /// Names of the services that changed since their last snapshot in entries before `before`, in order. Looks at all
+    /// there are.
     #[must_use]
     pub fn dirty_before(&self, before: Offset) -> Vec<ServiceId> {
-        let dirty = self
-            .slots
-            .iter()
-            .filter(|slot| slot.dirty_since.is_some_and(|since| since < before));
+        let dirty = self.slots.iter().filter(|slot| slot.is_dirty_before(before));
         let mut names: Vec<ServiceId> = dirty
             .filter_map(|slot| slot.service.as_ref())
             .map(|s| s.name().clone())
             .collect();
         names.sort();
         names
+    }
+
+    /// Whether this service changed since its last snapshot in entries before `before`.
+    #[must_use]
+    pub fn is_dirty_before(&self, name: &str, before: Offset) -> bool {
+        let slot = self.services.get(name).map(|slot| &self.slots[*slot]);
+        slot.is_some_and(|slot| slot.is_dirty_before(before))
     }
 
     /// Whether the fleet changed since its last snapshot in entries before `before`.
