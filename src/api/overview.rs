@@ -1,14 +1,9 @@
 //! All services at a glance: how many are held up, by what, and which are the riskiest.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
-
-use foldhash::quality::RandomState;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    gate::{PAGE_ITEMS_MAX, StandingDecision, View},
+    gate::{ServiceCursor, StandingDecision, View},
     model::{Action, ServiceId, Timestamp, UnitInterval},
 };
 
@@ -26,7 +21,7 @@ pub(super) struct Overview {
 }
 
 impl Overview {
-    /// Looks at all of `view`: milliseconds for thousands of services, so never on a thread that serves others.
+    /// Looks at all of `view`: a tenth of a second and more for a million services, so never on a thread that serves others.
     pub(super) async fn of(view: Arc<View>, now: Timestamp) -> Self {
         let looked = tokio::task::spawn_blocking(move || Self::look(&view, now));
         looked.await.expect("it does not panic, and is not aborted")
@@ -38,54 +33,46 @@ impl Overview {
             n_by_action: Action::ALL.map(|action| (action, 0)).into(),
             riskiest: Vec::new(),
         };
-        let mut risks: HashMap<ServiceId, UnitInterval, RandomState> = HashMap::default();
-        let mut after = None;
-        loop {
-            let page = view.services(now, after.as_ref(), PAGE_ITEMS_MAX);
-            for decision in page.items {
-                overview.take_in(&decision, now, &mut risks);
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        overview.riskiest = risks
-            .into_iter()
-            .filter(|(_, risk)| *risk > UnitInterval::ZERO)
-            .collect();
-        // By name where risks are equal: the order of a hash map reaches nobody.
-        overview.riskiest.sort_unstable_by(|(a, risk_a), (b, risk_b)| {
-            risk_b.value().total_cmp(&risk_a.value()).then_with(|| a.cmp(b))
-        });
-        overview.riskiest.truncate(RISKIEST_MAX);
+        // One pass: page by page, each page looks at all there are.
+        view.each_service(|decisions| overview.take_in(decisions, now));
+        overview
+            .held
+            .sort_by_cached_key(|decision| ServiceCursor::of(decision, now));
         overview
     }
 
-    /// Decisions come worst first: a service's first is its worst.
-    fn take_in(
-        &mut self,
-        decision: &Arc<StandingDecision>,
-        now: Timestamp,
-        risks: &mut HashMap<ServiceId, UnitInterval, RandomState>,
-    ) {
-        let action = if decision.is_in_force(now) {
-            decision.action
-        } else {
-            Action::Proceed
-        };
-        let risk = decision.risk.unwrap_or(UnitInterval::ZERO);
-        let service = decision.subject.service();
-        if let Some(known) = risks.get_mut(service) {
-            if risk > *known {
-                *known = risk;
+    /// Takes in the decisions on one service.
+    fn take_in(&mut self, decisions: &mut dyn Iterator<Item = &Arc<StandingDecision>>, now: Timestamp) {
+        let mut worst: Option<(&ServiceId, Action, UnitInterval)> = None;
+        for decision in decisions {
+            let action = if decision.is_in_force(now) {
+                decision.action
+            } else {
+                Action::Proceed
+            };
+            let risk = decision.risk.unwrap_or(UnitInterval::ZERO);
+            let (_, action_known, risk_known) = worst.unwrap_or((decision.subject.service(), action, risk));
+            let riskier = if risk > risk_known { risk } else { risk_known };
+            worst = Some((decision.subject.service(), action.max(action_known), riskier));
+            if action > Action::Proceed {
+                self.held.push(decision.clone());
             }
-        } else {
-            risks.insert(service.clone(), risk);
-            *self.n_by_action.entry(action).or_default() += 1;
         }
-        if action > Action::Proceed {
-            self.held.push(decision.clone());
+        if let Some((service, action, risk)) = worst {
+            *self.n_by_action.entry(action).or_default() += 1;
+            self.note_risk(service, risk);
+        }
+    }
+
+    /// By name where risks are equal: the order of a hash map reaches nobody.
+    fn note_risk(&mut self, service: &ServiceId, risk: UnitInterval) {
+        let is_before = |(known, known_risk): &(ServiceId, UnitInterval)| {
+            *known_risk > risk || (*known_risk == risk && known < service)
+        };
+        let place = self.riskiest.partition_point(is_before);
+        if risk > UnitInterval::ZERO && place < RISKIEST_MAX {
+            self.riskiest.insert(place, (service.clone(), risk));
+            self.riskiest.truncate(RISKIEST_MAX);
         }
     }
 }

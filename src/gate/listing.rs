@@ -39,8 +39,9 @@ pub struct ServiceCursor {
 }
 
 impl ServiceCursor {
-    /// What has lapsed ranks with the services that may proceed.
-    fn of(decision: &StandingDecision, now: Timestamp) -> Option<Self> {
+    /// What has lapsed ranks with the services that may proceed. `None`: it is not on a service.
+    #[must_use]
+    pub fn of(decision: &StandingDecision, now: Timestamp) -> Option<Self> {
         let Subject::Service { service, environment } = &decision.subject else {
             return None;
         };
@@ -166,15 +167,26 @@ impl View {
     /// The latest decisions on services, those that hold the most up first. At most `limit` items, and at least one.
     #[must_use]
     pub fn services(&self, now: Timestamp, after: Option<&ServiceCursor>, limit: usize) -> Page<ServiceCursor> {
+        let n_max = limit.clamp(1, PAGE_ITEMS_MAX) + 1;
         let mut found: Vec<(ServiceCursor, Arc<StandingDecision>)> = Vec::new();
-        for of_service in &self.services {
-            let standing = of_service.environments.values();
-            let places =
-                standing.filter_map(|known| Some((ServiceCursor::of(&known.decision, now)?, known.decision.clone())));
+        self.each_service(|decisions| {
+            let places = decisions.filter_map(|decision| Some((ServiceCursor::of(decision, now)?, decision.clone())));
             found.extend(places.filter(|(place, _)| after.is_none_or(|after| place > after)));
-        }
+            // Only the first are wanted: the others are let go of before there are many, and never sorted.
+            if found.len() >= 4 * PAGE_ITEMS_MAX {
+                found.select_nth_unstable_by(n_max - 1, |(a, _), (b, _)| a.cmp(b));
+                found.truncate(n_max);
+            }
+        });
         found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         page(found.into_iter(), limit)
+    }
+
+    /// Calls `each` with the latest decisions on one service after the other, in no order: for what is told of all.
+    pub fn each_service(&self, mut each: impl FnMut(&mut dyn Iterator<Item = &Arc<StandingDecision>>)) {
+        for of_service in &self.services {
+            each(&mut of_service.environments.iter().map(|(_, known)| &known.decision));
+        }
     }
 
     /// The newest decisions, on services and changes, newest first.

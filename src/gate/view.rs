@@ -80,7 +80,8 @@ pub(super) struct Standing {
 
 #[derive(Debug, Default)]
 pub(super) struct OfService {
-    pub(super) environments: BTreeMap<EnvironmentId, Standing>,
+    /// In the order of their names. Most services have one or two: a tree's first node would take as much as eleven.
+    pub(super) environments: Vec<(EnvironmentId, Standing)>,
     changes: BTreeMap<Box<str>, Standing>,
     words: BTreeMap<Scope, Arc<Word>>,
 }
@@ -187,8 +188,8 @@ impl View {
         let of_service = self.services.get(service);
         of_service
             .iter()
-            .flat_map(|known| known.environments.values())
-            .map(|standing| standing.decision.clone())
+            .flat_map(|known| &known.environments)
+            .map(|(_, standing)| standing.decision.clone())
             .collect()
     }
 
@@ -246,7 +247,7 @@ impl View {
     }
 
     pub(super) fn standing(&self, service: &ServiceId, environment: &EnvironmentId) -> Option<Standing> {
-        self.services.get(service)?.environments.get(environment).cloned()
+        self.services.get(service)?.environment(environment).cloned()
     }
 
     /// Whether the record at `place` is one not read before; if so, reading goes on behind it.
@@ -273,7 +274,7 @@ impl View {
         self.services.retain(|_, of_service| {
             of_service
                 .environments
-                .retain(|_, standing| standing.partition != partition);
+                .retain(|(_, standing)| standing.partition != partition);
             of_service.changes.retain(|_, standing| standing.partition != partition);
             !of_service.is_empty()
         });
@@ -325,9 +326,11 @@ impl View {
             partition: place.partition,
         };
         match &decision.subject {
-            Subject::Service { environment, .. } => of_service.environments.insert(environment.clone(), standing),
-            Subject::Change(change) => of_service.changes.insert(change.sha.clone(), standing),
-        };
+            Subject::Service { environment, .. } => of_service.stand_in(environment, standing),
+            Subject::Change(change) => {
+                of_service.changes.insert(change.sha.clone(), standing);
+            }
+        }
         drop(of_service);
         self.recent.push(decision.clone());
         Applied::Decision(decision)
@@ -353,9 +356,13 @@ impl View {
                     return Applied::Misplaced;
                 }
                 match subject {
-                    Subject::Service { environment, .. } => of_service.environments.remove(environment),
-                    Subject::Change(change) => of_service.changes.remove(&change.sha),
-                };
+                    Subject::Service { environment, .. } => {
+                        of_service.environments.retain(|(known, _)| known != environment);
+                    }
+                    Subject::Change(change) => {
+                        of_service.changes.remove(&change.sha);
+                    }
+                }
                 drop(of_service);
                 self.services
                     .remove_if(subject.service(), |_, of_service| of_service.is_empty());
@@ -368,8 +375,27 @@ impl View {
 impl OfService {
     fn standing(&self, subject: &Subject) -> Option<&Standing> {
         match subject {
-            Subject::Service { environment, .. } => self.environments.get(environment),
+            Subject::Service { environment, .. } => self.environment(environment),
             Subject::Change(change) => self.changes.get(&change.sha),
+        }
+    }
+
+    fn place_of(&self, environment: &EnvironmentId) -> Result<usize, usize> {
+        self.environments.binary_search_by(|(known, _)| known.cmp(environment))
+    }
+
+    fn environment(&self, environment: &EnvironmentId) -> Option<&Standing> {
+        let place = self.place_of(environment).ok()?;
+        Some(&self.environments[place].1)
+    }
+
+    fn stand_in(&mut self, environment: &EnvironmentId, standing: Standing) {
+        match self.place_of(environment) {
+            Ok(place) => self.environments[place].1 = standing,
+            Err(place) => {
+                self.environments.reserve_exact(1);
+                self.environments.insert(place, (environment.clone(), standing));
+            }
         }
     }
 
