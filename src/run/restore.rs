@@ -84,6 +84,7 @@ pub(crate) fn restore(
     }
     // The order of a hash map must reach no output: services are put back in the order of their names.
     services.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
+    state.reserve(services.len());
     for (service, covered) in services {
         state.put_back(*service, covered);
     }

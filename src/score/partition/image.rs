@@ -59,6 +59,13 @@ impl Partition {
         }
     }
 
+    /// Makes room for so many services more: growing by doubling leaves as much again in holes.
+    pub fn reserve(&mut self, n_services: usize) {
+        self.services.reserve(n_services);
+        self.slots.reserve_exact(n_services);
+        self.timers.reserve_exact(n_services);
+    }
+
     /// Puts a service back from its snapshot, which covers the log up to `covered`.
     pub fn put_back(&mut self, service: Service, covered: Offset) {
         let name: Box<str> = service.name().as_str().into();
