@@ -1,4 +1,4 @@
-//! What a service takes in memory, counted.
+//! What a service takes in memory, and an event, counted.
 //!
 //! A program of its own: its allocator counts.
 
@@ -7,8 +7,12 @@
 mod support;
 
 use allocation_counter::measure;
-use holdpoint::model::{Action, Decision};
-use support::{Driver, at, seconds};
+use holdpoint::{
+    ingest::Batch,
+    model::{Action, Decision, Offset, Timestamp},
+    wire::events,
+};
+use support::{Driver, add, at, deploy, minute, seconds};
 
 /// The guarantee: for a service in an environment, and for each remembered commit.
 const ENVIRONMENT_BYTES_MAX: i64 = 4_096;
@@ -145,4 +149,83 @@ fn remembered_commits_take_at_most_96_bytes_each_whatever_they_bring() {
             "{case}: {bytes}"
         );
     }
+}
+
+/// Services of the steady state, one in ten with a deploy watched, and reports of each in a minute.
+const STEADY_SERVICES: usize = 200;
+const REPORTS: u64 = 5;
+/// The window of duplicates is as full as it becomes after ten minutes.
+const WARM_MINUTES: i64 = 30;
+const STEADY_MINUTES: i64 = 70;
+
+/// Reports of all services in one minute, ten seconds apart, so that each is an entry of its own.
+fn reports(at_minute: i64) -> Vec<u8> {
+    let mut batch = Batch::new(1);
+    for i in 0..REPORTS {
+        let time = at(at_minute) + seconds(i * 10);
+        for n in 0..STEADY_SERVICES {
+            let errors = u64::try_from(n).expect("small") % 7;
+            add(
+                &mut batch,
+                &minute(&format!("steady-{n:03}"), time, errors, Some(6_000)),
+                n,
+                time,
+            );
+        }
+    }
+    let mut record = Vec::new();
+    events::begin(&mut record);
+    batch.pack(0, (&mut record, usize::MAX), events::append, |_, _| {});
+    record
+}
+
+/// Steps a record the way the scorer does, and returns how many entries it held.
+fn fold(driver: &mut Driver, record: &[u8], written_at: Timestamp) -> u64 {
+    let (mut sayings, mut n_entries) = (Vec::new(), 0);
+    driver.offset += 1;
+    for entry in events::entries(record).expect("our own record") {
+        let entry = entry.expect("our own entry");
+        driver
+            .partition
+            .step(&entry, Offset(driver.offset), written_at, &mut sayings);
+        n_entries += 1;
+    }
+    assert!(sayings.is_empty(), "errors say nothing of themselves: {sayings:?}");
+    n_entries
+}
+
+/// Reading an error from the log and stepping it allocates nothing, whether its step is open already or the ones before
+/// it are closed first. The window of duplicates is let grow: its table may double once more, when its places have been
+/// used up by identities long dropped, which is one allocation in all.
+#[test]
+fn errors_in_a_steady_state_allocate_nothing() {
+    let mut driver = Driver::default();
+    for i in 0..WARM_MINUTES {
+        let record = reports(i);
+        driver.append_record(record, at(i));
+        driver.settle(at(i));
+        driver.time(at(i + 1));
+    }
+    let deploys: Vec<String> = (0..STEADY_SERVICES)
+        .step_by(10)
+        .map(|n| {
+            deploy(
+                &format!("steady-{n:03}"),
+                &format!("d-{n}"),
+                at(WARM_MINUTES),
+                "started",
+                "",
+            )
+        })
+        .collect();
+    driver.events(&deploys, at(WARM_MINUTES));
+    let (mut n_entries, mut n_allocations) = (0, 0);
+    for i in WARM_MINUTES..STEADY_MINUTES {
+        let record = reports(i);
+        n_allocations += measure(|| n_entries += fold(&mut driver, &record, at(i))).count_total;
+        driver.time(at(i + 1));
+    }
+    eprintln!("{n_allocations} allocations in {n_entries} entries");
+    assert!(n_entries >= 40_000, "{n_entries}");
+    assert!(n_allocations <= 1, "{n_allocations} allocations in {n_entries} entries");
 }
