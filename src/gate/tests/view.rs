@@ -3,7 +3,8 @@
 use super::{PARTITION, heartbeat, now, numbered, on_change, on_service, place, release, risking, secs, shadow, word};
 use crate::{
     gate::{
-        Applied, ControlKey, IngestMark, Place, RECENT_MAX, Record, ServiceCursor, StandingDecision, Unreadable, View,
+        Applied, ControlKey, IngestMark, PAGE_ITEMS_MAX, Place, RECENT_MAX, Record, ServiceCursor, StandingDecision,
+        Unreadable, View,
     },
     model::{
         Action::{ExtraReview, Freeze, Proceed},
@@ -220,6 +221,30 @@ fn services_are_listed_riskiest_first_page_by_page() {
     ] {
         assert!(text.parse::<ServiceCursor>().is_err(), "{text}");
     }
+}
+
+#[test]
+fn pages_of_many_services_hold_each_once_and_in_order() {
+    let view = View::new();
+    let n = 5 * i32::try_from(PAGE_ITEMS_MAX).expect("small") + 7;
+    for i in 0..n {
+        // In an order that is not the one of risks.
+        let risk = f64::from(i * 7_919 % n) / f64::from(n);
+        let decision = named(&format!("s{i}"), risking(on_service(Proceed), risk));
+        view.apply(on(3, i64::from(i)), Ok(Record::Decision(decision)));
+    }
+    let mut risks = Vec::new();
+    let mut after: Option<ServiceCursor> = None;
+    loop {
+        let page = view.services(now(), after.as_ref(), PAGE_ITEMS_MAX);
+        risks.extend(page.items.iter().filter_map(|decision| decision.risk));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(risks.len(), usize::try_from(n).expect("small"));
+    assert!(risks.windows(2).all(|pair| pair[0] > pair[1]));
 }
 
 #[test]
