@@ -311,6 +311,9 @@ impl<C: Client> Worker<C> {
                         Err(fault) => return Err(fault),
                     }
                     self.restoring.remove(&partition);
+                    // While large partitions are restored the others may get little of the machine: a client given up
+                    // for that would have all of them restored again.
+                    self.progress.excuse();
                     tracing::info!(%partition, snapshots = restored.n_snapshots, from = %restored.from, tail = %restored.tail, "restored");
                     let counted = Counted {
                         applied: restored.state.applied(),
