@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use anyhow::{Context as _, bail};
 
 use crate::{
-    model::{Offset, PartitionIndex},
+    model::{Offset, PartitionIndex, Timestamp},
     score::Partition,
     stream::{Reader, TopicPartition},
     wire::state::{self, Snapshot},
@@ -27,6 +27,8 @@ pub(crate) struct Restored {
     /// The log's end when it was restored: until there, it is not what a former owner had.
     pub(crate) end: Offset,
     pub(crate) n_snapshots: usize,
+    /// When a former owner last moved the tail, by its clock.
+    pub(crate) checkpointed_at: Option<Timestamp>,
 }
 
 /// Restores one partition of the log `events`, whose snapshots are in `state`.
@@ -38,9 +40,14 @@ pub(crate) fn restore(
 ) -> anyhow::Result<Restored> {
     let committed = reader.committed(events).context("asking for the committed offset")?;
     let mut latest: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+    let partition_key = state::partition_key(events.partition);
+    let mut checkpointed_at = None;
     reader
         .read(snapshots, None, &mut |record| {
             let Some(key) = record.key else { return };
+            if *key == *partition_key {
+                checkpointed_at = record.timestamp;
+            }
             match record.value {
                 Some(value) => latest.insert(key.to_vec(), value.to_vec()),
                 None => latest.remove(key),
@@ -103,6 +110,7 @@ pub(crate) fn restore(
         told: committed.unwrap_or(tail),
         end,
         n_snapshots,
+        checkpointed_at,
     })
 }
 

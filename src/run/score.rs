@@ -328,7 +328,8 @@ impl<C: Client> Worker<C> {
                         whole_at: restored.end,
                         heartbeat_at: Timestamp::MIN,
                         checkpoint: None,
-                        checkpoint_at: self.settings.clock.now(),
+                        // Counted from the last owner's: a partition that often changes hands has a tail too.
+                        checkpoint_at: restored.checkpointed_at.unwrap_or(Timestamp::MIN),
                         part_at: Timestamp::MIN,
                         n_entries: 0,
                         appended: None,

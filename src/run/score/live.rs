@@ -100,7 +100,9 @@ impl Live {
         if self.position < self.tail {
             return snapshots;
         }
-        let due = is_due(self.checkpoint_at, now, CHECKPOINT_EVERY) || self.n_entries >= CHECKPOINT_ENTRIES;
+        // Before it is whole there is little that is not covered yet, and a long tail to come.
+        let due = (self.is_whole() && is_due(self.checkpoint_at, now, CHECKPOINT_EVERY))
+            || self.n_entries >= CHECKPOINT_ENTRIES;
         if self.checkpoint.is_none() && due {
             self.checkpoint = Some(Checkpoint {
                 image: self.state.image(self.position, n_partitions),
@@ -261,6 +263,19 @@ mod tests {
         live.take_in(&record(offset), Offset(offset), start(), &mut Vec::new())
             .expect("our own record");
         live.position = Offset(offset + 1);
+    }
+
+    #[test]
+    fn one_that_is_overdue_when_a_partition_changes_hands_is_made_once_its_state_is_whole() {
+        let mut live = live();
+        live.whole_at = Offset(2);
+        let now = start() + CHECKPOINT_EVERY;
+        take_in(&mut live, 0);
+        live.checkpoint(PartitionIndex(3), 12, now);
+        assert!(live.checkpoint.is_none(), "the rest of the tail is still to come");
+        take_in(&mut live, 1);
+        live.checkpoint(PartitionIndex(3), 12, now);
+        assert!(live.checkpoint.is_some());
     }
 
     #[test]
