@@ -142,9 +142,16 @@ impl Site {
         self.note_partitions(input, n_partitions);
     }
 
-    /// An input topic has so many partitions now: a publisher that knew another number would find out in time.
+    /// An input topic has so many partitions now: a publisher that knew another number would find out in time. The broker
+    /// itself may say so some time after it has granted them.
     pub(crate) fn note_partitions(&mut self, input: &'static str, n_partitions: u32) {
         self.partitions.insert(input, n_partitions);
+        let topic: Arc<str> = Arc::from(self.topic(input));
+        eventually("the broker says how many partitions there are", || {
+            let tuning = Tuning::default();
+            let mut reader = KafkaReader::new(&self.connection, "test", "test", &tuning).ok()?;
+            (reader.partition_count(&topic).ok()?? == n_partitions).then_some(())
+        });
         self.publisher = Publisher::new(&self.connection, "test", &Tuning::default()).expect("a publisher");
     }
 
