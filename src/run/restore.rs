@@ -39,27 +39,13 @@ pub(crate) fn restore(
     n_partitions: u32,
 ) -> anyhow::Result<Restored> {
     let committed = reader.committed(events).context("asking for the committed offset")?;
-    let mut latest: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
-    let partition_key = state::partition_key(events.partition);
-    let mut checkpointed_at = None;
-    reader
-        .read(snapshots, None, &mut |record| {
-            let Some(key) = record.key else { return };
-            if *key == *partition_key {
-                checkpointed_at = record.timestamp;
-            }
-            match record.value {
-                Some(value) => latest.insert(key.to_vec(), value.to_vec()),
-                None => latest.remove(key),
-            };
-        })
-        .context("reading the snapshots")?;
+    let latest = latest(reader, snapshots)?;
     let (first, end) = reader.bounds(events).context("asking for the log's bounds")?;
     let mut image = None;
     let mut services = Vec::new();
     let mut fleet = None;
-    let n_snapshots = latest.len();
-    for (key, value) in latest {
+    let n_snapshots = latest.by_key.len();
+    for (key, value) in latest.by_key {
         match state::decode(&key, &value)? {
             Snapshot::Service { service, covered } => services.push((service, covered)),
             Snapshot::Fleet { fleet: state, covered } => fleet = Some((state, covered)),
@@ -110,8 +96,35 @@ pub(crate) fn restore(
         told: committed.unwrap_or(tail),
         end,
         n_snapshots,
-        checkpointed_at,
+        checkpointed_at: latest.checkpointed_at,
     })
+}
+
+/// What the state topic holds of a partition.
+#[derive(Default)]
+struct Latest {
+    /// The newest value of each key.
+    by_key: HashMap<Vec<u8>, Vec<u8>>,
+    /// When the partition's own record was written.
+    checkpointed_at: Option<Timestamp>,
+}
+
+fn latest(reader: &mut dyn Reader, snapshots: &TopicPartition) -> anyhow::Result<Latest> {
+    let partition_key = state::partition_key(snapshots.partition);
+    let mut latest = Latest::default();
+    reader
+        .read(snapshots, None, &mut |record| {
+            let Some(key) = record.key else { return };
+            if *key == *partition_key {
+                latest.checkpointed_at = record.timestamp;
+            }
+            match record.value {
+                Some(value) => latest.by_key.insert(key.to_vec(), value.to_vec()),
+                None => latest.by_key.remove(key),
+            };
+        })
+        .context("reading the snapshots")?;
+    Ok(latest)
 }
 
 /// The partition of `topic` beside that of the log.
