@@ -18,7 +18,6 @@ use std::{
 };
 
 use rdkafka::{
-    Message,
     config::FromClientConfigAndContext,
     consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata, base_consumer::PartitionQueue},
     error::{KafkaError, RDKafkaErrorCode},
@@ -27,7 +26,8 @@ use rdkafka::{
 use super::{
     Bound, Connection, Tuning,
     ends::{self, Ends},
-    fault, ffi,
+    fault,
+    ffi::{self, Batches},
     group::{Bell, GroupContext},
     handover::Moved,
     record,
@@ -78,7 +78,10 @@ struct Parts {
 }
 
 struct Fetched {
-    queue: PartitionQueue<GroupContext>,
+    /// Goes first: it is a second hand on the queue.
+    batches: Batches<GroupContext>,
+    /// Splits the partition off the consumer's queue, and rings.
+    _queue: PartitionQueue<GroupContext>,
     /// The least offset still to be given; `None` until started.
     next: Option<Offset>,
 }
@@ -296,7 +299,14 @@ impl Parts {
                         .ok_or_else(|| Fault::Fatal(format!("{partition} has no queue")))?;
                     let bell = Arc::clone(&self.bell);
                     queue.set_nonempty_callback(move || bell.ring());
-                    self.partitions.insert(partition.clone(), Fetched { queue, next: None });
+                    let batches = Batches::of(&self.consumer, &partition.topic, partition.partition.0)
+                        .ok_or_else(|| Fault::Fatal(format!("{partition} has no queue")))?;
+                    let fetched = Fetched {
+                        batches,
+                        _queue: queue,
+                        next: None,
+                    };
+                    self.partitions.insert(partition.clone(), fetched);
                     self.ends.assigned(partition);
                 }
                 Change::Revoked(partition) | Change::Lost(partition) => {
@@ -312,6 +322,8 @@ impl Parts {
         let Some(fetched) = self.partitions.get_mut(partition) else {
             return Err(unassigned(partition));
         };
+        // Of before the move.
+        fetched.batches.clear();
         let bound = Bound::new(START_BOUND);
         loop {
             match seek(&self.consumer, partition, offset, &bound) {
@@ -347,18 +359,18 @@ impl Parts {
         let Some(mut next) = fetched.next else { return Ok(0) };
         let mut n_given = 0;
         while n_given < max {
-            let message = match fetched.queue.poll(Duration::ZERO) {
-                None => return Ok(n_given),
-                Some(Ok(message)) => message,
-                Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+            let Some(arrived) = fetched.batches.next() else {
+                return Ok(n_given);
+            };
+            if let Some((code, text)) = arrived.error() {
+                if code == RDKafkaErrorCode::Fatal {
                     return Err(fault::fault("take", &KafkaError::MessageConsumptionFatal(code)));
                 }
-                Some(Err(error)) => {
-                    self.consumer.context().health.record(format!("{partition}: {error}"));
-                    continue;
-                }
-            };
-            let offset = Offset(message.offset());
+                let text = format!("{partition}: {code}: {text}");
+                self.consumer.context().health.record(text);
+                continue;
+            }
+            let offset = arrived.offset();
             if offset.next() == next {
                 // A rebalance pauses and resumes all partitions; librdkafka may then fetch again what was being taken.
                 continue;
@@ -371,7 +383,7 @@ impl Parts {
             next = offset.next();
             fetched.next = Some(next);
             n_given += 1;
-            if !record::lend(&message, &mut *each) {
+            if !arrived.lend(&mut *each) {
                 break;
             }
         }
@@ -388,7 +400,10 @@ impl Parts {
             .map_err(|error| fault::fault("position", &error))?;
         let mut positions = Vec::new();
         for (partition, fetched) in &self.partitions {
-            let Some(next) = fetched.next else { continue };
+            // What waits in a batch is read already, as far as librdkafka knows.
+            let Some(next) = fetched.next.filter(|_| fetched.batches.is_empty()) else {
+                continue;
+            };
             let found = list.find_partition(&partition.topic, partition.partition.0);
             // A start sets it back to none, until something from there on is read.
             if let Some(rdkafka::Offset::Offset(offset)) = found.map(|element| element.offset())

@@ -1,10 +1,13 @@
 //! The calls of librdkafka that the wrapper lacks or spoils: the only `unsafe` of the crate.
 
+mod batch;
+
 use std::ffi::CStr;
 
 use rdkafka::{ClientContext, client::Client};
 use rdkafka_sys as sys;
 
+pub(super) use self::batch::Batches;
 use super::fault::TransactionError;
 
 /// Who a consumer is in its group.
