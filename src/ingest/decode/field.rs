@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 /// What a record said of one field.
@@ -220,20 +220,47 @@ impl<'de, T: Shape<'de>, const KEEP: usize> Shape<'de> for List<T, KEEP> {
 }
 
 /// An object with known members; others are skipped, however often they come.
-pub(in crate::ingest) trait Object<'de>: Default {
+pub(in crate::ingest) trait Object<'de> {
     /// Reads the value of `key` if that is a member, and says whether it is. Errs if the member was read before.
     fn fill<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error>;
 }
 
 /// Reads all of an object.
-pub(in crate::ingest) fn members<'de, T: Object<'de>, A: MapAccess<'de>>(mut given: A) -> Result<T, A::Error> {
+pub(in crate::ingest) fn members<'de, T: Object<'de> + Default, A: MapAccess<'de>>(given: A) -> Result<T, A::Error> {
     let mut object = T::default();
+    fill(&mut object, given)?;
+    Ok(object)
+}
+
+fn fill<'de, A: MapAccess<'de>>(object: &mut impl Object<'de>, mut given: A) -> Result<(), A::Error> {
     while let Some(Key(key)) = given.next_key()? {
         if !object.fill(&key, &mut given)? {
             given.next_value::<IgnoredAny>()?;
         }
     }
-    Ok(object)
+    Ok(())
+}
+
+/// An object to be filled where it is.
+pub(in crate::ingest) struct Members<'t, T>(pub(in crate::ingest) &'t mut T);
+
+impl<'de, T: Object<'de>> DeserializeSeed<'de> for Members<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Object<'de>> Visitor<'de> for Members<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, given: A) -> Result<(), A::Error> {
+        fill(self.0, given)
+    }
 }
 
 /// A member's key, escapes resolved.

@@ -1,8 +1,13 @@
 //! The native form: which fields each kind of event has, and how they are read in one pass.
 
-use serde::{Deserialize, de::MapAccess};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed as _, MapAccess},
+};
 
-use super::field::{Field, List, Number, Object, Shape, Text, UnreadObject, UnreadScalar, UnreadText, members};
+use super::field::{
+    Field, List, Members, Number, Object, Shape, Text, UnreadObject, UnreadScalar, UnreadText, members,
+};
 use crate::{
     ingest::{
         Reject,
@@ -26,7 +31,7 @@ pub(in crate::ingest) const MAX_DEPENDENCIES: usize = 256;
 pub(in crate::ingest) const MAX_PATHS: usize = 64;
 
 /// A record as it was given: what all kinds have, and one kind's own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::ingest) struct Record<'a, B> {
     pub(in crate::ingest) kind: Field<Text<'a>>,
     pub(in crate::ingest) id: Field<Text<'a>>,
@@ -215,16 +220,35 @@ impl<'a, B: Object<'a>> Object<'a> for Record<'a, B> {
     }
 }
 
-impl<'a, B: Object<'a>> Shape<'a> for Record<'a, B> {
-    const EXPECTED: &'static str = "an object";
+impl RawBody<'_> {
+    fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Commit => Self::Commit(Box::default()),
+            Kind::Deploy => Self::Deploy(RawDeploy::default()),
+            Kind::Error => Self::Error(RawError::default()),
+            Kind::Incident => Self::Incident(RawIncident::default()),
+            Kind::Review => Self::Review(RawReview::default()),
+            Kind::Service => Self::Service(RawService::default()),
+            Kind::Override => Self::Override(RawOverride::default()),
+        }
+    }
+}
 
-    fn object<A: MapAccess<'a>>(given: A) -> Result<Option<Self>, A::Error> {
-        members(given).map(Some)
+impl<'a> Object<'a> for RawBody<'a> {
+    fn fill<A: MapAccess<'a>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match self {
+            Self::Commit(body) => body.fill(key, map),
+            Self::Deploy(body) => body.fill(key, map),
+            Self::Error(body) => body.fill(key, map),
+            Self::Incident(body) => body.fill(key, map),
+            Self::Review(body) => body.fill(key, map),
+            Self::Service(body) => body.fill(key, map),
+            Self::Override(body) => body.fill(key, map),
+        }
     }
 }
 
 /// The body of a record of which only the kind is asked.
-#[derive(Default)]
 struct Unread;
 
 impl<'a> Object<'a> for Unread {
@@ -244,7 +268,7 @@ pub(super) fn read(text: &str, default: Option<Kind>) -> Result<Raw<'_>, Reject>
     {
         return Ok(raw);
     }
-    let peeked: Record<'_, Unread> = read_record(text)?;
+    let peeked = read_record(text, Unread)?;
     read_as(kind_of(&peeked.kind, default)?, text)
 }
 
@@ -274,49 +298,34 @@ fn kind_of(kind: &Field<Text<'_>>, default: Option<Kind>) -> Result<Kind, Reject
 }
 
 fn read_as(kind: Kind, text: &str) -> Result<Raw<'_>, Reject> {
-    Ok(match kind {
-        Kind::Commit => read_record(text)?.with_body(|body| RawBody::Commit(Box::new(body))),
-        Kind::Deploy => read_record(text)?.with_body(RawBody::Deploy),
-        Kind::Error => read_record(text)?.with_body(RawBody::Error),
-        Kind::Incident => read_record(text)?.with_body(RawBody::Incident),
-        Kind::Review => read_record(text)?.with_body(RawBody::Review),
-        Kind::Service => read_record(text)?.with_body(RawBody::Service),
-        Kind::Override => read_record(text)?.with_body(RawBody::Override),
-    })
+    read_record(text, RawBody::new(kind))
 }
 
-impl<'a, B> Record<'a, B> {
-    fn with_body(self, body: impl FnOnce(B) -> RawBody<'a>) -> Raw<'a> {
-        let Self {
-            kind,
-            id,
-            time,
-            service,
-            environment,
-            source,
-            body: own,
-        } = self;
-        Raw {
-            kind,
-            id,
-            time,
-            service,
-            environment,
-            source,
-            body: body(own),
-        }
-    }
-}
-
-fn read_record<'a, B: Object<'a>>(text: &'a str) -> Result<Record<'a, B>, Reject> {
+/// The record is filled where it is: it is large, and would be moved at every step of the parser's way back.
+fn read_record<'a, B: Object<'a>>(text: &'a str, body: B) -> Result<Record<'a, B>, Reject> {
+    let mut record = Record {
+        kind: Field::Absent,
+        id: Field::Absent,
+        time: Field::Absent,
+        service: Field::Absent,
+        environment: Field::Absent,
+        source: Field::Absent,
+        body,
+    };
     let mut json = serde_json::Deserializer::from_str(text);
-    let record = Field::deserialize(&mut json).map_err(|error| fault(&error))?;
-    json.end().map_err(|_what_follows| Reject::TrailingData)?;
-    match record {
-        Field::Value(record) => Ok(record),
-        Field::Wrong(found) => Err(Reject::NotAnObject { found }),
-        Field::Null | Field::Absent => Err(Reject::NotAnObject { found: "null" }),
+    if !text.trim_ascii_start().starts_with('{') {
+        let found = match Field::<UnreadObject>::deserialize(&mut json).map_err(|error| fault(&error))? {
+            Field::Wrong(found) => found,
+            Field::Null | Field::Absent | Field::Value(UnreadObject) => "null",
+        };
+        json.end().map_err(|_what_follows| Reject::TrailingData)?;
+        return Err(Reject::NotAnObject { found });
     }
+    Members(&mut record)
+        .deserialize(&mut json)
+        .map_err(|error| fault(&error))?;
+    json.end().map_err(|_what_follows| Reject::TrailingData)?;
+    Ok(record)
 }
 
 /// What the parser stumbled over.
