@@ -20,7 +20,7 @@ use super::context::Plain;
 use crate::stream::Fault;
 
 /// What the call may take beyond its bound before it counts as hung.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// What one transaction moves, and whose membership it shows.
 #[derive(Clone)]
@@ -54,9 +54,13 @@ impl Handover {
         Ok(Self { calls, answers })
     }
 
-    /// The answer; `None` where there is none, and this can be used no more.
-    pub(super) fn send(&self, moved: &Moved, bound: Duration) -> Option<KafkaResult<()>> {
-        self.calls.send((moved.clone(), bound)).ok()?;
-        self.answers.recv_timeout(bound + GRACE).ok()
+    /// Begins the call, and says whether it could. Each call has one answer, to be waited for before the next.
+    pub(super) fn begin(&self, moved: &Moved, bound: Duration) -> bool {
+        self.calls.send((moved.clone(), bound)).is_ok()
+    }
+
+    /// The answer, if it comes within `wait`.
+    pub(super) fn answer(&self, wait: Duration) -> Option<KafkaResult<()>> {
+        self.answers.recv_timeout(wait).ok()
     }
 }

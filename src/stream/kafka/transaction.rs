@@ -1,20 +1,20 @@
 //! Whole transactions: records and positions, decided by the broker before the call returns.
 //!
 //! ```text
-//! begin ──► produce all ──► send positions ──► commit ──► Ok
-//!   │           │                │               │  └ retriable: the outcome is unknown, so ask again, never abort
-//!   │           └── any error ───┴── must abort ─┴──► abort ──► Aborted
+//! begin ──► positions, and beside them records ──► commit ──► Ok
+//!   │                       │                          │  └ retriable: the outcome is unknown, so ask again, never abort
+//!   │                       └───────── any error ──────┴──► abort ──► Aborted
 //!   └──────── fatal, or a bound passed ──────────────────────► Fenced | Fatal
 //! ```
 //!
 //! **Invariant:** no transaction is open when a call returns, except with `Fenced` or `Fatal`: then the client is of
 //! no more use, and the next one with the same transactional id decides what it left.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use rdkafka::{
     config::FromClientConfigAndContext,
-    error::KafkaError,
+    error::{KafkaError, KafkaResult},
     producer::{Producer, ThreadedProducer},
     types::RDKafkaErrorCode as Code,
 };
@@ -23,7 +23,7 @@ use super::{
     Bound, Connection, Tuning,
     context::Plain,
     fault, ffi,
-    handover::{Handover, Moved},
+    handover::{GRACE, Handover, Moved},
     record,
 };
 use crate::stream::{Fault, Write};
@@ -38,6 +38,8 @@ const OFFSETS_BOUND: Duration = Duration::from_secs(10);
 const DECISION_BOUND: Duration = Duration::from_secs(30);
 /// On an abort; after as long the broker aborts by itself.
 const ABORT_BOUND: Duration = Duration::from_secs(10);
+/// A broker takes 2 to 4 ms to mark a transaction that it has decided.
+const MARKING: Duration = Duration::from_millis(5);
 /// Between two tries of a call that does not wait itself.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -45,6 +47,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(super) struct Transactions {
     producer: Arc<ThreadedProducer<Plain>>,
     handover: Handover,
+    /// While the broker may still mark the transaction before.
+    marking: Cell<Option<Bound>>,
     context: Plain,
 }
 
@@ -70,6 +74,7 @@ impl Transactions {
         let transactions = Self {
             producer,
             handover,
+            marking: Cell::new(None),
             context,
         };
         let bound = Bound::new(INIT_BOUND);
@@ -95,16 +100,23 @@ impl Transactions {
             moved.positions.count() > 0,
             "a transaction without positions checks no membership"
         );
+        self.begin()?;
+        match self.fill(moved, writes).and_then(|()| self.decide()) {
+            Ok(()) => Ok(()),
+            Err(stop) => self.stop(stop),
+        }
+    }
+
+    fn begin(&self) -> Result<(), Fault> {
         self.producer
             .begin_transaction()
             .map_err(|error| match fault::fault("begin", &error) {
                 Fault::Retry(text) | Fault::Aborted(text) | Fault::Fatal(text) => Fault::Fatal(text),
                 Fault::Fenced(text) => Fault::Fenced(text),
-            })?;
-        let stop = match self.fill(moved, writes).and_then(|()| self.decide()) {
-            Ok(()) => return Ok(()),
-            Err(stop) => stop,
-        };
+            })
+    }
+
+    fn stop(&self, stop: Stop) -> Result<(), Fault> {
         match stop {
             Stop::Abort(why) => self
                 .abort(&why)
@@ -114,12 +126,21 @@ impl Transactions {
         }
     }
 
+    /// Hands the positions over and, beside that, the records.
+    ///
+    /// A broker that still marks the transaction before takes neither positions nor partitions. librdkafka asks again
+    /// after a millisecond for positions, but after twenty for partitions: so positions go first, and records once these
+    /// are taken, or it is so long that the marks are surely written.
     fn fill(&self, moved: &Moved, writes: &[Write]) -> Result<(), Stop> {
-        let bound = Bound::new(PRODUCE_BOUND);
-        for write in writes {
-            self.produce(write, &bound)?;
-        }
-        self.send(moved)
+        let offsets_bound = Bound::new(OFFSETS_BOUND);
+        self.hand_over(moved, &offsets_bound)?;
+        let marking = self.marking.get().map_or(Duration::ZERO, |bound| bound.left());
+        let answer = self.handover.answer(marking);
+        let produce_bound = Bound::new(PRODUCE_BOUND);
+        let produced = writes.iter().try_for_each(|write| self.produce(write, &produce_bound));
+        // Also where nothing comes of it: an abort beside the call would be refused.
+        self.await_positions(moved, answer, &offsets_bound)?;
+        produced
     }
 
     #[expect(
@@ -149,20 +170,29 @@ impl Transactions {
         }
     }
 
-    fn send(&self, moved: &Moved) -> Result<(), Stop> {
-        let bound = Bound::new(OFFSETS_BOUND);
+    fn hand_over(&self, moved: &Moved, bound: &Bound) -> Result<(), Stop> {
+        let left = bound.left().max(Duration::from_millis(100));
+        if self.handover.begin(moved, left) {
+            return Ok(());
+        }
+        let text = "the thread that hands positions over has ended".to_owned();
+        Err(Stop::Broken(Fault::Fatal(text)))
+    }
+
+    /// Waits until the group's coordinator has taken the positions; `answer` is there where it has come already.
+    fn await_positions(&self, moved: &Moved, mut answer: Option<KafkaResult<()>>, bound: &Bound) -> Result<(), Stop> {
         loop {
-            let left = bound.left().max(Duration::from_millis(100));
-            let Some(answer) = self.handover.send(moved, left) else {
+            let Some(answered) = answer.take().or_else(|| self.handover.answer(bound.left() + GRACE)) else {
                 let text = format!("the group's coordinator did not take the positions within {OFFSETS_BOUND:?}");
                 return Err(Stop::Broken(Fault::Fatal(self.context.health.explain(&text))));
             };
-            let Err(error) = answer else { return Ok(()) };
+            let Err(error) = answered else { return Ok(()) };
             match fault::fault("positions", &error) {
                 Fault::Retry(_) if !bound.has_passed() => std::thread::sleep(PAUSE),
                 Fault::Retry(text) | Fault::Aborted(text) => return Err(Stop::Abort(text)),
                 fault @ (Fault::Fenced(_) | Fault::Fatal(_)) => return Err(Stop::Broken(fault)),
             }
+            self.hand_over(moved, bound)?;
         }
     }
 
@@ -170,6 +200,7 @@ impl Transactions {
         let bound = Bound::new(DECISION_BOUND);
         loop {
             let Err(error) = ffi::commit_transaction(self.producer.client()) else {
+                self.marking.set(Some(Bound::new(MARKING)));
                 return Ok(());
             };
             match error.fault("commit") {
@@ -191,6 +222,7 @@ impl Transactions {
         loop {
             let left = bound.left().max(Duration::from_millis(100));
             let Err(error) = self.producer.abort_transaction(left) else {
+                self.marking.set(Some(Bound::new(MARKING)));
                 return Ok(());
             };
             match fault::fault("abort", &error) {
