@@ -147,6 +147,7 @@ impl Bare {
         let names = Names {
             client_id: group.clone(),
             transactional_id: group.clone(),
+            writes: Vec::new(),
             group,
         };
         let sources = Sources::of(&self.prefix);

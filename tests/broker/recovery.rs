@@ -119,6 +119,26 @@ fn two_instances_one_killed_and_a_third_joining_apply_every_event_once() {
     assert!(checked.n_decisions > 480 && checked.n_snapshots > 40, "{checked:?}");
 }
 
+/// A broker that was killed may leave records of a transaction undecided, and whoever waits for them waits for ever. The
+/// same producer's next decision decides them: so each begins with one, wherever it may write.
+#[test]
+fn a_producer_first_decides_what_its_predecessor_may_have_left() {
+    let Some(brokers) = brokers() else { return };
+    let site = Site::new(brokers, "left", &[("errors", 2)], "");
+    let first = Instance::start(&site, "a");
+    first.wait_ready();
+    assert_eq!(first.terminate(), 0);
+    // Nothing was refused, so all there is on this topic is of that: in each partition an aborted record and its mark.
+    assert!(site.read("rejected").is_empty());
+    let ends = site.ends("rejected");
+    assert!(ends.iter().all(|end| *end == 2), "{ends:?}");
+    let second = Instance::start(&site, "a");
+    second.wait_ready();
+    assert!(site.ends("rejected").iter().all(|end| *end == 4));
+    assert_eq!(second.terminate(), 0);
+    reproduction::check(&site);
+}
+
 #[test]
 fn a_restored_state_equals_the_live_one_and_its_tail_says_nothing() {
     let Some(brokers) = brokers() else { return };

@@ -231,6 +231,25 @@ impl Site {
         assert_eq!(sent, writes.len());
     }
 
+    /// Where each partition of one of Holdpoint's own topics ends, with all that is not committed.
+    pub(crate) fn ends(&self, topic: &str) -> Vec<i64> {
+        let mut reader =
+            KafkaReader::new(&self.connection, "test-ends", "test-reader", &Tuning::default()).expect("a reader");
+        let topic: Arc<str> = Arc::from(self.topic(topic));
+        let n_partitions = reader
+            .partition_count(&topic)
+            .expect("an answer")
+            .expect("the topic is there");
+        let end_of = |partition| {
+            let partition = TopicPartition {
+                topic: Arc::clone(&topic),
+                partition: PartitionIndex(i32::try_from(partition).expect("small")),
+            };
+            reader.bounds(&partition).expect("an answer").1.0
+        };
+        (0..n_partitions).map(end_of).collect()
+    }
+
     /// Every record of one of Holdpoint's own topics that a reader of committed data sees.
     pub(crate) fn read(&self, topic: &str) -> Vec<Read> {
         let mut reader =

@@ -37,6 +37,7 @@ impl Beside {
         let names = Names {
             client_id: group.clone(),
             transactional_id: group.clone(),
+            writes: Vec::new(),
             group,
         };
         let out = site.topic("out");

@@ -135,12 +135,14 @@ impl Instance {
         )
     }
 
-    pub(super) fn client(&self, stage: &str, topics: &[&str]) -> Result<KafkaClient, Fault> {
+    /// A client of `stage` that reads `topics` and writes to `written`, each with its partition count.
+    pub(super) fn client(&self, stage: &str, topics: &[&str], written: &[(&str, u32)]) -> Result<KafkaClient, Fault> {
         let group = &self.settings.group;
         let names = Names {
             group: format!("{group}.{stage}"),
             client_id: format!("{}-{stage}", self.name),
             transactional_id: format!("{group}-{}-{stage}", self.name),
+            writes: written.iter().map(|(topic, n)| (Arc::from(*topic), *n)).collect(),
         };
         KafkaClient::new(&self.connection, &names, topics, &self.tuning)
     }

@@ -67,7 +67,9 @@ impl Life for Part {
                 ..
             } => {
                 let counts = instance.topic_counts()?;
-                let client = instance.client("score", &[&instance.settings.topics.events])?;
+                let topics = &instance.settings.topics;
+                let written = [&topics.control, &topics.state, &topics.events].map(|topic| (&**topic, counts.log));
+                let client = instance.client("score", &[&topics.events], &written)?;
                 let restorer = restorer(instance.clone(), counts.log)?;
                 // The questions outlive the worker that answers them: taken last, for what fails here is tried again.
                 let receive = queries
@@ -201,7 +203,12 @@ fn ingest_worker(instance: &Instance) -> anyhow::Result<ingest::Worker<KafkaClie
     let counts = instance.topic_counts()?;
     let topics = &instance.settings.topics;
     let inputs: Vec<&str> = topics.consumed().map(|(_, topic)| topic).collect();
-    let client = instance.client("ingest", &inputs)?;
+    let written = [
+        (&*topics.control, counts.log),
+        (&*topics.events, counts.log),
+        (&*topics.rejected, counts.rejected),
+    ];
+    let client = instance.client("ingest", &inputs, &written)?;
     let settings = Ingest {
         instance: instance.name.clone(),
         default_environment: instance.settings.default_environment.as_str().into(),

@@ -30,7 +30,7 @@ use super::{
     ffi::{self, Batches},
     group::{Bell, GroupContext},
     handover::Moved,
-    record,
+    record, settle,
     transaction::Transactions,
 };
 use crate::{
@@ -59,6 +59,9 @@ pub struct Names {
     pub client_id: String,
     /// Unique to this worker and the same after its restart, so that it fences what it was before.
     pub transactional_id: String,
+    /// The topics that its transactions write to, with their partition counts: what they were before may have left
+    /// there is decided first.
+    pub writes: Vec<(Arc<str>, u32)>,
 }
 
 /// The client over librdkafka. Dropping it leaves the group, within ten seconds.
@@ -104,6 +107,9 @@ impl KafkaClient {
         let bell = Arc::new(Bell::default());
         let ring = Arc::clone(&bell);
         consumer.set_nonempty_callback(move || ring.ring());
+        if tuning.settles {
+            settle::former(&transactions, &consumer, &names.writes)?;
+        }
         consumer
             .subscribe(topics)
             .map_err(|error| fault::fault("subscribe", &error))?;

@@ -17,6 +17,7 @@ mod handover;
 mod producer;
 mod reader;
 mod record;
+mod settle;
 mod transaction;
 mod view;
 
@@ -58,6 +59,9 @@ pub struct Tuning {
     pub queue_kib: u32,
     /// librdkafka's name of the compression of what is written.
     pub compression: &'static str,
+    /// Whether a client first decides what its predecessor may have left open. The mock cluster leaves nothing open, and
+    /// shows what was aborted.
+    pub settles: bool,
 }
 
 impl Default for Tuning {
@@ -69,6 +73,7 @@ impl Default for Tuning {
             // Queues are split by partition, and the limit counts for each: 24 partitions are 384 MiB at the worst.
             queue_kib: 16 << 10,
             compression: "lz4",
+            settles: true,
         }
     }
 }
@@ -79,6 +84,7 @@ impl Tuning {
     pub fn embedded() -> Self {
         Self {
             fetch_wait_ms: 10,
+            settles: false,
             ..Self::default()
         }
     }
