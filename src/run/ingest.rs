@@ -10,32 +10,27 @@
 
 mod cover;
 mod own;
+mod patience;
 mod stage;
+mod take;
 
 use std::{sync::Arc, time::Duration};
 
-use self::{cover::Cover, stage::Stage};
+use self::{cover::Cover, patience::Patience};
 use super::{
     books::Books,
-    inputs::{HeldBack, Inputs},
+    inputs::Inputs,
     progress::{Progress, Stuck},
     viewer::Peers,
 };
 use crate::{
-    clock::{Clock, Stopwatch},
+    clock::Clock,
     ingest::Batch,
     model::{Kind, Offset, PartitionIndex, Timestamp},
-    stream::{Change, Client, Fault, Header, Record, TopicPartition, Write},
+    stream::{Change, Client, Fault, Header, TopicPartition, Write},
     wire::events,
 };
 
-/// A batch is closed after so many records, so long, or so many bytes: large enough that a transaction costs little
-/// beside its records, small enough to answer in milliseconds and to be taken again after an abort.
-const BATCH_RECORDS_MAX: usize = 20_000;
-const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
-const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Records taken of one partition before the next one's turn.
-const TURN_RECORDS: usize = 500;
 /// How long to wait for records, at most: rebalances are served as often.
 const WAIT: Duration = Duration::from_millis(100);
 /// The same while others are behind: how far they have come is not told by a ring.
@@ -54,6 +49,13 @@ pub(crate) struct Ingest {
     pub(crate) n_partitions: u32,
     pub(crate) n_rejected_partitions: u32,
     pub(crate) clock: Clock,
+}
+
+impl Ingest {
+    fn kind_of(&self, partition: &TopicPartition) -> Option<Kind> {
+        let known = self.kinds.iter().find(|(topic, _)| *topic == partition.topic);
+        known.map(|(_, kind)| *kind)
+    }
 }
 
 /// One worker, with the one client it owns.
@@ -81,6 +83,9 @@ pub(crate) struct Worker<C> {
     holds_back: bool,
     progress: Progress,
     cover: Cover,
+    patience: Patience,
+    /// What the next wait for records may take.
+    pause: Duration,
 }
 
 impl<C: Client> Worker<C> {
@@ -89,6 +94,8 @@ impl<C: Client> Worker<C> {
         Self {
             progress: Progress::new(settings.clock),
             cover: Cover::new(settings.clock),
+            patience: Patience::new(),
+            pause: WAIT,
             settings,
             client,
             inputs: Inputs::default(),
@@ -119,8 +126,9 @@ impl<C: Client> Worker<C> {
         } else if self.holds_back {
             WAIT_BEHIND
         } else {
-            self.settings.clock.real(own::TICK_EVERY).min(WAIT)
+            self.settings.clock.real(own::TICK_EVERY.min(self.pause)).min(WAIT)
         };
+        self.pause = WAIT;
         let changes = self.client.poll(wait)?;
         self.serve(changes)?;
         if self.inputs.is_empty() {
@@ -309,103 +317,6 @@ impl<C: Client> Worker<C> {
             super::books::lag(partition, lag);
         }
         Ok(())
-    }
-
-    /// Takes what has arrived, partition by partition, in step.
-    fn take(&mut self, peers: Peers, watch: &Stopwatch) -> Result<usize, Fault> {
-        let mut partitions = self.inputs.partitions();
-        let turn = self.n_batches % partitions.len().max(1);
-        partitions.rotate_left(turn);
-        self.n_batches = self.n_batches.wrapping_add(1);
-        let waits = self.cover.is_missing(&self.inputs, peers) && self.inputs.is_behind(self.settings.clock.now());
-        let from = self.inputs.read_to(self.settings.clock.now());
-        let mut n_taken = 0;
-        loop {
-            let before = n_taken;
-            for partition in &partitions {
-                let now = self.settings.clock.now();
-                let limit = if waits {
-                    Timestamp::MIN
-                } else {
-                    self.inputs.limit(peers.least, now)
-                };
-                n_taken += self.take_of(partition, limit, now)?;
-                if n_taken >= BATCH_RECORDS_MAX
-                    || watch.elapsed() >= BATCH_TIME_MAX
-                    || self.batch.size_bytes() + self.refused_bytes >= BATCH_BYTES_MAX
-                {
-                    return Ok(n_taken);
-                }
-            }
-            // While catching up, time is told before more of it is read.
-            let now = self.settings.clock.now();
-            let spans = self.inputs.read_to(now).since(from);
-            if n_taken == before || (spans >= own::TICK_PROGRESS && self.inputs.is_behind(now)) {
-                return Ok(n_taken);
-            }
-        }
-    }
-
-    /// Takes what has arrived of one partition up to record time `limit`; the first record beyond it is held back.
-    fn take_of(&mut self, partition: &TopicPartition, limit: Timestamp, now: Timestamp) -> Result<usize, Fault> {
-        let Self {
-            client,
-            inputs,
-            batch,
-            writes,
-            refused_bytes,
-            books,
-            settings,
-            ..
-        } = self;
-        let kind = settings
-            .kinds
-            .iter()
-            .find(|(topic, _)| *topic == partition.topic)
-            .map(|(_, kind)| *kind);
-        let stage = Stage {
-            settings,
-            partition,
-            kind,
-            now,
-        };
-        let mut n_taken = 0;
-        if let Some(HeldBack {
-            offset,
-            at,
-            key,
-            value,
-            headers,
-        }) = inputs.release(partition, limit)
-        {
-            let record = Record {
-                offset,
-                timestamp: Some(at),
-                key: key.as_deref(),
-                value: value.as_deref(),
-                headers: &|| headers.clone(),
-            };
-            *refused_bytes += stage.take_in(&record, batch, writes, books);
-            inputs.note_taken(partition, offset, at, now);
-            n_taken += 1;
-        }
-        if inputs.is_held_back(partition) {
-            return Ok(0);
-        }
-        client.take(partition, TURN_RECORDS, &mut |record| {
-            // A record without a time of its own counts as of now; so does one of a time to come, or it would hold up all
-            // behind it until then.
-            let at = record.timestamp.unwrap_or(now).min(now);
-            if at > limit {
-                inputs.hold_back(partition, HeldBack::of(record, at), now);
-                return false;
-            }
-            *refused_bytes += stage.take_in(record, batch, writes, books);
-            inputs.note_taken(partition, record.offset, at, now);
-            n_taken += 1;
-            batch.size_bytes() + *refused_bytes < BATCH_BYTES_MAX
-        })?;
-        Ok(n_taken)
     }
 
     /// Packs the batch into records of the log.

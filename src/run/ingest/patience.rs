@@ -1,0 +1,71 @@
+//! Errors wait a moment for company; all else is taken at once.
+//!
+//! A transaction costs the broker as much as the partitions it touches, however little is in it, and errors touch
+//! them all. Nothing is decided on an error within seconds, while on the decision on a commit somebody waits.
+
+use std::time::Duration;
+
+use super::is_due;
+use crate::model::Timestamp;
+
+/// Errors are taken so often …
+const ERRORS_EVERY: Duration = Duration::from_millis(100);
+/// … and as they come once a batch has so many records: then they have company enough.
+const COMPANY: usize = 1_000;
+
+/// When errors were taken last.
+#[derive(Debug)]
+pub(super) struct Patience {
+    taken_at: Timestamp,
+    has_company: bool,
+}
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self {
+            taken_at: Timestamp::MIN,
+            has_company: false,
+        }
+    }
+
+    /// Whether errors are to be taken now.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.has_company || is_due(self.taken_at, now, ERRORS_EVERY)
+    }
+
+    /// How long from `now` until it is over.
+    pub(super) fn left(&self, now: Timestamp) -> Duration {
+        if self.is_over(now) {
+            Duration::ZERO
+        } else {
+            ERRORS_EVERY.saturating_sub(now.since(self.taken_at))
+        }
+    }
+
+    /// They were taken, in a batch of `n_records`.
+    pub(super) fn note_taken(&mut self, now: Timestamp, n_records: usize) {
+        self.taken_at = now;
+        self.has_company = n_records >= COMPANY;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_taken_at_once_then_after_a_while_and_without_a_pause_while_they_are_many() {
+        let start = Timestamp::from_millis(1_772_409_600_000);
+        let mut patience = Patience::new();
+        assert!(patience.is_over(start));
+        patience.note_taken(start, COMPANY - 1);
+        let soon = start + Duration::from_millis(30);
+        assert!(!patience.is_over(soon));
+        assert_eq!(patience.left(soon), Duration::from_millis(70));
+        assert!(patience.is_over(start + ERRORS_EVERY));
+        assert!(patience.is_over(start - ERRORS_EVERY), "the clock was set back");
+        patience.note_taken(soon, COMPANY);
+        assert!(patience.is_over(soon));
+        assert_eq!(patience.left(soon), Duration::ZERO);
+    }
+}
