@@ -8,29 +8,27 @@ use std::time::Duration;
 use super::is_due;
 use crate::model::Timestamp;
 
-/// Errors are taken so often …
+/// Errors are taken so often, and as they come while more wait than one batch takes.
 const ERRORS_EVERY: Duration = Duration::from_millis(100);
-/// … and as they come once a batch has so many records: then they have company enough.
-const COMPANY: usize = 1_000;
 
 /// When errors were taken last.
 #[derive(Debug)]
 pub(super) struct Patience {
     taken_at: Timestamp,
-    has_company: bool,
+    has_more: bool,
 }
 
 impl Patience {
     pub(super) fn new() -> Self {
         Self {
             taken_at: Timestamp::MIN,
-            has_company: false,
+            has_more: false,
         }
     }
 
     /// Whether errors are to be taken now.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        self.has_company || is_due(self.taken_at, now, ERRORS_EVERY)
+        self.has_more || is_due(self.taken_at, now, ERRORS_EVERY)
     }
 
     /// How long from `now` until it is over.
@@ -42,10 +40,10 @@ impl Patience {
         }
     }
 
-    /// They were taken, in a batch of `n_records`.
-    pub(super) fn note_taken(&mut self, now: Timestamp, n_records: usize) {
+    /// They were taken, and more may have waited than there was room for.
+    pub(super) fn note_taken(&mut self, now: Timestamp, has_more: bool) {
         self.taken_at = now;
-        self.has_company = n_records >= COMPANY;
+        self.has_more = has_more;
     }
 }
 
@@ -54,17 +52,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_taken_at_once_then_after_a_while_and_without_a_pause_while_they_are_many() {
+    fn errors_are_taken_at_once_then_after_a_while_and_without_a_pause_while_more_wait() {
         let start = Timestamp::from_millis(1_772_409_600_000);
         let mut patience = Patience::new();
         assert!(patience.is_over(start));
-        patience.note_taken(start, COMPANY - 1);
+        patience.note_taken(start, false);
         let soon = start + Duration::from_millis(30);
         assert!(!patience.is_over(soon));
         assert_eq!(patience.left(soon), Duration::from_millis(70));
         assert!(patience.is_over(start + ERRORS_EVERY));
         assert!(patience.is_over(start - ERRORS_EVERY), "the clock was set back");
-        patience.note_taken(soon, COMPANY);
+        patience.note_taken(soon, true);
         assert!(patience.is_over(soon));
         assert_eq!(patience.left(soon), Duration::ZERO);
     }

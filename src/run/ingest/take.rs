@@ -32,7 +32,7 @@ impl<C: Client> Worker<C> {
         self.n_batches = self.n_batches.wrapping_add(1);
         let n_taken = self.take_in_turn(&partitions, peers, watch)?;
         if takes_errors {
-            self.patience.note_taken(now, n_taken);
+            self.patience.note_taken(now, self.is_full(n_taken, watch));
         } else {
             self.pause = self.patience.left(now);
         }
@@ -54,10 +54,7 @@ impl<C: Client> Worker<C> {
                     self.inputs.limit(peers.least, now)
                 };
                 n_taken += self.take_of(partition, limit, now)?;
-                if n_taken >= BATCH_RECORDS_MAX
-                    || watch.elapsed() >= BATCH_TIME_MAX
-                    || self.batch.size_bytes() + self.refused_bytes >= BATCH_BYTES_MAX
-                {
+                if self.is_full(n_taken, watch) {
                     return Ok(n_taken);
                 }
             }
@@ -68,6 +65,12 @@ impl<C: Client> Worker<C> {
                 return Ok(n_taken);
             }
         }
+    }
+
+    fn is_full(&self, n_taken: usize, watch: &Stopwatch) -> bool {
+        n_taken >= BATCH_RECORDS_MAX
+            || watch.elapsed() >= BATCH_TIME_MAX
+            || self.batch.size_bytes() + self.refused_bytes >= BATCH_BYTES_MAX
     }
 
     /// Takes what has arrived of one partition up to record time `limit`; the first record beyond it is held back.
