@@ -116,7 +116,11 @@ fn two_instances_one_killed_and_a_third_joining_apply_every_event_once() {
     assert_eq!(first.terminate(), 0);
     assert_eq!(third.terminate(), 0);
     let checked = reproduction::check(&site);
-    assert!(checked.n_decisions > 480 && checked.n_snapshots > 40, "{checked:?}");
+    // How often a service was snapshotted depends on how much each transaction took in: once at least, for each has spoken.
+    assert!(
+        checked.n_decisions > 480 && checked.n_snapshots >= SERVICES as usize,
+        "{checked:?}"
+    );
 }
 
 /// A broker that was killed may leave records of a transaction undecided, and whoever waits for them waits for ever. The
