@@ -4,25 +4,30 @@
 //! included. So whether an event is a duplicate is a function of the log's last stretch alone, and reading that
 //! stretch again (priming) gives the same answers.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, hash::BuildHasher as _, time::Duration};
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::fast::RandomState;
+use hashbrown::{HashTable, hash_table::Entry};
 
 use crate::model::{EventHash, Offset, Timestamp};
 
-/// Identities remembered per log partition: 10 minutes of 430 events a second, in about 12 MiB.
+/// Identities remembered per log partition: 10 minutes of 430 events a second, in about 5 MiB.
 pub const WINDOW_HASHES_MAX: usize = 1 << 18;
 /// How long an identity is remembered.
 const WINDOW: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Default)]
 pub(crate) struct Window {
-    /// In order of arrival: identity, and the log record it came in.
-    arrivals: VecDeque<(EventHash, RecordPlace)>,
-    /// Arrivals ever.
-    n_arrived: u64,
-    /// For each identity in the window, the number of its last arrival.
-    last: HashMap<EventHash, u64>,
+    /// In order of arrival.
+    arrivals: VecDeque<EventHash>,
+    /// The records they came in, each with how many of `arrivals`.
+    records: VecDeque<(RecordPlace, u32)>,
+    /// The number of the arrival to come; they count round.
+    next: u32,
+    /// For each identity in the window, the number of its last arrival: no more than that, so that the most of it stays
+    /// in the caches. The identity is among the arrivals.
+    last: HashTable<u32>,
+    hasher: RandomState,
     newest: Option<Timestamp>,
 }
 
@@ -35,12 +40,7 @@ pub(crate) struct RecordPlace {
 
 impl Window {
     pub(crate) fn new() -> Self {
-        Self {
-            arrivals: VecDeque::new(),
-            n_arrived: 0,
-            last: HashMap::new(),
-            newest: None,
-        }
+        Self::default()
     }
 
     /// Takes in one arrival; says whether it was seen before.
@@ -52,48 +52,86 @@ impl Window {
         self.newest = Some(newest);
         let oldest = newest - WINDOW;
         while self.arrivals.len() >= WINDOW_HASHES_MAX
-            || self
-                .arrivals
-                .front()
-                .is_some_and(|(_, place)| place.written_at < oldest)
+            || self.records.front().is_some_and(|(place, _)| place.written_at < oldest)
         {
             self.drop_oldest();
         }
-        self.arrivals.push_back((
-            hash,
-            RecordPlace {
-                written_at: newest,
-                ..place
-            },
-        ));
-        self.n_arrived += 1;
-        self.last.insert(hash, self.n_arrived).is_some()
+        let place = RecordPlace {
+            written_at: newest,
+            ..place
+        };
+        match self.records.back_mut() {
+            Some((last, n)) if *last == place => *n += 1,
+            _ => self.records.push_back((place, 1)),
+        }
+        self.arrivals.push_back(hash);
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        let (arrivals, hasher) = (&self.arrivals, &self.hasher);
+        let first = first(self.next, arrivals);
+        let identity = |number: &u32| arrivals[position(*number, first)];
+        let entry = self.last.entry(
+            hasher.hash_one(hash),
+            |known| identity(known) == hash,
+            |known| hasher.hash_one(identity(known)),
+        );
+        match entry {
+            Entry::Occupied(mut last) => {
+                *last.get_mut() = number;
+                true
+            }
+            Entry::Vacant(free) => {
+                free.insert(number);
+                false
+            }
+        }
     }
 
     fn drop_oldest(&mut self) {
-        let number = self.n_arrived + 1 - u64::try_from(self.arrivals.len()).unwrap_or(u64::MAX);
-        if let Some((hash, _)) = self.arrivals.pop_front()
-            && self.last.get(&hash) == Some(&number)
-        {
-            self.last.remove(&hash);
+        let number = first(self.next, &self.arrivals);
+        let Some(hash) = self.arrivals.pop_front() else {
+            return;
+        };
+        // One that arrived again since is there under that number.
+        let found = self
+            .last
+            .find_entry(self.hasher.hash_one(hash), |known| *known == number);
+        if let Ok(last) = found {
+            last.remove();
+        }
+        if let Some((_, n)) = self.records.front_mut() {
+            *n -= 1;
+            if *n == 0 {
+                self.records.pop_front();
+            }
         }
     }
 
     /// Where priming has to begin to have this window again: `None` while it is empty.
     pub(crate) fn oldest_offset(&self) -> Option<Offset> {
-        self.arrivals.front().map(|(_, place)| place.offset)
+        self.records.front().map(|(place, _)| place.offset)
     }
 
     /// How far back it reaches.
     pub(crate) fn span(&self) -> Duration {
-        match (self.arrivals.front(), self.newest) {
+        match (self.records.front(), self.newest) {
             // Below its bounds it reaches as far back as it is meant to.
-            (Some((_, oldest)), Some(newest)) if self.arrivals.len() >= WINDOW_HASHES_MAX => {
+            (Some((oldest, _)), Some(newest)) if self.arrivals.len() >= WINDOW_HASHES_MAX => {
                 newest.since(oldest.written_at)
             }
             _ => WINDOW,
         }
     }
+}
+
+/// The number of the oldest of `arrivals`, of which the one to come is `next`.
+fn first(next: u32, arrivals: &VecDeque<EventHash>) -> u32 {
+    next.wrapping_sub(u32::try_from(arrivals.len()).unwrap_or(u32::MAX))
+}
+
+/// Where among the arrivals that number is whose oldest is number `first`.
+fn position(number: u32, first: u32) -> usize {
+    usize::try_from(number.wrapping_sub(first)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -119,6 +157,28 @@ mod tests {
         assert!(!window.is_duplicate(EventHash(2), place(3, 1_200)));
         assert!(!window.is_duplicate(EventHash(1), place(4, 1_801)));
         assert_eq!(window.oldest_offset(), Some(Offset(4)));
+    }
+
+    #[test]
+    fn arrivals_are_told_apart_when_their_numbers_have_gone_round() {
+        let mut window = Window {
+            next: u32::MAX - 2,
+            ..Window::new()
+        };
+        let second = |n: u64| place(0, i64::try_from(n).expect("small"));
+        for n in 0..10 {
+            assert!(!window.is_duplicate(EventHash(n), second(n)));
+        }
+        for n in 0..10 {
+            assert!(window.is_duplicate(EventHash(n), second(10 + n)));
+        }
+        // The first arrivals of all are out of the window, and all are known by their second.
+        for n in 0..10 {
+            assert!(window.is_duplicate(EventHash(n), second(610)));
+        }
+        assert_eq!((window.arrivals.len(), window.last.len()), (20, 10));
+        assert!(!window.is_duplicate(EventHash(3), second(1_211)));
+        assert_eq!((window.arrivals.len(), window.last.len()), (1, 1));
     }
 
     #[test]
