@@ -196,7 +196,11 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Entry, Errors, EventHash, Origin, Original};
+    use crate::{
+        model::{Entry, Errors, EventHash, Kind, Origin, Original},
+        run::restore::{beside, restore},
+        stream::{Fault, Reader, Record, TopicPartition},
+    };
 
     const SERVICES: i64 = 40;
 
@@ -318,5 +322,81 @@ mod tests {
         assert!(n_turns > 3, "in parts: {n_turns}");
         // What changed under way is for the next one.
         assert!(live.state.is_dirty_before(&name(0), Offset(2)) && !live.state.is_dirty_before(&name(0), Offset(1)));
+    }
+
+    /// A log and its snapshots, to read them from.
+    struct Kept {
+        log: Vec<Vec<u8>>,
+        snapshots: Vec<Snapshot>,
+    }
+
+    impl Reader for Kept {
+        fn read(
+            &mut self,
+            _snapshots: &TopicPartition,
+            _from: Option<Offset>,
+            each: &mut dyn FnMut(&Record<'_>),
+        ) -> Result<Offset, Fault> {
+            for (key, value) in &self.snapshots {
+                each(&Record {
+                    offset: Offset(0),
+                    timestamp: Some(start()),
+                    key: Some(key),
+                    value: value.as_deref(),
+                    headers: &Vec::new,
+                });
+            }
+            Ok(Offset(i64::try_from(self.snapshots.len()).expect("few")))
+        }
+
+        fn committed(&mut self, _log: &TopicPartition) -> Result<Option<Offset>, Fault> {
+            Ok(Some(Offset(i64::try_from(self.log.len()).expect("few"))))
+        }
+
+        fn bounds(&mut self, _log: &TopicPartition) -> Result<(Offset, Offset), Fault> {
+            Ok((Offset(0), Offset(i64::try_from(self.log.len()).expect("few"))))
+        }
+
+        fn partition_count(&mut self, _topic: &str) -> Result<Option<u32>, Fault> {
+            Ok(Some(12))
+        }
+    }
+
+    #[test]
+    fn a_copy_of_what_came_before_the_tail_is_known_after_a_restore() {
+        let mut before = live();
+        take_in(&mut before, 0);
+        let mut now = start() + CHECKPOINT_EVERY;
+        let mut snapshots = before.checkpoint(PartitionIndex(3), 12, now);
+        while before.checkpoint.is_some() {
+            now = now + Duration::from_secs(1);
+            snapshots.extend(before.checkpoint(PartitionIndex(3), 12, now));
+        }
+        let mut kept = Kept {
+            log: vec![record(0)],
+            snapshots,
+        };
+        let [log, state] = ["events", "state"].map(|topic| beside(&topic.into(), PartitionIndex(3)));
+        let restored = restore(&mut kept, &log, &state, 12).expect("our own snapshots");
+        assert_eq!(restored.tail, Offset(1));
+        let mut after = Live {
+            state: restored.state,
+            position: restored.from,
+            tail: restored.tail,
+            ..live()
+        };
+        while after.position < restored.tail {
+            let next = after.position.0;
+            take_in(&mut after, next);
+        }
+        after
+            .take_in(&kept.log[0], Offset(1), start(), &mut Vec::new())
+            .expect("our own record");
+        let applied = after.state.applied();
+        let n_services = u64::try_from(SERVICES).expect("few");
+        assert_eq!(
+            (applied.by_kind[Kind::Error.index()], applied.duplicates),
+            (n_services, n_services)
+        );
     }
 }
