@@ -117,16 +117,15 @@ impl Transactions {
     /// abort, on every partition that a transaction of this id may have touched: each of `writes`, and the positions'.
     pub(super) fn settle(&self, moved: &Moved, writes: &[Write]) -> Result<(), Fault> {
         self.begin()?;
-        // The broker marks what it has been told of, and an abort throws away what is on its way.
-        let settled = self.fill(moved, writes).and_then(|()| {
-            self.producer
-                .flush(SETTLE_BOUND)
-                .map_err(|error| Stop::Abort(format!("settling: {error}")))
-        });
-        match settled {
-            Ok(()) => self.abort("settling what a former client may have left"),
-            Err(stop) => self.stop(stop),
+        if let Err(stop) = self.fill(moved, writes) {
+            return self.stop(stop);
         }
+        // The broker marks what it has been told of, and an abort throws away what is on its way.
+        if let Err(error) = self.producer.flush(SETTLE_BOUND) {
+            // A partition that nobody leads must not keep the others from being served.
+            tracing::warn!(%error, "not every partition was reached: what a former client left there may stay undecided");
+        }
+        self.abort("settling what a former client may have left")
     }
 
     fn begin(&self) -> Result<(), Fault> {
