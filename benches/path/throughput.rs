@@ -17,7 +17,7 @@ use crate::{
 
 /// Asking costs the instance a fraction of a millisecond.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const WITHIN: Duration = Duration::from_mins(10);
+const WITHIN: Duration = Duration::from_mins(30);
 
 /// Events per second and per CPU-second: catching up, or sustained.
 #[derive(Debug, Clone, Args)]

@@ -307,6 +307,10 @@ impl<C: Client> Worker<C> {
         for partition in self.inputs.partitions() {
             self.inputs.note_end(&partition, self.client.end(&partition), now);
         }
+        // Looking at them all takes longer than a small batch does.
+        if !self.patience.is_over(now) {
+            return Ok(());
+        }
         // The last offsets of a topic may hold no record: marks of its producers' transactions, and aborted ones.
         if self.inputs.has_unread() {
             for (partition, position) in self.client.positions()? {

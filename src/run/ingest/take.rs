@@ -25,6 +25,10 @@ impl<C: Client> Worker<C> {
         let mut partitions = self.inputs.partitions();
         let takes_errors = self.patience.is_over(now) || self.inputs.is_behind(now);
         if !takes_errors {
+            self.pause = self.patience.left(now);
+            if self.patience.is_for_all() {
+                return Ok(0);
+            }
             partitions.retain(|partition| self.settings.kind_of(partition) != Some(Kind::Error));
         }
         let turn = self.n_batches % partitions.len().max(1);
@@ -32,9 +36,7 @@ impl<C: Client> Worker<C> {
         self.n_batches = self.n_batches.wrapping_add(1);
         let n_taken = self.take_in_turn(&partitions, peers, watch)?;
         if takes_errors {
-            self.patience.note_taken(now, self.is_full(n_taken, watch));
-        } else {
-            self.pause = self.patience.left(now);
+            self.patience.note_taken(now, n_taken, self.is_full(n_taken, watch));
         }
         Ok(n_taken)
     }
