@@ -109,7 +109,9 @@ impl Fleet {
 pub(crate) fn put_back(partition: &mut Partition, key: &[u8], value: &[u8]) {
     match state::decode(key, value).expect("our own snapshot") {
         Snapshot::Service { service, covered } => partition.put_back(*service, covered),
-        other @ (Snapshot::Fleet { .. } | Snapshot::Partition(_)) => panic!("{other:?} under a service's key"),
+        other @ (Snapshot::Changes { .. } | Snapshot::Fleet { .. } | Snapshot::Partition(_)) => {
+            panic!("{other:?} under a service's key")
+        }
     }
 }
 

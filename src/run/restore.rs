@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     model::{Offset, PartitionIndex, Timestamp},
-    score::Partition,
+    score::{ChangePage, Partition},
     stream::{Reader, TopicPartition},
     wire::state::{self, Snapshot},
 };
@@ -43,11 +43,13 @@ pub(crate) fn restore(
     let (first, end) = reader.bounds(events).context("asking for the log's bounds")?;
     let mut image = None;
     let mut services = Vec::new();
+    let mut pages: HashMap<Box<str>, Vec<ChangePage>> = HashMap::new();
     let mut fleet = None;
     let n_snapshots = latest.by_key.len();
     for (key, value) in latest.by_key {
         match state::decode(&key, &value)? {
             Snapshot::Service { service, covered } => services.push((service, covered)),
+            Snapshot::Changes { service, page } => pages.entry(service).or_default().push(page),
             Snapshot::Fleet { fleet: state, covered } => fleet = Some((state, covered)),
             Snapshot::Partition(record) => image = Some(record),
         }
@@ -78,7 +80,13 @@ pub(crate) fn restore(
     // The order of a hash map must reach no output: services are put back in the order of their names.
     services.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
     state.reserve(services.len());
-    for (service, covered) in services {
+    for (mut service, covered) in services {
+        for page in pages.remove(service.name().as_str()).unwrap_or_default() {
+            service.lay_in(page);
+        }
+        if let Some(page) = service.missing_page() {
+            bail!("the state lacks page {page} of the changes of {}", service.name());
+        }
         state.put_back(*service, covered);
     }
     if let Some((fleet, covered)) = fleet {

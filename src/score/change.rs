@@ -5,10 +5,14 @@
 //!
 //! **Invariant:** changes and reviews together take at most [`BYTES_MAX`].
 
+mod pages;
+
 use std::{cmp::Reverse, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::pages::ChangePage;
+pub(crate) use self::pages::Pages;
 use super::{
     Context, Said,
     policy::{Rule, Settings},
@@ -49,14 +53,14 @@ pub struct ScoredChange {
 /// The changes of one service, and what is learned of them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Changes {
-    list: Vec<Remembered>,
+    list: Pages,
     /// None before the first commit: most services of an old estate see none.
     moments: Option<Box<Moments>>,
 }
 
 /// One change: 56 bytes beside its sha, which mostly has 40.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Remembered {
+pub(crate) struct Remembered {
     sha: Box<str>,
     change_id: Option<Target>,
     beside: Option<Box<Beside>>,
@@ -148,7 +152,6 @@ impl Changes {
             contributions,
         })));
         self.bound(Some(&change), scene);
-        self.list.reserve_exact(1);
         self.list.push(change);
         Some(loss)
     }
@@ -156,11 +159,11 @@ impl Changes {
     /// Forgets the oldest changes until the rest, with one to come, are within their bounds.
     fn bound(&mut self, coming: Option<&Remembered>, scene: &mut Scene<'_>) {
         let bytes = |change: &Remembered| size_of::<Remembered>() + change.heap_bytes();
-        let others = scene.approvals.bytes() + coming.map_or(0, bytes);
+        let others = scene.approvals.bytes() + self.list.bytes() + coming.map_or(0, bytes);
         let mut bytes_left = others + self.list.iter().map(bytes).sum::<usize>();
         let mut n_left = self.list.len() + usize::from(coming.is_some());
         let mut n_gone = 0;
-        for change in &self.list {
+        for change in self.list.iter() {
             if n_left <= CHANGES_MAX && bytes_left <= BYTES_MAX {
                 break;
             }
@@ -168,22 +171,19 @@ impl Changes {
             n_left -= 1;
             n_gone += 1;
         }
-        let gone = self.list.drain(..n_gone);
-        scene
-            .said
-            .extend(gone.map(|change| Said::Forget(change.subject(scene.service))));
-        // Places once needed by more, smaller ones.
-        if self.list.capacity() > self.list.len() + 8 {
-            self.list.shrink_to_fit();
+        if n_gone > 0 {
+            let gone = self.list.take_oldest(n_gone).into_iter();
+            scene
+                .said
+                .extend(gone.map(|change| Said::Forget(change.subject(scene.service))));
         }
     }
 
     /// A review came or was dismissed: the changes it is about are decided again.
     pub(crate) fn review(&mut self, note: &Note, scene: &mut Scene<'_>) {
         self.bound(None, scene);
-        for change in self.list.iter_mut().filter(|change| change.is_meant_by(note)) {
-            change.decide(scene);
-        }
+        self.list
+            .for_each(|change| change.is_meant_by(note) && change.decide(scene));
     }
 
     /// Whether a review is about a change that is remembered.
@@ -193,20 +193,24 @@ impl Changes {
 
     /// The policy changed, or reviews are seen again: every standing extra review is looked at again.
     pub(crate) fn reconsider(&mut self, scene: &mut Scene<'_>) {
-        for change in self.list.iter_mut().filter(|change| change.action != Action::Proceed) {
-            change.decide(scene);
-        }
+        self.list
+            .for_each(|change| change.action != Action::Proceed && change.decide(scene));
     }
 
     pub(crate) fn forget(&mut self, service: &ServiceId, now: Timestamp, said: &mut Vec<Said>) {
         let over = |change: &Remembered| now.since(change.last_event.start()) >= FORGET_AFTER;
-        if !self.list.iter().any(over) {
-            return;
+        if self.list.iter().any(over) {
+            let gone = self.list.take_where(over);
+            said.extend(gone.iter().map(|change| Said::Forget(change.subject(service))));
         }
-        let (gone, kept): (Vec<Remembered>, Vec<Remembered>) =
-            std::mem::take(&mut self.list).into_iter().partition(over);
-        self.list = kept;
-        said.extend(gone.iter().map(|change| Said::Forget(change.subject(service))));
+    }
+
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.list
+    }
+
+    pub(crate) fn pages_mut(&mut self) -> &mut Pages {
+        &mut self.list
     }
 
     pub(crate) fn next_deadline(&self) -> Timestamp {
@@ -302,8 +306,8 @@ impl Remembered {
         words.iter().filter(counts).count()
     }
 
-    /// Publishes what is asked for, if it differs from what stands, or if its end has moved by a day.
-    fn decide(&mut self, scene: &mut Scene<'_>) {
+    /// Publishes what is asked for, if it differs from what stands, or if its end has moved by a day; says whether.
+    fn decide(&mut self, scene: &mut Scene<'_>) -> bool {
         let context = scene.context;
         let asked = self.ask(scene);
         let mode = if asked.advises_only {
@@ -317,7 +321,7 @@ impl Remembered {
         let lasts = context.at.since(self.last_event.start()) < REPEAT_AFTER;
         let same = action == self.action && fingerprint == self.asked;
         if self.sequence > 0 && lasts && same && (mode == self.mode || action == Action::Proceed) {
-            return;
+            return false;
         }
         self.sequence += 1;
         self.action = action;
@@ -352,6 +356,7 @@ impl Remembered {
             model: model_digest(),
             cause: (context.cause)(),
         })));
+        true
     }
 
     /// What this change needs that it has not got.

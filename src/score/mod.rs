@@ -23,11 +23,11 @@ mod service;
 mod steps;
 mod watch;
 
-pub use change::ScoredChange;
+pub use change::{ChangePage, ScoredChange};
 pub use clocks::Clocks;
 pub use dedupe::WINDOW_HASHES_MAX;
 pub use fleet::Fleet;
-pub use partition::{Applied, Image, Partition};
+pub use partition::{Applied, Dropped, Image, Partition};
 pub use policy::Policy;
 pub use risk::Contribution;
 pub use service::{Service, ServiceReport};

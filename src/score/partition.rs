@@ -52,7 +52,7 @@ pub struct Partition {
     fleet_dirty_since: Option<Offset>,
     applied: Applied,
     n_late: u64,
-    dropped: Vec<ServiceId>,
+    dropped: Vec<Dropped>,
     scratch: Vec<Said>,
 }
 
@@ -314,7 +314,10 @@ impl Partition {
         if let Some(service) = entry.service.take() {
             self.services.remove(service.name().as_str());
             // Its snapshot is deleted with the next ones.
-            self.dropped.push(service.name().clone());
+            self.dropped.push(Dropped {
+                service: service.name().clone(),
+                pages: service.gone_pages().to_vec(),
+            });
         }
         *entry = Slot {
             service: None,
@@ -324,6 +327,14 @@ impl Partition {
         };
         self.free.push(slot);
     }
+}
+
+/// A service that is no more, and what snapshots there may be of it.
+#[derive(Debug)]
+pub struct Dropped {
+    pub service: ServiceId,
+    /// Of its changes.
+    pub pages: Vec<u32>,
 }
 
 impl Slot {

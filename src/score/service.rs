@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Said,
-    change::{self, Changes},
+    change::{self, ChangePage, Changes},
     decide::Order,
     environment::{self, Environment, EnvironmentReport},
     policy::Policy,
@@ -92,6 +92,38 @@ impl Service {
     #[must_use]
     pub fn name(&self) -> &ServiceId {
         &self.name
+    }
+
+    /// The pages of its changes that changed since they were snapshotted: beside the service's own snapshot they are all
+    /// there is to write.
+    pub fn unsaved_pages(&self) -> impl Iterator<Item = &ChangePage> {
+        self.changes.pages().unsaved()
+    }
+
+    /// The pages of its changes that have snapshots of their own.
+    pub fn pages(&self) -> impl Iterator<Item = &ChangePage> {
+        self.changes.pages().full()
+    }
+
+    /// The numbers of pages that are gone since, whose snapshots are to be deleted.
+    #[must_use]
+    pub fn gone_pages(&self) -> &[u32] {
+        self.changes.pages().gone()
+    }
+
+    pub(crate) fn note_saved(&mut self) {
+        self.changes.pages_mut().note_saved();
+    }
+
+    /// Puts a page of its changes back from its snapshot.
+    pub fn lay_in(&mut self, page: ChangePage) {
+        self.changes.pages_mut().lay_in(page);
+    }
+
+    /// The number of a page that its snapshot lists and that was not laid in.
+    #[must_use]
+    pub fn missing_page(&self) -> Option<u32> {
+        self.changes.pages().missing()
     }
 
     /// Unique events of all kinds taken in.

@@ -1,17 +1,20 @@
 //! `holdpoint.state`: compacted snapshots, each with the log offset it covers.
 //!
-//! A value is a version byte, then a postcard body. Keys are `service:<name>`, `fleet` and `partition:7`.
+//! A value is a version byte, then a postcard body. Keys are `service:<name>`, `changes:<page>:<service>`, `fleet` and
+//! `partition:7`. A service's changes beyond the newest are in pages beside it, written in the same transaction whenever
+//! they changed.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     model::{Offset, PartitionIndex},
-    score::{Fleet, Image, Service},
+    score::{ChangePage, Fleet, Image, Service},
 };
 
 /// The version this program writes.
 pub const VERSION: u8 = 1;
 const SERVICE_PREFIX: &str = "service:";
+const CHANGES_PREFIX: &str = "changes:";
 const FLEET_KEY: &str = "fleet";
 const PARTITION_PREFIX: &str = "partition:";
 
@@ -19,6 +22,7 @@ const PARTITION_PREFIX: &str = "partition:";
 #[derive(Debug)]
 pub enum Snapshot {
     Service { service: Box<Service>, covered: Offset },
+    Changes { service: Box<str>, page: ChangePage },
     Fleet { fleet: Box<Fleet>, covered: Offset },
     Partition(Box<Image>),
 }
@@ -58,6 +62,11 @@ pub fn service_key(name: &str) -> Vec<u8> {
 }
 
 #[must_use]
+pub fn changes_key(name: &str, page: u32) -> Vec<u8> {
+    format!("{CHANGES_PREFIX}{page}:{name}").into_bytes()
+}
+
+#[must_use]
 pub fn fleet_key() -> Vec<u8> {
     FLEET_KEY.as_bytes().to_vec()
 }
@@ -73,6 +82,11 @@ pub fn encode_service(service: &Service, covered: Offset) -> Vec<u8> {
         covered,
         state: service,
     })
+}
+
+#[must_use]
+pub fn encode_changes(page: &ChangePage) -> Vec<u8> {
+    encode(page)
 }
 
 #[must_use]
@@ -101,6 +115,14 @@ pub fn decode(key: &[u8], value: &[u8]) -> Result<Snapshot, Unreadable> {
         Ok(Snapshot::Service {
             service: state,
             covered,
+        })
+    } else if let Some((_, service)) = key
+        .strip_prefix(CHANGES_PREFIX)
+        .and_then(|page_and_name| page_and_name.split_once(':'))
+    {
+        Ok(Snapshot::Changes {
+            service: service.into(),
+            page: read(&key, body)?,
         })
     } else if key == FLEET_KEY {
         let Covered { covered, state } = read::<Covered<Box<Fleet>>>(&key, body)?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdpoint::{
     model::{Offset, Timestamp},
-    score::{Partition, Said, Saying, Service},
+    score::{ChangePage, Partition, Said, Saying, Service},
     wire::{control::encode_decision, events, state},
 };
 
@@ -126,13 +126,28 @@ fn published(control: &[Kept]) -> BTreeMap<String, Vec<Option<String>>> {
     published
 }
 
-/// Every snapshot of a service that was ever written, by the last record that it covers.
+/// Every snapshot of a service that was ever written, with the pages of its changes as they were then, by the last
+/// record that it covers.
 fn snapshots(state: &[Kept]) -> BTreeMap<Offset, Vec<Service>> {
     let mut snapshots: BTreeMap<Offset, Vec<Service>> = BTreeMap::new();
+    let mut pages: BTreeMap<&[u8], (Box<str>, ChangePage)> = BTreeMap::new();
     for record in state {
-        let Some(value) = &record.value else { continue };
+        let Some(value) = &record.value else {
+            pages.remove(&*record.key);
+            continue;
+        };
         match state::decode(&record.key, value).expect("our own snapshot") {
-            state::Snapshot::Service { service, covered } => snapshots.entry(covered).or_default().push(*service),
+            state::Snapshot::Service { mut service, covered } => {
+                let name = service.name().clone();
+                for (_, page) in pages.values().filter(|(of, _)| **of == *name.as_str()) {
+                    service.lay_in(page.clone());
+                }
+                assert_eq!(service.missing_page(), None, "a page of {}", service.name());
+                snapshots.entry(covered).or_default().push(*service);
+            }
+            state::Snapshot::Changes { service, page } => {
+                pages.insert(&record.key, (service, page));
+            }
             state::Snapshot::Fleet { .. } | state::Snapshot::Partition(_) => {}
         }
     }

@@ -194,7 +194,10 @@ fn states(partition: &Partition) -> Vec<Vec<u8>> {
     partition
         .services()
         .into_iter()
-        .map(|service| state::encode_service(service, Offset(0)))
+        .flat_map(|service| {
+            let pages = service.pages().map(state::encode_changes);
+            [state::encode_service(service, Offset(0))].into_iter().chain(pages)
+        })
         .collect()
 }
 
@@ -270,9 +273,18 @@ proptest! {
         let mut restored = Partition::from_image(image);
         for service in live.services() {
             let bytes = state::encode_service(service, last);
-            let state::Snapshot::Service { service, covered } = state::decode(&state::service_key(service.name().as_str()), &bytes).expect("ours") else {
+            let key = state::service_key(service.name().as_str());
+            let state::Snapshot::Service { service: mut back, covered } = state::decode(&key, &bytes).expect("ours") else {
                 panic!("a service's snapshot");
             };
+            for page in service.pages() {
+                let key = state::changes_key(service.name().as_str(), page.number());
+                let state::Snapshot::Changes { page, .. } = state::decode(&key, &state::encode_changes(page)).expect("ours") else {
+                    panic!("a page");
+                };
+                back.lay_in(page);
+            }
+            let service = back;
             restored.put_back(*service, covered);
         }
         restored.put_back_fleet(live.fleet().clone(), Some(last));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     model::{Offset, PartitionIndex, ServiceId, Timestamp},
     run::ingest::is_due,
-    score::{Image, Partition, Saying},
+    score::{Dropped, Image, Partition, Saying},
     wire::{events, state},
 };
 
@@ -69,12 +69,22 @@ impl Live {
         Offset(self.position.0 - 1)
     }
 
-    /// A service's snapshot as of now: the end of the last whole record. A service that is gone leaves none.
-    pub(super) fn service_snapshot(&mut self, name: &ServiceId) -> Snapshot {
-        let service = self.state.service(name.as_str());
-        let value = service.map(|service| state::encode_service(service, self.covered()));
+    /// A service's snapshot as of now, which is the end of the last whole record, and those of its pages that changed. A
+    /// service that is gone leaves none.
+    pub(super) fn service_snapshots(&mut self, name: &ServiceId) -> Vec<Snapshot> {
+        let key = state::service_key(name.as_str());
+        let Some(service) = self.state.service(name.as_str()) else {
+            return vec![(key, None)];
+        };
+        let page_key = |page| state::changes_key(name.as_str(), page);
+        let gone = service.gone_pages().iter().map(|page| (page_key(*page), None));
+        let changed = service
+            .unsaved_pages()
+            .map(|page| (page_key(page.number()), Some(state::encode_changes(page))));
+        let own = (key, Some(state::encode_service(service, self.covered())));
+        let snapshots = gone.chain(changed).chain([own]).collect();
         self.state.note_snapshot(name.as_str());
-        (state::service_key(name.as_str()), value)
+        snapshots
     }
 
     pub(super) fn fleet_snapshot(&mut self) -> Snapshot {
@@ -86,11 +96,17 @@ impl Live {
     /// What is to be written of services that were forgotten.
     pub(super) fn forgotten(&mut self) -> Vec<Snapshot> {
         let dropped = self.state.take_dropped();
-        // One may be back already, with a snapshot of its own.
+        // One may be back already, with snapshots of its own.
         let gone = dropped
             .iter()
-            .filter(|name| self.state.service(name.as_str()).is_none());
-        gone.map(|name| (state::service_key(name.as_str()), None)).collect()
+            .filter(|dropped| self.state.service(dropped.service.as_str()).is_none());
+        gone.flat_map(|Dropped { service, pages }| {
+            let pages = pages.iter().map(|page| state::changes_key(service.as_str(), *page));
+            pages
+                .chain([state::service_key(service.as_str())])
+                .map(|key| (key, None))
+        })
+        .collect()
     }
 
     /// Moves the tail, a part at a time: once every service that changed before it has a snapshot, the record of the
@@ -131,11 +147,12 @@ impl Live {
             let Some(name) = dirty.find(|name| self.state.is_dirty_before(name.as_str(), image.tail)) else {
                 break;
             };
-            let (key, value) = self.service_snapshot(&name);
-            size_bytes += value
-                .as_ref()
-                .map_or(0, |value| u64::try_from(value.len()).unwrap_or(u64::MAX));
-            snapshots.push((key, value));
+            for (key, value) in self.service_snapshots(&name) {
+                size_bytes += value
+                    .as_ref()
+                    .map_or(0, |value| u64::try_from(value.len()).unwrap_or(u64::MAX));
+                snapshots.push((key, value));
+            }
         }
         if self.state.is_fleet_dirty_before(image.tail) {
             snapshots.push(self.fleet_snapshot());
@@ -306,7 +323,7 @@ mod tests {
             if n_turns == 3 {
                 // All change again, those written and those not; and one speaks.
                 take_in(&mut live, 1);
-                live.service_snapshot(&spoken);
+                live.service_snapshots(&spoken);
             }
         }
         let (keys, mut values): (Vec<Vec<u8>>, Vec<Option<Vec<u8>>>) = written.into_iter().unzip();

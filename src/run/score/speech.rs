@@ -33,7 +33,7 @@ impl Bundle {
 }
 
 impl<C: Client> Worker<C> {
-    /// What the sayings come to: one bundle per service, with its snapshot, and one for the fleet.
+    /// What the sayings come to: one bundle per service, with its snapshots, and one for the fleet.
     pub(super) fn bundles(&mut self, sayings: Vec<Saying>) -> Vec<Bundle> {
         let mut by: BTreeMap<Option<ServiceId>, Bundle> = BTreeMap::new();
         for saying in sayings {
@@ -66,11 +66,14 @@ impl<C: Client> Worker<C> {
             let Some(live) = self.live.get_mut(&partition) else {
                 continue;
             };
-            let snapshot = match speaker {
-                Some(service) => live.service_snapshot(service),
-                None => live.fleet_snapshot(),
+            let snapshots = match speaker {
+                Some(service) => live.service_snapshots(service),
+                None => vec![live.fleet_snapshot()],
             };
-            bundle.writes.push(self.state_write(partition, snapshot));
+            let snapshots = snapshots.into_iter();
+            bundle
+                .writes
+                .extend(snapshots.map(|snapshot| self.state_write(partition, snapshot)));
         }
         by.into_values().collect()
     }

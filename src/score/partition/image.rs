@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Applied, Partition, RecordPlace};
+use super::{Applied, Dropped, Partition, RecordPlace};
 use crate::{
     model::{Bulletin, Entry, Offset, ServiceId, Timestamp},
     score::{Fleet, STEP_VERSION, Service, clocks::Clocks, policy::Policy},
@@ -126,7 +126,11 @@ impl Partition {
     /// A service's snapshot was handed over to be written.
     pub fn note_snapshot(&mut self, name: &str) {
         if let Some(slot) = self.services.get(name) {
-            self.slots[*slot].dirty_since = None;
+            let slot = &mut self.slots[*slot];
+            slot.dirty_since = None;
+            if let Some(service) = &mut slot.service {
+                service.note_saved();
+            }
         }
     }
 
@@ -136,7 +140,7 @@ impl Partition {
     }
 
     /// The services dropped since the last call: their snapshots are to be deleted.
-    pub fn take_dropped(&mut self) -> Vec<ServiceId> {
+    pub fn take_dropped(&mut self) -> Vec<Dropped> {
         std::mem::take(&mut self.dropped)
     }
 }

@@ -1,0 +1,114 @@
+//! A service with many changes is snapshotted by the page: what is written with each is little, and what is written
+//! altogether is all of it.
+
+use std::collections::BTreeMap;
+
+use holdpoint::{
+    model::{Offset, Timestamp},
+    score::{Partition, Service},
+    wire::state::{self, Snapshot},
+};
+
+use crate::support::{Driver, at};
+
+const NAME: &str = "s";
+const COMMITS: i64 = 700;
+/// Of 700 commits the last 512 or so are remembered, in about 40 kB.
+const BYTES_WITH_EACH: usize = 8_000;
+
+/// The state topic as it is after compaction.
+#[derive(Default)]
+struct Kept(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Kept {
+    /// Writes what has changed, as it is written with a decision; says how much that was.
+    fn save(&mut self, partition: &mut Partition, covered: Offset) -> usize {
+        let Some(service) = partition.service(NAME) else {
+            return 0;
+        };
+        for page in service.gone_pages() {
+            self.0.remove(&state::changes_key(NAME, *page));
+        }
+        let mut written = vec![(state::service_key(NAME), state::encode_service(service, covered))];
+        for page in service.unsaved_pages() {
+            written.push((state::changes_key(NAME, page.number()), state::encode_changes(page)));
+        }
+        partition.note_snapshot(NAME);
+        let size_bytes = written.iter().map(|(_, value)| value.len()).sum();
+        self.0.extend(written);
+        size_bytes
+    }
+
+    fn read(&self) -> Service {
+        let (mut service, mut pages) = (None, Vec::new());
+        for (key, value) in &self.0 {
+            match state::decode(key, value).expect("our own") {
+                Snapshot::Service { service: read, .. } => service = Some(*read),
+                Snapshot::Changes { service, page } => {
+                    assert_eq!(&*service, NAME);
+                    pages.push(page);
+                }
+                other @ (Snapshot::Fleet { .. } | Snapshot::Partition(_)) => panic!("{other:?}"),
+            }
+        }
+        let mut service = service.expect("the service's own");
+        for page in pages {
+            service.lay_in(page);
+        }
+        assert_eq!(service.missing_page(), None);
+        service
+    }
+
+    fn check(&self, partition: &Partition) {
+        assert_eq!(Some(&self.read()), partition.service(NAME));
+    }
+}
+
+fn commit(n: i64, time: Timestamp) -> String {
+    format!(
+        r#"{{"kind":"commit","id":"c{n}","time":"{time}","service":"{NAME}","sha":"{n:040x}","change_id":"{n}",
+            "author":{{"id":"j","level":"junior"}},"ai":{{"assistance":"authored"}},"change":{{"lines_added":{n},"lines_deleted":2,"files":1}}}}"#
+    )
+}
+
+fn approval(of: i64, time: Timestamp) -> String {
+    format!(
+        r#"{{"kind":"review","id":"r{of}","time":"{time}","service":"{NAME}","change_id":"{of}","verdict":"approved","by":"s","level":"senior"}}"#
+    )
+}
+
+#[test]
+fn what_is_written_with_each_change_is_little_and_altogether_it_is_all() {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    let mut kept = Kept::default();
+    let mut save = |driver: &mut Driver| {
+        let covered = Offset(driver.offset - 1);
+        let size_bytes = kept.save(&mut driver.partition, covered);
+        kept.check(&driver.partition);
+        (size_bytes, kept.0.len())
+    };
+    let mut most = 0;
+    for n in 0..COMMITS {
+        driver.events(&[commit(n, at(n))], at(n));
+        most = most.max(save(&mut driver).0);
+        if n % 50 == 49 {
+            // One that waits on a page long full.
+            driver.events(&[approval(n - 40, at(n))], at(n));
+            most = most.max(save(&mut driver).0);
+        }
+    }
+    assert!((2_000..BYTES_WITH_EACH).contains(&most), "{most} bytes");
+    let n_remembered = driver.partition.report(NAME).expect("there").changes_remembered;
+    assert!((450..=512).contains(&n_remembered), "{n_remembered}");
+    // All are decided anew, so all are written.
+    driver.policy(2, "mode = \"shadow\"\n", at(COMMITS));
+    let (all, n_records) = save(&mut driver);
+    assert!(all > 30_000 && n_records > 10, "{all} bytes in {n_records} records");
+    // Half of them are forgotten, then the rest, and nothing of them stays.
+    for minutes in [COMMITS - 250, COMMITS, COMMITS + 1] {
+        driver.time(at(15 * 24 * 60 + minutes));
+        save(&mut driver);
+    }
+    assert_eq!(driver.partition.report(NAME).expect("there").changes_remembered, 0);
+    assert_eq!(save(&mut driver).1, 1, "the service's own");
+}
