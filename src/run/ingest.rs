@@ -35,6 +35,8 @@ use crate::{
 const WAIT: Duration = Duration::from_millis(100);
 /// The same while others are behind: how far they have come is not told by a ring.
 const WAIT_BEHIND: Duration = Duration::from_millis(20);
+/// Marks of transactions are passed and lag is told so often.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What an ingest worker is told.
 #[derive(Debug, Clone)]
@@ -75,6 +77,7 @@ pub(crate) struct Worker<C> {
     told_at: Timestamp,
     told_watermark: Timestamp,
     marked_at: Timestamp,
+    looked_at: Timestamp,
     /// The time entry of this batch, in its serial form.
     tick: Option<Vec<u8>>,
     /// Whether the last turn found anything: then the next one does not wait.
@@ -108,6 +111,7 @@ impl<C: Client> Worker<C> {
             told_at: Timestamp::MIN,
             told_watermark: Timestamp::MIN,
             marked_at: Timestamp::MIN,
+            looked_at: Timestamp::MIN,
             tick: None,
             busy: false,
             holds_back: false,
@@ -200,7 +204,8 @@ impl<C: Client> Worker<C> {
             return;
         };
         let write = self.mark_write(None);
-        if let Err(fault) = self.client.commit(&membership, &self.inputs.positions(), vec![write]) {
+        // What was taken since, in a turn that failed, is in no transaction.
+        if let Err(fault) = self.client.commit(&membership, &self.inputs.committed(), vec![write]) {
             tracing::debug!(%fault, "the mark is left where it is");
         }
     }
@@ -308,9 +313,10 @@ impl<C: Client> Worker<C> {
             self.inputs.note_end(&partition, self.client.end(&partition), now);
         }
         // Looking at them all takes longer than a small batch does.
-        if !self.patience.is_over(now) {
+        if !is_due(self.looked_at, now, LOOK_EVERY) {
             return Ok(());
         }
+        self.looked_at = now;
         // The last offsets of a topic may hold no record: marks of its producers' transactions, and aborted ones.
         if self.inputs.has_unread() {
             for (partition, position) in self.client.positions()? {
@@ -325,6 +331,9 @@ impl<C: Client> Worker<C> {
 
     /// Packs the batch into records of the log.
     fn pack(&mut self) {
+        if self.batch.is_empty() && self.tick.is_none() {
+            return;
+        }
         let now = self.settings.clock.now();
         for partition in 0..self.settings.n_partitions {
             let mut record = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use holdpoint::model::Timestamp;
 use rdkafka::{
     ClientConfig,
     producer::{BaseProducer, BaseRecord, Producer as _},
@@ -18,8 +19,8 @@ fn error(id: &str) -> Vec<u8> {
     serde_json::to_vec(&event).expect("JSON")
 }
 
-/// Sends events in one transaction: the topic ends with its mark.
-fn send_in_a_transaction(site: &Site, topic: &str, values: &[Vec<u8>]) {
+/// Sends events of one time in one transaction: partition 0 of the topic ends with its mark.
+fn send_in_a_transaction(site: &Site, topic: &str, at: Timestamp, values: &[Vec<u8>]) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", &site.brokers)
         .set("transactional.id", format!("{}-app", site.prefix))
@@ -28,7 +29,10 @@ fn send_in_a_transaction(site: &Site, topic: &str, values: &[Vec<u8>]) {
     producer.init_transactions(WITHIN).expect("a producer of transactions");
     producer.begin_transaction().expect("begun");
     for value in values {
-        let record = BaseRecord::<(), [u8]>::to(topic).payload(value).partition(0);
+        let record = BaseRecord::<(), [u8]>::to(topic)
+            .payload(value)
+            .partition(0)
+            .timestamp(at.millis());
         producer.send(record).map_err(|(error, _)| error).expect("queued");
     }
     producer.commit_transaction(WITHIN).expect("committed");
@@ -46,7 +50,7 @@ fn a_topic_written_in_transactions_is_read_to_its_end() {
     let site = Site::new(brokers, "marks", &[("errors", 1)], "");
     let topic = site.topic("errors");
     let events: Vec<Vec<u8>> = (0..3).map(|i| error(&format!("e{i}"))).collect();
-    send_in_a_transaction(&site, &topic, &events);
+    send_in_a_transaction(&site, &topic, now(), &events);
     let instance = Instance::start(&site, "a");
     instance.wait_ready();
     wait_applied(&instance, 3);
@@ -66,6 +70,35 @@ fn a_topic_written_in_transactions_is_read_to_its_end() {
     wait_applied(&restored, 3);
     assert_eq!(restored.terminate(), 0);
     reproduction::check(&site);
+}
+
+/// Behind an old record there is no other, but a mark: that holds up nobody. Each time it would do so for half a minute,
+/// and all the times together have not more than what any wait here has.
+#[test]
+fn what_is_old_and_ends_with_a_mark_holds_up_no_other_partition() {
+    let Some(brokers) = brokers() else { return };
+    let site = Site::new(brokers, "old-marks", &[("errors", 2)], "");
+    let topic = site.topic("errors");
+    let instance = Instance::start(&site, "a");
+    instance.wait_ready();
+    let mut n_sent = 0;
+    eventually("old and new are taken in, four times", || {
+        let applied = instance
+            .service("checkout")
+            .map_or(0, |service| service["applied"]["error"].as_u64().unwrap_or(0));
+        if applied < n_sent {
+            return None;
+        }
+        if n_sent == 8 {
+            return Some(());
+        }
+        let an_hour_ago = now() - Duration::from_hours(1);
+        send_in_a_transaction(&site, &topic, an_hour_ago, &[error(&format!("old {n_sent}"))]);
+        site.send(&[("errors", 1, now(), error(&format!("new {n_sent}")))]);
+        n_sent += 2;
+        None
+    });
+    assert_eq!(instance.terminate(), 0);
 }
 
 #[test]

@@ -48,13 +48,14 @@ impl<C: Client> Worker<C> {
         let mut n_taken = 0;
         loop {
             let before = n_taken;
+            let now = self.settings.clock.now();
+            // It rises as they are read: those that it holds back now have their turn in the next round.
+            let limit = if waits {
+                Timestamp::MIN
+            } else {
+                self.inputs.limit(peers.least, now)
+            };
             for partition in partitions {
-                let now = self.settings.clock.now();
-                let limit = if waits {
-                    Timestamp::MIN
-                } else {
-                    self.inputs.limit(peers.least, now)
-                };
                 n_taken += self.take_of(partition, limit, now)?;
                 if self.is_full(n_taken, watch) {
                     return Ok(n_taken);
