@@ -24,7 +24,7 @@ pub(crate) struct Input {
     pub(crate) committed: Offset,
     /// Behind the last record taken.
     pub(crate) position: Offset,
-    /// The end, as the broker said since it was assigned.
+    /// The end, as the broker said of late.
     end: Option<Offset>,
     /// The greatest record time taken; `None` before the first record.
     newest: Option<Timestamp>,
@@ -128,13 +128,13 @@ impl Inputs {
     }
 
     pub(crate) fn note_end(&mut self, partition: &TopicPartition, end: Option<Offset>, now: Timestamp) {
-        if let Some(input) = self.held.get_mut(partition)
-            && end.is_some()
-        {
-            if input.end != end || input.is_at_end() {
+        if let Some(input) = self.held.get_mut(partition) {
+            let was_at_end = input.is_at_end();
+            input.end = end;
+            // Of one that was read so far, that there is more is news. Of any other it is none: its records are.
+            if was_at_end || input.is_at_end() {
                 input.heard_at = now;
             }
-            input.end = end;
         }
     }
 
@@ -161,11 +161,12 @@ impl Inputs {
             .any(|input| input.held_back.is_none() && !input.is_at_end())
     }
 
-    /// Those of which there is something to read that may be read, each with where.
+    /// Those of which there is something to read that may be read, or of which nobody says whether there is, each with
+    /// where.
     pub(crate) fn unread(&self) -> impl Iterator<Item = (TopicPartition, Offset)> {
         self.held
             .iter()
-            .filter(|(_, input)| input.held_back.is_none() && input.end.is_some_and(|end| input.position < end))
+            .filter(|(_, input)| input.held_back.is_none() && !input.is_at_end())
             .map(|(partition, input)| (partition.clone(), input.position))
     }
 
@@ -275,7 +276,7 @@ impl Inputs {
     fn fetchable(&self, now: Timestamp) -> impl Iterator<Item = (&TopicPartition, &Input)> {
         self.held
             .iter()
-            .filter(move |(_, input)| now.since(input.heard_at) < UNFETCHABLE_AFTER)
+            .filter(move |(_, input)| input.held_back.is_some() || now.since(input.heard_at) < UNFETCHABLE_AFTER)
     }
 
     /// The least watermark of all in reach; `None` while one is not known.
@@ -297,7 +298,8 @@ impl Input {
         match &self.held_back {
             Some(record) => record.at,
             None if self.is_at_end() => now,
-            None => self.newest.unwrap_or(Timestamp::MIN),
+            // One that was at its end a moment ago is as far as it was then.
+            None => self.newest.unwrap_or(Timestamp::MIN).max(self.watermark),
         }
     }
 }
@@ -382,5 +384,35 @@ mod tests {
         inputs.note_taken(&partition(0), Offset(0), at(1_000), at(29));
         assert_eq!(inputs.limit(None, at(29)), Timestamp::MIN);
         assert_eq!(inputs.limit(None, at(31)), at(1_030));
+    }
+
+    #[test]
+    fn one_that_grows_and_gives_nothing_is_out_of_reach_and_one_held_back_is_not() {
+        let mut inputs = Inputs::default();
+        inputs.hold(partition(0), Offset(0), at(0));
+        inputs.hold(partition(1), Offset(0), at(0));
+        inputs.hold_back(&partition(1), record(0, 1_000), at(1));
+        for second in 1..=31 {
+            inputs.note_end(&partition(0), Some(Offset(second)), at(second));
+            let waits = inputs.limit(None, at(second)) == Timestamp::MIN;
+            assert_eq!(waits, second < 30, "second {second}");
+        }
+        assert_eq!(inputs.watermarks(at(100)), [(&partition(1), at(100))]);
+    }
+
+    #[test]
+    fn an_end_that_is_not_known_any_more_is_not_reached() {
+        let mut inputs = Inputs::default();
+        inputs.hold(partition(0), Offset(7), at(0));
+        inputs.note_end(&partition(0), Some(Offset(7)), at(10));
+        assert_eq!(inputs.watermarks(at(10))[0].1, at(10));
+        inputs.note_end(&partition(0), None, at(18));
+        assert_eq!(
+            inputs.watermarks(at(20))[0].1,
+            at(10),
+            "who knows what was written since"
+        );
+        assert_eq!(inputs.limit(None, at(20)), at(10) + STEP, "others go on meanwhile");
+        assert_eq!(inputs.unread().count(), 1, "if it stays so, somebody is to look");
     }
 }

@@ -4,7 +4,7 @@
 //! "read to its end" of which the former owner's records were not in yet.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Condvar, Mutex},
     thread::JoinHandle,
     time::Duration,
@@ -14,6 +14,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::{context::lock, fault, group::GroupContext, record};
 use crate::{
+    clock::Stopwatch,
     model::{Offset, PartitionIndex},
     stream::{Fault, TopicPartition},
 };
@@ -22,6 +23,11 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(1);
 /// On one round's answer; also what ending the thread may take.
 const ANSWER_BOUND: Duration = Duration::from_secs(2);
+/// An end that was told so long ago is not known any more: whoever holds it for the end would call what was written
+/// since then late.
+const KNOWN_FOR: Duration = Duration::from_secs(8);
+/// On the answer of one broker for one topic, when all together did not answer.
+const SINGLE_BOUND: Duration = Duration::from_millis(500);
 /// Every so many rounds the subscribed topics are looked for.
 const N_ROUNDS_BETWEEN_SEARCHES: u32 = 10;
 
@@ -32,7 +38,8 @@ struct Board {
     due: bool,
     /// Counts assignments, so that an answer can be matched with the one it was asked in.
     assignment: u64,
-    ends: HashMap<TopicPartition, (u64, Option<Offset>)>,
+    /// By partition, the assignment, and the end with the time it was asked for.
+    ends: HashMap<TopicPartition, (u64, Option<(Offset, Stopwatch)>)>,
     /// What the last search did not find, and what it may not see.
     missing: Vec<String>,
 }
@@ -84,9 +91,12 @@ impl Ends {
         lock(&self.shared.board).ends.remove(partition);
     }
 
-    /// The end as last told since `partition` was assigned.
+    /// The end as told of late, since `partition` was assigned.
     pub(super) fn of(&self, partition: &TopicPartition) -> Option<Offset> {
-        lock(&self.shared.board).ends.get(partition).and_then(|(_, end)| *end)
+        let board = lock(&self.shared.board);
+        let (_, told) = board.ends.get(partition)?;
+        told.filter(|(_, asked)| asked.elapsed() < KNOWN_FOR)
+            .map(|(end, _)| end)
     }
 }
 
@@ -105,9 +115,13 @@ impl Drop for Ends {
 fn watch(shared: &Shared, consumer: &BaseConsumer<GroupContext>, topics: &[Arc<str>]) {
     let mut n_rounds = 0_u32;
     while let Some(asked) = next_round(shared) {
-        match ask(consumer, &asked) {
-            Ok(answers) => enter(shared, &asked, &answers),
-            Err(fault) => tracing::debug!(%fault, "ends of partitions"),
+        let at = Stopwatch::start();
+        match ask(consumer, &asked, ANSWER_BOUND) {
+            Ok(answers) => enter(shared, &asked, &answers, at),
+            Err(fault) => {
+                tracing::debug!(%fault, "ends of partitions");
+                ask_apart(shared, consumer, &asked);
+            }
         }
         if n_rounds.is_multiple_of(N_ROUNDS_BETWEEN_SEARCHES) {
             search(shared, consumer, topics);
@@ -136,17 +150,53 @@ fn next_round(shared: &Shared) -> Option<Vec<(TopicPartition, u64)>> {
     })
 }
 
+/// Ends by topic and leader: in one question together, a broker or a topic that does not answer takes all others' answers
+/// with it.
+fn ask_apart(shared: &Shared, consumer: &BaseConsumer<GroupContext>, asked: &[(TopicPartition, u64)]) {
+    let mut apart: BTreeMap<(&str, i32), Vec<(TopicPartition, u64)>> = BTreeMap::new();
+    let mut leaders: HashMap<&str, HashMap<i32, i32>> = HashMap::new();
+    for one in asked {
+        let (TopicPartition { topic, partition }, _) = one;
+        let leaders = leaders.entry(&**topic).or_insert_with(|| leaders_of(consumer, topic));
+        let leader = leaders.get(&partition.0).copied().unwrap_or(-1);
+        apart.entry((&**topic, leader)).or_default().push(one.clone());
+    }
+    for ((topic, leader), asked) in apart {
+        if lock(&shared.board).ended {
+            return;
+        }
+        let at = Stopwatch::start();
+        match ask(consumer, &asked, SINGLE_BOUND) {
+            Ok(answers) => enter(shared, &asked, &answers, at),
+            Err(fault) => tracing::debug!(%fault, topic, leader, "ends of partitions"),
+        }
+    }
+}
+
+/// Who leads each partition of `topic`, as far as it is known.
+fn leaders_of(consumer: &BaseConsumer<GroupContext>, topic: &str) -> HashMap<i32, i32> {
+    let Ok(metadata) = consumer.fetch_metadata(Some(topic), SINGLE_BOUND) else {
+        return HashMap::new();
+    };
+    let found = metadata
+        .topics()
+        .iter()
+        .flat_map(rdkafka::metadata::MetadataTopic::partitions);
+    found.map(|partition| (partition.id(), partition.leader())).collect()
+}
+
 /// All ends in one request to each broker: behind the last decided record, as the consumer reads no further.
 fn ask(
     consumer: &BaseConsumer<GroupContext>,
     asked: &[(TopicPartition, u64)],
+    bound: Duration,
 ) -> Result<HashMap<(String, PartitionIndex), Offset>, Fault> {
     if asked.is_empty() {
         return Ok(HashMap::new());
     }
     let list = record::list(asked.iter().map(|(partition, _)| (partition, rdkafka::Offset::End)))?;
     let answered = consumer
-        .offsets_for_times(list, ANSWER_BOUND)
+        .offsets_for_times(list, bound)
         .map_err(|error| fault::fault("ends of partitions", &error))?;
     let mut ends = HashMap::new();
     for element in answered.elements() {
@@ -160,14 +210,19 @@ fn ask(
     Ok(ends)
 }
 
-fn enter(shared: &Shared, asked: &[(TopicPartition, u64)], answers: &HashMap<(String, PartitionIndex), Offset>) {
+fn enter(
+    shared: &Shared,
+    asked: &[(TopicPartition, u64)],
+    answers: &HashMap<(String, PartitionIndex), Offset>,
+    at: Stopwatch,
+) {
     let mut board = lock(&shared.board);
     for (partition, asked_in) in asked {
         let answer = answers.get(&(partition.topic.to_string(), partition.partition));
         if let (Some(end), Some((assignment, known))) = (answer, board.ends.get_mut(partition))
             && assignment == asked_in
         {
-            *known = Some(*end);
+            *known = Some((*end, at));
         }
     }
 }
