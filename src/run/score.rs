@@ -159,8 +159,10 @@ impl<C: Client> Worker<C> {
         let (client, events) = (&self.client, &self.settings.events);
         let unread = self.live.iter().filter_map(|(index, live)| {
             let partition = beside(events, *index);
-            let end = client.end(&partition)?;
-            (live.position < end).then_some((partition, live.position))
+            let end = client.end(&partition);
+            // Where nobody says whether there is more, there may be.
+            end.is_none_or(|end| live.position < end)
+                .then_some((partition, live.position))
         });
         self.progress.look(is_member, unread)
     }
@@ -412,6 +414,7 @@ impl<C: Client> Worker<C> {
             super::books::lag(&partition, (end.0 - live.position.0).max(0));
         }
         let mut broken = None;
+        let n_said = sayings.len();
         let n_taken = client.take(&partition, BATCH_RECORDS_MAX, &mut |record| {
             let written_at = record.timestamp.unwrap_or(Timestamp::MIN);
             *oldest_written = Some(oldest_written.map_or(written_at, |oldest| oldest.min(written_at)));
@@ -429,6 +432,8 @@ impl<C: Client> Worker<C> {
             // partition is silent, and the others go on.
             let why = format!("{partition} cannot be read at {}: {error}", live.position);
             tracing::error!("{why}; nothing is decided for its services until a program that can read it takes over");
+            // What it had to say goes with its state: without that it would be said again by whoever takes over.
+            sayings.truncate(n_said);
             self.let_go(index);
             self.unreadable.insert(index, why);
         }
