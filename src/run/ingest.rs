@@ -35,6 +35,10 @@ use crate::{
 const WAIT: Duration = Duration::from_millis(100);
 /// The same while others are behind: how far they have come is not told by a ring.
 const WAIT_BEHIND: Duration = Duration::from_millis(20);
+/// Partitions started in one turn, and how long that may take: with hundreds assigned at once, others are read and time
+/// is told meanwhile.
+const STARTED_MAX: usize = 100;
+const START_TIME_MAX: Duration = Duration::from_secs(1);
 /// Marks of transactions are passed and lag is told so often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -127,7 +131,7 @@ impl<C: Client> Worker<C> {
     pub(crate) fn turn(&mut self, peers: Peers) -> Result<(), Fault> {
         let wait = if self.busy {
             Duration::ZERO
-        } else if self.holds_back {
+        } else if self.holds_back || !self.unstarted.is_empty() {
             WAIT_BEHIND
         } else {
             self.settings.clock.real(own::TICK_EVERY.min(self.pause)).min(WAIT)
@@ -254,11 +258,16 @@ impl<C: Client> Worker<C> {
         }
     }
 
-    /// Starts what was assigned where the group left off. One that cannot be had now waits behind the others.
+    /// Starts what was assigned where the group left off, as many as there is time for in a turn. One that cannot be had
+    /// now waits behind the others.
     fn start(&mut self) -> Result<(), Fault> {
-        let assigned = self.unstarted.clone();
+        let watch = self.settings.clock.stopwatch();
+        let assigned: Vec<TopicPartition> = self.unstarted.iter().take(STARTED_MAX).cloned().collect();
         let committed = self.client.committed(&assigned)?;
         for (partition, committed) in assigned.into_iter().zip(committed) {
+            if watch.elapsed() >= START_TIME_MAX {
+                break;
+            }
             match self.start_one(&partition, committed) {
                 Ok(()) => self.unstarted.retain(|known| *known != partition),
                 // Each that fails takes seconds: the others get their turn first.

@@ -143,6 +143,9 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+        let left = self.workers.iter().filter(|worker| !worker.is_finished());
+        let left: Vec<&str> = left.map(|worker| worker.name).collect();
+        tracing::error!(workers = left.join(", "), "not ended within {bound:?}");
         false
     }
 }

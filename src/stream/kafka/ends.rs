@@ -156,6 +156,9 @@ fn ask_apart(shared: &Shared, consumer: &BaseConsumer<GroupContext>, asked: &[(T
     let mut apart: BTreeMap<(&str, i32), Vec<(TopicPartition, u64)>> = BTreeMap::new();
     let mut leaders: HashMap<&str, HashMap<i32, i32>> = HashMap::new();
     for one in asked {
+        if lock(&shared.board).ended {
+            return;
+        }
         let (TopicPartition { topic, partition }, _) = one;
         let leaders = leaders.entry(&**topic).or_insert_with(|| leaders_of(consumer, topic));
         let leader = leaders.get(&partition.0).copied().unwrap_or(-1);
