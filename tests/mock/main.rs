@@ -11,6 +11,7 @@ mod broker;
 
 mod aborts;
 mod absence;
+mod errors;
 mod fences;
 mod inputs;
 mod restores;

@@ -59,9 +59,8 @@ pub struct Names {
     pub client_id: String,
     /// Unique to this worker and the same after its restart, so that it fences what it was before.
     pub transactional_id: String,
-    /// The topics that its transactions write to, with their partition counts: what they were before may have left
-    /// there is decided first.
-    pub writes: Vec<(Arc<str>, u32)>,
+    /// The topics that its transactions write to: what they were before may have left there is decided first.
+    pub writes: Vec<Arc<str>>,
 }
 
 /// The client over librdkafka. Dropping it leaves the group, within ten seconds.
@@ -87,6 +86,10 @@ struct Fetched {
     _queue: PartitionQueue<GroupContext>,
     /// The least offset still to be given; `None` until started.
     next: Option<Offset>,
+    /// What `next` was as the batch was taken from the queue that is being given …
+    batch_from: Offset,
+    /// … and the one before: from there on, what was given may come again.
+    refetched_from: Offset,
 }
 
 impl fmt::Debug for KafkaClient {
@@ -311,6 +314,8 @@ impl Parts {
                         batches,
                         _queue: queue,
                         next: None,
+                        batch_from: Offset(0),
+                        refetched_from: Offset(0),
                     };
                     self.partitions.insert(partition.clone(), fetched);
                     self.ends.assigned(partition);
@@ -347,6 +352,7 @@ impl Parts {
             self.ends.ask_now();
         }
         fetched.next = Some(offset);
+        (fetched.batch_from, fetched.refetched_from) = (offset, offset);
         // What was fetched before is still in the queue, to be skipped by librdkafka when it is polled; until then the
         // queue is not empty, and the bell would not ring.
         self.has_more = true;
@@ -365,6 +371,9 @@ impl Parts {
         let Some(mut next) = fetched.next else { return Ok(0) };
         let mut n_given = 0;
         while n_given < max {
+            if fetched.batches.is_empty() {
+                fetched.refetched_from = std::mem::replace(&mut fetched.batch_from, next);
+            }
             let Some(arrived) = fetched.batches.next() else {
                 return Ok(n_given);
             };
@@ -374,10 +383,18 @@ impl Parts {
                 }
                 let text = format!("{partition}: {code}: {text}");
                 self.consumer.context().health.record(text);
-                continue;
+                drop(arrived);
+                // librdkafka counts an error in a batch as a record read, the one that could not be: it would be passed
+                // over with the next rebalance, and its position is beyond it already. Moving sets that right.
+                self.start(partition, next).map_err(|fault| {
+                    Fault::Fatal(format!(
+                        "{partition} cannot be read on at {next} after an error: {fault}"
+                    ))
+                })?;
+                return Ok(n_given);
             }
             let offset = arrived.offset();
-            if offset.next() == next {
+            if offset < next && offset >= fetched.refetched_from {
                 // A rebalance pauses and resumes all partitions; librdkafka may then fetch again what was being taken.
                 continue;
             }
