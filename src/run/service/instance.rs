@@ -135,14 +135,14 @@ impl Instance {
         )
     }
 
-    /// A client of `stage` that reads `topics` and writes to `written`, each with its partition count.
-    pub(super) fn client(&self, stage: &str, topics: &[&str], written: &[(&str, u32)]) -> Result<KafkaClient, Fault> {
+    /// A client of `stage` that reads `topics` and writes to `written`.
+    pub(super) fn client(&self, stage: &str, topics: &[&str], written: &[&str]) -> Result<KafkaClient, Fault> {
         let group = &self.settings.group;
         let names = Names {
             group: format!("{group}.{stage}"),
             client_id: format!("{}-{stage}", self.name),
             transactional_id: format!("{group}-{}-{stage}", self.name),
-            writes: written.iter().map(|(topic, n)| (Arc::from(*topic), *n)).collect(),
+            writes: written.iter().map(|topic| Arc::from(*topic)).collect(),
         };
         KafkaClient::new(&self.connection, &names, topics, &self.tuning)
     }

@@ -68,7 +68,7 @@ impl Life for Part {
             } => {
                 let counts = instance.topic_counts()?;
                 let topics = &instance.settings.topics;
-                let written = [&topics.control, &topics.state, &topics.events].map(|topic| (&**topic, counts.log));
+                let written = [&topics.control, &topics.state, &topics.events].map(|topic| &**topic);
                 let client = instance.client("score", &[&topics.events], &written)?;
                 let restorer = restorer(instance.clone(), counts.log)?;
                 // The questions outlive the worker that answers them: taken last, for what fails here is tried again.
@@ -203,11 +203,7 @@ fn ingest_worker(instance: &Instance) -> anyhow::Result<ingest::Worker<KafkaClie
     let counts = instance.topic_counts()?;
     let topics = &instance.settings.topics;
     let inputs: Vec<&str> = topics.consumed().map(|(_, topic)| topic).collect();
-    let written = [
-        (&*topics.control, counts.log),
-        (&*topics.events, counts.log),
-        (&*topics.rejected, counts.rejected),
-    ];
+    let written = [&*topics.control, &*topics.events, &*topics.rejected];
     let client = instance.client("ingest", &inputs, &written)?;
     let settings = Ingest {
         instance: instance.name.clone(),

@@ -1,14 +1,20 @@
 //! What a former producer of the same id may have left undecided, decided before anything else.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{
+    consumer::{BaseConsumer, Consumer as _},
+    metadata::MetadataTopic,
+};
 
-use super::{group::GroupContext, handover::Moved, record, transaction::Transactions};
+use super::{fault, group::GroupContext, handover::Moved, record, transaction::Transactions};
 use crate::{
     model::{PartitionIndex, Timestamp},
     stream::{Fault, TopicPartition, Write},
 };
+
+/// On what is known of a topic.
+const METADATA_BOUND: Duration = Duration::from_secs(5);
 
 /// Has all decided that a former producer of the same id may have left, by an aborted transaction on all of `topics`.
 ///
@@ -17,15 +23,14 @@ use crate::{
 pub(super) fn former(
     transactions: &Transactions,
     consumer: &BaseConsumer<GroupContext>,
-    topics: &[(Arc<str>, u32)],
+    topics: &[Arc<str>],
 ) -> Result<(), Fault> {
-    let partitions = topics.iter().flat_map(|(topic, n)| {
-        (0..*n).map(|partition| TopicPartition {
-            topic: Arc::clone(topic),
-            partition: PartitionIndex(i32::try_from(partition).unwrap_or(i32::MAX)),
-        })
-    });
+    let mut partitions = Vec::new();
+    for topic in topics {
+        led(consumer, topic, &mut partitions)?;
+    }
     let writes: Vec<Write> = partitions
+        .into_iter()
         .map(|TopicPartition { topic, partition }| Write {
             topic,
             partition,
@@ -49,4 +54,28 @@ pub(super) fn former(
         group: Arc::new(group),
     };
     transactions.settle(&moved, &writes)
+}
+
+/// Adds the partitions of `topic` that have a leader. A transaction on one that has none is not over until it has, and
+/// whatever else its producer writes would wait for that.
+fn led(
+    consumer: &BaseConsumer<GroupContext>,
+    topic: &Arc<str>,
+    partitions: &mut Vec<TopicPartition>,
+) -> Result<(), Fault> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), METADATA_BOUND)
+        .map_err(|error| fault::fault("metadata", &error))?;
+    for found in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
+        let partition = TopicPartition {
+            topic: Arc::clone(topic),
+            partition: PartitionIndex(found.id()),
+        };
+        if found.leader() >= 0 {
+            partitions.push(partition);
+        } else {
+            tracing::warn!(%partition, "has no leader: what a former client left there may stay undecided");
+        }
+    }
+    Ok(())
 }

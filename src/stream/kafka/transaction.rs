@@ -38,8 +38,8 @@ const OFFSETS_BOUND: Duration = Duration::from_secs(10);
 const DECISION_BOUND: Duration = Duration::from_secs(30);
 /// On an abort; after as long the broker aborts by itself.
 const ABORT_BOUND: Duration = Duration::from_secs(10);
-/// On a first record having reached every partition that a worker writes to.
-const SETTLE_BOUND: Duration = Duration::from_secs(10);
+/// On a first record having reached every partition that a worker writes to: nobody reads on there meanwhile.
+const SETTLE_BOUND: Duration = Duration::from_secs(3);
 /// A broker takes 2 to 4 ms to mark a transaction that it has decided.
 const MARKING: Duration = Duration::from_millis(5);
 /// Between two tries of a call that does not wait itself.
@@ -122,7 +122,6 @@ impl Transactions {
         }
         // The broker marks what it has been told of, and an abort throws away what is on its way.
         if let Err(error) = self.producer.flush(SETTLE_BOUND) {
-            // A partition that nobody leads must not keep the others from being served.
             tracing::warn!(%error, "not every partition was reached: what a former client left there may stay undecided");
         }
         self.abort("settling what a former client may have left")
