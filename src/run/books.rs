@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     model::{Assistance, Body, Effect, Kind},
-    stream::TopicPartition,
+    stream::{Client, TopicPartition},
 };
 
 /// What became of a record.
@@ -110,4 +110,20 @@ pub(crate) fn lag(partition: &TopicPartition, lag: i64) {
         "partition" => partition.partition.to_string()
     )
     .set(lag);
+}
+
+/// Why most records are lost that are.
+pub(crate) const DELETED: &str = "records were deleted before they were read";
+
+/// Records that cannot be read any more: going on at the first that can.
+pub(crate) fn lost(partition: &TopicPartition, n_lost: i64, why: &str) {
+    tracing::error!(%partition, n_lost, "{why}; going on at the first there is");
+    metrics::counter!("holdpoint_events_lost_total").increment(u64::try_from(n_lost).unwrap_or(0));
+}
+
+/// Counts what `client` found deleted.
+pub(crate) fn deleted(client: &mut impl Client) {
+    for (partition, n_lost) in client.take_deleted() {
+        lost(&partition, n_lost, DELETED);
+    }
 }

@@ -158,6 +158,7 @@ impl<C: Client> Worker<C> {
             }
             Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => return Err(fault),
         };
+        super::books::deleted(&mut self.client);
         self.busy = n_taken > 0;
         self.holds_back = self.inputs.holds_back();
         self.tell_time();
@@ -288,16 +289,12 @@ impl<C: Client> Worker<C> {
         let position = match committed {
             None => first,
             Some(committed) if committed < first => {
-                lost(
-                    partition,
-                    first.0 - committed.0,
-                    "records were deleted before they were read",
-                );
+                super::books::lost(partition, first.0 - committed.0, super::books::DELETED);
                 first
             }
             // The topic was cut, or made anew: what it holds was never read.
             Some(committed) if committed > end => {
-                lost(
+                super::books::lost(
                     partition,
                     committed.0 - end.0,
                     "the topic ends before what was read of it",
@@ -375,12 +372,6 @@ impl<C: Client> Worker<C> {
 /// Whether `every` has passed since `last`, also when it was never, or the clock was set back since.
 pub(crate) fn is_due(last: Timestamp, now: Timestamp, every: Duration) -> bool {
     last > now || now.since(last) >= every
-}
-
-/// Records that cannot be read any more: going on at the first that can.
-fn lost(partition: &TopicPartition, n_lost: i64, why: &str) {
-    tracing::error!(%partition, n_lost, "{why}; going on at the first there is");
-    metrics::counter!("holdpoint_events_lost_total").increment(u64::try_from(n_lost).unwrap_or(0));
 }
 
 /// A record of the log, which stands for `n_inputs` input records.

@@ -93,9 +93,11 @@ pub(crate) fn restore(
         state.put_back_fleet(*fleet, Some(covered));
     }
     if tail < first {
-        let n_lost = first.0 - tail.0;
-        tracing::error!(partition = %events, n_lost, "the log's tail was deleted before it was snapshotted");
-        metrics::counter!("holdpoint_events_lost_total").increment(u64::try_from(n_lost).unwrap_or(0));
+        super::books::lost(
+            events,
+            first.0 - tail.0,
+            "the log's tail was deleted before it was snapshotted",
+        );
     }
     Ok(Restored {
         state,

@@ -237,6 +237,7 @@ impl<C: Client> Worker<C> {
             }
             Err(fault @ (Fault::Fenced(_) | Fault::Fatal(_))) => return Err(fault),
         };
+        super::books::deleted(&mut self.client);
         if n_taken == 0 {
             self.pass_marks()?;
         }

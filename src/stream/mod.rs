@@ -136,12 +136,17 @@ pub trait Client {
         each: &mut dyn FnMut(&Record<'_>) -> bool,
     ) -> Result<usize, Fault>;
 
+    /// How many records were deleted before they could be given, by partition, since this was last asked.
+    fn take_deleted(&mut self) -> Vec<(TopicPartition, i64)> {
+        Vec::new()
+    }
+
     /// How far each started partition is read: behind the last record given and what followed it without being one (a
     /// transaction's mark, aborted records). Those of which nothing was read yet are left out.
     fn positions(&mut self) -> Result<Vec<(TopicPartition, Offset)>, Fault>;
 
     /// The end of each fetched partition, as last asked of the broker since it was assigned: kept up to date in the
-    /// background about once a second. `None` until the first answer.
+    /// background about once a second. `None` until the first answer, and again where the last one is old.
     fn end(&self, partition: &TopicPartition) -> Option<Offset>;
 
     /// Proof of membership; `None` while this client is not a member with a generation.

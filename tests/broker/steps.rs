@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, thread::sleep, time::Duration};
 
 use holdpoint::model::Timestamp;
 use rdkafka::{
-    ClientConfig,
-    admin::{AdminClient, AdminOptions, NewPartitions},
+    ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewPartitions, TopicResult},
     client::DefaultClientContext,
+    error::KafkaResult,
 };
 use serde_json::json;
 
@@ -154,6 +155,31 @@ fn an_input_topic_that_grows_goes_and_comes_back_is_read_whole() {
     reproduction::check(&site);
 }
 
+/// Retention may be faster than a reader that was away: what it deletes is counted, and the rest is read.
+#[test]
+fn what_is_deleted_before_it_is_read_is_counted() {
+    let Some(brokers) = brokers() else { return };
+    let site = Site::new(brokers, "deleted", &[("errors", 1)], "");
+    let instance = Instance::start(&site, "a");
+    instance.wait_ready();
+    let send = |range: std::ops::Range<u32>| {
+        let records = range.map(|i| ("errors", 0, now(), error("s", &format!("e{i}"), now())));
+        site.send(&records.collect::<Vec<Record>>());
+    };
+    send(0..1);
+    wait_applied(&[&instance], 1);
+    instance.signal("STOP");
+    // The fetch that is under way brings nothing any more.
+    sleep(Duration::from_secs(2));
+    send(1..6);
+    Topics::new(brokers).delete_before(&site.topic("errors"), 4);
+    instance.signal("CONT");
+    wait_applied(&[&instance], 3);
+    assert_eq!(counted(&[&instance], "holdpoint_events_lost_total"), 3);
+    assert_eq!(instance.terminate(), 0);
+    reproduction::check(&site);
+}
+
 /// What only a test does to topics.
 struct Topics(AdminClient<DefaultClientContext>);
 
@@ -173,17 +199,33 @@ impl Topics {
         wait(self.0.create_partitions(&wanted, &AdminOptions::new()));
     }
 
+    /// Deletes what partition 0 holds before `offset`.
+    fn delete_before(&self, topic: &str, offset: i64) {
+        let mut until = TopicPartitionList::new();
+        until
+            .add_partition_offset(topic, 0, Offset::Offset(offset))
+            .expect("an offset");
+        let asked = self.0.delete_records(&until, &AdminOptions::new());
+        for element in block_on(asked).elements() {
+            element.error().expect("deleted");
+        }
+    }
+
     fn delete(&self, topic: &str) {
         wait(self.0.delete_topics(&[topic], &AdminOptions::new()));
     }
 }
 
-fn wait(asked: impl Future<Output = rdkafka::error::KafkaResult<Vec<rdkafka::admin::TopicResult>>>) {
+fn wait(asked: impl Future<Output = KafkaResult<Vec<TopicResult>>>) {
+    for result in block_on(asked) {
+        result.expect("done");
+    }
+}
+
+fn block_on<T>(asked: impl Future<Output = KafkaResult<T>>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let answer = runtime
         .expect("a runtime")
         .block_on(async { tokio::time::timeout(WITHIN, asked).await });
-    for result in answer.expect("in time").expect("an answer") {
-        result.expect("done");
-    }
+    answer.expect("in time").expect("an answer")
 }

@@ -30,7 +30,7 @@ use super::{
     ffi::{self, Batches},
     group::{Bell, GroupContext},
     handover::Moved,
-    record, settle,
+    offsets, record, settle,
     transaction::Transactions,
 };
 use crate::{
@@ -44,8 +44,6 @@ const MAIN_QUEUE_INTERVAL: Duration = Duration::from_millis(50);
 const N_EVENTS_MAX: usize = 16;
 /// On moving a partition: librdkafka's own threads have to agree, and no broker.
 const START_BOUND: Duration = Duration::from_secs(5);
-/// On an answer of a broker that is asked while the group waits for this thread.
-const ANSWER_BOUND: Duration = Duration::from_secs(3);
 /// On the end of a client that is dropped and not closed. A member that leaves while its group is being rebalanced
 /// waits until the others have heard of it, which takes a heartbeat or two.
 const DROP_BOUND: Duration = Duration::from_secs(10);
@@ -76,6 +74,8 @@ struct Parts {
     bell: Arc<Bell>,
     /// Records may be waiting for which the bell does not ring again.
     has_more: bool,
+    /// Deleted before it could be given, and not told of yet.
+    deleted: Vec<(TopicPartition, i64)>,
     transactions: Transactions,
 }
 
@@ -90,6 +90,8 @@ struct Fetched {
     batch_from: Offset,
     /// … and the one before: from there on, what was given may come again.
     refetched_from: Offset,
+    /// What was deleted before this offset is counted.
+    cut_to: Offset,
 }
 
 impl fmt::Debug for KafkaClient {
@@ -126,6 +128,7 @@ impl KafkaClient {
                 consumer,
                 bell,
                 has_more: false,
+                deleted: Vec::new(),
                 transactions,
             }),
         })
@@ -180,11 +183,11 @@ impl Client for KafkaClient {
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<Offset>>, Fault> {
-        committed(&self.parts().consumer, partitions)
+        offsets::committed(&self.parts().consumer, partitions)
     }
 
     fn bounds(&mut self, partition: &TopicPartition) -> Result<(Offset, Offset), Fault> {
-        bounds(&self.parts().consumer, partition)
+        offsets::bounds(&self.parts().consumer, partition)
     }
 
     fn start(&mut self, partition: &TopicPartition, offset: Offset) -> Result<(), Fault> {
@@ -198,6 +201,10 @@ impl Client for KafkaClient {
         each: &mut dyn FnMut(&Record<'_>) -> bool,
     ) -> Result<usize, Fault> {
         self.parts_mut().take(partition, max, each)
+    }
+
+    fn take_deleted(&mut self) -> Vec<(TopicPartition, i64)> {
+        std::mem::take(&mut self.parts_mut().deleted)
     }
 
     fn positions(&mut self) -> Result<Vec<(TopicPartition, Offset)>, Fault> {
@@ -316,6 +323,7 @@ impl Parts {
                         next: None,
                         batch_from: Offset(0),
                         refetched_from: Offset(0),
+                        cut_to: Offset(0),
                     };
                     self.partitions.insert(partition.clone(), fetched);
                     self.ends.assigned(partition);
@@ -337,7 +345,7 @@ impl Parts {
         fetched.batches.clear();
         let bound = Bound::new(START_BOUND);
         loop {
-            match seek(&self.consumer, partition, offset, &bound) {
+            match offsets::seek(&self.consumer, partition, offset, &bound) {
                 Ok(()) => break,
                 // An assignment takes a moment to reach the thread that moves it.
                 Err(Fault::Retry(_)) if !bound.has_passed() => std::thread::sleep(Duration::from_millis(2)),
@@ -403,6 +411,16 @@ impl Parts {
                     "{partition} was cut: offset {offset} where {next} should be"
                 )));
             }
+            // Most gaps are marks of transactions, or what compaction left out.
+            if offset > next
+                && let Some(first) = ffi::first_offset(self.consumer.client(), partition)
+            {
+                let (from, to) = (next.max(fetched.cut_to), first.min(offset));
+                if to > from {
+                    self.deleted.push((partition.clone(), to.0 - from.0));
+                    fetched.cut_to = to;
+                }
+            }
             next = offset.next();
             fetched.next = Some(next);
             n_given += 1;
@@ -441,68 +459,4 @@ impl Parts {
 
 fn unassigned(partition: &TopicPartition) -> Fault {
     Fault::Retry(format!("{partition} is not assigned"))
-}
-
-fn seek(
-    consumer: &BaseConsumer<GroupContext>,
-    partition: &TopicPartition,
-    offset: Offset,
-    bound: &Bound,
-) -> Result<(), Fault> {
-    let list = record::list([(partition, rdkafka::Offset::Offset(offset.0))])?;
-    let left = bound.left().max(Duration::from_millis(100));
-    let moved = consumer
-        .seek_partitions(list, left)
-        .map_err(|error| fault::fault("start", &error))?;
-    for element in moved.elements() {
-        element.error().map_err(|error| fault::fault("start", &error))?;
-    }
-    Ok(())
-}
-
-/// Where the group left off; asks the coordinator and, while transactions are pending, waits for them, within a bound.
-pub(super) fn committed<C: rdkafka::consumer::ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    partitions: &[TopicPartition],
-) -> Result<Vec<Option<Offset>>, Fault> {
-    if partitions.is_empty() {
-        return Ok(Vec::new());
-    }
-    let list = record::list(partitions.iter().map(|partition| (partition, rdkafka::Offset::Invalid)))?;
-    let answered = consumer
-        .committed_offsets(list, ANSWER_BOUND)
-        .map_err(|error| fault::fault("committed", &error))?;
-    let mut offsets = Vec::with_capacity(partitions.len());
-    for partition in partitions {
-        let element = answered
-            .find_partition(&partition.topic, partition.partition.0)
-            .ok_or_else(|| Fault::Retry(format!("no answer for {partition}")))?;
-        element.error().map_err(|error| fault::fault("committed", &error))?;
-        offsets.push(match element.offset() {
-            rdkafka::Offset::Offset(offset) => Some(Offset(offset)),
-            rdkafka::Offset::Invalid => None,
-            other @ (rdkafka::Offset::Beginning
-            | rdkafka::Offset::End
-            | rdkafka::Offset::Stored
-            | rdkafka::Offset::OffsetTail(_)) => {
-                return Err(Fault::Fatal(format!("committed offset {other:?} of {partition}")));
-            }
-        });
-    }
-    Ok(offsets)
-}
-
-/// The offsets of the first record and behind the last one that `consumer`'s isolation shows.
-pub(super) fn bounds<C: rdkafka::consumer::ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    partition: &TopicPartition,
-) -> Result<(Offset, Offset), Fault> {
-    consumer
-        .fetch_watermarks(&partition.topic, partition.partition.0, ANSWER_BOUND)
-        .map(|(first, end)| (Offset(first), Offset(end)))
-        .map_err(|error| match error.rdkafka_error_code() {
-            // Rights are given while we run, and one topic without them is no reason to give up the client.
-            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Fault::Retry(format!("{partition}: {error}")),
-            Some(_) | None => fault::fault("bounds", &error),
-        })
 }

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    metadata::MetadataTopic,
+};
 
 use super::{context::lock, fault, group::GroupContext, record};
 use crate::{
@@ -154,14 +157,17 @@ fn next_round(shared: &Shared) -> Option<Vec<(TopicPartition, u64)>> {
 /// with it.
 fn ask_apart(shared: &Shared, consumer: &BaseConsumer<GroupContext>, asked: &[(TopicPartition, u64)]) {
     let mut apart: BTreeMap<(&str, i32), Vec<(TopicPartition, u64)>> = BTreeMap::new();
-    let mut leaders: HashMap<&str, HashMap<i32, i32>> = HashMap::new();
+    let mut by_topic: HashMap<&str, BTreeMap<PartitionIndex, i32>> = HashMap::new();
     for one in asked {
         if lock(&shared.board).ended {
             return;
         }
         let (TopicPartition { topic, partition }, _) = one;
-        let leaders = leaders.entry(&**topic).or_insert_with(|| leaders_of(consumer, topic));
-        let leader = leaders.get(&partition.0).copied().unwrap_or(-1);
+        // Those whose leader cannot be learned are asked for together.
+        let known = by_topic
+            .entry(&**topic)
+            .or_insert_with(|| leaders(consumer, topic, SINGLE_BOUND).unwrap_or_default());
+        let leader = known.get(partition).copied().unwrap_or(-1);
         apart.entry((&**topic, leader)).or_default().push(one.clone());
     }
     for ((topic, leader), asked) in apart {
@@ -176,16 +182,19 @@ fn ask_apart(shared: &Shared, consumer: &BaseConsumer<GroupContext>, asked: &[(T
     }
 }
 
-/// Who leads each partition of `topic`, as far as it is known.
-fn leaders_of(consumer: &BaseConsumer<GroupContext>, topic: &str) -> HashMap<i32, i32> {
-    let Ok(metadata) = consumer.fetch_metadata(Some(topic), SINGLE_BOUND) else {
-        return HashMap::new();
-    };
-    let found = metadata
-        .topics()
-        .iter()
-        .flat_map(rdkafka::metadata::MetadataTopic::partitions);
-    found.map(|partition| (partition.id(), partition.leader())).collect()
+/// Each partition of `topic` and its leader, -1 where it has none.
+pub(super) fn leaders<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    bound: Duration,
+) -> Result<BTreeMap<PartitionIndex, i32>, Fault> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), bound)
+        .map_err(|error| fault::fault("metadata", &error))?;
+    let found = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+    Ok(found
+        .map(|partition| (PartitionIndex(partition.id()), partition.leader()))
+        .collect())
 }
 
 /// All ends in one request to each broker: behind the last decided record, as the consumer reads no further.
@@ -259,7 +268,7 @@ fn search(shared: &Shared, consumer: &BaseConsumer<GroupContext>, topics: &[Arc<
 }
 
 /// How many partitions `topic` has; `None` while there is no such topic.
-pub(super) fn partition_count<C: rdkafka::consumer::ConsumerContext>(
+pub(super) fn partition_count<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
 ) -> Result<Option<u32>, Fault> {

@@ -2,13 +2,14 @@
 
 mod batch;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use rdkafka::{ClientContext, client::Client};
 use rdkafka_sys as sys;
 
 pub(super) use self::batch::Batches;
 use super::fault::TransactionError;
+use crate::{model::Offset, stream::TopicPartition};
 
 /// Who a consumer is in its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,4 +68,21 @@ pub(super) fn member<C: ClientContext>(consumer: &Client<C>) -> Option<Member> {
         Member { id, generation }
     };
     (!member.id.is_empty() && member.generation >= 0).then_some(member)
+}
+
+/// The first offset that a partition still holds, as its last fetch said; `None` before that. No broker is asked.
+pub(super) fn first_offset<C: ClientContext>(consumer: &Client<C>, partition: &TopicPartition) -> Option<Offset> {
+    let topic = CString::new(&*partition.topic).ok()?;
+    let (mut first, mut end) = (-1, -1);
+    // SAFETY: the pointers are those of a living client, of a string and of two places that outlive the call.
+    let error = unsafe {
+        sys::rd_kafka_get_watermark_offsets(
+            consumer.native_ptr(),
+            topic.as_ptr(),
+            partition.partition.0,
+            &raw mut first,
+            &raw mut end,
+        )
+    };
+    (error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && first >= 0).then_some(Offset(first))
 }

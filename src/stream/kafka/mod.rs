@@ -14,6 +14,7 @@ mod fault;
 mod ffi;
 mod group;
 mod handover;
+mod offsets;
 mod producer;
 mod reader;
 mod record;

@@ -14,7 +14,7 @@ use rdkafka::{
     error::KafkaError,
 };
 
-use super::{Bound, Connection, Isolation, Tuning, client, context::Plain, ends, fault, record};
+use super::{Bound, Connection, Isolation, Tuning, context::Plain, ends, fault, offsets, record};
 use crate::{
     model::Offset,
     stream::{Fault, Reader, Record, TopicPartition},
@@ -144,7 +144,7 @@ impl Reader for KafkaReader {
         from: Option<Offset>,
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Offset, Fault> {
-        let (first, end) = client::bounds(&self.everything, partition)?;
+        let (first, end) = offsets::bounds(&self.everything, partition)?;
         let from = from.unwrap_or(first).max(first);
         if from >= end {
             return Ok(end);
@@ -164,12 +164,12 @@ impl Reader for KafkaReader {
     }
 
     fn committed(&mut self, partition: &TopicPartition) -> Result<Option<Offset>, Fault> {
-        let committed = client::committed(&self.decided, std::slice::from_ref(partition))?;
+        let committed = offsets::committed(&self.decided, std::slice::from_ref(partition))?;
         Ok(committed.into_iter().next().flatten())
     }
 
     fn bounds(&mut self, partition: &TopicPartition) -> Result<(Offset, Offset), Fault> {
-        client::bounds(&self.everything, partition)
+        offsets::bounds(&self.everything, partition)
     }
 
     fn partition_count(&mut self, topic: &str) -> Result<Option<u32>, Fault> {

@@ -2,14 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rdkafka::{
-    consumer::{BaseConsumer, Consumer as _},
-    metadata::MetadataTopic,
-};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::{fault, group::GroupContext, handover::Moved, record, transaction::Transactions};
+use super::{ends, group::GroupContext, handover::Moved, record, transaction::Transactions};
 use crate::{
-    model::{PartitionIndex, Timestamp},
+    model::Timestamp,
     stream::{Fault, TopicPartition, Write},
 };
 
@@ -63,15 +60,12 @@ fn led(
     topic: &Arc<str>,
     partitions: &mut Vec<TopicPartition>,
 ) -> Result<(), Fault> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), METADATA_BOUND)
-        .map_err(|error| fault::fault("metadata", &error))?;
-    for found in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
+    for (index, leader) in ends::leaders(consumer, topic, METADATA_BOUND)? {
         let partition = TopicPartition {
             topic: Arc::clone(topic),
-            partition: PartitionIndex(found.id()),
+            partition: index,
         };
-        if found.leader() >= 0 {
+        if leader >= 0 {
             partitions.push(partition);
         } else {
             tracing::warn!(%partition, "has no leader: what a former client left there may stay undecided");

@@ -8,7 +8,7 @@ use rdkafka::{
     error::KafkaError,
 };
 
-use super::{Bound, Connection, Isolation, Tuning, client, context::Plain, ends, fault, reader, record};
+use super::{Bound, Connection, Isolation, Tuning, context::Plain, ends, fault, offsets, reader, record};
 use crate::{
     model::{Offset, PartitionIndex},
     stream::{Fault, Record, TopicPartition},
@@ -82,7 +82,7 @@ impl Follower {
                     partition: PartitionIndex(partition),
                 };
                 if !self.ends.contains_key(&partition) {
-                    let (first, end) = client::bounds(&self.everything, &partition)?;
+                    let (first, end) = offsets::bounds(&self.everything, &partition)?;
                     found.push((partition, first, end));
                 }
             }
