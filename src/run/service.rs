@@ -68,6 +68,7 @@ impl Running {
             Part::Viewer {
                 instance: instance.clone(),
                 following: None,
+                probe: None,
                 was_whole: false,
             },
         )?);

@@ -9,6 +9,7 @@ use crate::{
     gate::{Applied, Place, StandingDecision, View},
     ingest::{self, Origin},
     model::{Kind, Timestamp},
+    run::progress::{Progress, Stuck},
     stream::{
         Fault,
         kafka::{Connection, Followed, Follower, Tuning},
@@ -39,6 +40,8 @@ pub(crate) struct Following {
     viewer: Viewer,
     follower: Follower,
     looked: Stopwatch,
+    progress: Progress,
+    stuck: Option<Stuck>,
 }
 
 impl Following {
@@ -46,9 +49,11 @@ impl Following {
         let topics = [&*viewer.control, &*viewer.overrides];
         let follower = Follower::new(&viewer.connection, &viewer.client_id, &topics, &viewer.tuning)?;
         Ok(Self {
+            progress: Progress::new(viewer.clock),
             viewer,
             follower,
             looked: Stopwatch::start(),
+            stuck: None,
         })
     }
 
@@ -57,14 +62,28 @@ impl Following {
             viewer,
             follower,
             looked,
+            progress,
+            stuck,
         } = self;
         follower.poll(WAIT, &mut |followed| viewer.take_in(followed))?;
         if looked.elapsed() >= LOOK_EVERY {
             *looked = Stopwatch::start();
             follower.refresh()?;
             viewer.view.sweep(viewer.clock.now());
+            // It is in no group, of which it could be outside.
+            *stuck = progress.look(true, follower.unread()?.into_iter());
         }
         Ok(())
+    }
+
+    /// In what way it does not get on, once for each look that found so.
+    pub(crate) fn stuck(&mut self) -> Option<Stuck> {
+        self.stuck.take()
+    }
+
+    /// That was nobody's fault.
+    pub(crate) fn excuse(&mut self) {
+        self.progress.excuse();
     }
 
     /// Why the view is not whole, if it is not.

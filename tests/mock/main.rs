@@ -13,6 +13,7 @@ mod aborts;
 mod absence;
 mod errors;
 mod fences;
+mod following;
 mod inputs;
 mod restores;
 mod retries;

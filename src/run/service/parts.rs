@@ -30,6 +30,7 @@ pub(super) enum Part {
     Viewer {
         instance: Instance,
         following: Option<Box<Following>>,
+        probe: Option<Probe>,
         /// Brokers lost later are no reason to set the readiness back: heartbeats grow stale, and what stands stands.
         was_whole: bool,
     },
@@ -106,6 +107,12 @@ impl Life for Part {
 
     fn stuck(&mut self) -> Option<String> {
         match self {
+            Self::Viewer {
+                instance,
+                following: Some(following),
+                probe,
+                ..
+            } => judge(instance, probe, following.stuck(), || following.excuse()),
             Self::Ingest {
                 instance,
                 worker: Some(worker),
@@ -117,7 +124,9 @@ impl Life for Part {
                 probe,
                 ..
             } => judge(instance, probe, worker.stuck(), || worker.excuse()),
-            Self::Viewer { .. } | Self::Ingest { worker: None, .. } | Self::Score { worker: None, .. } => None,
+            Self::Viewer { following: None, .. }
+            | Self::Ingest { worker: None, .. }
+            | Self::Score { worker: None, .. } => None,
         }
     }
 

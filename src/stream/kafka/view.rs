@@ -6,6 +6,7 @@ use rdkafka::{
     Message,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
+    topic_partition_list::TopicPartitionList,
 };
 
 use super::{Bound, Connection, Isolation, Tuning, context::Plain, ends, fault, offsets, reader, record};
@@ -147,6 +148,21 @@ impl Follower {
         self.behind.is_empty()
     }
 
+    /// What is there and has not been given, with the first offset of each partition that has such. What is not decided
+    /// yet counts too.
+    pub fn unread(&self) -> Result<Vec<(TopicPartition, Offset)>, Fault> {
+        let positions = self.positions()?;
+        let mut unread = Vec::new();
+        for partition in self.ends.keys() {
+            let (first, end) = offsets::bounds(&self.everything, partition)?;
+            let next = position(&positions, partition).unwrap_or(first);
+            if next < end {
+                unread.push((partition.clone(), next));
+            }
+        }
+        Ok(unread)
+    }
+
     /// How many partitions are followed.
     #[must_use]
     pub fn n_partitions(&self) -> usize {
@@ -154,16 +170,28 @@ impl Follower {
     }
 
     fn look_for_ends(&mut self) -> Result<(), Fault> {
-        let positions = self
-            .consumer
-            .position()
-            .map_err(|error| fault::fault("position", &error))?;
-        self.behind.retain(|partition, end| {
-            let reached = positions.find_partition(&partition.topic, partition.partition.0);
-            !reached.is_some_and(
-                |element| matches!(element.offset(), rdkafka::Offset::Offset(offset) if Offset(offset) >= *end),
-            )
-        });
+        let positions = self.positions()?;
+        self.behind
+            .retain(|partition, end| position(&positions, partition).is_none_or(|reached| reached < *end));
         Ok(())
+    }
+
+    fn positions(&self) -> Result<TopicPartitionList, Fault> {
+        self.consumer
+            .position()
+            .map_err(|error| fault::fault("position", &error))
+    }
+}
+
+/// Behind the last record given, or that needed none to be given; `None` before the first.
+fn position(positions: &TopicPartitionList, partition: &TopicPartition) -> Option<Offset> {
+    let element = positions.find_partition(&partition.topic, partition.partition.0)?;
+    match element.offset() {
+        rdkafka::Offset::Offset(offset) => Some(Offset(offset)),
+        rdkafka::Offset::Beginning
+        | rdkafka::Offset::End
+        | rdkafka::Offset::Stored
+        | rdkafka::Offset::Invalid
+        | rdkafka::Offset::OffsetTail(_) => None,
     }
 }
