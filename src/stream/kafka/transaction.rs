@@ -7,6 +7,8 @@
 //!   └──────── fatal, or a bound passed ──────────────────────► Fenced | Fatal
 //! ```
 //!
+//! All bounds of one transaction together are less than a minute, after which a turn counts as a wedge.
+//!
 //! **Invariant:** no transaction is open when a call returns, except with `Fenced` or `Fatal`: then the client is of
 //! no more use, and the next one with the same transactional id decides what it left.
 
@@ -29,7 +31,7 @@ use super::{
 use crate::stream::{Fault, Write};
 
 /// On taking the place of a former producer: its open transaction is aborted first.
-const INIT_BOUND: Duration = Duration::from_secs(30);
+const INIT_BOUND: Duration = Duration::from_secs(20);
 /// On handing all records of a transaction over; they wait for room only while a broker is slow.
 const PRODUCE_BOUND: Duration = Duration::from_secs(10);
 /// On the group's coordinator taking the positions.
