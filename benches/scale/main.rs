@@ -1,4 +1,5 @@
-//! How cost grows with the number of services: of an event, of a tick, of memory, of a restore.
+//! How cost grows with the number of services: of an event, of a tick, of memory, of a restore; and that of a commit with
+//! the number of changes remembered.
 //!
 //! Everything is of one log partition unless it says otherwise, so a row of a million services is the worst that one
 //! partition could be given; a usual log has twelve, and each holds its share.
@@ -12,6 +13,7 @@ mod usage;
 
 mod broker;
 mod chance;
+mod commit;
 mod fleet;
 mod log;
 mod memory;
@@ -48,6 +50,12 @@ struct Cli {
 enum Question {
     /// What an event costs.
     Step(Sizes),
+    /// What a commit costs, and a deploy of one.
+    Commit {
+        /// How many commits the service has had.
+        #[arg(long, value_delimiter = ',', default_values_t = commit::SIZES)]
+        changes: Vec<usize>,
+    },
     /// What a tick costs.
     Tick(Sizes),
     /// What a service takes, in memory and as a snapshot.
@@ -72,6 +80,7 @@ fn main() -> anyhow::Result<()> {
     let is_test = cli.test || !cli.bench;
     match cli.question {
         Some(Question::Step(sizes)) => step::run(&sizes.services, step::EVENTS),
+        Some(Question::Commit { changes }) => commit::run(&changes),
         Some(Question::Tick(sizes)) => tick::run(&sizes.services),
         Some(Question::Memory(sizes)) => memory::run(&sizes.services),
         Some(Question::Restore(restore)) => restore.run(),
@@ -87,6 +96,7 @@ fn main() -> anyhow::Result<()> {
 
 fn all(sizes: &[usize], n_events: usize, restore: &restore::Restore) -> anyhow::Result<()> {
     step::run(sizes, n_events)?;
+    commit::run(&commit::SIZES)?;
     tick::run(sizes)?;
     memory::run(sizes)?;
     restore.run()

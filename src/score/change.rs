@@ -6,6 +6,7 @@
 //! **Invariant:** changes and reviews together take at most [`BYTES_MAX`].
 
 mod pages;
+mod sheet;
 
 use std::{cmp::Reverse, time::Duration};
 
@@ -16,7 +17,7 @@ pub(crate) use self::pages::Pages;
 use super::{
     Context, Said,
     policy::{Rule, Settings},
-    review::{Approvals, Author, Note, Target},
+    review::{Approvals, Author, Note, Person, Target},
     risk::{Contribution, INCIDENT_RATE, Moments, model_digest},
 };
 use crate::model::{
@@ -26,8 +27,8 @@ use crate::model::{
 
 /// Commits remembered per service; the next drops the oldest.
 const CHANGES_MAX: usize = 512;
-/// What they and the reviews may take: 96 bytes for each. Where shas are longer than most, or many reviews wait for
-/// their commits, fewer are remembered.
+/// What they and the reviews may take: 96 bytes for each. One with a sha of 40 takes 100, so some 470 of these are
+/// remembered; fewer where shas are longer, or many reviews wait for their commits.
 const BYTES_MAX: usize = CHANGES_MAX * 96;
 /// A change is forgotten this long after its last event.
 const FORGET_AFTER: Duration = Duration::from_hours(14 * 24);
@@ -64,17 +65,22 @@ pub(crate) struct Remembered {
     sha: Box<str>,
     change_id: Option<Target>,
     beside: Option<Box<Beside>>,
-    author: Author,
+    author_id: Option<Person>,
     last_event: Second,
     sequence: u32,
     probability: f32,
+    /// A part of the hash of what was last asked for.
+    asked: u16,
+    author_level: Level,
+    author_is_bot: bool,
     ai: Assistance,
     action: Action,
     mode: Mode,
     by_risk: bool,
-    /// A part of the hash of what was last asked for.
-    asked: u16,
 }
+
+/// By which [`CHANGES_MAX`] was chosen.
+const _: () = assert!(size_of::<Remembered>() == 56);
 
 /// What few commits bring with them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,15 +109,14 @@ impl Changes {
     /// The chance that a commit of this service causes an incident; that of any commit if it is not remembered.
     pub(crate) fn probability(&self, sha: &str) -> f64 {
         self.list
-            .iter()
-            .find(|known| *known.sha == *sha)
+            .find(sha)
             .map_or(INCIDENT_RATE, |known| f64::from(known.probability))
     }
 
     /// A commit landed: scores it, decides on it and remembers it. Returns its loss. A sha known already changes
     /// nothing.
     pub(crate) fn land(&mut self, commit: &Commit<'_>, time: Timestamp, scene: &mut Scene<'_>) -> Option<f64> {
-        if self.list.iter().any(|known| *known.sha == *commit.sha) {
+        if self.list.find(&commit.sha).is_some() {
             return None;
         }
         let moments = self.moments.get_or_insert_default();
@@ -126,11 +131,14 @@ impl Changes {
             reason = "a probability to seven digits"
         )]
         let narrow = probability as f32;
+        let author = Author::of(&commit.author, &context.policy.levels);
         let mut change = Remembered {
             sha: commit.sha.as_ref().into(),
             change_id: commit.change_id.as_deref().map(Target::of),
             beside: Beside::of(commit, context),
-            author: Author::of(&commit.author, &context.policy.levels),
+            author_id: author.id,
+            author_level: author.level,
+            author_is_bot: author.bot,
             last_event: Second::of(context.at),
             sequence: 0,
             probability: narrow,
@@ -158,16 +166,15 @@ impl Changes {
 
     /// Forgets the oldest changes until the rest, with one to come, are within their bounds.
     fn bound(&mut self, coming: Option<&Remembered>, scene: &mut Scene<'_>) {
-        let bytes = |change: &Remembered| size_of::<Remembered>() + change.heap_bytes();
-        let others = scene.approvals.bytes() + self.list.bytes() + coming.map_or(0, bytes);
-        let mut bytes_left = others + self.list.iter().map(bytes).sum::<usize>();
+        let coming_bytes = coming.map_or(0, Remembered::bytes);
+        let mut bytes_left = scene.approvals.bytes() + self.list.bytes() + coming_bytes;
         let mut n_left = self.list.len() + usize::from(coming.is_some());
         let mut n_gone = 0;
         for change in self.list.iter() {
             if n_left <= CHANGES_MAX && bytes_left <= BYTES_MAX {
                 break;
             }
-            bytes_left -= bytes(change);
+            bytes_left -= change.bytes();
             n_left -= 1;
             n_gone += 1;
         }
@@ -182,13 +189,12 @@ impl Changes {
     /// A review came or was dismissed: the changes it is about are decided again.
     pub(crate) fn review(&mut self, note: &Note, scene: &mut Scene<'_>) {
         self.bound(None, scene);
-        self.list
-            .for_each(|change| change.is_meant_by(note) && change.decide(scene));
+        self.list.for_each_meant(note, |change| change.decide(scene));
     }
 
     /// Whether a review is about a change that is remembered.
     pub(crate) fn is_meant_by(&self, note: &Note) -> bool {
-        self.list.iter().any(|change| change.is_meant_by(note))
+        self.list.is_meant_by(note)
     }
 
     /// The policy changed, or reviews are seen again: every standing extra review is looked at again.
@@ -198,9 +204,9 @@ impl Changes {
     }
 
     pub(crate) fn forget(&mut self, service: &ServiceId, now: Timestamp, said: &mut Vec<Said>) {
-        let over = |change: &Remembered| now.since(change.last_event.start()) >= FORGET_AFTER;
-        if self.list.iter().any(over) {
-            let gone = self.list.take_where(over);
+        let over = |last_event: Second| now.since(last_event.start()) >= FORGET_AFTER;
+        if self.list.oldest().is_some_and(over) {
+            let gone = self.list.take_where(|change| over(change.last_event));
             said.extend(gone.iter().map(|change| Said::Forget(change.subject(service))));
         }
     }
@@ -215,9 +221,7 @@ impl Changes {
 
     pub(crate) fn next_deadline(&self) -> Timestamp {
         self.list
-            .iter()
-            .map(|change| change.last_event)
-            .min()
+            .oldest()
             .map_or(Timestamp::NEVER, |oldest| oldest.start() + FORGET_AFTER)
     }
 }
@@ -264,33 +268,36 @@ impl Remembered {
         })
     }
 
-    /// What it takes beside its place in the list.
-    fn heap_bytes(&self) -> usize {
+    /// What it takes, with its place in the list and its tag.
+    fn bytes(&self) -> usize {
         let beside = self.beside.as_ref().map_or(0, |beside| {
             size_of::<Beside>() + size_of_val(&*beside.heads) + size_of_val(&*beside.approvals)
         });
-        self.sha.len() + beside
+        size_of::<Self>() + size_of::<u32>() + self.sha.len() + beside
     }
 
-    fn is_meant_by(&self, note: &Note) -> bool {
+    /// Whether `note` is about it, of whose sha `is_own` knows the hash.
+    fn is_meant_by(&self, note: &Note, is_own: impl Fn(Target) -> bool) -> bool {
         let heads = self.beside.as_ref().map_or(&[][..], |beside| &beside.heads);
-        note.sha
-            .is_some_and(|sha| sha == Target::of(&self.sha) || heads.contains(&sha))
+        note.sha.is_some_and(|sha| is_own(sha) || heads.contains(&sha))
             || (note.change_id.is_some() && note.change_id == self.change_id)
     }
 
     /// Whether `rule` asks anything of this change.
     fn is_under(&self, rule: &Rule) -> bool {
         let ai = rule.ai.is_empty() || rule.ai.contains(&self.ai);
-        let level = rule.author_level.is_empty() || rule.author_level.contains(&self.author.level);
+        let level = rule.author_level.is_empty() || rule.author_level.contains(&self.author_level);
         // A bot is nobody's junior: it is meant only where AI made the change.
-        let bot = !self.author.bot || matches!(self.ai, Assistance::Assisted | Assistance::Authored);
+        let bot = !self.author_is_bot || matches!(self.ai, Assistance::Assisted | Assistance::Authored);
         ai && level && bot
     }
 
     /// The latest word of each person on this change; what the commit itself carries is the earliest.
     fn words<'a>(&'a self, approvals: &'a Approvals) -> Vec<&'a Note> {
-        let seen = approvals.iter().filter(|note| self.is_meant_by(note));
+        let target = Target::of(&self.sha);
+        let seen = approvals
+            .iter()
+            .filter(|note| self.is_meant_by(note, |sha| sha == target));
         let own = self.beside.iter().flat_map(|beside| beside.approvals.iter());
         let mut words: Vec<&Note> = own.chain(seen).collect();
         // Within a second a dismissal is taken for the later word.
@@ -302,7 +309,7 @@ impl Remembered {
     /// How many people of at least `level` approved.
     fn n_approvals(&self, level: Option<Level>, approvals: &Approvals) -> usize {
         let words = self.words(approvals);
-        let counts = |note: &&&Note| note.counts_for(self.author) && level.is_none_or(|level| note.level >= level);
+        let counts = |note: &&&Note| note.counts_for(self.author_id) && level.is_none_or(|level| note.level >= level);
         words.iter().filter(counts).count()
     }
 

@@ -25,6 +25,11 @@ impl Target {
     pub(crate) fn of(name: &str) -> Self {
         Self(NonZeroU64::new(hash_text(name)).unwrap_or(NonZeroU64::MIN))
     }
+
+    /// Half of it, by which to look for it.
+    pub(crate) fn tag(self) -> u32 {
+        u32::try_from(self.0.get() >> 32).unwrap_or(u32::MAX)
+    }
 }
 
 /// A person: half of a hash. Where two fall together, fewer approvals count.
@@ -33,15 +38,14 @@ pub(crate) struct Person(NonZeroU32);
 
 impl Person {
     fn of(id: &str) -> Self {
-        let half = u32::try_from(hash_text(id) >> 32).unwrap_or(u32::MAX);
-        Self(NonZeroU32::new(half).unwrap_or(NonZeroU32::MIN))
+        Self(NonZeroU32::new(Target::of(id).tag()).unwrap_or(NonZeroU32::MIN))
     }
 }
 
 /// An author as far as approvals need one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Author {
-    id: Option<Person>,
+    pub(crate) id: Option<Person>,
     pub(crate) level: Level,
     pub(crate) bot: bool,
 }
@@ -104,8 +108,8 @@ impl Note {
     }
 
     /// Whether it counts as an approval of a change by `author`: not a bot's, not the author's own.
-    pub(crate) fn counts_for(&self, author: Author) -> bool {
-        self.approved && !self.bot && author.id != Some(self.by)
+    pub(crate) fn counts_for(&self, author: Option<Person>) -> bool {
+        self.approved && !self.bot && author != Some(self.by)
     }
 }
 

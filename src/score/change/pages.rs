@@ -12,7 +12,11 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Remembered;
+use super::{Remembered, sheet::Sheet};
+use crate::{
+    model::Second,
+    score::review::{Note, Target},
+};
 
 /// Changes on a page: small beside the rest of a service, many beside what one event touches.
 const PAGE_CHANGES: usize = 32;
@@ -21,7 +25,7 @@ const PAGE_CHANGES: usize = 32;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChangePage {
     number: u32,
-    changes: Vec<Remembered>,
+    changes: Sheet,
     /// Left on it by the service's snapshot, while it is still to be laid in.
     #[serde(skip)]
     n_awaited: usize,
@@ -34,7 +38,7 @@ pub struct ChangePage {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pages {
     full: VecDeque<ChangePage>,
-    open: Vec<Remembered>,
+    open: Sheet,
     /// The number of the next page to become full.
     next: u32,
     /// Pages that are gone, and whose snapshots are not yet.
@@ -50,16 +54,35 @@ impl ChangePage {
 
 impl Pages {
     pub(super) fn len(&self) -> usize {
-        self.full.iter().map(|page| page.changes.len()).sum::<usize>() + self.open.len()
+        self.sheets().map(Sheet::len).sum()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Remembered> {
-        self.full.iter().flat_map(|page| &page.changes).chain(&self.open)
+        self.sheets().flat_map(Sheet::iter)
     }
 
-    /// What the pages take beside the changes on them.
+    fn sheets(&self) -> impl Iterator<Item = &Sheet> {
+        self.full.iter().map(|page| &page.changes).chain([&self.open])
+    }
+
+    /// What they take: a function of what is in them, as which changes leave for want of room must be.
     pub(super) fn bytes(&self) -> usize {
-        (self.full.capacity() + 1) * size_of::<ChangePage>()
+        let pages = (self.full.len() + 1) * size_of::<ChangePage>();
+        pages + self.sheets().map(Sheet::bytes).sum::<usize>()
+    }
+
+    /// The earliest of their last events.
+    pub(super) fn oldest(&self) -> Option<Second> {
+        self.sheets().filter_map(Sheet::oldest).min()
+    }
+
+    pub(super) fn find(&self, sha: &str) -> Option<&Remembered> {
+        let target = Target::of(sha);
+        self.sheets().find_map(|sheet| sheet.find(sha, target))
+    }
+
+    pub(super) fn is_meant_by(&self, note: &Note) -> bool {
+        self.sheets().any(|sheet| sheet.is_meant_by(note))
     }
 
     pub(super) fn push(&mut self, change: Remembered) {
@@ -73,7 +96,6 @@ impl Pages {
             });
             self.next = self.next.wrapping_add(1);
         }
-        self.open.reserve_exact(1);
         self.open.push(change);
     }
 
@@ -81,15 +103,12 @@ impl Pages {
     pub(super) fn take_oldest(&mut self, n: usize) -> Vec<Remembered> {
         let mut taken = Vec::with_capacity(n);
         while taken.len() < n {
+            let rest = n - taken.len();
             let Some(page) = self.full.front_mut() else {
-                let rest = (n - taken.len()).min(self.open.len());
-                taken.extend(self.open.drain(..rest));
-                self.open.shrink_to_fit();
+                taken.extend(self.open.take_first(rest));
                 break;
             };
-            let rest = (n - taken.len()).min(page.changes.len());
-            taken.extend(page.changes.drain(..rest));
-            page.changes.shrink_to_fit();
+            taken.extend(page.changes.take_first(rest));
             self.drop_empty();
         }
         taken
@@ -100,13 +119,10 @@ impl Pages {
         let mut taken = Vec::new();
         for page in &mut self.full {
             let before = taken.len();
-            taken.extend(page.changes.extract_if(.., |change| is_over(change)));
-            if taken.len() > before {
-                page.is_unsaved = true;
-                page.changes.shrink_to_fit();
-            }
+            taken.extend(page.changes.take_where(&is_over));
+            page.is_unsaved |= taken.len() > before;
         }
-        taken.extend(self.open.extract_if(.., |change| is_over(change)));
+        taken.extend(self.open.take_where(&is_over));
         self.drop_empty();
         taken
     }
@@ -114,13 +130,17 @@ impl Pages {
     /// Calls `act` with each; it says whether it changed it.
     pub(super) fn for_each(&mut self, mut act: impl FnMut(&mut Remembered) -> bool) {
         for page in &mut self.full {
-            for change in &mut page.changes {
-                page.is_unsaved |= act(change);
-            }
+            page.is_unsaved |= page.changes.for_each(&mut act);
         }
-        for change in &mut self.open {
-            act(change);
+        self.open.for_each(act);
+    }
+
+    /// The same with those that a review is about.
+    pub(super) fn for_each_meant(&mut self, note: &Note, mut act: impl FnMut(&mut Remembered) -> bool) {
+        for page in &mut self.full {
+            page.is_unsaved |= page.changes.for_each_meant(note, &mut act);
         }
+        self.open.for_each_meant(note, act);
     }
 
     fn drop_empty(&mut self) {
@@ -163,8 +183,7 @@ impl Pages {
             && let Some(n_left_since) = page.changes.len().checked_sub(known.n_awaited)
         {
             known.changes = page.changes;
-            known.changes.drain(..n_left_since);
-            known.changes.shrink_to_fit();
+            known.changes.take_first(n_left_since);
             known.n_awaited = 0;
         }
     }
@@ -201,10 +220,10 @@ impl Serialize for Pages {
 
 impl<'de> Deserialize<'de> for Pages {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (listed, open, next) = <(Vec<(u32, usize)>, Vec<Remembered>, u32)>::deserialize(deserializer)?;
+        let (listed, open, next) = <(Vec<(u32, usize)>, Sheet, u32)>::deserialize(deserializer)?;
         let full = listed.into_iter().map(|(number, n_awaited)| ChangePage {
             number,
-            changes: Vec::new(),
+            changes: Sheet::default(),
             n_awaited,
             is_unsaved: false,
         });
