@@ -31,11 +31,13 @@ use self::{
 };
 use crate::{
     gate::{Finding, Request, assess},
-    model::{EnvironmentId, Offset, PartitionIndex, ServiceId, Timestamp},
+    model::{Entry, EnvironmentId, Offset, PartitionIndex, ServiceId, Tick, Timestamp, Watermark},
+    run::ingest::log_record,
     stream::{
         TopicPartition,
         memory::{Cluster, Process, Schedule, Step, Weakness},
     },
+    wire::events,
 };
 
 /// A schedule that is not whole so long after the last fault has failed.
@@ -126,12 +128,8 @@ impl Fleet {
     }
 }
 
-/// Plays a schedule to its end, and says what was wrong with it.
-fn play(plan: &Plan) -> Played {
-    let (start, feed) = match plan.scenario {
-        Scenario::Running | Scenario::DayLater => (START, Feed::of(plan.seed)),
-        Scenario::Downtime => (START + feed::HOURS_LAST, Feed::of_hours(plan.seed)),
-    };
+/// A log with all topics, and nothing in them.
+fn site(plan: &Plan, start: Timestamp) -> Site {
     let baton = Baton::new(plan.seed, start, plan.faults.clone());
     let schedule: Arc<dyn Schedule> = baton.clone();
     let cluster = Arc::new(Cluster::new(schedule, plan.weakness));
@@ -143,10 +141,17 @@ fn play(plan: &Plan) -> Played {
         cluster.create(topic, n_partitions, is_stamped);
     }
     cluster.create("rejected", 1, false);
-    let site = Site {
-        baton: Arc::clone(&baton),
-        cluster,
+    Site { baton, cluster }
+}
+
+/// Plays a schedule to its end, and says what was wrong with it.
+fn play(plan: &Plan) -> Played {
+    let (start, feed) = match plan.scenario {
+        Scenario::Running | Scenario::DayLater => (START, Feed::of(plan.seed)),
+        Scenario::Downtime => (START + feed::HOURS_LAST, Feed::of_hours(plan.seed)),
     };
+    let site = site(plan, start);
+    let baton = Arc::clone(&site.baton);
     if plan.scenario == Scenario::Downtime {
         for record in &feed.records {
             site.cluster.append(record.clone());
@@ -408,6 +413,45 @@ fn a_day_without_instances_ends_what_ended_in_it() {
 fn downtime_leaves_the_decisions_as_they_would_have_been() {
     let played = pass(2_000_000, n_wanted(12));
     assert!(played.iter().any(|played| !played.met.is_empty()), "none was killed");
+}
+
+/// A gate goes by the time that a heartbeat tells: one told on the way would let pass what the rest of the tail stops.
+#[test]
+fn a_partition_that_is_not_whole_tells_no_time() {
+    /// More than a turn takes in.
+    const SECONDS: u32 = 12_000;
+    let site = site(&plan(1), START);
+    let log = partition("events", 0);
+    for second in (1..=SECONDS).rev() {
+        let at = START - Duration::from_secs(u64::from(second));
+        let mut record = Vec::new();
+        events::begin(&mut record);
+        let watermark = Watermark {
+            topic: "errors",
+            partition: 0,
+            at,
+        };
+        let tick = Tick {
+            wall: at,
+            watermarks: vec![watermark],
+        };
+        events::append(&Entry::Time(tick), &mut record);
+        site.cluster
+            .append(log_record(&log.topic, log.partition, at, record, 0));
+    }
+    let goal = log_ends(&site);
+    let fleet = Fleet::start(site.clone(), 1);
+    let began = site.baton.now();
+    while !is_scored(&site, &goal) || check::times_told_of(&site, log.partition).is_empty() {
+        site.baton.rest(LOOK_EVERY);
+        assert!(site.baton.now().since(began) < WHOLE_WITHIN, "not whole");
+    }
+    fleet.end();
+    let least = check::times_told_of(&site, log.partition).into_iter().min().flatten();
+    assert!(
+        least >= Some(START - Duration::from_secs(1)),
+        "told {least:?} before the end of the tail"
+    );
 }
 
 /// A log that breaks a promise of Kafka's is noticed: so the checks can fail.

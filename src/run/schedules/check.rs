@@ -34,7 +34,11 @@ pub(super) fn check(site: &Site, feed: &Feed, is_in_time: bool) {
             control: copy(site, "control", index),
             state: copy(site, "state", index),
         };
-        heartbeats_never_go_back(&copied.control);
+        let told = times_told(&copied.control);
+        assert!(
+            told.is_sorted(),
+            "an owner that was passed by tells a time that has been told already: {told:?}"
+        );
         let folded = fold(&copied);
         assert!(folded.differences.is_empty(), "{}", folded.differences.join("\n"));
         assert!(
@@ -108,15 +112,22 @@ fn copy(site: &Site, topic: &str, partition: PartitionIndex) -> Vec<Kept> {
     records
 }
 
-/// An owner that was passed by would tell a time that has been told already.
-fn heartbeats_never_go_back(control: &[Kept]) {
-    let mut last = None;
-    for record in control {
-        if let Ok(crate::gate::Record::Heartbeat(heartbeat)) = control::decode(&record.key, record.value.as_deref()) {
-            assert!(heartbeat.now >= last, "{heartbeat:?} after {last:?}");
-            last = heartbeat.now;
-        }
-    }
+/// The times that heartbeats told, in order.
+fn times_told(control: &[Kept]) -> Vec<Option<Timestamp>> {
+    let records = control
+        .iter()
+        .filter_map(|record| control::decode(&record.key, record.value.as_deref()).ok());
+    records
+        .filter_map(|record| match record {
+            crate::gate::Record::Heartbeat(heartbeat) => Some(heartbeat.now),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The times that the heartbeats of a partition of the log told, in order.
+pub(super) fn times_told_of(site: &Site, partition: PartitionIndex) -> Vec<Option<Timestamp>> {
+    times_told(&copy(site, "control", partition))
 }
 
 fn note(folded: &Folded, actions: &mut Actions, by_service: &mut BTreeMap<String, BTreeMap<Kind, u64>>) {
