@@ -120,7 +120,7 @@ fn a_service_in_an_environment_takes_at_most_four_kibibytes() {
 }
 
 #[test]
-fn remembered_commits_take_at_most_96_bytes_each_whatever_they_bring() {
+fn remembered_commits_stay_within_their_bound_whatever_they_bring() {
     let cases = [
         ("as most are", 600, 40, 0),
         ("squashed", 600, 40, 8),
