@@ -118,9 +118,12 @@ fn times_told(control: &[Kept]) -> Vec<Option<Timestamp>> {
         .iter()
         .filter_map(|record| control::decode(&record.key, record.value.as_deref()).ok());
     records
-        .filter_map(|record| match record {
-            crate::gate::Record::Heartbeat(heartbeat) => Some(heartbeat.now),
-            _ => None,
+        .filter_map(|record| {
+            if let crate::gate::Record::Heartbeat(heartbeat) = record {
+                Some(heartbeat.now)
+            } else {
+                None
+            }
         })
         .collect()
 }
