@@ -4,6 +4,7 @@
 //! by what its records must have.
 
 pub(super) mod field;
+mod json;
 pub(super) mod native;
 
 use super::{MAX_RECORD_BYTES, Reject};
@@ -21,7 +22,7 @@ pub(super) fn decode(value: Option<&[u8]>, default: Option<Kind>) -> Result<Raw<
     native::read(text, default)
 }
 
-/// The value as text within bounds of size and depth.
+/// The value as text within its bound.
 fn text(value: Option<&[u8]>) -> Result<&str, Reject> {
     let bytes = value.ok_or(Reject::NullValue)?;
     if bytes.len() > MAX_RECORD_BYTES {
@@ -35,22 +36,16 @@ fn text(value: Option<&[u8]>) -> Result<&str, Reject> {
     if text.trim_ascii_start().is_empty() {
         return Err(Reject::Empty);
     }
-    if is_too_deep(bytes) {
-        return Err(Reject::TooDeep { max: MAX_DEPTH });
-    }
     Ok(text)
 }
 
-/// Whether some value lies deeper than [`MAX_DEPTH`], in fields nobody reads too: the parser skips those without
+/// Errs if some value lies deeper than [`MAX_DEPTH`], in fields nobody reads too: `serde_json` skips those without
 /// counting.
-fn is_too_deep(bytes: &[u8]) -> bool {
-    // '[' and '{' differ in one bit. Nearly every record has fewer of them than a deep one needs; counted in bytes, a
-    // run of at most 255 at a time, the loop is vectorized.
-    let n_openings: usize = bytes
-        .chunks(usize::from(u8::MAX))
-        .map(|run| usize::from(run.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>()))
-        .sum();
-    n_openings > MAX_DEPTH && depth(bytes) > MAX_DEPTH
+fn check_depth(text: &str) -> Result<(), Reject> {
+    if depth(text.as_bytes()) > MAX_DEPTH {
+        return Err(Reject::TooDeep { max: MAX_DEPTH });
+    }
+    Ok(())
 }
 
 /// The greatest number of open brackets and braces outside strings; of text that is no JSON, some number.

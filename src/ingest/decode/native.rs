@@ -5,8 +5,10 @@ use serde::{
     de::{DeserializeSeed as _, MapAccess},
 };
 
-use super::field::{
-    Field, List, Members, Number, Object, Shape, Text, UnreadObject, UnreadScalar, UnreadText, members,
+use super::{
+    check_depth,
+    field::{Field, List, Members, Number, Object, Shape, Text, UnreadObject, UnreadScalar, UnreadText, members},
+    json::Reader,
 };
 use crate::{
     ingest::{
@@ -40,6 +42,20 @@ pub(in crate::ingest) struct Record<'a, B> {
     pub(in crate::ingest) environment: Field<Text<'a>>,
     pub(in crate::ingest) source: Field<Text<'a>>,
     pub(in crate::ingest) body: B,
+}
+
+impl<B> Record<'_, B> {
+    fn of(body: B) -> Self {
+        Self {
+            kind: Field::Absent,
+            id: Field::Absent,
+            time: Field::Absent,
+            service: Field::Absent,
+            environment: Field::Absent,
+            source: Field::Absent,
+            body,
+        }
+    }
 }
 
 /// A record of a kind that is known only now.
@@ -268,7 +284,7 @@ pub(super) fn read(text: &str, default: Option<Kind>) -> Result<Raw<'_>, Reject>
     {
         return Ok(raw);
     }
-    let peeked = read_record(text, Unread)?;
+    let peeked = read_record(text, || Unread)?;
     read_as(kind_of(&peeked.kind, default)?, text)
 }
 
@@ -298,20 +314,24 @@ fn kind_of(kind: &Field<Text<'_>>, default: Option<Kind>) -> Result<Kind, Reject
 }
 
 fn read_as(kind: Kind, text: &str) -> Result<Raw<'_>, Reject> {
-    read_record(text, RawBody::new(kind))
+    read_record(text, || RawBody::new(kind))
 }
 
-/// The record is filled where it is: it is large, and would be moved at every step of the parser's way back.
-fn read_record<'a, B: Object<'a>>(text: &'a str, body: B) -> Result<Record<'a, B>, Reject> {
-    let mut record = Record {
-        kind: Field::Absent,
-        id: Field::Absent,
-        time: Field::Absent,
-        service: Field::Absent,
-        environment: Field::Absent,
-        source: Field::Absent,
-        body,
-    };
+/// The record as the usual reader has it, else as `serde_json` has it, whose faults are the ones told.
+///
+/// It is filled where it is: it is large, and would be moved at every step of the parser's way back.
+fn read_record<'a, B: Object<'a>>(text: &'a str, body: impl Fn() -> B) -> Result<Record<'a, B>, Reject> {
+    let mut record = Record::of(body());
+    let mut reader = Reader::new(text);
+    if (Members(&mut record).deserialize(&mut reader)).is_ok() && reader.end().is_ok() {
+        return Ok(record);
+    }
+    read_exactly(text, body())
+}
+
+fn read_exactly<'a, B: Object<'a>>(text: &'a str, body: B) -> Result<Record<'a, B>, Reject> {
+    check_depth(text)?;
+    let mut record = Record::of(body);
     let mut json = serde_json::Deserializer::from_str(text);
     if !text.trim_ascii_start().starts_with('{') {
         let found = match Field::<UnreadObject>::deserialize(&mut json).map_err(|error| fault(&error))? {
