@@ -21,13 +21,12 @@ pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
 
 /// `[{…},{…}]`.
 pub(super) fn array(decisions: &[Arc<StandingDecision>]) -> Vec<u8> {
-    let mut json = Vec::with_capacity(decisions.iter().map(|decision| decision.json.len() + 1).sum::<usize>() + 2);
-    json.push(b'[');
+    let mut json = b"[".to_vec();
     for (place, decision) in decisions.iter().enumerate() {
         if place > 0 {
             json.push(b',');
         }
-        json.extend_from_slice(decision.json.as_bytes());
+        json.extend_from_slice(decision.json.text().as_bytes());
     }
     json.push(b']');
     json

@@ -87,7 +87,7 @@ async fn forward(
 }
 
 fn of_decision(decision: &StandingDecision) -> Event {
-    let event = Event::default().event("decision").data(decision.json.as_ref());
+    let event = Event::default().event("decision").data(decision.json.text());
     let id = decision.id().to_string();
     // An id fits on a line, or is left out: a commit's name comes from outside.
     if id.contains(char::is_control) {

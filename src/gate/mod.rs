@@ -6,6 +6,7 @@
 //! **Invariants:** names `model` only; reads no clock; a view's locks are held for one look-up, insertion or page.
 
 mod exit_status;
+mod kept;
 mod listing;
 mod record;
 mod request;
@@ -19,6 +20,7 @@ mod word;
 mod tests;
 
 pub use exit_status::ExitStatus;
+pub use kept::KeptText;
 pub use listing::{PAGE_ITEMS_MAX, Page, RECENT_MAX, RecentCursor, ServiceCursor};
 pub use record::{ControlKey, Heartbeat, IngestMark, Record, StandingDecision, StandingReason, Unreadable};
 pub use request::{FailMode, Request, parse_kind};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::kept::KeptText;
 use crate::model::{
     Action, DecisionId, Exemption, Mode, Obligation, PartitionIndex, Sequence, Subject, Timestamp, UnitInterval,
 };
@@ -57,7 +58,7 @@ pub struct StandingDecision {
     /// Of a service: a change never seen is not known, rather than nothing against it.
     pub requires_known_changes: bool,
     /// One JSON object on one line, as its writer wrote it: for passing on.
-    pub json: Box<str>,
+    pub json: KeptText,
 }
 
 /// A reason of a standing decision, without its figures.

@@ -178,7 +178,7 @@ impl<'a> Judge<'a> {
 
 /// The deploy that a freeze by evidence names.
 fn blamed(decision: &StandingDecision) -> Option<String> {
-    let decision: serde_json::Value = serde_json::from_str(&decision.json).ok()?;
+    let decision: serde_json::Value = serde_json::from_str(&decision.json.text()).ok()?;
     let reasons = decision.get("reasons")?.as_array()?;
     let regression = reasons
         .iter()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{check_schema, instant, to_json};
 use crate::{
-    gate::{StandingDecision, StandingReason, Unreadable},
+    gate::{KeptText, StandingDecision, StandingReason, Unreadable},
     model::{
         Action, ApprovalKind, Cause, Change, Decision, DecisionId, EnvironmentId, Evidence, Exemption, Level, Mode,
         Obligation, Offset, PartitionIndex, Reason, Sequence, ServiceId, Subject, Suspect, Timestamp, UnitInterval,
@@ -320,11 +320,11 @@ fn exemption(name: &str) -> Option<Exemption> {
 
 /// The value, which was read as JSON before and so is text. Line breaks in JSON stand between its parts only, where a
 /// space does as well: what is passed on fits on a line of NDJSON and into a server-sent event.
-fn on_one_line(value: &[u8]) -> Box<str> {
+fn on_one_line(value: &[u8]) -> KeptText {
     let text = std::str::from_utf8(value).expect("JSON that was read is UTF-8").trim();
     if text.contains(['\n', '\r']) {
-        text.replace(['\n', '\r'], " ").into()
+        KeptText::new(&text.replace(['\n', '\r'], " "))
     } else {
-        text.into()
+        KeptText::new(text)
     }
 }

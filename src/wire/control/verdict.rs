@@ -75,13 +75,10 @@ pub fn encode_verdict(verdict: &Verdict) -> Vec<u8> {
     let mut json = to_json(&before);
     json.pop();
     json.extend_from_slice(b",\"decision\":");
-    json.extend_from_slice(
-        verdict
-            .decision
-            .as_ref()
-            .map_or("null", |decision| &decision.json)
-            .as_bytes(),
-    );
+    match &verdict.decision {
+        Some(decision) => json.extend_from_slice(decision.json.text().as_bytes()),
+        None => json.extend_from_slice(b"null"),
+    }
     json.push(b',');
     json.extend_from_slice(&after[1..]);
     json
