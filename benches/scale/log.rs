@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use holdpoint::{
-    model::{Entry, Errors, EventHash, Offset, Origin, Original, Tick, Timestamp, Watermark},
+    model::{Entry, Errors, EventHash, Offset, Origin, Original, Tick, Timestamp, Variant, Watermark},
     score::{Partition, Saying},
     wire::events,
 };
@@ -69,7 +69,13 @@ impl Log {
 /// An error now of each of `services`, in that order.
 pub(crate) fn errors(services: impl Iterator<Item = usize>, now: Timestamp, chance: &mut Chance) -> Vec<Vec<u8>> {
     let (mut records, mut n_entries) = (Vec::new(), ENTRIES);
-    let (mut name, mut originals) = (String::new(), Vec::new());
+    let (mut name, mut variants, mut originals) = (String::new(), Vec::new(), Vec::new());
+    let variant = Variant {
+        version: Some("2026.3.1"),
+        fingerprint: Some("9f8e7d6c"),
+        upstream: None,
+    };
+    variant.pack(&mut variants);
     for service in services {
         if n_entries == ENTRIES {
             let mut record = Vec::new();
@@ -82,6 +88,7 @@ pub(crate) fn errors(services: impl Iterator<Item = usize>, now: Timestamp, chan
         originals.clear();
         let original = Original {
             hash: EventHash(chance.next()),
+            variant: 0,
             errors: 1,
             requests: None,
         };
@@ -98,9 +105,7 @@ pub(crate) fn errors(services: impl Iterator<Item = usize>, now: Timestamp, chan
             errors: 1,
             requests: None,
             interval_ms: 0,
-            version: Some("2026.3.1"),
-            fingerprint: Some("9f8e7d6c"),
-            upstream: None,
+            variants: &variants,
             originals: &originals,
         });
         if let Some(record) = records.last_mut() {

@@ -1,8 +1,8 @@
 //! Events of one batch into entries of the log.
 //!
-//! Neighbouring errors of a service that agree in every field but count and requests, within ten seconds of event
-//! time, become one entry with the sums and, per event, its identity and counts. Only neighbours: with another entry
-//! of the service between them, the order in which a step meets duplicates would change.
+//! Neighbouring errors of a service in an environment, within ten seconds of event time, become one entry with the sums
+//! and, per event, its identity, its counts and which of a few variants it is: releases and kinds of errors are mixed as
+//! they come. Only neighbours, and in their order: else the order in which a step meets duplicates would change.
 //!
 //! Texts are copied into one arena that lives from batch to batch, so a batch allocates nothing once it has grown.
 //!
@@ -10,14 +10,23 @@
 
 use foldhash::{HashMap, HashMapExt};
 
-use crate::model::{Body, ERROR_GRAIN_MS, Entry, Errors, Event, EventHash, Happened, Origin, Original, Timestamp};
+use crate::model::{
+    Body, ERROR_GRAIN_MS, Entry, ErrorCount, Errors, Event, EventHash, Happened, Origin, Original, Timestamp,
+    VARIANTS_MAX, Variant,
+};
 
 /// One batch on its way into the log, per partition of it.
 #[derive(Debug)]
 pub struct Batch {
     texts: String,
+    /// The last environment and topic kept: the next entry's are nearly always the same.
+    environment: Text,
+    topic: Text,
     bytes: Vec<u8>,
-    originals: Vec<(Original, u32)>,
+    /// Chains of packed originals: where the next one is, how long this one is, and itself. Read by the tens of thousands
+    /// in no order that caches know, so they are kept small.
+    originals: Vec<u8>,
+    variants: Vec<PendingVariant>,
     pending: Vec<Pending>,
     /// Per log partition, the entries in order.
     partitions: Vec<Vec<u32>>,
@@ -52,9 +61,6 @@ enum Pending {
 struct PendingErrors {
     service: Text,
     environment: Text,
-    version: Text,
-    fingerprint: Text,
-    upstream: Text,
     topic: Text,
     partition: i32,
     offset: i64,
@@ -63,9 +69,23 @@ struct PendingErrors {
     errors: u64,
     requests: Option<u64>,
     n_events: u32,
+    /// Its first and last original.
     first: u32,
     last: u32,
+    first_variant: u32,
 }
+
+/// A variant of an entry, and the one after it.
+#[derive(Debug)]
+struct PendingVariant {
+    version: Text,
+    fingerprint: Text,
+    upstream: Text,
+    next: u32,
+}
+
+/// Bytes before each packed original: the place of the next one, and its own length.
+const ORIGINAL_HEAD_BYTES: usize = 5;
 
 /// Where an event came from, and what stands for no environment.
 #[derive(Debug, Clone, Copy)]
@@ -80,8 +100,11 @@ impl Batch {
     pub fn new(n_partitions: usize) -> Self {
         Self {
             texts: String::new(),
+            environment: NO_TEXT,
+            topic: NO_TEXT,
             bytes: Vec::new(),
             originals: Vec::new(),
+            variants: Vec::new(),
             pending: Vec::new(),
             partitions: vec![Vec::new(); n_partitions],
             last: HashMap::new(),
@@ -91,7 +114,7 @@ impl Batch {
     /// Bytes held, about: when it is large, the batch is closed.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.texts.len() + self.bytes.len() + self.originals.len() * 24
+        self.texts.len() + self.bytes.len() + self.originals.len()
     }
 
     #[must_use]
@@ -102,8 +125,10 @@ impl Batch {
     /// Forgets all entries and keeps the memory.
     pub fn clear(&mut self) {
         self.texts.clear();
+        (self.environment, self.topic) = (NO_TEXT, NO_TEXT);
         self.bytes.clear();
         self.originals.clear();
+        self.variants.clear();
         self.pending.clear();
         self.last.clear();
         for entries in &mut self.partitions {
@@ -157,44 +182,22 @@ impl Batch {
         let environment = event.environment.as_deref().unwrap_or(arrival.default_environment);
         let grain = ERROR_GRAIN_MS;
         let time = Timestamp::from_millis(event.time.millis().div_euclid(grain) * grain);
-        let original = place(self.originals.len());
-        self.originals.push((
-            Original {
-                hash,
-                errors: count.errors,
-                requests: count.requests,
-            },
-            NONE,
-        ));
         let last = self.last.get(&crate::model::hash_text(&event.service)).copied();
-        if let Some(Pending::Errors(known)) = last.and_then(|index| self.pending.get_mut(usize_of(index))) {
-            let texts = &self.texts;
-            let same = known.time == time
-                && known.interval_ms == count.interval_ms
-                && known.requests.is_some() == count.requests.is_some()
-                && known.service.is(texts, Some(&event.service))
-                && known.environment.is(texts, Some(environment))
-                && known.version.is(texts, count.version.as_deref())
-                && known.fingerprint.is(texts, count.fingerprint.as_deref())
-                && known.upstream.is(texts, count.upstream.as_deref());
-            if same {
-                known.errors = known.errors.saturating_add(count.errors);
-                known.requests = known.requests.zip(count.requests).map(|(a, b)| a.saturating_add(b));
-                known.n_events += 1;
-                let previous = std::mem::replace(&mut known.last, original);
-                if let Some((_, next)) = self.originals.get_mut(usize_of(previous)) {
-                    *next = original;
-                }
-                return;
-            }
+        if let Some(index) = last.map(usize_of)
+            && self.takes(index, event, (environment, time), count)
+            && let Some(variant) = self.variant_of(index, count)
+        {
+            self.join(index, hash, variant, count);
+            return;
         }
+        let first_variant = self.keep_variant(Variant::of(count), None);
+        let original = self.keep_original(hash, 0, count);
+        self.environment = self.keep_again(environment, self.environment);
+        self.topic = self.keep_again(arrival.origin.topic, self.topic);
         let pending = PendingErrors {
             service: self.keep(&event.service),
-            environment: self.keep(environment),
-            version: self.keep_optional(count.version.as_deref()),
-            fingerprint: self.keep_optional(count.fingerprint.as_deref()),
-            upstream: self.keep_optional(count.upstream.as_deref()),
-            topic: self.keep(arrival.origin.topic),
+            environment: self.environment,
+            topic: self.topic,
             partition: arrival.origin.partition,
             offset: arrival.origin.offset,
             time,
@@ -204,8 +207,94 @@ impl Batch {
             n_events: 1,
             first: original,
             last: original,
+            first_variant,
         };
         self.push(Pending::Errors(pending), &event.service, partition);
+    }
+
+    /// Whether the entry at `index` is one that an error of `place` and `count` may join, but for its variant.
+    fn takes(&self, index: usize, event: &Event<'_>, place: (&str, Timestamp), count: &ErrorCount<'_>) -> bool {
+        let Some(Pending::Errors(known)) = self.pending.get(index) else {
+            return false;
+        };
+        known.time == place.1
+            && known.interval_ms == count.interval_ms
+            && known.requests.is_some() == count.requests.is_some()
+            && known.service.is(&self.texts, Some(&event.service))
+            && known.environment.is(&self.texts, Some(place.0))
+    }
+
+    /// Which variant of the entry at `index` an error is; the entry is given it if there is room.
+    fn variant_of(&mut self, index: usize, count: &ErrorCount<'_>) -> Option<u8> {
+        let Some(Pending::Errors(known)) = self.pending.get(index) else {
+            return None;
+        };
+        let variant = Variant::of(count);
+        let (mut at, mut number) = (known.first_variant, 0);
+        loop {
+            let known = self.variants.get(usize_of(at))?;
+            if known.is(&self.texts, variant) {
+                return Some(number);
+            }
+            number += 1;
+            if known.next == NONE {
+                break;
+            }
+            at = known.next;
+        }
+        if usize::from(number) == VARIANTS_MAX {
+            return None;
+        }
+        let next = self.keep_variant(variant, Some(at));
+        self.variants.get_mut(usize_of(at))?.next = next;
+        Some(number)
+    }
+
+    fn join(&mut self, index: usize, hash: EventHash, variant: u8, count: &ErrorCount<'_>) {
+        let original = self.keep_original(hash, variant, count);
+        let Some(Pending::Errors(known)) = self.pending.get_mut(index) else {
+            return;
+        };
+        known.errors = known.errors.saturating_add(count.errors);
+        known.requests = known.requests.zip(count.requests).map(|(a, b)| a.saturating_add(b));
+        known.n_events += 1;
+        let previous = usize_of(std::mem::replace(&mut known.last, original));
+        if let Some(next) = self.originals.get_mut(previous..previous + 4) {
+            next.copy_from_slice(&original.to_le_bytes());
+        }
+    }
+
+    /// Most variants of an entry are of one version: `before` may have it already.
+    fn keep_variant(&mut self, variant: Variant<'_>, before: Option<u32>) -> u32 {
+        let version = before.and_then(|before| self.variants.get(usize_of(before)));
+        let version = version
+            .map(|before| before.version)
+            .filter(|known| known.is(&self.texts, variant.version));
+        let kept = PendingVariant {
+            version: version.unwrap_or_else(|| self.keep_optional(variant.version)),
+            fingerprint: self.keep_optional(variant.fingerprint),
+            upstream: self.keep_optional(variant.upstream),
+            next: NONE,
+        };
+        self.variants.push(kept);
+        place(self.variants.len() - 1)
+    }
+
+    /// Appends an original that nothing follows, and says where it is.
+    fn keep_original(&mut self, hash: EventHash, variant: u8, count: &ErrorCount<'_>) -> u32 {
+        let at = self.originals.len();
+        self.originals.extend_from_slice(&NONE.to_le_bytes());
+        self.originals.push(0);
+        let original = Original {
+            hash,
+            variant,
+            errors: count.errors,
+            requests: count.requests,
+        };
+        original.pack(&mut self.originals);
+        let size_bytes = self.originals.len() - at - ORIGINAL_HEAD_BYTES;
+        self.originals[at + 4] = u8::try_from(size_bytes).expect("a hash, a variant and two numbers");
+        place(at)
     }
 
     fn keep(&mut self, text: &str) -> Text {
@@ -214,6 +303,15 @@ impl Batch {
         Text {
             start,
             end: place(self.texts.len()),
+        }
+    }
+
+    /// The same, unless it is what `known` has.
+    fn keep_again(&mut self, text: &str, known: Text) -> Text {
+        if known.is(&self.texts, Some(text)) {
+            known
+        } else {
+            self.keep(text)
         }
     }
 
@@ -231,15 +329,19 @@ impl Batch {
         append: impl Fn(&Entry<'_>, &mut Vec<u8>),
         mut full: impl FnMut(&mut Vec<u8>, u64),
     ) -> u64 {
-        let (mut entry, mut originals) = (Vec::new(), Vec::new());
+        let (mut entry, mut variants, mut originals) = (Vec::new(), Vec::new(), Vec::new());
         let (empty, mut n_inputs) = (record.len(), 0);
         for index in self.partitions.get(partition).into_iter().flatten() {
             let (bytes, n) = match &self.pending[usize_of(*index)] {
                 Pending::Encoded { start, end } => (&self.bytes[usize_of(*start)..usize_of(*end)], 1),
                 Pending::Errors(errors) => {
+                    self.pack_variants(errors, &mut variants);
                     self.pack_originals(errors, &mut originals);
                     entry.clear();
-                    append(&Entry::Errors(self.errors_entry(errors, &originals)), &mut entry);
+                    append(
+                        &Entry::Errors(self.errors_entry(errors, &variants, &originals)),
+                        &mut entry,
+                    );
                     (&entry[..], errors.n_events)
                 }
             };
@@ -252,16 +354,25 @@ impl Batch {
         n_inputs
     }
 
-    fn pack_originals(&self, errors: &PendingErrors, bytes: &mut Vec<u8>) {
+    fn pack_variants(&self, errors: &PendingErrors, bytes: &mut Vec<u8>) {
         bytes.clear();
-        let mut at = errors.first;
-        while let Some((original, next)) = self.originals.get(usize_of(at)) {
-            original.pack(bytes);
-            at = *next;
+        let mut at = errors.first_variant;
+        while let Some(variant) = self.variants.get(usize_of(at)) {
+            variant.of(&self.texts).pack(bytes);
+            at = variant.next;
         }
     }
 
-    fn errors_entry<'a>(&'a self, errors: &PendingErrors, originals: &'a [u8]) -> Errors<'a> {
+    fn pack_originals(&self, errors: &PendingErrors, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        let mut at = errors.first;
+        while let Some([a, b, c, d, size_bytes, rest @ ..]) = self.originals.get(usize_of(at)..) {
+            bytes.extend_from_slice(&rest[..usize::from(*size_bytes)]);
+            at = u32::from_le_bytes([*a, *b, *c, *d]);
+        }
+    }
+
+    fn errors_entry<'a>(&'a self, errors: &PendingErrors, variants: &'a [u8], originals: &'a [u8]) -> Errors<'a> {
         let texts = &self.texts;
         Errors {
             service: errors.service.of(texts).unwrap_or_default(),
@@ -275,9 +386,7 @@ impl Batch {
             errors: errors.errors,
             requests: errors.requests,
             interval_ms: errors.interval_ms,
-            version: errors.version.of(texts),
-            fingerprint: errors.fingerprint.of(texts),
-            upstream: errors.upstream.of(texts),
+            variants,
             originals,
         }
     }
@@ -290,6 +399,20 @@ fn for_log<'a>(body: &Body<'a>) -> Body<'a> {
         word.by = "".into();
     }
     body
+}
+
+impl PendingVariant {
+    fn of<'a>(&self, texts: &'a str) -> Variant<'a> {
+        Variant {
+            version: self.version.of(texts),
+            fingerprint: self.fingerprint.of(texts),
+            upstream: self.upstream.of(texts),
+        }
+    }
+
+    fn is(&self, texts: &str, variant: Variant<'_>) -> bool {
+        self.of(texts) == variant
+    }
 }
 
 impl Text {
@@ -310,4 +433,80 @@ fn place(index: usize) -> u32 {
 
 fn usize_of(place: u32) -> usize {
     usize::try_from(place).expect("at least 32 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PartitionIndex;
+
+    fn error(n: u64, fingerprint: &str) -> Event<'_> {
+        Event {
+            id: n.to_string().into(),
+            time: Timestamp::from_millis(1_772_409_600_000),
+            service: "checkout".into(),
+            environment: None,
+            source: "errors".into(),
+            body: Body::Error(ErrorCount {
+                errors: n,
+                requests: None,
+                interval_ms: 0,
+                version: Some("1.2".into()),
+                fingerprint: Some(fingerprint.into()),
+                upstream: None,
+            }),
+        }
+    }
+
+    /// Adds errors of those fingerprints in that order and says what became of them: per entry its variants' fingerprints,
+    /// and each original's fingerprint and count.
+    fn combined(fingerprints: &[String]) -> Vec<(usize, Vec<(String, u64)>)> {
+        let mut batch = Batch::new(1);
+        let arrival = Arrival {
+            origin: Origin {
+                topic: "errors",
+                partition: PartitionIndex(0).0,
+                offset: 0,
+            },
+            default_environment: "production",
+        };
+        for (n, fingerprint) in (1..).zip(fingerprints) {
+            batch.add(&error(n, fingerprint), 0, &arrival, |_, _| {
+                unreachable!("errors are packed later")
+            });
+        }
+        let entries = std::cell::RefCell::new(Vec::new());
+        let read = |entry: &Entry<'_>, _: &mut Vec<u8>| {
+            let Entry::Errors(errors) = entry else {
+                unreachable!("only errors")
+            };
+            let variants: Vec<&str> = errors.variants().filter_map(|variant| variant.fingerprint).collect();
+            let originals = errors
+                .originals()
+                .map(|original| (variants[usize::from(original.variant)].to_owned(), original.errors));
+            entries.borrow_mut().push((variants.len(), originals.collect()));
+        };
+        batch.pack(0, (&mut Vec::new(), usize::MAX), read, |_, _| {});
+        entries.into_inner()
+    }
+
+    #[test]
+    fn errors_of_several_kinds_become_one_entry_in_the_order_they_came() {
+        let kinds = ["a", "b", "a", "c", "b", "a"].map(str::to_owned);
+        let originals: Vec<(String, u64)> = kinds.iter().cloned().zip(1..).collect();
+        assert_eq!(combined(&kinds), [(3, originals)]);
+    }
+
+    #[test]
+    fn an_entry_has_so_many_variants_and_no_more() {
+        let kinds: Vec<String> = (0..=VARIANTS_MAX)
+            .map(|n| format!("kind {n}"))
+            .chain(["kind 0".to_owned()])
+            .collect();
+        let lengths: Vec<(usize, usize)> = combined(&kinds)
+            .into_iter()
+            .map(|(n, originals)| (n, originals.len()))
+            .collect();
+        assert_eq!(lengths, [(VARIANTS_MAX, VARIANTS_MAX), (2, 2)]);
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Body, Criticality, EventHash, Kind, Mode, Timestamp};
+use super::{Body, Criticality, ErrorCount, EventHash, Kind, Mode, Timestamp};
 
 /// The grain of an error's time in the log: every length of an evidence step is a multiple of it.
 pub const ERROR_GRAIN_MS: i64 = 10_000;
@@ -34,7 +34,8 @@ pub struct Origin<'a> {
     pub offset: i64,
 }
 
-/// Error events that agree in every field but count and requests, within one grain of time.
+/// Error events of one service in one environment, within one grain of time, with none of its other events between
+/// them. They may differ in count, in requests where all tell them, and in what makes a [`Variant`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Errors<'a> {
     pub service: &'a str,
@@ -49,25 +50,120 @@ pub struct Errors<'a> {
     pub requests: Option<u64>,
     /// The length of each event's interval; 0 for instants.
     pub interval_ms: u64,
+    /// What kinds of errors they are, packed; see [`Errors::variants`].
+    #[serde(serialize_with = "as_bytes")]
+    pub variants: &'a [u8],
+    /// One [`Original`] per event, packed; see [`Errors::originals`].
+    #[serde(serialize_with = "as_bytes")]
+    pub originals: &'a [u8],
+}
+
+/// Variants of one entry, at most: a service fails in few ways at a time, and each is looked for among the others.
+pub const VARIANTS_MAX: usize = 16;
+
+/// In one piece, not byte by byte.
+fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
+}
+
+/// What combined errors may differ in besides their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Variant<'a> {
     pub version: Option<&'a str>,
     pub fingerprint: Option<&'a str>,
     pub upstream: Option<&'a str>,
-    /// One [`Original`] per event, packed; see [`Errors::originals`].
-    pub originals: &'a [u8],
+}
+
+impl<'a> Variant<'a> {
+    /// The same as they are told in an event.
+    #[must_use]
+    pub fn of(count: &'a ErrorCount<'_>) -> Self {
+        Self {
+            version: count.version.as_deref(),
+            fingerprint: count.fingerprint.as_deref(),
+            upstream: count.upstream.as_deref(),
+        }
+    }
+
+    fn texts(self) -> [Option<&'a str>; 3] {
+        [self.version, self.fingerprint, self.upstream]
+    }
+
+    /// Appends the packed form: of each text its length and one, or 0 where there is none, then itself.
+    pub fn pack(self, bytes: &mut Vec<u8>) {
+        for text in self.texts() {
+            pack_number(text.map_or(0, |text| length(text) + 1), bytes);
+            bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
+        }
+    }
+}
+
+fn length(text: &str) -> u64 {
+    u64::try_from(text.len()).expect("a length fits in 64 bits")
+}
+
+/// Reads packed variants.
+#[derive(Debug, Clone)]
+pub struct Variants<'a> {
+    packed: Packed<'a>,
+}
+
+impl<'a> Iterator for Variants<'a> {
+    type Item = Variant<'a>;
+    fn next(&mut self) -> Option<Variant<'a>> {
+        Some(Variant {
+            version: self.packed.text()?,
+            fingerprint: self.packed.text()?,
+            upstream: self.packed.text()?,
+        })
+    }
+}
+
+/// Bytes that were packed, from the front.
+#[derive(Debug, Clone)]
+struct Packed<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Packed<'a> {
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let (byte, rest) = self.bytes.split_first()?;
+            self.bytes = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn text(&mut self) -> Option<Option<&'a str>> {
+        let Some(length) = self.number()?.checked_sub(1) else {
+            return Some(None);
+        };
+        let (text, rest) = self.bytes.split_at_checked(usize::try_from(length).ok()?)?;
+        self.bytes = rest;
+        std::str::from_utf8(text).ok().map(Some)
+    }
 }
 
 /// What one of several combined errors was, so that a duplicate can be taken out again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Original {
     pub hash: EventHash,
+    /// Which of the entry's variants it is.
+    pub variant: u8,
     pub errors: u64,
     pub requests: Option<u64>,
 }
 
 impl Original {
-    /// Appends the packed form: the hash, then the counts with as many bytes as they need.
+    /// Appends the packed form: the hash, the variant, then the counts with as many bytes as they need.
     pub fn pack(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.hash.0.to_le_bytes());
+        bytes.push(self.variant);
         pack_number(self.errors, bytes);
         pack_number(self.requests.map_or(0, |requests| requests.saturating_add(1)), bytes);
     }
@@ -85,40 +181,38 @@ impl<'a> Errors<'a> {
     /// The events this entry stands for, in order of arrival. Ends early at bytes that are no packed original.
     #[must_use]
     pub fn originals(&self) -> Originals<'a> {
-        Originals { bytes: self.originals }
+        Originals {
+            packed: Packed { bytes: self.originals },
+        }
+    }
+
+    /// The variants there are among them, in order of their first arrival; at most [`VARIANTS_MAX`]. Ends early at bytes
+    /// that are no packed variant.
+    #[must_use]
+    pub fn variants(&self) -> Variants<'a> {
+        Variants {
+            packed: Packed { bytes: self.variants },
+        }
     }
 }
 
 /// Reads packed originals.
 #[derive(Debug, Clone)]
 pub struct Originals<'a> {
-    bytes: &'a [u8],
-}
-
-impl Originals<'_> {
-    fn number(&mut self) -> Option<u64> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let (byte, rest) = self.bytes.split_first()?;
-            self.bytes = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
+    packed: Packed<'a>,
 }
 
 impl Iterator for Originals<'_> {
     type Item = Original;
     fn next(&mut self) -> Option<Original> {
-        let (hash, rest) = self.bytes.split_first_chunk::<8>()?;
-        self.bytes = rest;
-        let errors = self.number()?;
-        let requests = self.number()?.checked_sub(1);
+        let (hash, rest) = self.packed.bytes.split_first_chunk::<8>()?;
+        let (variant, rest) = rest.split_first()?;
+        self.packed.bytes = rest;
+        let errors = self.packed.number()?;
+        let requests = self.packed.number()?.checked_sub(1);
         Some(Original {
             hash: EventHash(u64::from_le_bytes(*hash)),
+            variant: *variant,
             errors,
             requests,
         })

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     model::{
         Body, ERROR_GRAIN_MS, Entry, ErrorCount, Errors, Event, EventHash, Happened, Message, Offset, Origin, Original,
-        PolicyText, Timestamp,
+        PolicyText, Timestamp, Variant,
     },
     score::{Partition, Said, Saying},
 };
@@ -43,7 +43,8 @@ pub struct Replay {
     said: Vec<Said>,
     /// Reused from step to step.
     sayings: Vec<Saying>,
-    originals: Vec<u8>,
+    /// The one variant and the one original of an error, packed: kept for their memory.
+    packed: [Vec<u8>; 2],
     tally: Tally,
 }
 
@@ -57,7 +58,7 @@ impl Replay {
             messages: VecDeque::new(),
             said: Vec::new(),
             sayings: Vec::new(),
-            originals: Vec::new(),
+            packed: Default::default(),
             tally: Tally::default(),
         };
         if let Some(text) = policy {
@@ -99,16 +100,25 @@ impl Replay {
     fn take_event(&mut self, event: &Event<'_>, origin: Origin<'_>) {
         let hash = EventHash::of(&event.service, &event.source, &event.id);
         if let Body::Error(count) = &event.body {
-            let mut originals = std::mem::take(&mut self.originals);
+            let mut packed = std::mem::take(&mut self.packed);
+            let [variants, originals] = &mut packed;
+            variants.clear();
             originals.clear();
+            Variant::of(count).pack(variants);
             let original = Original {
                 hash,
+                variant: 0,
                 errors: count.errors,
                 requests: count.requests,
             };
-            original.pack(&mut originals);
-            self.step(&Entry::Errors(errors_entry(event, count, origin, &originals)));
-            self.originals = originals;
+            original.pack(originals);
+            self.step(&Entry::Errors(errors_entry(
+                (event, count),
+                origin,
+                variants,
+                originals,
+            )));
+            self.packed = packed;
             return;
         }
         self.step(&Entry::Event(Happened {
@@ -230,9 +240,9 @@ impl Replay {
 }
 
 fn errors_entry<'a>(
-    event: &'a Event<'_>,
-    count: &'a ErrorCount<'_>,
+    (event, count): (&'a Event<'_>, &ErrorCount<'_>),
     origin: Origin<'a>,
+    variants: &'a [u8],
     originals: &'a [u8],
 ) -> Errors<'a> {
     Errors {
@@ -243,9 +253,7 @@ fn errors_entry<'a>(
         errors: count.errors,
         requests: count.requests,
         interval_ms: count.interval_ms,
-        version: count.version.as_deref(),
-        fingerprint: count.fingerprint.as_deref(),
-        upstream: count.upstream.as_deref(),
+        variants,
         originals,
     }
 }

@@ -1,12 +1,12 @@
 //! `holdpoint.events`, the log: all entries of a transaction for one partition travel as one record.
 //!
-//! A record is a version byte and then entries in postcard's format, one behind the other. A reader of a newer
-//! version keeps reading the older ones; an older reader refuses a newer record rather than guess.
+//! A record is a version byte and then entries in postcard's format, one behind the other. From the first release on, a
+//! reader of a newer version keeps reading the older ones; an older reader refuses a newer record rather than guess.
 
 use crate::model::Entry;
 
 /// The version this program writes.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// A record is closed before an entry that would make it longer than this, so that only a single entry may be: a policy,
 /// or a commit with all its lists, which stay below the usual limit of 1 MiB by their own bounds.
@@ -20,7 +20,7 @@ pub const HEADER_INPUTS: &str = "hp_inputs";
 pub enum Unreadable {
     #[error("empty record")]
     Empty,
-    #[error("log version {version}; this program reads up to {VERSION}")]
+    #[error("log version {version}; this program reads {VERSION}")]
     Version { version: u8 },
     #[error("broken entry")]
     Entry(#[source] postcard::Error),

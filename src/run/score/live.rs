@@ -237,6 +237,7 @@ mod tests {
             let mut originals = Vec::new();
             let original = Original {
                 hash: EventHash(u64::try_from(offset * SERVICES + n).expect("small")),
+                variant: 0,
                 errors: 1,
                 requests: None,
             };
@@ -253,9 +254,7 @@ mod tests {
                 errors: 1,
                 requests: None,
                 interval_ms: 0,
-                version: None,
-                fingerprint: None,
-                upstream: None,
+                variants: &[0, 0, 0],
                 originals: &originals,
             };
             events::append(&Entry::Errors(errors), &mut record);
