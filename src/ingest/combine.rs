@@ -12,12 +12,30 @@ use foldhash::{HashMap, HashMapExt};
 
 use crate::model::{
     Body, ERROR_GRAIN_MS, Entry, ErrorCount, Errors, Event, EventHash, Happened, Origin, Original, Timestamp,
-    VARIANTS_MAX, Variant,
+    VARIANTS_MAX, Variant, hash_text,
 };
 
-/// One batch on its way into the log, per partition of it.
+/// One batch on its way into the log.
+///
+/// What goes to one log partition lies together: it is written as it comes, and read partition by partition.
 #[derive(Debug)]
 pub struct Batch {
+    shares: Vec<Share>,
+    size_bytes: usize,
+    /// The serial forms of the entry at hand, kept for their memory.
+    packed: Packed,
+}
+
+#[derive(Debug, Default)]
+struct Packed {
+    entry: Vec<u8>,
+    variants: Vec<u8>,
+    originals: Vec<u8>,
+}
+
+/// What of a batch goes to one log partition, in order.
+#[derive(Debug)]
+struct Share {
     texts: String,
     /// The last environment and topic kept: the next entry's are nearly always the same.
     environment: Text,
@@ -28,8 +46,6 @@ pub struct Batch {
     originals: Vec<u8>,
     variants: Vec<PendingVariant>,
     pending: Vec<Pending>,
-    /// Per log partition, the entries in order.
-    partitions: Vec<Vec<u32>>,
     /// Each service's last entry in this batch, by the hash of its name; compared in full before it is believed.
     last: HashMap<u64, u32>,
 }
@@ -99,40 +115,28 @@ impl Batch {
     #[must_use]
     pub fn new(n_partitions: usize) -> Self {
         Self {
-            texts: String::new(),
-            environment: NO_TEXT,
-            topic: NO_TEXT,
-            bytes: Vec::new(),
-            originals: Vec::new(),
-            variants: Vec::new(),
-            pending: Vec::new(),
-            partitions: vec![Vec::new(); n_partitions],
-            last: HashMap::new(),
+            shares: (0..n_partitions).map(|_| Share::new()).collect(),
+            size_bytes: 0,
+            packed: Packed::default(),
         }
     }
 
     /// Bytes held, about: when it is large, the batch is closed.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.texts.len() + self.bytes.len() + self.originals.len()
+        self.size_bytes
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        self.shares.iter().all(|share| share.pending.is_empty())
     }
 
     /// Forgets all entries and keeps the memory.
     pub fn clear(&mut self) {
-        self.texts.clear();
-        (self.environment, self.topic) = (NO_TEXT, NO_TEXT);
-        self.bytes.clear();
-        self.originals.clear();
-        self.variants.clear();
-        self.pending.clear();
-        self.last.clear();
-        for entries in &mut self.partitions {
-            entries.clear();
+        self.size_bytes = 0;
+        for share in &mut self.shares {
+            share.clear();
         }
     }
 
@@ -144,11 +148,79 @@ impl Batch {
         arrival: &Arrival<'_>,
         append: impl FnOnce(&Entry<'_>, &mut Vec<u8>),
     ) {
-        let hash = EventHash::of(&event.service, &event.source, &event.id);
-        if let Body::Error(_) = &event.body {
-            self.add_errors(event, hash, partition, arrival);
+        let Some(share) = self.shares.get_mut(partition) else {
             return;
+        };
+        let before = share.size_bytes();
+        let hash = EventHash::of(&event.service, &event.source, &event.id);
+        if let Body::Error(count) = &event.body {
+            share.add_errors(event, count, hash, arrival);
+        } else {
+            share.add_other(event, hash, arrival, append);
         }
+        self.size_bytes += share.size_bytes() - before;
+    }
+
+    /// Appends the entries of a log partition in order to `record`, in their serial form by `append`. Before one that
+    /// would make it longer than `bytes_max`, `full` is called with how many input records it stands for, and takes it
+    /// away to begin another. Returns how many the last one stands for.
+    pub fn pack(
+        &mut self,
+        partition: usize,
+        (record, bytes_max): (&mut Vec<u8>, usize),
+        append: impl Fn(&Entry<'_>, &mut Vec<u8>),
+        mut full: impl FnMut(&mut Vec<u8>, u64),
+    ) -> u64 {
+        let Self { shares, packed, .. } = self;
+        let (empty, mut n_inputs) = (record.len(), 0);
+        let Some(share) = shares.get(partition) else { return 0 };
+        for pending in &share.pending {
+            let (bytes, n) = share.serial(pending, packed, &append);
+            if record.len() > empty && record.len() + bytes.len() > bytes_max {
+                full(record, std::mem::take(&mut n_inputs));
+            }
+            record.extend_from_slice(bytes);
+            n_inputs += u64::from(n);
+        }
+        n_inputs
+    }
+}
+
+impl Share {
+    fn new() -> Self {
+        Self {
+            texts: String::new(),
+            environment: NO_TEXT,
+            topic: NO_TEXT,
+            bytes: Vec::new(),
+            originals: Vec::new(),
+            variants: Vec::new(),
+            pending: Vec::new(),
+            last: HashMap::new(),
+        }
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.texts.len() + self.bytes.len() + self.originals.len()
+    }
+
+    fn clear(&mut self) {
+        self.texts.clear();
+        (self.environment, self.topic) = (NO_TEXT, NO_TEXT);
+        self.bytes.clear();
+        self.originals.clear();
+        self.variants.clear();
+        self.pending.clear();
+        self.last.clear();
+    }
+
+    fn add_other(
+        &mut self,
+        event: &Event<'_>,
+        hash: EventHash,
+        arrival: &Arrival<'_>,
+        append: impl FnOnce(&Entry<'_>, &mut Vec<u8>),
+    ) {
         let start = place(self.bytes.len());
         let entry = Entry::Event(Happened {
             hash,
@@ -165,24 +237,21 @@ impl Batch {
             start,
             end: place(self.bytes.len()),
         };
-        self.push(encoded, &event.service, partition);
+        self.push(encoded, hash_text(&event.service));
     }
 
-    fn push(&mut self, pending: Pending, service: &str, partition: usize) {
+    fn push(&mut self, pending: Pending, service: u64) {
         let index = place(self.pending.len());
         self.pending.push(pending);
-        if let Some(entries) = self.partitions.get_mut(partition) {
-            entries.push(index);
-        }
-        self.last.insert(crate::model::hash_text(service), index);
+        self.last.insert(service, index);
     }
 
-    fn add_errors(&mut self, event: &Event<'_>, hash: EventHash, partition: usize, arrival: &Arrival<'_>) {
-        let Body::Error(count) = &event.body else { return };
+    fn add_errors(&mut self, event: &Event<'_>, count: &ErrorCount<'_>, hash: EventHash, arrival: &Arrival<'_>) {
         let environment = event.environment.as_deref().unwrap_or(arrival.default_environment);
         let grain = ERROR_GRAIN_MS;
         let time = Timestamp::from_millis(event.time.millis().div_euclid(grain) * grain);
-        let last = self.last.get(&crate::model::hash_text(&event.service)).copied();
+        let service = hash_text(&event.service);
+        let last = self.last.get(&service).copied();
         if let Some(index) = last.map(usize_of)
             && self.takes(index, event, (environment, time), count)
             && let Some(variant) = self.variant_of(index, count)
@@ -209,7 +278,7 @@ impl Batch {
             last: original,
             first_variant,
         };
-        self.push(Pending::Errors(pending), &event.service, partition);
+        self.push(Pending::Errors(pending), service);
     }
 
     /// Whether the entry at `index` is one that an error of `place` and `count` may join, but for its variant.
@@ -319,39 +388,27 @@ impl Batch {
         text.map_or(NO_TEXT, |text| self.keep(text))
     }
 
-    /// Appends the entries of a log partition in order to `record`, in their serial form by `append`. Before one that
-    /// would make it longer than `bytes_max`, `full` is called with how many input records it stands for, and takes it
-    /// away to begin another. Returns how many the last one stands for.
-    pub fn pack(
-        &self,
-        partition: usize,
-        (record, bytes_max): (&mut Vec<u8>, usize),
-        append: impl Fn(&Entry<'_>, &mut Vec<u8>),
-        mut full: impl FnMut(&mut Vec<u8>, u64),
-    ) -> u64 {
-        let (mut entry, mut variants, mut originals) = (Vec::new(), Vec::new(), Vec::new());
-        let (empty, mut n_inputs) = (record.len(), 0);
-        for index in self.partitions.get(partition).into_iter().flatten() {
-            let (bytes, n) = match &self.pending[usize_of(*index)] {
-                Pending::Encoded { start, end } => (&self.bytes[usize_of(*start)..usize_of(*end)], 1),
-                Pending::Errors(errors) => {
-                    self.pack_variants(errors, &mut variants);
-                    self.pack_originals(errors, &mut originals);
-                    entry.clear();
-                    append(
-                        &Entry::Errors(self.errors_entry(errors, &variants, &originals)),
-                        &mut entry,
-                    );
-                    (&entry[..], errors.n_events)
-                }
-            };
-            if record.len() > empty && record.len() + bytes.len() > bytes_max {
-                full(record, std::mem::take(&mut n_inputs));
-            }
-            record.extend_from_slice(bytes);
-            n_inputs += u64::from(n);
-        }
-        n_inputs
+    /// The serial form of an entry, and how many input records it stands for.
+    fn serial<'a>(
+        &'a self,
+        pending: &Pending,
+        packed: &'a mut Packed,
+        append: &impl Fn(&Entry<'_>, &mut Vec<u8>),
+    ) -> (&'a [u8], u32) {
+        let errors = match pending {
+            Pending::Encoded { start, end } => return (&self.bytes[usize_of(*start)..usize_of(*end)], 1),
+            Pending::Errors(errors) => errors,
+        };
+        let Packed {
+            entry,
+            variants,
+            originals,
+        } = packed;
+        self.pack_variants(errors, variants);
+        self.pack_originals(errors, originals);
+        entry.clear();
+        append(&Entry::Errors(self.errors_entry(errors, variants, originals)), entry);
+        (entry, errors.n_events)
     }
 
     fn pack_variants(&self, errors: &PendingErrors, bytes: &mut Vec<u8>) {
