@@ -67,12 +67,14 @@ pub(crate) struct Events {
     succeeded: Template,
     commit: Template,
     clock: ClockText,
+    with_commits: bool,
 }
 
 impl Events {
     pub(crate) fn new(pace: Pace) -> Self {
         Self {
             pace,
+            with_commits: true,
             errors: (0..MESSAGES.len()).map(error).collect(),
             started: deploy("started"),
             succeeded: deploy("succeeded"),
@@ -81,12 +83,20 @@ impl Events {
         }
     }
 
+    /// The same with an error in place of each commit: nothing stays that is remembered for a fortnight.
+    pub(crate) fn without_commits(pace: Pace) -> Self {
+        Self {
+            with_commits: false,
+            ..Self::new(pace)
+        }
+    }
+
     /// The `n`th record. Every other deploy record ends what the one before began, and ships its service's last commit.
     pub(crate) fn event(&mut self, n: u64) -> Event<'_> {
         let hundred = n / 100;
         match n % 100 {
             0 => self.fill(n, Topic::Deploys, hundred / 2),
-            50 => self.fill(n, Topic::Commits, hundred.div_ceil(2)),
+            50 if self.with_commits => self.fill(n, Topic::Commits, hundred.div_ceil(2)),
             // The same bytes a second time, to another partition than before.
             25 => self.fill(n - 13, Topic::Errors, n - 13),
             _ => self.fill(n, Topic::Errors, n),

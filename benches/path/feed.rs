@@ -30,11 +30,11 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Records wait `linger_ms` for company, as with any producer.
-    pub(crate) fn new(brokers: &str, prefix: &str, pace: Pace, linger_ms: u32) -> anyhow::Result<Self> {
+    pub(crate) fn new(brokers: &str, prefix: &str, events: Events, linger_ms: u32) -> anyhow::Result<Self> {
         Ok(Self {
             producer: producer(brokers, linger_ms)?,
             sources: Sources::of(prefix),
-            events: Events::new(pace),
+            events,
         })
     }
 
@@ -88,7 +88,7 @@ pub(crate) fn prefill(brokers: &str, prefix: &str, n_events: u64, spread: Durati
         start: Clock::wall().now() - spread,
         nanos_apart: u64::try_from(nanos_apart).context("too long a spread")?,
     };
-    let mut feed = Feed::new(brokers, prefix, pace, 20)?;
+    let mut feed = Feed::new(brokers, prefix, Events::new(pace), 20)?;
     for n in 0..n_events {
         feed.send(n)?;
     }
@@ -106,6 +106,8 @@ pub(crate) struct Paced {
     rate: u64,
     #[arg(long)]
     events: u64,
+    #[arg(long)]
+    without_commits: bool,
 }
 
 /// The pause between two looks at what is due.
@@ -117,7 +119,12 @@ impl Paced {
             start: Clock::wall().now(),
             nanos_apart: 1_000_000_000 / self.rate.max(1),
         };
-        let mut feed = Feed::new(&self.brokers, &self.prefix, pace, 5)?;
+        let events = if self.without_commits {
+            Events::without_commits(pace)
+        } else {
+            Events::new(pace)
+        };
+        let mut feed = Feed::new(&self.brokers, &self.prefix, events, 5)?;
         let watch = Stopwatch::start();
         let mut n_sent = 0;
         while n_sent < self.events {

@@ -233,7 +233,7 @@ impl Pacer {
             pace(latency.commits),
         ];
         Ok(Self {
-            feed: Feed::new(&site.brokers, &site.prefix, paces[0], 5)?,
+            feed: Feed::new(&site.brokers, &site.prefix, Events::new(paces[0]), 5)?,
             commits: Events::new(paces[1]),
             producer: feed::producer(&site.brokers, 0)?,
             topic: site.topic("commits"),

@@ -27,6 +27,7 @@ use self::{
     bare::Bare,
     feed::Paced,
     latency::{Latency, Load},
+    sustained::Sustained,
     throughput::Throughput,
     usage::note,
 };
@@ -94,7 +95,13 @@ fn all(brokers: &str, is_test: bool) -> anyhow::Result<()> {
     };
     latency.run(brokers)?;
     if is_test {
-        sustained::run(brokers, Duration::from_secs(4), 1_000, None)?;
+        Sustained {
+            length: Duration::from_secs(4),
+            rate: 1_000,
+            guest_every: None,
+            without_commits: false,
+        }
+        .run(brokers)?;
     }
     Ok(())
 }

@@ -61,71 +61,92 @@ impl Guest<'_> {
     }
 }
 
-/// With `guest_every`, a guest comes and goes as often, and the books, which are kept by each instance for itself, are
-/// not held together.
-pub(crate) fn run(brokers: &str, length: Duration, rate: u64, guest_every: Option<Duration>) -> anyhow::Result<()> {
-    let site = Site::new(brokers, "sustained", Keep::Bytes(KEPT_BYTES))?;
-    let mut instance = Instance::start(&site)?;
-    instance.wait_ready()?;
-    let n_events = rate * length.as_secs();
-    let (rate_text, events_text) = (rate.to_string(), n_events.to_string());
-    let mut command = site.role(&["feed", "--rate", &rate_text, "--events", &events_text])?;
-    let mut generator = Generator(command.stdout(Stdio::null()).spawn()?);
-    say(&format!(
-        "sustained: {} events/s for {} s over {} services",
-        grouped(rate),
-        length.as_secs(),
-        grouped(events::SERVICES)
-    ))?;
-    say(&format!(
-        "  {:>8}{:>12}{:>16}{:>8}{:>12}{:>8}{:>10}{:>8}",
-        "second", "events/s", "events/CPU-s", "MiB", "lag", "files", "threads", "series"
-    ))?;
-    let mut guest = guest_every.map(|every| Guest {
-        site: &site,
-        every,
-        instance: None,
-        n_visits: 0,
-    });
-    let watch = Stopwatch::start();
-    let mut before = Sample::default();
-    let every = LOOK_EVERY.min(length / 4);
-    let mut lag_max = 0;
-    while generator.0.try_wait()?.is_none() {
-        sleep(Duration::from_secs(1).min(length.saturating_sub(watch.elapsed()).max(Duration::from_millis(200))));
-        if let Some(guest) = &mut guest {
-            guest.look_after(watch.elapsed())?;
+/// What is to hold for long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sustained {
+    pub(crate) length: Duration,
+    /// Events a second.
+    pub(crate) rate: u64,
+    /// A guest comes and goes as often. The books, which each instance keeps for itself, are not held together then.
+    pub(crate) guest_every: Option<Duration>,
+    pub(crate) without_commits: bool,
+}
+
+impl Sustained {
+    pub(crate) fn run(self, brokers: &str) -> anyhow::Result<()> {
+        let Self {
+            length,
+            rate,
+            guest_every,
+            without_commits,
+        } = self;
+        let site = Site::new(brokers, "sustained", Keep::Bytes(KEPT_BYTES))?;
+        let mut instance = Instance::start(&site)?;
+        instance.wait_ready()?;
+        let n_events = rate * length.as_secs();
+        let (rate_text, events_text) = (rate.to_string(), n_events.to_string());
+        let mut role = vec!["feed", "--rate", &rate_text, "--events", &events_text];
+        if without_commits {
+            role.push("--without-commits");
         }
-        let Some(sample) = instance.sample(&watch)? else {
-            continue;
-        };
-        if sample.at.saturating_sub(before.at) >= every {
-            print(&sample, &before, &instance)?;
-            lag_max = lag_max.max(sample.counts.lag);
-            before = sample;
-        }
-    }
-    let n_visits = guest.map(|guest| guest.n_visits);
-    if let Some(n_visits) = n_visits {
-        say(&format!("  a guest came {n_visits} times"))?;
-    } else {
-        let last = drain(&mut instance, &watch, n_events)?;
-        let work = last.since(&Sample::default());
+        let mut command = site.role(&role)?;
+        let mut generator = Generator(command.stdout(Stdio::null()).spawn()?);
         say(&format!(
-            "  all: {} events, {} a second, {} a CPU-second; {}",
-            grouped(work.n_events),
-            grouped(work.per_second()),
-            grouped(work.per_cpu_second()),
-            books(&last.counts, n_events)?
+            "sustained: {} events/s for {} s over {} services",
+            grouped(rate),
+            length.as_secs(),
+            grouped(events::SERVICES)
         ))?;
+        say(&format!(
+            "  {:>8}{:>12}{:>16}{:>8}{:>12}{:>8}{:>10}{:>8}",
+            "second", "events/s", "events/CPU-s", "MiB", "lag", "files", "threads", "series"
+        ))?;
+        let mut guest = guest_every.map(|every| Guest {
+            site: &site,
+            every,
+            instance: None,
+            n_visits: 0,
+        });
+        let watch = Stopwatch::start();
+        let mut before = Sample::default();
+        let every = LOOK_EVERY.min(length / 4);
+        let mut lag_max = 0;
+        while generator.0.try_wait()?.is_none() {
+            sleep(Duration::from_secs(1).min(length.saturating_sub(watch.elapsed()).max(Duration::from_millis(200))));
+            if let Some(guest) = &mut guest {
+                guest.look_after(watch.elapsed())?;
+            }
+            let Some(sample) = instance.sample(&watch)? else {
+                continue;
+            };
+            if sample.at.saturating_sub(before.at) >= every {
+                print(&sample, &before, &instance)?;
+                lag_max = lag_max.max(sample.counts.lag);
+                before = sample;
+            }
+        }
+        let n_visits = guest.map(|guest| guest.n_visits);
+        if let Some(n_visits) = n_visits {
+            say(&format!("  a guest came {n_visits} times"))?;
+        } else {
+            let last = drain(&mut instance, &watch, n_events)?;
+            let work = last.since(&Sample::default());
+            say(&format!(
+                "  all: {} events, {} a second, {} a CPU-second; {}",
+                grouped(work.n_events),
+                grouped(work.per_second()),
+                grouped(work.per_cpu_second()),
+                books(&last.counts, n_events)?
+            ))?;
+        }
+        instance.stop()?;
+        ensure!(
+            lag_max <= rate * LAG_SECONDS_MAX || n_visits.is_some(),
+            "it does not keep up: {} records behind",
+            grouped(lag_max)
+        );
+        Ok(())
     }
-    instance.stop()?;
-    ensure!(
-        lag_max <= rate * LAG_SECONDS_MAX || n_visits.is_some(),
-        "it does not keep up: {} records behind",
-        grouped(lag_max)
-    );
-    Ok(())
 }
 
 fn print(sample: &Sample, before: &Sample, instance: &Instance) -> anyhow::Result<()> {

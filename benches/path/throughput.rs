@@ -11,7 +11,7 @@ use crate::{
     events, feed,
     instance::{Counts, Instance, Sample},
     site::{Keep, LOG_PARTITIONS, Site},
-    sustained,
+    sustained::Sustained,
     usage::{self, Work, grouped, note, say},
 };
 
@@ -42,6 +42,10 @@ pub(crate) struct Throughput {
     /// A second instance comes and goes once in so many seconds of a sustained run.
     #[arg(long, requires = "minutes", value_parser = clap::value_parser!(u64).range(10..))]
     pub(crate) guest_every: Option<u64>,
+    /// Errors in place of the commits of a sustained run, whose decisions are kept for a fortnight: what memory grows by
+    /// then is kept for no reason.
+    #[arg(long, requires = "minutes")]
+    pub(crate) without_commits: bool,
     /// Without the bare loops.
     #[arg(long)]
     pub(crate) alone: bool,
@@ -55,6 +59,7 @@ impl Throughput {
             minutes: None,
             rate: None,
             guest_every: None,
+            without_commits: false,
             alone: false,
         }
     }
@@ -62,8 +67,13 @@ impl Throughput {
     pub(crate) fn run(&self, brokers: &str) -> anyhow::Result<()> {
         match (self.minutes, self.rate) {
             (Some(minutes), Some(rate)) => {
-                let guest_every = self.guest_every.map(Duration::from_secs);
-                sustained::run(brokers, Duration::from_mins(minutes), rate, guest_every)
+                let sustained = Sustained {
+                    length: Duration::from_mins(minutes),
+                    rate,
+                    guest_every: self.guest_every.map(Duration::from_secs),
+                    without_commits: self.without_commits,
+                };
+                sustained.run(brokers)
             }
             _ => self.catch_up(brokers),
         }
