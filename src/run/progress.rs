@@ -117,6 +117,11 @@ impl Progress {
         silent.map(|(partition, (offset, _))| Stuck::Silent(partition.clone(), *offset))
     }
 
+    /// All this while it was given much of other partitions: who is slow is not silent, and what waits is looked at anew.
+    pub(crate) fn note_busy(&mut self) {
+        self.waiting.clear();
+    }
+
     /// It was nobody's fault: to be noticed again after as long.
     pub(crate) fn excuse(&mut self) {
         *self = Self::new(self.clock);
@@ -172,6 +177,21 @@ mod tests {
         assert_eq!(played.at(31, true, &[(0, 5)]), None, "excused");
         assert_eq!(played.at(50, true, &[]), None, "nothing to do");
         assert_eq!(played.at(79, true, &[(0, 5)]), None, "since 79 only");
+    }
+
+    /// A million decisions are read for minutes on a loaded machine, partition after partition.
+    #[test]
+    fn one_that_reads_much_of_other_partitions_is_not_silent() {
+        let mut played = Played::new();
+        for second in [0, 15, 30, 45] {
+            assert_eq!(played.at(second, true, &[(0, 5)]), None);
+            played.progress.note_busy();
+        }
+        assert_eq!(played.at(60, true, &[(0, 5)]), None);
+        assert_eq!(
+            played.at(90, true, &[(0, 5)]),
+            Some(Stuck::Silent(partition(0), Offset(5)))
+        );
     }
 
     #[test]

@@ -20,6 +20,8 @@ use crate::{
 /// New partitions, and words long over, are looked for so often.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 const WAIT: Duration = Duration::from_millis(100);
+/// So many records between two looks are a history being read; heartbeats alone are a few for each partition.
+const BUSY_RECORDS_MIN: usize = 10_000;
 /// An ingest worker whose mark is older than this holds up nobody.
 const PEER_FRESH: Duration = Duration::from_secs(15);
 
@@ -40,6 +42,8 @@ pub(crate) struct Following {
     viewer: Viewer,
     follower: Follower,
     looked: Stopwatch,
+    /// Records given since the last look.
+    n_given: usize,
     progress: Progress,
     stuck: Option<Stuck>,
 }
@@ -53,6 +57,7 @@ impl Following {
             viewer,
             follower,
             looked: Stopwatch::start(),
+            n_given: 0,
             stuck: None,
         })
     }
@@ -62,14 +67,18 @@ impl Following {
             viewer,
             follower,
             looked,
+            n_given,
             progress,
             stuck,
         } = self;
-        follower.poll(WAIT, &mut |followed| viewer.take_in(followed))?;
+        *n_given += follower.poll(WAIT, &mut |followed| viewer.take_in(followed))?;
         if looked.elapsed() >= LOOK_EVERY {
             *looked = Stopwatch::start();
             follower.refresh()?;
             viewer.view.sweep(viewer.clock.now());
+            if std::mem::take(n_given) >= BUSY_RECORDS_MIN {
+                progress.note_busy();
+            }
             // It is in no group, of which it could be outside.
             *stuck = progress.look(true, follower.unread()?.into_iter());
         }
