@@ -13,7 +13,7 @@ const FAULTS: u32 = 6;
     about = "Kills, stops and restarts instances and brokers under load, and counts what that breaks.",
     after_help = "Examples:\n  \
         cargo test --release --test faults -- --faults 200 --nodes 3 --instances 3 --seed 7\n  \
-        cargo test --release --test faults -- --minutes 30 --nodes 3 --instances 3\n  \
+        cargo test --release --test faults -- --minutes 30 --nodes 3 --instances 3 --at-once 3\n  \
         cargo test --release --test faults -- --faults 10 --only kill,pause --keep\n\n\
         The same seed draws the same faults. The table goes to stdout, all else to stderr; the exit status is 0 only if\n\
         every count of violations is 0. Without arguments: a short run on one node with two instances."
@@ -37,9 +37,9 @@ pub(crate) struct Arguments {
     /// Kinds of faults to draw from
     #[arg(long, value_name = "KINDS", value_delimiter = ',', default_values_t = Kind::ALL)]
     pub only: Vec<Kind>,
-    /// Never two faults at once
-    #[arg(long)]
-    pub single: bool,
+    /// So many faults at once, where they go together; without it one, and now and then two
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3))]
+    pub at_once: Option<u32>,
     /// Events a second, about
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(4..=20_000))]
     pub rate: u32,

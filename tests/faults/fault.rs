@@ -11,7 +11,7 @@ use crate::{
 const PAUSE_SECONDS: u32 = 22;
 /// A broker's absence that outlasts sessions and transactions too.
 const LONG_ABSENCE_SECONDS: u32 = 24;
-/// Draws of a second fault that goes with the first, at most.
+/// Draws of faults that go together, at most.
 const DRAWS_MAX: u32 = 20;
 
 /// What is done to whom, and for how long.
@@ -21,6 +21,23 @@ pub(crate) struct Fault {
     /// The number of an instance, or of a node.
     pub(crate) target: u32,
     pub(crate) hold: Duration,
+}
+
+impl Fault {
+    /// Whether the two can be at once: brokers have no majority without two, and nobody is killed twice.
+    fn goes_with(&self, other: &Self) -> bool {
+        match (self.kind.is_of_broker(), other.kind.is_of_broker()) {
+            (true, true) => false,
+            (false, false) => {
+                let joins = [self.kind, other.kind]
+                    .iter()
+                    .filter(|kind| **kind == Kind::Join)
+                    .count();
+                joins == 1 || (joins == 0 && self.target != other.target)
+            }
+            (true, false) | (false, true) => true,
+        }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -35,26 +52,18 @@ impl fmt::Display for Fault {
     }
 }
 
-/// One fault, or two at once.
+/// What happens at once: at most `n_max` faults.
 pub(crate) fn draw(chance: &mut Chance, arguments: &Arguments, n_max: u32) -> Vec<Fault> {
-    let mut faults: Vec<Fault> = one(chance, arguments).into_iter().collect();
-    if arguments.single || n_max < 2 || !chance.one_in(3) {
-        return faults;
-    }
+    let n_wanted = arguments.at_once.unwrap_or_else(|| 1 + u32::from(chance.one_in(3)));
+    let n_wanted = usize::try_from(n_wanted.min(n_max)).unwrap_or(usize::MAX);
+    let mut faults: Vec<Fault> = Vec::new();
     for _ in 0..DRAWS_MAX {
-        let Some(second) = one(chance, arguments) else { break };
-        let goes_with = |first: &Fault| {
-            let both_of_brokers = first.kind.is_of_broker() && second.kind.is_of_broker();
-            let same_kind_of_target = first.kind.is_of_broker() == second.kind.is_of_broker();
-            let joins = [first.kind, second.kind]
-                .iter()
-                .filter(|kind| **kind == Kind::Join)
-                .count();
-            !both_of_brokers && joins < 2 && (joins == 1 || !same_kind_of_target || first.target != second.target)
-        };
-        if faults.iter().all(goes_with) {
-            faults.push(second);
+        if faults.len() >= n_wanted {
             break;
+        }
+        let Some(drawn) = one(chance, arguments) else { break };
+        if faults.iter().all(|fault| fault.goes_with(&drawn)) {
+            faults.push(drawn);
         }
     }
     faults
