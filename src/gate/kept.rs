@@ -22,6 +22,10 @@ pub struct KeptText {
 }
 
 impl KeptText {
+    /// Packs a text.
+    ///
+    /// # Panics
+    /// At a text of 4 GiB, which no record holds.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self {
@@ -31,6 +35,9 @@ impl KeptText {
     }
 
     /// The text.
+    ///
+    /// # Panics
+    /// Never: what is unpacked was packed here.
     #[must_use]
     pub fn text(&self) -> String {
         let size_bytes = usize::try_from(self.size_bytes).expect("at least 32 bits");

@@ -111,11 +111,11 @@ pub struct Variants<'a> {
 impl<'a> Iterator for Variants<'a> {
     type Item = Variant<'a>;
     fn next(&mut self) -> Option<Variant<'a>> {
-        Some(Variant {
-            version: self.packed.text()?,
-            fingerprint: self.packed.text()?,
-            upstream: self.packed.text()?,
-        })
+        let mut variant = Variant::default();
+        for text in [&mut variant.version, &mut variant.fingerprint, &mut variant.upstream] {
+            self.packed.text(text)?;
+        }
+        Some(variant)
     }
 }
 
@@ -139,13 +139,16 @@ impl<'a> Packed<'a> {
         None
     }
 
-    fn text(&mut self) -> Option<Option<&'a str>> {
+    /// Reads a text, or that there is none, into `text`. `None`: these are no packed bytes.
+    fn text(&mut self, text: &mut Option<&'a str>) -> Option<()> {
         let Some(length) = self.number()?.checked_sub(1) else {
-            return Some(None);
+            *text = None;
+            return Some(());
         };
-        let (text, rest) = self.bytes.split_at_checked(usize::try_from(length).ok()?)?;
+        let (bytes, rest) = self.bytes.split_at_checked(usize::try_from(length).ok()?)?;
         self.bytes = rest;
-        std::str::from_utf8(text).ok().map(Some)
+        *text = Some(std::str::from_utf8(bytes).ok()?);
+        Some(())
     }
 }
 

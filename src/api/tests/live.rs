@@ -14,7 +14,7 @@ async fn a_follower_is_sent_each_decision_and_its_stream_ends_with_the_server() 
     follower.read_until("retry: 3000").await;
     let made = Arc::new(decision("checkout", 42, "freeze", 0.9));
     server.state.decisions.send(made.clone()).expect("one follows");
-    follower.read_until(&made.json).await;
+    follower.read_until(&made.json.text()).await;
     for wanted in [
         "content-type: text/event-stream",
         "event: decision\n",

@@ -98,7 +98,7 @@ fn freeze(service: &str, deploy: &str, decided_at: Timestamp) -> StandingDecisio
         exempt: Vec::new(),
         incidents: Vec::new(),
         requires_known_changes: false,
-        json: json.into(),
+        json: json.as_str().into(),
     }
 }
 
