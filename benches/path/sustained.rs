@@ -73,24 +73,27 @@ pub(crate) struct Sustained {
 }
 
 impl Sustained {
+    fn generator(self, site: &Site, n_events: u64) -> anyhow::Result<Generator> {
+        let (rate, events) = (self.rate.to_string(), n_events.to_string());
+        let mut role = vec!["feed", "--rate", &rate, "--events", &events];
+        if self.without_commits {
+            role.push("--without-commits");
+        }
+        Ok(Generator(site.role(&role)?.stdout(Stdio::null()).spawn()?))
+    }
+
     pub(crate) fn run(self, brokers: &str) -> anyhow::Result<()> {
         let Self {
             length,
             rate,
             guest_every,
-            without_commits,
+            ..
         } = self;
         let site = Site::new(brokers, "sustained", Keep::Bytes(KEPT_BYTES))?;
         let mut instance = Instance::start(&site)?;
         instance.wait_ready()?;
         let n_events = rate * length.as_secs();
-        let (rate_text, events_text) = (rate.to_string(), n_events.to_string());
-        let mut role = vec!["feed", "--rate", &rate_text, "--events", &events_text];
-        if without_commits {
-            role.push("--without-commits");
-        }
-        let mut command = site.role(&role)?;
-        let mut generator = Generator(command.stdout(Stdio::null()).spawn()?);
+        let mut generator = self.generator(&site, n_events)?;
         say(&format!(
             "sustained: {} events/s for {} s over {} services",
             grouped(rate),
