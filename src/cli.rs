@@ -324,9 +324,11 @@ pub struct Override {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   holdpoint replay --events history.ndjson
+  holdpoint replay --events 2026-*.ndjson.zst --policy policy.toml --report report.html
+  holdpoint replay --events history.ndjson.gz --policy policy.toml --compare stricter.toml
   cat *.ndjson | holdpoint replay --events - --policy policy.toml --decisions decisions.ndjson --json
 
-The same inputs and policy give the same bytes. Exit status: 0; 1 if inputs could not be read.")]
+Files may be plain, gzip or Zstandard. The same inputs and policy give the same bytes. Exit status: 0; 1 if inputs could not be read.")]
 pub struct Replay {
     /// Recorded events, one JSON object a line; `-` is stdin. May repeat.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
@@ -334,12 +336,18 @@ pub struct Replay {
     /// The policy to go by [default: the built-in one].
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// A second policy over the same events: what would change.
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
     /// Write every decision here, one a line.
     #[arg(long, value_name = "FILE")]
     pub decisions: Option<PathBuf>,
     /// Write a line per commit scored and per deploy watched here.
     #[arg(long, value_name = "FILE")]
     pub scores: Option<PathBuf>,
+    /// Write a page for people here: curves, timelines of freezes, what would change.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     /// The summary as JSON.
     #[arg(long)]
     pub json: bool,

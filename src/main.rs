@@ -215,8 +215,10 @@ fn run_replay(replay: cli::Replay) -> anyhow::Result<ExitCode> {
     let args = run::replay::Args {
         events: replay.events,
         policy: replay.policy,
+        compare: replay.compare,
         decisions: replay.decisions,
         scores: replay.scores,
+        report: replay.report,
         json: replay.json,
     };
     run::replay::run(&args, &mut std::io::stdout().lock())?;

@@ -1,4 +1,4 @@
-//! How many of the changes that caused incidents were among the riskiest.
+//! How many of the changes that caused incidents were among the riskiest, and what became of changes by who made them.
 //!
 //! Exact up to [`SCORES_MAX`] commits. Beyond, the scores of every second commit are dropped, then of every second of
 //! those left, and so on: by the hash of the commit, so that which ones stay does not depend on their order, and a
@@ -8,15 +8,31 @@ use std::collections::BTreeSet;
 
 use foldhash::{HashMap, HashMapExt};
 
-use super::summary::{CaptureSummary, Captured, count, number, ratio, round};
-use crate::model::{EventHash, ServiceId};
+use super::{
+    adjusted::{Cell, OddsRatio},
+    interval::Share,
+    summary::{AiClass, AiSummary, CaptureSummary, Captured, ChangeFates, count, number, ratio, round},
+};
+use crate::{
+    model::{Assistance, Criticality, EventHash},
+    score::ScoredChange,
+};
 
 /// Scores kept: 40 MiB.
 const SCORES_MAX: usize = 1_000_000;
 /// Commits named by incidents that are remembered.
 const CULPRITS_MAX: usize = 100_000;
 /// The shares of the riskiest that are looked at.
-const SHARES: [f64; 4] = [0.05, 0.10, 0.20, 0.50];
+pub(super) const SHARES: [f64; 4] = [0.05, 0.10, 0.20, 0.50];
+/// Bins of equal numbers of changes by risk, within which those with AI are compared with those without.
+const BINS: usize = 4;
+
+const CLASSES: [(Assistance, &str); 4] = [
+    (Assistance::None, "none"),
+    (Assistance::Assisted, "assisted"),
+    (Assistance::Authored, "authored"),
+    (Assistance::Unknown, "unknown"),
+];
 
 #[derive(Debug)]
 pub(super) struct Capture {
@@ -32,6 +48,8 @@ pub(super) struct Capture {
 struct Score {
     probability: f32,
     gated: bool,
+    tier: Criticality,
+    assistance: Assistance,
 }
 
 impl Default for Capture {
@@ -52,10 +70,10 @@ fn hash(service: &str, sha: &str) -> u64 {
 }
 
 impl Capture {
-    pub(super) fn score(&mut self, service: &ServiceId, sha: &str, probability: f64, gated: bool) {
+    pub(super) fn score(&mut self, scored: &ScoredChange, tier: Criticality, assistance: Assistance) {
         self.n_scored += 1;
-        self.n_gated += u64::from(gated);
-        let hash = hash(service.as_str(), sha);
+        self.n_gated += u64::from(scored.gated);
+        let hash = hash(scored.change.service.as_str(), &scored.change.sha);
         if hash & self.mask != 0 {
             return;
         }
@@ -64,9 +82,14 @@ impl Capture {
             clippy::as_conversions,
             reason = "a probability to seven digits"
         )]
-        let probability = probability as f32;
+        let probability = scored.probability.value() as f32;
         // A commit scored again after it was forgotten: its first score is the one it was judged by.
-        self.scores.entry(hash).or_insert(Score { probability, gated });
+        self.scores.entry(hash).or_insert(Score {
+            probability,
+            gated: scored.gated,
+            tier,
+            assistance,
+        });
         while self.scores.len() > SCORES_MAX {
             self.mask = self.mask << 1 | 1;
             let mask = self.mask;
@@ -94,61 +117,178 @@ impl Capture {
         0.5_f64.powi(i32::try_from(self.mask.count_ones()).unwrap_or(i32::MAX))
     }
 
-    pub(super) fn summary(&self) -> CaptureSummary {
-        let guilty: Vec<Score> = self
-            .culprits
-            .iter()
-            .filter_map(|culprit| self.scores.get(culprit).copied())
+    fn guilty(&self) -> impl Iterator<Item = Score> {
+        let known = |culprit| self.scores.get(culprit).copied();
+        self.culprits.iter().filter_map(known)
+    }
+
+    /// Of the changes of one tier, or of all.
+    pub(super) fn curve(&self, tier: Option<Criticality>) -> Curve {
+        let is_meant = |score: &Score| tier.is_none_or(|tier| score.tier == tier);
+        let mut scores: Vec<f32> = self
+            .scores
+            .values()
+            .filter(|score| is_meant(score))
+            .map(|score| score.probability)
             .collect();
-        let mut scores: Vec<f32> = self.scores.values().map(|score| score.probability).collect();
         scores.sort_unstable_by(|a, b| b.total_cmp(a));
-        let n_gated = guilty.iter().filter(|score| score.gated).count();
-        let n_known = count(guilty.len());
+        let guilty: Vec<Score> = self.guilty().filter(is_meant).collect();
+        let size = |n: usize| number(count(n));
+        let ranks = guilty.iter().map(|score| {
+            let above = scores.partition_point(|other| *other > score.probability);
+            let not_below = scores.partition_point(|other| *other >= score.probability);
+            (size(above), size(not_below - above).max(1.0))
+        });
+        Curve {
+            ranks: ranks.collect(),
+            n_scores: scores.len(),
+            n_gated: guilty.iter().filter(|score| score.gated).count(),
+        }
+    }
+
+    pub(super) fn summary(&self) -> CaptureSummary {
+        let curve = self.curve(None);
         CaptureSummary {
             commits_named: count(self.culprits.len()),
-            commits_known: n_known,
+            commits_known: curve.n_known(),
             sampled: self.sampled(),
-            riskiest: SHARES
-                .into_iter()
-                .map(|share| Captured {
-                    share,
-                    captured: captured(&guilty, &scores, share),
-                })
-                .collect(),
-            gated: ratio(count(n_gated), n_known),
+            riskiest: curve.marks(),
+            gated: ratio(count(curve.n_gated), curve.n_known()),
         }
+    }
+
+    /// What was asked of changes, and which of them caused incidents.
+    pub(super) fn fates(&self) -> ChangeFates {
+        let (mut gated, mut let_by) = (0, 0);
+        for score in self.guilty() {
+            *if score.gated { &mut gated } else { &mut let_by } += 1;
+        }
+        let n_gated = count(self.scores.values().filter(|score| score.gated).count());
+        let n_let_by = count(self.scores.len()) - n_gated;
+        ChangeFates {
+            gated_failed: gated,
+            gated_failed_share: Share::of(gated, n_gated),
+            let_by_failed: let_by,
+            let_by_failed_share: Share::of(let_by, n_let_by),
+        }
+    }
+
+    /// Changes by how AI had part in them.
+    pub(super) fn ai(&self) -> AiSummary {
+        let classes = CLASSES.map(|(assistance, name)| {
+            let of_class = |score: &&Score| score.assistance == assistance;
+            let changes = count(self.scores.values().filter(of_class).count());
+            let gated = self.scores.values().filter(of_class);
+            let gated = count(gated.filter(|score| score.gated).count());
+            let failed = count(self.guilty().filter(|score| score.assistance == assistance).count());
+            AiClass {
+                assistance: name,
+                changes,
+                gated,
+                gated_share: ratio(gated, changes),
+                failed,
+                failed_share: Share::of(failed, changes),
+            }
+        });
+        let cells = self.cells();
+        AiSummary {
+            classes: classes.into(),
+            same_risk: OddsRatio::of(&cells),
+            strata: cells,
+        }
+    }
+
+    /// Changes with AI and without by quarters of risk within each tier. What is not known is in neither.
+    fn cells(&self) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for tier in Criticality::ALL {
+            let mut scores: Vec<(f32, u64, Score)> = self
+                .scores
+                .iter()
+                .filter(|(_, score)| score.tier == tier && score.assistance != Assistance::Unknown)
+                .map(|(hash, score)| (score.probability, *hash, *score))
+                .collect();
+            scores.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            let size = scores.len().div_ceil(BINS).max(1);
+            for (bin, scores) in scores.chunks(size).enumerate() {
+                let mut cell = Cell::new(tier.name(), bin + 1);
+                for (_, hash, score) in scores {
+                    cell.add(score.assistance != Assistance::None, self.culprits.contains(hash));
+                }
+                cells.push(cell);
+            }
+        }
+        cells
     }
 }
 
-/// The share of the guilty among the riskiest `share` of all. Equal scores at the edge count with the chance that
-/// they are taken: a model that gives all the same captures no more than chance does.
-fn captured(guilty: &[Score], descending: &[f32], share: f64) -> Option<f64> {
-    if guilty.is_empty() {
-        return None;
+/// Where the guilty stand among all changes by risk.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Curve {
+    /// Of each guilty one, how many changes are riskier, and how many just as risky, itself included.
+    ranks: Vec<(f64, f64)>,
+    n_scores: usize,
+    n_gated: usize,
+}
+
+impl Curve {
+    pub(super) fn n_scored(&self) -> u64 {
+        count(self.n_scores)
     }
-    let size = |n: usize| number(count(n));
-    let taken = share * size(descending.len());
-    let sum: f64 = guilty
-        .iter()
-        .map(|score| {
-            let above = descending.partition_point(|other| *other > score.probability);
-            let not_below = descending.partition_point(|other| *other >= score.probability);
-            let alike = size(not_below - above).max(1.0);
-            ((taken - size(above)) / alike).clamp(0.0, 1.0)
-        })
-        .sum();
-    Some(round(sum / size(guilty.len()), 1e6))
+
+    pub(super) fn n_known(&self) -> u64 {
+        count(self.ranks.len())
+    }
+
+    fn n_guilty(&self) -> f64 {
+        number(self.n_known())
+    }
+
+    /// How many of the guilty are among the riskiest `share` of all. Equal scores at the edge count with the chance
+    /// that they are taken: a model that gives all the same captures no more than chance does.
+    fn n_captured(&self, share: f64) -> f64 {
+        let taken = share * number(self.n_scored());
+        let of = |(above, alike): &(f64, f64)| ((taken - above) / alike).clamp(0.0, 1.0);
+        self.ranks.iter().map(of).sum()
+    }
+
+    /// The same as a share of the guilty; `None` if there are none.
+    pub(super) fn captured(&self, share: f64) -> Option<f64> {
+        (!self.ranks.is_empty()).then(|| round(self.n_captured(share) / self.n_guilty(), 1e6))
+    }
+
+    pub(super) fn marks(&self) -> Vec<Captured> {
+        let mark = |share| Captured {
+            share,
+            captured: self.captured(share),
+            interval: Share::of_weight(self.n_captured(share), self.n_guilty()),
+        };
+        SHARES.into_iter().map(mark).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Change, Timestamp, UnitInterval};
+
+    fn scored(i: usize, probability: f64) -> ScoredChange {
+        ScoredChange {
+            change: Change {
+                service: "s".parse().expect("a name"),
+                sha: i.to_string().into(),
+            },
+            time: Timestamp::from_millis(0),
+            probability: UnitInterval::clamped(probability),
+            gated: probability > 0.8,
+            contributions: Vec::new(),
+        }
+    }
 
     fn with(probabilities: &[f64], culprits: &[usize]) -> Vec<Option<f64>> {
-        let service: ServiceId = "s".parse().expect("a name");
         let mut capture = Capture::default();
         for (i, probability) in probabilities.iter().enumerate() {
-            capture.score(&service, &i.to_string(), *probability, *probability > 0.8);
+            capture.score(&scored(i, *probability), Criticality::Medium, Assistance::None);
         }
         for culprit in culprits {
             capture.blame("s", &culprit.to_string());
@@ -165,5 +305,28 @@ mod tests {
         assert_eq!(with(&rising, &[10]), [Some(0.0); 4]);
         assert_eq!(with(&[0.3; 40], &[7]), [Some(0.05), Some(0.1), Some(0.2), Some(0.5)]);
         assert_eq!(with(&rising, &[1_000]), [None; 4], "a commit never seen is no miss");
+    }
+
+    /// AI makes the riskier half of the changes here, and of equal risk fails as often as people do.
+    #[test]
+    fn a_larger_mix_of_risky_changes_is_not_put_down_to_ai() {
+        let mut capture = Capture::default();
+        for i in 0..4_000 {
+            let risky = i % 2 == 0;
+            let ai = i % 10 < if risky { 8 } else { 2 };
+            let assistance = if ai { Assistance::Authored } else { Assistance::None };
+            let probability = if risky { 0.4 } else { 0.1 };
+            capture.score(&scored(i, probability), Criticality::Medium, assistance);
+            // Four times as many of the risky ones, whoever made them.
+            if i / 10 % 20 < if risky { 8 } else { 2 } {
+                capture.blame("s", &i.to_string());
+            }
+        }
+        let ai = capture.ai();
+        let failed = |place: usize| ai.classes[place].failed_share.expect("changes").share;
+        assert!(failed(2) > 1.3 * failed(0), "{ai:?}");
+        let same_risk = ai.same_risk.expect("failures on both sides");
+        assert!(same_risk.low < 1.0 && same_risk.high > 1.0, "{same_risk:?}");
+        assert_eq!((ai.classes[3].changes, ai.classes[3].failed_share), (0, None));
     }
 }

@@ -13,11 +13,13 @@ use foldhash::HashMap;
 
 use super::{
     holding::{Held, Holding},
-    summary::{DeployCounts, DetectionSummary, FreezeCounts, count, number, round},
+    interval::{Rate, Share},
+    summary::{DeployCounts, DetectionSummary, FreezeCounts, Quantiles, count},
+    tier::ByTier,
 };
 use crate::model::{
-    Action, Body, ChangeKind, Decision, DeployStatus, EnvironmentId, Event, EventHash, Incident, IncidentStatus,
-    ServiceId, Subject, Timestamp,
+    Action, Body, ChangeKind, Criticality, Decision, Deploy, DeployStatus, EnvironmentId, Event, EventHash, Incident,
+    IncidentStatus, ServiceId, Subject, Timestamp,
 };
 use crate::score::{ClosedWatch, WatchVerdict};
 
@@ -26,7 +28,7 @@ const BORNE_OUT_WITHIN: Duration = Duration::from_hours(2);
 /// Deploys, incidents and alarms remembered, of each so many: 20 MiB. What is beyond is not counted.
 const REMEMBERED_MAX: usize = 200_000;
 /// The code of a freeze by evidence.
-const EVIDENCE: &str = "deploy_regression";
+pub(super) const EVIDENCE: &str = "deploy_regression";
 
 #[derive(Debug, Default)]
 pub(super) struct Detection {
@@ -34,24 +36,57 @@ pub(super) struct Detection {
     freezes: BTreeMap<Box<str>, u64>,
     /// Freezes by evidence that may still be borne out.
     waiting: VecDeque<Waiting>,
-    n_borne_out: u64,
-    n_not_borne_out: u64,
+    judged: ByTier<Judged>,
     incidents: BTreeSet<u64>,
+    /// Of incidents whose service was frozen by evidence, how long it had been, in seconds.
+    leads: Vec<u64>,
     n_frozen_before: u64,
     /// Deploys that incidents name as their cause.
     blamed: BTreeSet<u64>,
     verdicts: HashMap<u64, WatchVerdict>,
     n_watched: BTreeMap<&'static str, u64>,
-    /// From the start of each watch to its alarm, in seconds.
-    delays: Vec<u64>,
+    /// From the start of each watch to its alarm, in seconds, by tier.
+    delays: ByTier<Vec<u64>>,
+    watched: ByTier<u64>,
 }
 
+/// Freezes by evidence, as the two hours around them judged them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Judged {
+    pub(super) borne_out: u64,
+    pub(super) not_borne_out: u64,
+}
+
+/// A freeze by evidence.
 #[derive(Debug)]
 struct Waiting {
     at: Timestamp,
     service: ServiceId,
     environment: EnvironmentId,
+    tier: Criticality,
     borne_out: bool,
+}
+
+/// What became of a freeze by evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fate {
+    pub(super) at: Timestamp,
+    pub(super) service: ServiceId,
+    pub(super) environment: EnvironmentId,
+    pub(super) borne_out: bool,
+}
+
+/// Whether a deploy was taken back, which bears a freeze out.
+pub(super) fn is_taken_back(deploy: &Deploy<'_>) -> bool {
+    matches!(deploy.status, DeployStatus::RolledBack | DeployStatus::Failed)
+        || deploy.change_kind == ChangeKind::Rollback
+}
+
+/// Whether a freeze begins with this decision, rather than going on.
+pub(super) fn begins(decision: &Decision, before: Option<&Held>) -> bool {
+    let ground = decision.reasons.first().map_or("", |reason| &reason.code);
+    decision.action == Action::Freeze
+        && !before.is_some_and(|before| before.action == Action::Freeze && *before.ground == *ground)
 }
 
 fn hash(service: &str, id: &str) -> u64 {
@@ -64,9 +99,7 @@ impl Detection {
         match &event.body {
             Body::Incident(incident) => self.note_incident(incident, event, holding),
             Body::Deploy(deploy) => {
-                let taken_back = matches!(deploy.status, DeployStatus::RolledBack | DeployStatus::Failed)
-                    || deploy.change_kind == ChangeKind::Rollback;
-                if taken_back {
+                if is_taken_back(deploy) {
                     self.bear_out(event);
                 }
             }
@@ -85,9 +118,12 @@ impl Detection {
             self.blamed.insert(hash(&event.service, deploy_id));
         }
         if self.incidents.len() < REMEMBERED_MAX && self.incidents.insert(hash(&event.service, &incident.incident_id)) {
-            let mut standing = holding.of(&event.service, event.environment.as_deref(), event.time);
-            let frozen = standing.any(|held| held.action == Action::Freeze && *held.ground == *EVIDENCE);
-            self.n_frozen_before += u64::from(frozen);
+            let standing = holding.of(&event.service, event.environment.as_deref(), event.time);
+            let mut frozen = standing.filter(|held| held.action == Action::Freeze && *held.ground == *EVIDENCE);
+            if let Some(held) = frozen.next() {
+                self.n_frozen_before += 1;
+                self.leads.push(event.time.since(held.began).as_secs());
+            }
         }
     }
 
@@ -104,33 +140,35 @@ impl Detection {
         }
     }
 
-    /// A decision on a service took the place of another.
-    pub(super) fn decided(&mut self, decision: &Decision, before: Option<&Held>) {
-        let (Action::Freeze, Subject::Service { service, environment }) = (decision.action, &decision.subject) else {
+    /// A decision on a service of this tier took the place of another.
+    pub(super) fn decided(&mut self, decision: &Decision, tier: Criticality, before: Option<&Held>) {
+        let Subject::Service { service, environment } = &decision.subject else {
             return;
         };
-        let ground = decision.reasons.first().map_or("", |reason| &reason.code);
-        let goes_on = before.is_some_and(|before| before.action == Action::Freeze && *before.ground == *ground);
-        if goes_on {
+        if !begins(decision, before) {
             return;
         }
+        let ground = decision.reasons.first().map_or("", |reason| &reason.code);
         *self.freezes.entry(ground.into()).or_default() += 1;
         if ground == EVIDENCE {
             self.waiting.push_back(Waiting {
                 at: decision.decided_at,
                 service: service.clone(),
                 environment: environment.clone(),
+                tier,
                 borne_out: false,
             });
         }
     }
 
-    pub(super) fn closed(&mut self, watch: &ClosedWatch) {
+    pub(super) fn closed(&mut self, watch: &ClosedWatch, tier: Criticality) {
         *self.n_watched.entry(name(watch.verdict)).or_default() += 1;
+        *self.watched.of_mut(tier) += 1;
+        let delays = self.delays.of_mut(tier);
         if let Some(alarmed_at) = watch.alarmed_at
-            && self.delays.len() < REMEMBERED_MAX
+            && delays.len() < REMEMBERED_MAX
         {
-            self.delays.push(alarmed_at.since(watch.started_at).as_secs());
+            delays.push(alarmed_at.since(watch.started_at).as_secs());
         }
         let deploy = hash(watch.service.as_str(), &watch.deploy_id);
         if self.verdicts.len() < REMEMBERED_MAX {
@@ -142,63 +180,99 @@ impl Detection {
         }
     }
 
-    /// Time is `now`: what can no longer be borne out is counted. An event may come some minutes late.
-    pub(super) fn pass_time(&mut self, now: Timestamp) {
-        while let Some(freeze) = self.waiting.front()
-            && now.since(freeze.at) > BORNE_OUT_WITHIN * 2
-        {
-            self.count_first();
-        }
+    /// Time is `now`: says what became of freezes that can no longer be borne out. An event may come some minutes late.
+    pub(super) fn pass_time(&mut self, now: Timestamp) -> Option<Fate> {
+        let freeze = self.waiting.front()?;
+        (now.since(freeze.at) > BORNE_OUT_WITHIN * 2).then(|| self.judge_first())?
     }
 
-    fn count_first(&mut self) {
-        if let Some(freeze) = self.waiting.pop_front() {
-            if freeze.borne_out {
-                self.n_borne_out += 1;
-            } else {
-                self.n_not_borne_out += 1;
-            }
-        }
+    /// The fates of all that is left, one at a time.
+    pub(super) fn finish(&mut self) -> Option<Fate> {
+        self.judge_first()
     }
 
-    pub(super) fn finish(&mut self) {
-        while !self.waiting.is_empty() {
-            self.count_first();
-        }
+    fn judge_first(&mut self) -> Option<Fate> {
+        let Waiting {
+            at,
+            service,
+            environment,
+            tier,
+            borne_out,
+        } = self.waiting.pop_front()?;
+        let judged = self.judged.of_mut(tier);
+        *if borne_out {
+            &mut judged.borne_out
+        } else {
+            &mut judged.not_borne_out
+        } += 1;
+        Some(Fate {
+            at,
+            service,
+            environment,
+            borne_out,
+        })
+    }
+
+    pub(super) fn judged(&self, tier: Criticality) -> Judged {
+        *self.judged.of(tier)
+    }
+
+    pub(super) fn n_watched(&self, tier: Criticality) -> u64 {
+        *self.watched.of(tier)
     }
 
     /// `recorded`: from the first event to the last.
     pub(super) fn freezes(&self, n_withheld: u64, recorded: Duration) -> FreezeCounts {
         let weeks = recorded.as_secs_f64() / 604_800.0;
+        let sum = |of: fn(&Judged) -> u64| self.judged.all().map(of).sum::<u64>();
+        let (borne_out, not) = (sum(|judged| judged.borne_out), sum(|judged| judged.not_borne_out));
+        let watched: u64 = self.n_watched.values().sum();
+        // A day says nothing of weeks.
+        let per_week = (weeks >= 1.0 / 7.0).then(|| Rate::of(not, weeks)).flatten();
         FreezeCounts {
             by_ground: self.freezes.clone(),
-            evidence_borne_out: self.n_borne_out,
-            evidence_not_borne_out: self.n_not_borne_out,
-            // A day says nothing of weeks.
-            not_borne_out_per_week: (weeks >= 1.0 / 7.0).then(|| round(number(self.n_not_borne_out) / weeks, 1e3)),
+            evidence_borne_out: borne_out,
+            evidence_not_borne_out: not,
+            not_borne_out_per_week: per_week.map(|rate| rate.rate),
+            not_borne_out_per_week_interval: per_week,
+            not_borne_out_share: Share::of(not, borne_out + not),
+            not_borne_out_per_100_deploys: Rate::of(not, super::summary::number(watched) / 100.0),
             withheld: n_withheld,
         }
     }
 
     pub(super) fn deploys(&self) -> DeployCounts {
         let of = |verdict| self.n_watched.get(name(verdict)).copied().unwrap_or(0);
-        let mut delays = self.delays.clone();
-        delays.sort_unstable();
+        let delays = self.delays(None);
         DeployCounts {
             watched: self.n_watched.values().sum(),
             healthy: of(WatchVerdict::Healthy),
             regressed: of(WatchVerdict::Regressed),
             unknown: of(WatchVerdict::Unknown),
             alarm_after_seconds_median: delays.get(delays.len() / 2).copied(),
+            alarm_after_seconds: Quantiles::of(&delays),
         }
+    }
+
+    /// From the start of each watch to its alarm in seconds, ascending; of one tier or of all.
+    pub(super) fn delays(&self, tier: Option<Criticality>) -> Vec<u64> {
+        let tiers = Criticality::ALL.into_iter();
+        let meant = tiers.filter(|other| tier.is_none_or(|tier| tier == *other));
+        let mut delays: Vec<u64> = meant.flat_map(|tier| self.delays.of(tier)).copied().collect();
+        delays.sort_unstable();
+        delays
     }
 
     pub(super) fn summary(&self) -> DetectionSummary {
         let verdicts = self.blamed.iter().map(|deploy| self.verdicts.get(deploy));
         let of = |verdict| count(verdicts.clone().filter(|found| found.copied() == verdict).count());
+        let mut leads = self.leads.clone();
+        leads.sort_unstable();
         DetectionSummary {
             incidents: count(self.incidents.len()),
             incidents_frozen_before: self.n_frozen_before,
+            frozen_before_share: Share::of(self.n_frozen_before, count(self.incidents.len())),
+            frozen_before_seconds: Quantiles::of(&leads),
             deploys_blamed: count(self.blamed.len()),
             blamed_regressed: of(Some(WatchVerdict::Regressed)),
             blamed_healthy: of(Some(WatchVerdict::Healthy)),

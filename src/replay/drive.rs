@@ -3,20 +3,19 @@
 //! **Invariant:** time only goes forward, and stops at every deadline on its way.
 //! **Invariant:** what the fleet and the services tell each other is taken in before anything else happens.
 
-use std::{collections::VecDeque, time::Duration};
-
-use super::{
-    merge::Arrival,
-    source::{IN_THE_FUTURE, MAX_AHEAD, Standing, decode},
-    summary::Summary,
-    tally::Tally,
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
 };
+
+use super::{holding::Total, merge::Arrival, source::MAX_AHEAD, summary::Summary, tally::Tally};
 use crate::{
+    ingest::Reject,
     model::{
-        Body, ERROR_GRAIN_MS, Entry, ErrorCount, Errors, Event, EventHash, Happened, Message, Offset, Origin, Original,
-        PolicyText, Timestamp, Variant,
+        Body, ERROR_GRAIN_MS, Entry, EnvironmentId, ErrorCount, Errors, Event, EventHash, Happened, Message, Offset,
+        Origin, Original, PolicyText, ServiceId, Timestamp, Variant,
     },
-    score::{Partition, Said, Saying},
+    score::{Partition, Said, Saying, Service},
 };
 
 /// What stands for no environment.
@@ -40,12 +39,14 @@ pub struct Replay {
     /// Where the next entry would stand in the log.
     offset: Offset,
     messages: VecDeque<Message<'static>>,
-    said: Vec<Said>,
+    pub(super) said: Vec<Said>,
     /// Reused from step to step.
     sayings: Vec<Saying>,
     /// The one variant and the one original of an error, packed: kept for their memory.
     packed: [Vec<u8>; 2],
     tally: Tally,
+    /// A service that was watched when it was last asked.
+    watched: Option<ServiceId>,
 }
 
 impl Replay {
@@ -60,6 +61,7 @@ impl Replay {
             sayings: Vec::new(),
             packed: Default::default(),
             tally: Tally::default(),
+            watched: None,
         };
         if let Some(text) = policy {
             replay.step(&Entry::Policy(PolicyText { revision: 0, text }));
@@ -67,37 +69,42 @@ impl Replay {
         replay
     }
 
-    /// Takes in one line.
-    pub fn take(&mut self, arrival: &Arrival<'_>) {
-        self.tally.events.n_lines += 1;
-        if let Standing::Rejected(reason) = arrival.standing {
-            self.tally.events.reject(reason);
-            return;
-        }
-        let event = match decode(arrival.bytes, arrival.file) {
-            Ok(event) => event,
-            Err(reject) => {
-                self.tally.events.reject(reject.reason());
-                return;
-            }
-        };
-        let now = self.partition.now();
-        let alone = matches!(arrival.standing, Standing::Alone(_));
-        if alone && now > Timestamp::MIN && event.time > now + MAX_AHEAD {
-            self.tally.events.reject(IN_THE_FUTURE);
-            return;
-        }
-        self.pass_time(event.time);
-        self.tally.note(&event);
-        let origin = Origin {
-            topic: arrival.file,
-            partition: -1,
-            offset: i64::try_from(arrival.line).unwrap_or(i64::MAX),
-        };
-        self.take_event(&event, origin);
+    /// Keeps what the timelines of a report need, from here on.
+    pub fn chronicle(&mut self) {
+        self.tally.chronicle.get_or_insert_default();
     }
 
-    fn take_event(&mut self, event: &Event<'_>, origin: Origin<'_>) {
+    /// Takes in one line. Says why, if it is refused.
+    pub fn take(&mut self, arrival: &Arrival<'_>) -> Option<Reject> {
+        let now = self.partition.now();
+        let refused = match arrival.event {
+            Ok(event) if arrival.is_alone && now > Timestamp::MIN && event.time > now + MAX_AHEAD => {
+                Reject::InTheFuture { time: event.time, now }
+            }
+            Ok(event) => {
+                self.take_event(event, arrival.file, arrival.line);
+                return None;
+            }
+            Err(reject) => reject.clone(),
+        };
+        self.tally.events.reject(refused.reason());
+        Some(refused)
+    }
+
+    /// Takes in one event, told at `line` of `file`.
+    pub fn take_event(&mut self, event: &Event<'_>, file: &str, line: u64) {
+        self.tally.events.n_lines += 1;
+        self.pass_time(event.time);
+        self.tally.note(event);
+        let origin = Origin {
+            topic: file,
+            partition: -1,
+            offset: i64::try_from(line).unwrap_or(i64::MAX),
+        };
+        self.step_event(event, origin);
+    }
+
+    fn step_event(&mut self, event: &Event<'_>, origin: Origin<'_>) {
         let hash = EventHash::of(&event.service, &event.source, &event.id);
         if let Body::Error(count) = &event.body {
             let mut packed = std::mem::take(&mut self.packed);
@@ -148,16 +155,30 @@ impl Replay {
         self.tally.finish(self.partition.now());
     }
 
-    fn is_open(&self) -> bool {
-        let (policy, now) = (self.partition.policy(), self.partition.now());
-        self.tally.holding.is_any_held(now)
-            || self.partition.services().into_iter().any(|service| {
-                let report = service.report(policy, now);
-                report
-                    .environments
-                    .iter()
-                    .any(|environment| !environment.watches.is_empty())
-            })
+    fn is_open(&mut self) -> bool {
+        let now = self.partition.now();
+        if self.tally.holding.is_any_held(now) {
+            return true;
+        }
+        let is_watched = |service: &Service| {
+            let report = service.report(self.partition.policy(), now);
+            let mut environments = report.environments.iter();
+            environments.any(|environment| !environment.watches.is_empty())
+        };
+        // Nearly always it is the one that was watched before: all of a large fleet are asked only when that has ended.
+        let known = self
+            .watched
+            .as_ref()
+            .and_then(|name| self.partition.service(name.as_str()));
+        if known.is_some_and(is_watched) {
+            return true;
+        }
+        let services = self.partition.services().into_iter();
+        self.watched = services
+            .filter(|service| is_watched(service))
+            .map(|service| service.name().clone())
+            .next();
+        self.watched.is_some()
     }
 
     /// What was said since the last call, in order.
@@ -169,6 +190,15 @@ impl Replay {
     #[must_use]
     pub fn summary(&self) -> Summary {
         self.tally.summary(&self.partition)
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// How long every service that was ever held was held in all.
+    pub(super) fn held_totals(&self) -> &BTreeMap<(ServiceId, EnvironmentId), Total> {
+        self.tally.holding.totals()
     }
 
     /// Lets time go on to `to`, from deadline to deadline.
@@ -218,7 +248,7 @@ impl Replay {
             match saying.said {
                 Said::Message(message) => self.messages.push_back(message),
                 said @ (Said::Decision(_) | Said::Forget(_) | Said::Scored(_) | Said::Closed(_)) => {
-                    self.tally.hear(&said, self.partition.now());
+                    self.tally.hear(&said, &self.partition);
                     self.said.push(said);
                 }
             }

@@ -1,17 +1,26 @@
-//! What stands for each service, and for how long.
+//! What stands for each service, for how long, and how long it stood in all.
 
 use std::collections::BTreeMap;
 
-use crate::model::{Action, Decision, EnvironmentId, Mode, ServiceId, Subject, Timestamp};
+use super::tier::ByTier;
+use crate::model::{Action, Criticality, Decision, EnvironmentId, Mode, ServiceId, Subject, Timestamp};
+
+/// Services, in environments, that were ever held, of which totals are kept: 200 bytes each.
+const PLACES_MAX: usize = 200_000;
+/// Freezes remembered of each, to find them again in another replay; the totals count all.
+const SPANS_MAX: usize = 256;
 
 /// The decision that stands for a service in an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) action: Action,
     pub(super) mode: Mode,
+    pub(super) tier: Criticality,
     /// The code of its reason.
     pub(super) ground: Box<str>,
     since: Timestamp,
+    /// When the action was first decided that this decision goes on with.
+    pub(super) began: Timestamp,
     valid_until: Option<Timestamp>,
 }
 
@@ -25,32 +34,72 @@ impl Held {
     }
 }
 
+/// Milliseconds for which something stood, by mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct HeldMs {
+    pub(super) shadow: i64,
+    pub(super) enforce: i64,
+}
+
+impl HeldMs {
+    fn add(&mut self, mode: Mode, ms: i64) {
+        match mode {
+            Mode::Shadow => self.shadow += ms,
+            Mode::Enforce => self.enforce += ms,
+        }
+    }
+
+    pub(super) fn all(self) -> i64 {
+        self.shadow + self.enforce
+    }
+}
+
+/// How long one service was held in one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Total {
+    pub(super) freeze: HeldMs,
+    pub(super) extra_review: HeldMs,
+    pub(super) n_freezes: u64,
+    /// When the last of them ended.
+    frozen_until: Option<Timestamp>,
+    /// From when to when it was frozen.
+    pub(super) freezes: Vec<(Timestamp, Timestamp)>,
+}
+
 /// All of them: as many as services have environments.
 #[derive(Debug, Default)]
 pub(super) struct Holding {
     standing: BTreeMap<ServiceId, BTreeMap<EnvironmentId, Held>>,
-    /// How long what ended had stood, in milliseconds.
-    held_ms: BTreeMap<(Action, Mode), i64>,
+    /// How long what ended had stood.
+    held: BTreeMap<Action, ByTier<HeldMs>>,
+    totals: BTreeMap<(ServiceId, EnvironmentId), Total>,
 }
 
 impl Holding {
-    /// A decision on a service came. Returns what it takes the place of, if that was still in force.
-    pub(super) fn take(&mut self, decision: &Decision) -> Option<Held> {
+    /// A decision on a service of this tier came. Returns what it takes the place of, if that was still in force.
+    pub(super) fn take(&mut self, decision: &Decision, tier: Criticality) -> Option<Held> {
         let Subject::Service { service, environment } = &decision.subject else {
             return None;
         };
-        let held = Held {
+        let mut held = Held {
             action: decision.action,
             mode: decision.mode,
+            tier,
             ground: decision.reasons.first().map_or("", |reason| &reason.code).into(),
             since: decision.decided_at,
+            began: decision.decided_at,
             valid_until: decision.valid_until,
         };
         let environments = self.standing.entry(service.clone()).or_default();
-        let before = environments.insert(environment.clone(), held)?;
+        let before = environments.get(environment);
         // One that is renewed at the instant of its end goes on.
-        let in_force = before.valid_until.is_none_or(|until| decision.decided_at <= until);
-        self.count(&before, decision.decided_at);
+        let goes_on = |before: &&Held| before.valid_until.is_none_or(|until| decision.decided_at <= until);
+        if let Some(before) = before.filter(goes_on).filter(|before| before.action == held.action) {
+            held.began = before.began;
+        }
+        let before = environments.insert(environment.clone(), held)?;
+        let in_force = goes_on(&&before);
+        self.count(service, environment, &before, decision.decided_at);
         in_force.then_some(before)
     }
 
@@ -67,13 +116,39 @@ impl Holding {
             self.standing.remove(service);
         }
         if let Some(held) = held {
-            self.count(&held, at);
+            self.count(service, environment, &held, at);
         }
     }
 
-    fn count(&mut self, held: &Held, at: Timestamp) {
-        let ms = held.end(at).millis() - held.since.millis();
-        *self.held_ms.entry((held.action, held.mode)).or_default() += ms;
+    fn count(&mut self, service: &ServiceId, environment: &EnvironmentId, held: &Held, at: Timestamp) {
+        let end = held.end(at);
+        let ms = end.millis() - held.since.millis();
+        let by_tier = self.held.entry(held.action).or_default();
+        by_tier.of_mut(held.tier).add(held.mode, ms);
+        if held.action == Action::Proceed {
+            return;
+        }
+        let key = (service.clone(), environment.clone());
+        if self.totals.len() >= PLACES_MAX && !self.totals.contains_key(&key) {
+            return;
+        }
+        let total = self.totals.entry(key).or_default();
+        if held.action == Action::ExtraReview {
+            total.extra_review.add(held.mode, ms);
+            return;
+        }
+        total.freeze.add(held.mode, ms);
+        // Renewed, or gone over to another ground.
+        let goes_on = total.frozen_until.is_some_and(|until| until >= held.since);
+        total.frozen_until = total.frozen_until.max(Some(end));
+        if !goes_on {
+            total.n_freezes += 1;
+            if total.freezes.len() < SPANS_MAX {
+                total.freezes.push((held.since, end));
+            }
+        } else if let Some((_, until)) = total.freezes.last_mut().filter(|(_, until)| *until >= held.since) {
+            *until = end.max(*until);
+        }
     }
 
     /// Whether anything but proceed stands.
@@ -94,14 +169,31 @@ impl Holding {
 
     /// Time ends: what stands is counted up to here.
     pub(super) fn finish(&mut self, at: Timestamp) {
-        for (_, environments) in std::mem::take(&mut self.standing) {
-            for held in environments.values() {
-                self.count(held, at);
+        for (service, environments) in std::mem::take(&mut self.standing) {
+            for (environment, held) in environments {
+                self.count(&service, &environment, &held, at);
             }
         }
     }
 
-    pub(super) fn held_ms(&self, action: Action, mode: Mode) -> i64 {
-        self.held_ms.get(&(action, mode)).copied().unwrap_or(0)
+    /// How long services of all tiers were held.
+    pub(super) fn held(&self, action: Action) -> HeldMs {
+        let mut sum = HeldMs::default();
+        for held in self.held.get(&action).into_iter().flat_map(ByTier::all) {
+            sum.shadow += held.shadow;
+            sum.enforce += held.enforce;
+        }
+        sum
+    }
+
+    pub(super) fn held_of(&self, action: Action, tier: Criticality) -> HeldMs {
+        self.held
+            .get(&action)
+            .map_or_else(HeldMs::default, |by_tier| *by_tier.of(tier))
+    }
+
+    /// Every service that was ever held, in each environment.
+    pub(super) fn totals(&self) -> &BTreeMap<(ServiceId, EnvironmentId), Total> {
+        &self.totals
     }
 }

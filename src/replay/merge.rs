@@ -10,8 +10,11 @@ use std::{
     io::{self, BufRead},
 };
 
-use super::source::{Source, Standing};
-use crate::model::Timestamp;
+use super::source::Source;
+use crate::{
+    ingest::Reject,
+    model::{Event, Timestamp},
+};
 
 /// A file to be read.
 pub struct Input<'r> {
@@ -43,9 +46,10 @@ pub struct Arrival<'a> {
     pub file: &'a str,
     /// From 1.
     pub line: u64,
-    /// Empty if it is rejected already.
-    pub(super) bytes: &'a [u8],
-    pub(super) standing: Standing,
+    /// What it says, or why it is refused.
+    pub event: Result<&'a Event<'a>, &'a Reject>,
+    /// Far ahead of its file's time and the last of it: it counts if the time of all files has come as far.
+    pub(super) is_alone: bool,
 }
 
 impl<'r> Merge<'r> {
@@ -76,7 +80,7 @@ impl<'r> Merge<'r> {
             Ok(None) => {}
             Err(error) => {
                 return Err(ReadError {
-                    file: source.name.clone(),
+                    file: (&*source.name).into(),
                     source: error,
                 });
             }
@@ -104,8 +108,8 @@ impl<'r> Merge<'r> {
             source.head().map(|head| Arrival {
                 file: &source.name,
                 line: head.number,
-                bytes: head.bytes,
-                standing: head.standing,
+                event: head.event,
+                is_alone: head.is_alone,
             })
         }))
     }

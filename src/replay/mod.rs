@@ -3,34 +3,49 @@
 //! ```text
 //! files ─ lines ─► source ─┐
 //!                  source ─┼─ merge ─► drive ─ decode ─► score ─► decisions · scores
-//!                  source ─┘  by time     │                └────► tally ─► summary
+//!                  source ─┘  by time     │                └────► tally ─► summary, report
 //!                                         └─ rejected
 //! ```
+//! A [`Comparison`] drives two of them, each by a policy of its own, with the same lines.
+//!
 //! `now` is the greatest event time so far. Before it moves, every deadline up to it fires in order, so that evidence
 //! steps close and leases end when they would have. One partition holds all services and is the fleet too.
 //!
 //! **Invariant:** the same lines, names of files and policy give the same bytes, whatever the order of the arguments.
 //! **Invariant:** memory is bounded by services, watched commits and open files, not by the number of lines.
 
+mod adjusted;
 mod capture;
+mod chronicle;
+mod comparison;
 mod detection;
 mod drive;
 mod holding;
+mod interval;
 mod lines;
 mod merge;
+mod report;
 mod scores;
 mod source;
 mod summary;
 mod tally;
 mod text;
+mod tier;
 
 #[cfg(test)]
 mod tests;
 
+pub use adjusted::{Cell, OddsRatio};
+pub use comparison::{
+    ChangeDifference, ChangeDifferences, Compared, ComparedSummary, Comparison, HeldFor, ServiceDifference,
+    ServiceDifferences, Side,
+};
 pub use drive::Replay;
+pub use interval::{Rate, Share};
 pub use merge::{Arrival, Input, Merge, ReadError};
+pub use report::Report;
 pub use scores::encode_score;
 pub use summary::{
-    CaptureSummary, Captured, ChangeSummary, DecisionCounts, DeployCounts, DetectionSummary, EventCounts, FreezeCounts,
-    ModeCounts, ModeHours, RuleHits, Summary,
+    AiClass, AiSummary, CaptureSummary, Captured, ChangeFates, ChangeSummary, DecisionCounts, DeployCounts,
+    DetectionSummary, EventCounts, FreezeCounts, ModeCounts, ModeHours, Quantiles, RuleHits, Summary, TierSummary,
 };

@@ -7,8 +7,11 @@
 use std::{
     collections::VecDeque,
     io::{self, BufRead},
+    rc::Rc,
     time::Duration,
 };
+
+use self_cell::self_cell;
 
 use super::lines::{Found, Lines};
 use crate::{
@@ -21,30 +24,47 @@ pub(super) const MAX_AHEAD: Duration = Duration::from_mins(5);
 /// How many lines are read ahead for one that can be read: bounds memory, since few files hold more garbage in a row.
 const LOOK_AHEAD_MAX: usize = 64;
 
-/// The reason of a line from the future.
-pub(super) const IN_THE_FUTURE: &str = "in_the_future";
-
-/// What is known of a line before its turn.
+/// What a line is to the replay, before its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+enum Standing {
     /// An event of this time.
     Event(Timestamp),
     /// An event far ahead of its file's time, with no line after it: it counts if the time of all files says so.
     Alone(Timestamp),
-    /// Rejected, for this reason.
-    Rejected(&'static str),
+    Rejected,
 }
+
+/// A line's bytes, with what its event's source is where it names none.
+struct Line {
+    file: Rc<str>,
+    bytes: Vec<u8>,
+    /// More than the bytes if it was cut.
+    size_bytes: usize,
+}
+
+type Fate<'a> = Result<Event<'a>, Reject>;
+
+self_cell!(
+    /// A line and its event, which borrows from it.
+    struct Decoded {
+        owner: Line,
+        #[covariant]
+        dependent: Fate,
+    }
+);
 
 /// A line that waits for its turn.
 struct Pending {
     number: u64,
-    bytes: Vec<u8>,
+    decoded: Decoded,
     standing: Standing,
+    /// Why it is refused though it can be read.
+    future: Option<Reject>,
 }
 
 /// A file as it is merged.
 pub(super) struct Source<'r> {
-    pub(super) name: Box<str>,
+    pub(super) name: Rc<str>,
     lines: Lines<Box<dyn BufRead + 'r>>,
     pending: VecDeque<Pending>,
     spare: Vec<Vec<u8>>,
@@ -55,14 +75,15 @@ pub(super) struct Source<'r> {
 /// The line whose turn it is.
 pub(super) struct Head<'a> {
     pub(super) number: u64,
-    pub(super) bytes: &'a [u8],
-    pub(super) standing: Standing,
+    pub(super) event: Result<&'a Event<'a>, &'a Reject>,
+    /// Far ahead, with no line after it to confirm its time.
+    pub(super) is_alone: bool,
 }
 
 impl<'r> Source<'r> {
     pub(super) fn new(name: Box<str>, reader: Box<dyn BufRead + 'r>) -> Self {
         Self {
-            name,
+            name: name.into(),
             lines: Lines::new(reader),
             pending: VecDeque::new(),
             spare: Vec::new(),
@@ -73,8 +94,11 @@ impl<'r> Source<'r> {
     pub(super) fn head(&self) -> Option<Head<'_>> {
         self.pending.front().map(|line| Head {
             number: line.number,
-            bytes: &line.bytes,
-            standing: line.standing,
+            event: match &line.future {
+                Some(reject) => Err(reject),
+                None => line.decoded.borrow_dependent().as_ref(),
+            },
+            is_alone: matches!(line.standing, Standing::Alone(_)),
         })
     }
 
@@ -84,13 +108,16 @@ impl<'r> Source<'r> {
             return Ok(None);
         }
         let standing = self.judge()?;
+        let latest = self.latest.unwrap_or(Timestamp::MIN);
         if let Some(head) = self.pending.front_mut() {
+            if let (Standing::Event(time), Standing::Rejected) = (head.standing, standing) {
+                head.future = Some(Reject::InTheFuture { time, now: latest });
+            }
             head.standing = standing;
         }
-        let latest = self.latest.unwrap_or(Timestamp::MIN);
         Ok(Some(match standing {
             Standing::Event(time) | Standing::Alone(time) => latest.max(time),
-            Standing::Rejected(_) => latest,
+            Standing::Rejected => latest,
         }))
     }
 
@@ -100,44 +127,40 @@ impl<'r> Source<'r> {
         if let Standing::Event(time) = line.standing {
             self.latest = self.latest.max(Some(time));
         }
-        self.spare.push(line.bytes);
+        self.spare.push(line.decoded.into_owner().bytes);
     }
 
     /// Reads one line; false at the end.
     fn read(&mut self) -> io::Result<bool> {
         let mut bytes = self.spare.pop().unwrap_or_default();
-        let Some(found) = self.lines.next(&mut bytes)? else {
+        let Some(Found { number, size_bytes }) = self.lines.next(&mut bytes)? else {
             self.spare.push(bytes);
             return Ok(false);
         };
-        let standing = match self.decode(&bytes, found) {
-            Ok(event) => Standing::Event(event.time),
-            Err(reject) => Standing::Rejected(reject.reason()),
+        let line = Line {
+            file: Rc::clone(&self.name),
+            bytes,
+            size_bytes,
         };
-        if matches!(standing, Standing::Rejected(_)) {
-            bytes.clear();
+        let mut decoded = Decoded::new(line, decode);
+        let fate = decoded.borrow_dependent().as_ref();
+        let standing = fate.map_or(Standing::Rejected, |event| Standing::Event(event.time));
+        if standing == Standing::Rejected {
+            decoded = without_bytes(decoded);
         }
         self.pending.push_back(Pending {
-            number: found.number,
-            bytes,
+            number,
+            decoded,
             standing,
+            future: None,
         });
         Ok(true)
-    }
-
-    fn decode<'a>(&'a self, bytes: &'a [u8], found: Found) -> Result<Event<'a>, Reject> {
-        if found.size_bytes > bytes.len() {
-            return Err(Reject::TooLarge {
-                size_bytes: found.size_bytes,
-            });
-        }
-        decode(bytes, &self.name)
     }
 
     /// What the head is, after a look at the lines behind it where it is far ahead.
     fn judge(&mut self) -> io::Result<Standing> {
         let Some(head) = self.pending.front() else {
-            return Ok(Standing::Rejected(IN_THE_FUTURE));
+            return Ok(Standing::Rejected);
         };
         let Standing::Event(time) = head.standing else {
             return Ok(head.standing);
@@ -150,10 +173,10 @@ impl<'r> Source<'r> {
             // The first line has nothing to be ahead of. It is out of time if the lines behind it go on from earlier;
             // where they go back further, the file is the newest first, and is taken as it is.
             Behind::Time(next, place) if self.latest.is_none() => match self.time_behind(place)? {
-                Behind::Time(third, _) if third >= next => Standing::Rejected(IN_THE_FUTURE),
+                Behind::Time(third, _) if third >= next => Standing::Rejected,
                 Behind::Time(..) | Behind::Unreadable | Behind::End => Standing::Event(time),
             },
-            Behind::Time(..) | Behind::Unreadable => Standing::Rejected(IN_THE_FUTURE),
+            Behind::Time(..) | Behind::Unreadable => Standing::Rejected,
             Behind::End => Standing::Alone(time),
         })
     }
@@ -182,11 +205,26 @@ enum Behind {
     End,
 }
 
-/// The event of a line, whatever its time; `file` stands for its topic.
-pub(super) fn decode<'a>(bytes: &'a [u8], file: &'a str) -> Result<Event<'a>, Reject> {
+/// The event of a line, whatever its time; the file's name stands for its topic.
+fn decode(line: &Line) -> Fate<'_> {
+    if line.size_bytes > line.bytes.len() {
+        return Err(Reject::TooLarge {
+            size_bytes: line.size_bytes,
+        });
+    }
     let origin = Origin {
-        topic: file,
+        topic: &line.file,
         kind: None,
     };
-    ingest::decode(Some(bytes), &origin, Timestamp::NEVER)
+    ingest::decode(Some(&line.bytes), &origin, Timestamp::NEVER)
+}
+
+/// A refused line, which needs no bytes while it waits: many large ones in a row must not fill memory.
+fn without_bytes(decoded: Decoded) -> Decoded {
+    let reject = decoded.borrow_dependent().as_ref().err().cloned();
+    let line = Line {
+        bytes: Vec::new(),
+        ..decoded.into_owner()
+    };
+    Decoded::new(line, |_| Err(reject.unwrap_or(Reject::Empty)))
 }

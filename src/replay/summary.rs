@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::{
+    adjusted::{Cell, OddsRatio},
+    interval::{Rate, Share},
+};
 use crate::score::Policy;
 
 /// A rule of the policy that meets more of the changes than this is one that people learn to work around.
-const RULE_SHARE_MAX: f64 = 0.25;
+pub(super) const RULE_SHARE_MAX: f64 = 0.25;
 /// More late errors than this share of all events, and the files are not in the order in which things happened.
 const LATE_SHARE_MAX: f64 = 0.01;
 
@@ -32,6 +36,10 @@ pub struct Summary {
     pub deploys: DeployCounts,
     pub freezes: FreezeCounts,
     pub detection: DetectionSummary,
+    /// The same by tier of the service, as the policy and the catalog had it when it happened; those without anything
+    /// are left out.
+    pub tiers: BTreeMap<&'static str, TierSummary>,
+    pub ai: AiSummary,
     pub warnings: Vec<String>,
 }
 
@@ -74,6 +82,17 @@ pub struct ChangeSummary {
     /// Sent to extra review when they landed.
     pub gated: u64,
     pub rules: Vec<RuleHits>,
+    pub fates: ChangeFates,
+}
+
+/// Which changes incidents and reverts name as their cause: of those sent to extra review, and of those let by. Of the
+/// commits whose scores were kept.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ChangeFates {
+    pub gated_failed: u64,
+    pub gated_failed_share: Option<Share>,
+    pub let_by_failed: u64,
+    pub let_by_failed_share: Option<Share>,
 }
 
 /// How many changes a rule of the policy asked something of.
@@ -101,6 +120,74 @@ pub struct CaptureSummary {
 pub struct Captured {
     pub share: f64,
     pub captured: Option<f64>,
+    pub interval: Option<Share>,
+}
+
+/// Seconds that half of the cases do not exceed, and nine in ten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Quantiles {
+    pub n: u64,
+    pub p50: u64,
+    pub p90: u64,
+    pub max: u64,
+}
+
+impl Quantiles {
+    /// Of values in ascending order; `None` of none.
+    pub(super) fn of(ascending: &[u64]) -> Option<Self> {
+        let at = |tenths: usize| ascending.get((ascending.len() * tenths / 10).min(ascending.len().saturating_sub(1)));
+        Some(Self {
+            n: count(ascending.len()),
+            p50: *at(5)?,
+            p90: *at(9)?,
+            max: *ascending.last()?,
+        })
+    }
+}
+
+/// Changes by how AI had part in them, as their authors said.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AiSummary {
+    pub classes: Vec<AiClass>,
+    /// With AI against without, within quarters of risk of each tier; `None` for fewer than 5 failures on either side.
+    pub same_risk: Option<OddsRatio>,
+    pub strata: Vec<Cell>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct AiClass {
+    pub assistance: &'static str,
+    pub changes: u64,
+    pub gated: u64,
+    pub gated_share: Option<f64>,
+    /// Named by incidents or reverts as their cause.
+    pub failed: u64,
+    pub failed_share: Option<Share>,
+}
+
+/// One tier.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TierSummary {
+    /// Commits whose scores were kept.
+    pub commits: u64,
+    /// Of those, the ones that caused incidents.
+    pub commits_known: u64,
+    pub riskiest: Vec<Captured>,
+    pub watched: u64,
+    pub alarm_after_seconds: Option<Quantiles>,
+    pub evidence_borne_out: u64,
+    pub evidence_not_borne_out: u64,
+    pub not_borne_out_share: Option<Share>,
+    pub not_borne_out_per_100_deploys: Option<Rate>,
+    pub held_hours: BTreeMap<&'static str, ModeHours>,
+}
+
+impl TierSummary {
+    /// Whether nothing happened in it.
+    pub(super) fn is_empty(&self) -> bool {
+        let held = self.held_hours.values().any(|hours| hours.shadow + hours.enforce > 0.0);
+        self.commits == 0 && self.watched == 0 && !held
+    }
 }
 
 /// Watched deploys by verdict.
@@ -111,6 +198,7 @@ pub struct DeployCounts {
     pub regressed: u64,
     pub unknown: u64,
     pub alarm_after_seconds_median: Option<u64>,
+    pub alarm_after_seconds: Option<Quantiles>,
 }
 
 /// New freezes, in either mode.
@@ -123,16 +211,24 @@ pub struct FreezeCounts {
     pub evidence_not_borne_out: u64,
     /// `None` for less than a day of history.
     pub not_borne_out_per_week: Option<f64>,
+    pub not_borne_out_per_week_interval: Option<Rate>,
+    /// Of all freezes by evidence, those without.
+    pub not_borne_out_share: Option<Share>,
+    /// For 100 watched deploys.
+    pub not_borne_out_per_100_deploys: Option<Rate>,
     /// Proposals that the blast limiter refused.
     pub withheld: u64,
 }
 
 /// What incidents say of freezes and watches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct DetectionSummary {
     pub incidents: u64,
     /// Incidents whose service a freeze by evidence held already.
     pub incidents_frozen_before: u64,
+    pub frozen_before_share: Option<Share>,
+    /// How long before them the freeze had begun.
+    pub frozen_before_seconds: Option<Quantiles>,
     /// Deploys that incidents name as their cause, and what their watches found.
     pub deploys_blamed: u64,
     pub blamed_regressed: u64,

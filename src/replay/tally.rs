@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use super::{
     capture::Capture,
+    chronicle::Chronicle,
     detection::Detection,
-    holding::Holding,
+    holding::{HeldMs, Holding},
+    interval::{Rate, Share},
     summary::{
-        ChangeSummary, DecisionCounts, EventCounts, ModeCounts, ModeHours, RuleHits, Summary, count, hours, ratio,
-        warnings,
+        ChangeSummary, DecisionCounts, EventCounts, ModeCounts, ModeHours, Quantiles, RuleHits, Summary, TierSummary,
+        count, hours, number, ratio, warnings,
     },
+    tier::Roster,
 };
 use crate::{
-    model::{Action, Body, Decision, Event, Kind, Mode, Sequence, Subject, Timestamp},
+    model::{Action, Assistance, Body, Criticality, Decision, Event, Kind, Mode, Sequence, Subject, Timestamp},
     score::{Partition, Said},
 };
 
@@ -20,9 +23,14 @@ use crate::{
 pub(super) struct Tally {
     pub(super) events: Lines,
     pub(super) holding: Holding,
-    capture: Capture,
-    detection: Detection,
+    pub(super) capture: Capture,
+    pub(super) detection: Detection,
     decisions: Decisions,
+    roster: Roster,
+    /// The timelines of freezes, where a report is asked for.
+    pub(super) chronicle: Option<Box<Chronicle>>,
+    /// What the commit said that is stepped.
+    assistance: Assistance,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
 }
@@ -37,6 +45,7 @@ pub(super) struct Lines {
 impl Lines {
     /// `reason` is one of a closed set.
     pub(super) fn reject(&mut self, reason: &'static str) {
+        self.n_lines += 1;
         *self.rejected.entry(reason).or_default() += 1;
     }
 }
@@ -77,37 +86,64 @@ impl Tally {
     pub(super) fn note(&mut self, event: &Event<'_>) {
         self.first = Some(self.first.map_or(event.time, |first| first.min(event.time)));
         self.last = self.last.max(Some(event.time));
-        self.detection.note(event, &self.holding);
-        if let Body::Incident(incident) = &event.body
-            && let Some(sha) = incident.caused_by.as_ref().and_then(|cause| cause.sha.as_deref())
-        {
-            self.capture.blame(&event.service, sha);
+        if let Some(chronicle) = &mut self.chronicle {
+            chronicle.note(event);
         }
+        match &event.body {
+            Body::Error(_) => return,
+            Body::Commit(commit) => self.assistance = commit.ai.assistance,
+            Body::Incident(incident) => {
+                if let Some(sha) = incident.caused_by.as_ref().and_then(|cause| cause.sha.as_deref()) {
+                    self.capture.blame(&event.service, sha);
+                }
+            }
+            Body::Service(_) => self.roster.note(event),
+            Body::Deploy(_) | Body::Review(_) | Body::Override(_) => {}
+        }
+        self.detection.note(event, &self.holding);
     }
 
-    /// Something was said at `now`.
-    pub(super) fn hear(&mut self, said: &Said, now: Timestamp) {
+    /// Something was said at the partition's time.
+    pub(super) fn hear(&mut self, said: &Said, partition: &Partition) {
+        let (now, policy) = (partition.now(), partition.policy());
         match said {
             Said::Decision(decision) => {
                 self.decisions.count(decision);
-                let before = self.holding.take(decision);
-                self.detection.decided(decision, before.as_ref());
+                let tier = self.roster.tier(policy, decision.subject.service().as_str());
+                let before = self.holding.take(decision, tier);
+                self.detection.decided(decision, tier, before.as_ref());
+                if let Some(chronicle) = &mut self.chronicle {
+                    chronicle.decided(decision, tier, before.as_ref());
+                }
             }
             Said::Forget(subject) => self.holding.forget(subject, now),
             Said::Scored(scored) => {
-                let change = &scored.change;
-                self.capture
-                    .score(&change.service, &change.sha, scored.probability.value(), scored.gated);
+                let tier = self.roster.tier(policy, scored.change.service.as_str());
+                self.capture.score(scored, tier, self.assistance);
             }
-            Said::Closed(watch) => self.detection.closed(watch),
+            Said::Closed(watch) => {
+                let tier = self.roster.tier(policy, watch.service.as_str());
+                self.detection.closed(watch, tier);
+            }
             Said::Message(_) => {}
         }
-        self.detection.pass_time(now);
+        while let Some(fate) = self.detection.pass_time(now) {
+            if let Some(chronicle) = &mut self.chronicle {
+                chronicle.judge(&fate);
+            }
+        }
     }
 
     pub(super) fn finish(&mut self, now: Timestamp) {
         self.holding.finish(now);
-        self.detection.finish();
+        while let Some(fate) = self.detection.finish() {
+            if let Some(chronicle) = &mut self.chronicle {
+                chronicle.judge(&fate);
+            }
+        }
+        if let Some(chronicle) = &mut self.chronicle {
+            chronicle.finish();
+        }
     }
 
     pub(super) fn summary(&self, partition: &Partition) -> Summary {
@@ -133,6 +169,8 @@ impl Tally {
             deploys: self.detection.deploys(),
             freezes: self.detection.freezes(partition.fleet().n_withheld(), recorded),
             detection: self.detection.summary(),
+            tiers: self.tiers(),
+            ai: self.capture.ai(),
             warnings: Vec::new(),
         };
         summary.warnings = warnings(&summary, partition.policy());
@@ -154,15 +192,34 @@ impl Tally {
     }
 
     fn held_hours(&self) -> BTreeMap<&'static str, ModeHours> {
-        let held = [Action::ExtraReview, Action::Freeze].into_iter();
-        held.map(|action| {
-            let modes = ModeHours {
-                shadow: hours(self.holding.held_ms(action, Mode::Shadow)),
-                enforce: hours(self.holding.held_ms(action, Mode::Enforce)),
-            };
-            (action.name(), modes)
-        })
-        .collect()
+        HELD.into_iter()
+            .map(|action| (action.name(), mode_hours(self.holding.held(action))))
+            .collect()
+    }
+
+    fn tiers(&self) -> BTreeMap<&'static str, TierSummary> {
+        let tiers = Criticality::ALL.into_iter();
+        let summaries = tiers.map(|tier| (tier.name(), self.tier(tier)));
+        summaries.filter(|(_, summary)| !summary.is_empty()).collect()
+    }
+
+    fn tier(&self, tier: Criticality) -> TierSummary {
+        let curve = self.capture.curve(Some(tier));
+        let judged = self.detection.judged(tier);
+        let watched = self.detection.n_watched(tier);
+        let held = |action: Action| (action.name(), mode_hours(self.holding.held_of(action, tier)));
+        TierSummary {
+            commits: curve.n_scored(),
+            commits_known: curve.n_known(),
+            riskiest: curve.marks(),
+            watched,
+            alarm_after_seconds: Quantiles::of(&self.detection.delays(Some(tier))),
+            evidence_borne_out: judged.borne_out,
+            evidence_not_borne_out: judged.not_borne_out,
+            not_borne_out_share: Share::of(judged.not_borne_out, judged.borne_out + judged.not_borne_out),
+            not_borne_out_per_100_deploys: Rate::of(judged.not_borne_out, number(watched) / 100.0),
+            held_hours: HELD.into_iter().map(held).collect(),
+        }
     }
 
     fn change_summary(&self) -> ChangeSummary {
@@ -180,7 +237,18 @@ impl Tally {
                     share: ratio(*hits, n),
                 })
                 .collect(),
+            fates: self.capture.fates(),
         }
+    }
+}
+
+/// The actions that hold a service.
+const HELD: [Action; 2] = [Action::ExtraReview, Action::Freeze];
+
+fn mode_hours(held: HeldMs) -> ModeHours {
+    ModeHours {
+        shadow: hours(held.shadow),
+        enforce: hours(held.enforce),
     }
 }
 

@@ -2,6 +2,9 @@
 
 #![expect(clippy::format_push_string, reason = "a history's text, built once")]
 
+mod comparison;
+mod page;
+mod report;
 mod scenario;
 
 use std::collections::BTreeSet;

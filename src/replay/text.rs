@@ -2,7 +2,11 @@
 
 use std::fmt::{self, Write as _};
 
-use super::summary::{DecisionCounts, ModeCounts, Summary};
+use super::{
+    comparison::{Compared, ComparedSummary},
+    interval::{Rate, Share},
+    summary::{DecisionCounts, ModeCounts, Summary, number},
+};
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -12,6 +16,8 @@ impl fmt::Display for Summary {
         self.write_changes(f)?;
         self.write_deploys(f)?;
         self.write_freezes(f)?;
+        self.write_tiers(f)?;
+        self.write_ai(f)?;
         for warning in &self.warnings {
             writeln!(f, "warning      {warning}")?;
         }
@@ -118,6 +124,9 @@ impl Summary {
         if let Some(seconds) = deploys.alarm_after_seconds_median {
             write!(f, "; alarm after {} min (median)", (seconds + 30) / 60)?;
         }
+        if let Some(quantiles) = &deploys.alarm_after_seconds {
+            write!(f, ", {} min (nine in ten)", (quantiles.p90 + 30) / 60)?;
+        }
         writeln!(f)
     }
 
@@ -137,10 +146,22 @@ impl Summary {
             }
             writeln!(f)?;
         }
+        if let Some(share) = &freezes.not_borne_out_share {
+            write!(f, "             false at most: {} of them", within(share))?;
+            if let Some(rate) = &freezes.not_borne_out_per_100_deploys {
+                write!(f, ", {} per 100 deploys watched", within_rate(rate))?;
+            }
+            writeln!(f)?;
+        }
         writeln!(
             f,
-            "incidents    {}, {} of them with the service frozen by evidence before",
-            detection.incidents, detection.incidents_frozen_before
+            "incidents    {}, {} of them with the service frozen by evidence before{}",
+            detection.incidents,
+            detection.incidents_frozen_before,
+            detection.frozen_before_seconds.map_or_else(String::new, |lead| format!(
+                ", by {} min (median)",
+                (lead.p50 + 30) / 60
+            ))
         )?;
         if detection.deploys_blamed > 0 {
             writeln!(
@@ -154,6 +175,201 @@ impl Summary {
         }
         Ok(())
     }
+
+    /// Tiers, where there are several.
+    fn write_tiers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tiers.len() < 2 {
+            return Ok(());
+        }
+        for (i, (name, tier)) in self.tiers.iter().enumerate() {
+            let hours = |action: &str| {
+                tier.held_hours
+                    .get(action)
+                    .map_or(0.0, |hours| hours.shadow + hours.enforce)
+            };
+            write!(
+                f,
+                "{:<13}{name}: {} watched, {} of {} freezes by evidence borne out",
+                if i == 0 { "tiers" } else { "" },
+                grouped(tier.watched),
+                tier.evidence_borne_out,
+                tier.evidence_borne_out + tier.evidence_not_borne_out
+            )?;
+            if let Some(delay) = &tier.alarm_after_seconds {
+                write!(f, ", alarm after {} min (median)", (delay.p50 + 30) / 60)?;
+            }
+            writeln!(
+                f,
+                ", held {:.1} h, frozen {:.1} h",
+                hours("extra_review"),
+                hours("freeze")
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Nothing where no change says anything of AI.
+    fn write_ai(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = self.ai.classes.iter().filter(|class| class.assistance != "unknown");
+        if told.map(|class| class.changes).sum::<u64>() == 0 {
+            return Ok(());
+        }
+        let mut separator = "ai           ";
+        for class in &self.ai.classes {
+            write!(f, "{separator}{} {}", class.assistance, grouped(class.changes))?;
+            if let Some(share) = &class.failed_share {
+                write!(f, " ({} failed)", within(share))?;
+            }
+            separator = ", ";
+        }
+        writeln!(f)?;
+        match &self.ai.same_risk {
+            Some(odds) => writeln!(
+                f,
+                "             of like risk, odds of failing with AI: {:.2} times those without ({:.2} to {:.2})",
+                odds.ratio, odds.low, odds.high
+            ),
+            None => writeln!(f, "             of like risk: not enough data to compare"),
+        }
+    }
+}
+
+/// `12.5 % (4.1 to 27.0)`.
+fn within(share: &Share) -> String {
+    let [share, low, high] = [share.share, share.low, share.high].map(|value| value * 100.0);
+    format!("{share:.1} % ({low:.1} to {high:.1})")
+}
+
+fn within_rate(rate: &Rate) -> String {
+    format!("{:.2} ({:.2} to {:.2})", rate.rate, rate.low, rate.high)
+}
+
+impl fmt::Display for ComparedSummary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { a, compared } = self;
+        write!(f, "{a}")?;
+        writeln!(f, "\ncompared     A is {}", a.policy)?;
+        writeln!(f, "             B is {}", compared.b.policy)?;
+        writeln!(f, "{:<40}{:>12}{:>12}{:>12}", "", "A", "B", "B - A")?;
+        for Figure { name, a, b, decimals } in figures(a, &compared.b) {
+            let text = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"));
+            let apart = a.zip(b).map(|(a, b)| b - a);
+            let apart = apart.map_or_else(|| "-".to_owned(), |apart| format!("{apart:+.decimals$}"));
+            writeln!(f, "             {name:<27}{:>12}{:>12}{apart:>12}", text(a), text(b))?;
+        }
+        write_changed(f, compared)?;
+        for warning in &compared.b.warnings {
+            writeln!(f, "warning of B {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result {
+    let Compared { changes, services, .. } = compared;
+    if compared.is_same() {
+        return writeln!(f, "             both decide alike everywhere");
+    }
+    writeln!(
+        f,
+        "changes      {} of {} decided differently: {} only A sends to review, {} only B",
+        grouped(changes.differ),
+        grouped(changes.compared),
+        grouped(changes.reviewed_only_by_a),
+        grouped(changes.reviewed_only_by_b)
+    )?;
+    writeln!(
+        f,
+        "services     {} of {} held for other times; of A's {} freezes B shares {}, of B's {} A shares {}",
+        grouped(services.differ),
+        grouped(services.held),
+        grouped(services.freezes_of_a),
+        grouped(services.freezes_of_a_shared),
+        grouped(services.freezes_of_b),
+        grouped(services.freezes_of_b_shared)
+    )?;
+    for difference in services.first.iter().take(SERVICES_SHOWN) {
+        let (a, b) = (&difference.a, &difference.b);
+        writeln!(
+            f,
+            "             {}@{}: frozen {:.1} h and {:.1} h, in review {:.1} h and {:.1} h",
+            difference.service,
+            difference.environment,
+            a.freeze_hours,
+            b.freeze_hours,
+            a.extra_review_hours,
+            b.extra_review_hours
+        )?;
+    }
+    Ok(())
+}
+
+/// Services named in a summary for people; the report and `--json` name more.
+const SERVICES_SHOWN: usize = 8;
+
+/// What can be put side by side.
+pub(super) struct Figure {
+    pub(super) name: &'static str,
+    pub(super) a: Option<f64>,
+    pub(super) b: Option<f64>,
+    pub(super) decimals: usize,
+}
+
+/// The figures by which two policies are compared.
+pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
+    type Of = fn(&Summary) -> Option<f64>;
+    let hours = |summary: &Summary, action: &str| {
+        let held = summary.held_hours.get(action);
+        held.map(|hours| hours.shadow + hours.enforce)
+    };
+    let percent = |share: Option<f64>| share.map(|share| share * 100.0);
+    let mut figures: Vec<Figure> = Vec::new();
+    let mut add = |name, decimals, a, b| {
+        figures.push(Figure { name, a, b, decimals });
+    };
+    let of_both = |of: Of| (of(a), of(b));
+    let whole: [(&'static str, Of); 5] = [
+        ("freezes", |summary| {
+            Some(number(summary.freezes.by_ground.values().sum()))
+        }),
+        ("freezes by evidence", |summary| {
+            let freezes = &summary.freezes;
+            Some(number(freezes.evidence_borne_out + freezes.evidence_not_borne_out))
+        }),
+        ("  not borne out", |summary| {
+            Some(number(summary.freezes.evidence_not_borne_out))
+        }),
+        ("incidents frozen before", |summary| {
+            Some(number(summary.detection.incidents_frozen_before))
+        }),
+        ("changes sent to review", |summary| Some(number(summary.changes.gated))),
+    ];
+    for (name, of) in whole {
+        let (a, b) = of_both(of);
+        add(name, 0, a, b);
+    }
+    add("hours frozen", 1, hours(a, "freeze"), hours(b, "freeze"));
+    add(
+        "hours in extra review",
+        1,
+        hours(a, "extra_review"),
+        hours(b, "extra_review"),
+    );
+    let minutes: Of = |summary| {
+        summary
+            .deploys
+            .alarm_after_seconds
+            .map(|delay| number(delay.p50) / 60.0)
+    };
+    let (of_a, of_b) = of_both(minutes);
+    add("minutes to alarm (median)", 1, of_a, of_b);
+    add(
+        "culprits sent to review, %",
+        1,
+        percent(a.capture.gated),
+        percent(b.capture.gated),
+    );
+    figures
 }
 
 fn write_decisions(f: &mut fmt::Formatter<'_>, decisions: &DecisionCounts) -> fmt::Result {
@@ -190,7 +406,7 @@ fn write_list<'a, K: fmt::Display + 'a>(
 }
 
 /// With a comma between thousands.
-fn grouped(n: u64) -> String {
+pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {

@@ -1,78 +1,74 @@
 //! `holdpoint replay`: recorded events through the whole path, on recorded time.
 //!
-//! All files are opened, and the policy is read, before anything is written: a mistake costs no earlier result.
+//! All files are opened, and the policies are read, before anything is written: a mistake costs no earlier result.
+
+mod input;
+mod output;
+mod progress;
 
 use std::{
-    cell::Cell,
-    fs::File,
-    io::{self, BufRead, BufReader, BufWriter, IsTerminal as _, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
-    rc::Rc,
-    time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
+use self::{input::open_all, output::Output, progress::Progress};
 use crate::{
-    clock::Stopwatch,
-    replay::{Input, Merge, Replay, encode_score},
+    ingest::Reject,
+    replay::{Arrival, ComparedSummary, Comparison, Merge, Replay, Report, encode_score},
     score::{Policy, Said},
     wire::control::encode_decision,
 };
 
-/// Bytes read from a file, and written to one, at a time.
-const BUFFER_BYTES: usize = 256 * 1024;
-/// Lines between two looks at the clock for the progress bar.
-const PROGRESS_LINES: u64 = 10_000;
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+/// Refused lines that are named; all are counted.
+const REFUSED_NAMED: u64 = 5;
 
 /// What to replay, and where the results go.
 #[derive(Debug, Clone, Default)]
 pub struct Args {
-    /// NDJSON files in any order; `-` is standard input.
+    /// NDJSON files in any order, plain, gzip or Zstandard; `-` is standard input.
     pub events: Vec<PathBuf>,
     /// The policy file; without one the defaults hold.
     pub policy: Option<PathBuf>,
+    /// The policy to compare it with.
+    pub compare: Option<PathBuf>,
     /// Where decisions go, one per line.
     pub decisions: Option<PathBuf>,
     /// Where scores go, one per line.
     pub scores: Option<PathBuf>,
+    /// Where the page goes.
+    pub report: Option<PathBuf>,
     /// The summary as JSON instead of text.
     pub json: bool,
 }
 
 /// Replays, and writes the summary to `out`.
 ///
-/// Errs if an input cannot be opened or read to its end, the policy is not valid, or a result cannot be written.
+/// Errs if an input cannot be opened or read to its end, a policy is not valid, or a result cannot be written.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let policy = args.policy.as_deref().map(read_policy).transpose()?;
+    let compare = args.compare.as_deref().map(read_policy).transpose()?;
     let mut progress = Progress::new();
-    let inputs = open_all(args, &mut progress)?;
-    let mut decisions = create(args.decisions.as_deref(), args)?;
-    let mut scores = create(args.scores.as_deref(), args)?;
+    let inputs = open_all(&args.events, &mut progress)?;
+    let mut results = Results::create(args)?;
 
-    let mut replay = Replay::new(policy.as_deref());
+    let mut drive = Drive::new(policy.as_deref(), compare.as_deref(), args.report.is_some());
+    let mut refused = Refused::default();
     let mut merge = Merge::new(inputs)?;
     while let Some(arrival) = merge.next()? {
-        replay.take(&arrival);
-        write_said(&mut replay, decisions.as_mut(), scores.as_mut())?;
+        if let Some(reject) = drive.take(&arrival) {
+            refused.note(&arrival, &reject, &mut progress);
+        }
+        results.write(drive.take_said())?;
         progress.line();
     }
-    replay.finish();
-    write_said(&mut replay, decisions.as_mut(), scores.as_mut())?;
-    for output in [decisions, scores].into_iter().flatten() {
-        output.finish()?;
-    }
+    drive.finish();
+    results.write(drive.take_said())?;
     progress.clear();
-
-    let summary = replay.summary();
-    if args.json {
-        serde_json::to_writer_pretty(&mut *out, &summary)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{summary}")?;
-    }
-    out.flush().context("writing the summary")
+    refused.finish();
+    drive.conclude(args.json, results.report.as_mut(), out)?;
+    results.finish()
 }
 
 fn read_policy(path: &Path) -> anyhow::Result<String> {
@@ -81,193 +77,170 @@ fn read_policy(path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn open_all<'r>(args: &Args, progress: &mut Progress) -> anyhow::Result<Vec<Input<'r>>> {
-    if args.events.is_empty() {
-        bail!("no events to replay: name at least one file, or - for standard input");
-    }
-    // By the bytes of the paths: two that read alike must not be told apart by the order in which they were given.
-    let mut paths: Vec<&Path> = args.events.iter().map(PathBuf::as_path).collect();
-    paths.sort();
-    if paths.iter().filter(|path| is_standard(path)).count() > 1 {
-        bail!("standard input (-) can be read only once");
-    }
-    paths
-        .into_iter()
-        .map(|path| {
-            Ok(Input {
-                name: path.to_string_lossy().into(),
-                reader: open(path, progress).with_context(|| format!("reading {}", path.display()))?,
-            })
-        })
-        .collect()
+/// One policy, or two side by side.
+enum Drive {
+    One(Box<Replay>),
+    Two(Box<Comparison>),
 }
 
-fn is_standard(path: &Path) -> bool {
-    path == Path::new("-")
-}
-
-/// The one place that knows how a file's bytes become lines.
-fn open<'r>(path: &Path, progress: &mut Progress) -> anyhow::Result<Box<dyn BufRead + 'r>> {
-    let name = path.to_string_lossy();
-    if name.ends_with(".gz") || name.ends_with(".zst") {
-        let reader = if name.ends_with(".gz") { "gunzip -c" } else { "zstd -dc" };
-        bail!("compressed files are not supported yet; try `{reader} {name} | holdpoint replay --events -`");
-    }
-    let reader: Box<dyn Read + 'r> = if is_standard(path) {
-        progress.total = None;
-        Box::new(io::stdin().lock())
-    } else {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            bail!("it is a directory");
+impl Drive {
+    fn new(policy: Option<&str>, compare: Option<&str>, with_report: bool) -> Self {
+        let mut a = Replay::new(policy);
+        if with_report {
+            a.chronicle();
         }
-        // A pipe or device has no length.
-        let length = metadata.is_file().then_some(metadata.len());
-        progress.total = progress.total.zip(length).map(|(total, length)| total + length);
-        Box::new(file)
-    };
-    let counting = Counting {
-        reader,
-        n_read: Rc::clone(&progress.n_read),
-    };
-    Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, counting)))
-}
-
-/// A file that results go to.
-struct Output {
-    path: PathBuf,
-    writer: BufWriter<File>,
-}
-
-impl Output {
-    fn line(&mut self, line: &[u8]) -> anyhow::Result<()> {
-        let written = self.writer.write_all(line).and_then(|()| self.writer.write_all(b"\n"));
-        written.with_context(|| format!("writing {}", self.path.display()))
+        match compare {
+            Some(compare) => Self::Two(Box::new(Comparison::new(a, Replay::new(Some(compare))))),
+            None => Self::One(Box::new(a)),
+        }
     }
 
-    fn finish(mut self) -> anyhow::Result<()> {
-        self.writer
-            .flush()
-            .with_context(|| format!("writing {}", self.path.display()))
+    fn take(&mut self, arrival: &Arrival<'_>) -> Option<Reject> {
+        match self {
+            Self::One(replay) => replay.take(arrival),
+            Self::Two(comparison) => comparison.take(arrival),
+        }
     }
-}
 
-fn create(path: Option<&Path>, args: &Args) -> anyhow::Result<Option<Output>> {
-    let Some(path) = path else { return Ok(None) };
-    // Results that overwrite what they are made from, or each other, are lost.
-    let others = [&args.decisions, &args.scores].into_iter().flatten();
-    let same = |other: &Path| match (path.canonicalize(), other.canonicalize()) {
-        (Ok(path), Ok(other)) => path == other && path.is_file(),
-        (Ok(_) | Err(_), Ok(_) | Err(_)) => path == other,
-    };
-    if args.events.iter().any(|input| same(input)) || others.filter(|other| same(other)).count() > 1 {
-        bail!("{} is named twice: results need a file of their own", path.display());
+    fn take_said(&mut self) -> std::vec::Drain<'_, Said> {
+        match self {
+            Self::One(replay) => replay.take_said(),
+            Self::Two(comparison) => comparison.take_said(),
+        }
     }
-    let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
-    Ok(Some(Output {
-        path: path.to_owned(),
-        writer: BufWriter::with_capacity(BUFFER_BYTES, file),
-    }))
-}
 
-fn write_said(
-    replay: &mut Replay,
-    mut decisions: Option<&mut Output>,
-    mut scores: Option<&mut Output>,
-) -> anyhow::Result<()> {
-    for said in replay.take_said() {
-        if let Said::Decision(decision) = &said {
-            if let Some(output) = &mut decisions {
-                output.line(&encode_decision(decision))?;
+    fn finish(&mut self) {
+        match self {
+            Self::One(replay) => replay.finish(),
+            Self::Two(comparison) => comparison.finish(),
+        }
+    }
+
+    /// Writes the page, if one is asked for, and the summary.
+    fn conclude(&self, json: bool, report: Option<&mut Output>, out: &mut dyn Write) -> anyhow::Result<()> {
+        match self {
+            Self::One(replay) => {
+                let summary = replay.summary();
+                if let Some(output) = report {
+                    output.write(Report::new(replay, &summary).html().as_bytes())?;
+                }
+                write_summary(out, json, &summary)
             }
-        } else if let Some(output) = &mut scores
-            && let Some(line) = encode_score(&said)
-        {
-            output.line(&line)?;
+            Self::Two(comparison) => {
+                let (summary, compared) = (comparison.a().summary(), comparison.compared());
+                if let Some(output) = report {
+                    let report = Report::compared(comparison, &summary, &compared);
+                    output.write(report.html().as_bytes())?;
+                }
+                let both = ComparedSummary {
+                    a: &summary,
+                    compared: &compared,
+                };
+                write_summary(out, json, &both)
+            }
         }
-    }
-    Ok(())
-}
-
-/// Counts what is read.
-struct Counting<R> {
-    reader: R,
-    n_read: Rc<Cell<u64>>,
-}
-
-impl<R: Read> Read for Counting<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.reader.read(buffer)?;
-        self.n_read.set(self.n_read.get() + u64::try_from(n).unwrap_or(0));
-        Ok(n)
     }
 }
 
-/// A line on standard error that says how far it is, if somebody is there to see it.
-struct Progress {
-    n_read: Rc<Cell<u64>>,
-    /// Bytes to read in all; `None` if that is not known.
-    total: Option<u64>,
-    n_lines: u64,
-    began: Stopwatch,
-    drawn_at: Duration,
-    seen: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self {
-            n_read: Rc::default(),
-            total: Some(0),
-            n_lines: 0,
-            began: Stopwatch::start(),
-            drawn_at: Duration::ZERO,
-            seen: io::stderr().is_terminal(),
-        }
-    }
-
-    fn line(&mut self) {
-        self.n_lines += 1;
-        if !self.seen || !self.n_lines.is_multiple_of(PROGRESS_LINES) {
-            return;
-        }
-        let elapsed = self.began.elapsed();
-        if elapsed < self.drawn_at + PROGRESS_EVERY {
-            return;
-        }
-        self.drawn_at = elapsed;
-        self.draw(&bar(self.n_read.get(), self.total, self.n_lines, elapsed));
-    }
-
-    fn clear(&mut self) {
-        if self.seen && self.drawn_at > Duration::ZERO {
-            self.draw("");
-        }
-    }
-
-    fn draw(&mut self, text: &str) {
-        // A terminal that went away is no reason to stop.
-        self.seen = write!(io::stderr(), "\r{text}\x1b[K").is_ok();
-    }
-}
-
-/// Bytes read and in all, events a second, and when it will be done.
-fn bar(n_read: u64, total: Option<u64>, n_lines: u64, elapsed: Duration) -> String {
-    const WIDTH: u64 = 30;
-    let per_second = u128::from(n_lines) * 1_000 / elapsed.as_millis().max(1);
-    let megabytes = n_read >> 20;
-    let Some(total) = total.filter(|total| *total > 0) else {
-        return format!("{megabytes} MiB  {per_second} events/s");
+fn write_summary(
+    out: &mut dyn Write,
+    json: bool,
+    summary: &(impl serde::Serialize + std::fmt::Display),
+) -> anyhow::Result<()> {
+    let written = if json {
+        serde_json::to_writer_pretty(&mut *out, summary)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        write!(out, "{summary}")
     };
-    let n_read = n_read.min(total);
-    let filled = usize::try_from(n_read.saturating_mul(WIDTH) / total).unwrap_or(0);
-    let left = elapsed.as_millis() * u128::from(total - n_read) / u128::from(n_read.max(1)) / 1_000;
-    format!(
-        "[{:<30}] {megabytes} of {} MiB  {per_second} events/s  {}:{:02} left",
-        "=".repeat(filled),
-        total >> 20,
-        left / 60,
-        left % 60
-    )
+    written.and_then(|()| out.flush()).context("writing the summary")
+}
+
+/// The files that results go to.
+struct Results {
+    decisions: Option<Output>,
+    scores: Option<Output>,
+    report: Option<Output>,
+}
+
+impl Results {
+    fn create(args: &Args) -> anyhow::Result<Self> {
+        let Args {
+            events,
+            policy,
+            compare,
+            decisions,
+            scores,
+            report,
+            json: _,
+        } = args;
+        let results = [decisions, scores, report].map(Option::as_deref);
+        let read = events.iter().chain(policy).chain(compare).map(PathBuf::as_path);
+        output::check(&results, &read.collect::<Vec<_>>())?;
+        let [decisions, scores, report] = results;
+        let create = |path: Option<&Path>| path.map(Output::create).transpose();
+        Ok(Self {
+            decisions: create(decisions)?,
+            scores: create(scores)?,
+            report: create(report)?,
+        })
+    }
+
+    fn write(&mut self, said: impl Iterator<Item = Said>) -> anyhow::Result<()> {
+        for said in said {
+            if let Said::Decision(decision) = &said {
+                if let Some(output) = &mut self.decisions {
+                    output.line(&encode_decision(decision))?;
+                }
+            } else if let Some(output) = &mut self.scores
+                && let Some(line) = encode_score(&said)
+            {
+                output.line(&line)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        let Self {
+            decisions,
+            scores,
+            report,
+        } = self;
+        [decisions, scores, report]
+            .into_iter()
+            .flatten()
+            .try_for_each(Output::finish)
+    }
+}
+
+/// Names the first lines that are refused, on standard error.
+#[derive(Default)]
+struct Refused {
+    n: u64,
+}
+
+impl Refused {
+    fn note(&mut self, arrival: &Arrival<'_>, reject: &Reject, progress: &mut Progress) {
+        self.n += 1;
+        if self.n <= REFUSED_NAMED {
+            progress.clear();
+            complain(&format!("{}:{}: {reject}", arrival.file, arrival.line));
+        }
+    }
+
+    fn finish(&self) {
+        if self.n > REFUSED_NAMED {
+            complain(&format!(
+                "{} further lines are no events either; the summary counts them by reason",
+                self.n - REFUSED_NAMED
+            ));
+        }
+    }
+}
+
+/// A reader of standard error who went away is no reason to stop.
+fn complain(text: &str) {
+    drop(writeln!(io::stderr(), "holdpoint: {text}"));
 }

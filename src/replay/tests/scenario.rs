@@ -20,12 +20,17 @@ pub(super) struct Outcome {
     pub(super) summary: Summary,
 }
 
-pub(super) fn replay(files: &[Text], policy: Option<&str>) -> Outcome {
+/// The lines of files in their order.
+pub(super) fn merged(files: &[Text]) -> Merge<'_> {
     let inputs = files.iter().map(|(name, text)| Input {
         name: (*name).into(),
         reader: Box::new(text.as_bytes()),
     });
-    let mut merge = Merge::new(inputs.collect()).expect("memory reads");
+    Merge::new(inputs.collect()).expect("memory reads")
+}
+
+pub(super) fn replay(files: &[Text], policy: Option<&str>) -> Outcome {
+    let mut merge = merged(files);
     let mut replay = Replay::new(policy);
     let (mut decisions, mut written) = (Vec::new(), String::new());
     let mut keep = |said: Said| {

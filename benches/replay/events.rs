@@ -1,0 +1,104 @@
+//! A fleet's history, line by line, the same each time: errors by the minute with requests; one line in a hundred is of
+//! a deploy, one of a commit, one comes twice; one deploy in forty is bad and ends in an incident.
+
+use std::{io::Write as _, time::Duration};
+
+use holdpoint::model::Timestamp;
+
+/// 2026-03-02T00:00:00Z.
+const START: Timestamp = Timestamp::from_millis(1_772_409_600_000);
+/// How long a bad deploy makes errors.
+const BAD_LINES: u64 = 60;
+
+pub(crate) struct Events {
+    n_services: u64,
+    n: u64,
+    chance: u64,
+    /// Until which line each service fails.
+    bad_until: Vec<u64>,
+    /// Incidents to come: the line, the service, and its deploy.
+    incidents: std::collections::VecDeque<(u64, u64, u64)>,
+}
+
+impl Events {
+    pub(crate) fn new(n_services: u64) -> Self {
+        Self {
+            n_services,
+            n: 0,
+            chance: 7,
+            bad_until: vec![0; usize::try_from(n_services).expect("a fleet fits in memory")],
+            incidents: std::collections::VecDeque::new(),
+        }
+    }
+
+    /// Sebastiano Vigna's splitmix64.
+    fn below(&mut self, n: u64) -> u64 {
+        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.chance;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % n
+    }
+
+    /// The next line.
+    pub(crate) fn append(&mut self, lines: &mut Vec<u8>) {
+        let (n, service) = (self.n, self.n * 7_919 % self.n_services);
+        self.n += 1;
+        // All services report once a minute, one after the other.
+        let ms = n * 60_000 / self.n_services;
+        let time = START + Duration::from_millis(ms);
+        let due = self.incidents.front().filter(|(line, ..)| *line <= n);
+        let written = if let Some((_, service, deploy)) = due.copied() {
+            self.incidents.pop_front();
+            writeln!(
+                lines,
+                r#"{{"kind":"incident","id":"i-{n}","time":"{time}","service":"service-{service}","environment":"production","incident_id":"INC-{n}","status":"detected","severity":3,"caused_by":{{"deploy_id":"d-{deploy}"}}}}"#
+            )
+        } else {
+            match n % 100 {
+                17 => self.deploy(lines, n, service, time),
+                53 => self.commit(lines, n, service, time),
+                71 => self.error(
+                    lines,
+                    n - 1,
+                    (n - 1) * 7_919 % self.n_services,
+                    START + Duration::from_millis((n - 1) * 60_000 / self.n_services),
+                ),
+                _ => self.error(lines, n, service, time),
+            }
+        };
+        written.expect("memory takes it");
+    }
+
+    fn error(&mut self, lines: &mut Vec<u8>, n: u64, service: u64, time: Timestamp) -> std::io::Result<()> {
+        let usual = service % 7;
+        let place = usize::try_from(service).expect("small");
+        let times = if self.bad_until[place] > n { 6 } else { 1 };
+        let count = (usual + self.below(3)) * times;
+        writeln!(
+            lines,
+            r#"{{"kind":"error","id":"01JNZ8Q4T7V0XK3M5R{n:08}","time":"{time}","service":"service-{service}","environment":"production","count":{count},"requests":18400,"interval_ms":60000,"version":"4.12.0-rc.3+build.88","fingerprint":"cart.total/overflow:7f3a9c","class":"http_5xx","message":"upstream connect error or disconnect before headers","tags":{{"region":"eu-central-1","host":"ip-10-2-33-17"}}}}"#
+        )
+    }
+
+    fn deploy(&mut self, lines: &mut Vec<u8>, n: u64, service: u64, time: Timestamp) -> std::io::Result<()> {
+        if self.below(40) == 0 {
+            let place = usize::try_from(service).expect("small");
+            self.bad_until[place] = n + BAD_LINES * self.n_services;
+            self.incidents
+                .push_back((n + BAD_LINES / 2 * self.n_services, service, n));
+        }
+        writeln!(
+            lines,
+            r#"{{"kind":"deploy","id":"d-{n}/started","time":"{time}","service":"service-{service}","environment":"production","source":"cd","deploy_id":"d-{n}","status":"started","version":"4.12.0","previous_version":"4.11.3","change_kind":"release","initiator":"pipeline 9921"}}"#
+        )
+    }
+
+    fn commit(&mut self, lines: &mut Vec<u8>, n: u64, service: u64, time: Timestamp) -> std::io::Result<()> {
+        let (added, files) = (1 + self.below(400), 1 + self.below(12));
+        writeln!(
+            lines,
+            r#"{{"kind":"commit","id":"push-{n}","time":"{time}","service":"service-{service}","source":"forge","sha":"e9d71f5ee7c92d6dc9e92ffdad17b8{n:010}","author":{{"level":"mid","bot":false}},"ai":{{"assistance":"assisted"}},"change":{{"lines_added":{added},"lines_deleted":31,"files":{files},"directories":3,"subsystems":2,"entropy":1.92,"fix":true}},"history":{{"developers":7,"age_days":18.4,"prior_changes":96,"author_changes":412}}}}"#
+        )
+    }
+}

@@ -1,0 +1,124 @@
+//! Changes with AI against changes without, of like risk.
+//!
+//! Compared as they come, AI is found guilty of being given other changes. So they are compared within quarters of risk
+//! of each tier, and the comparisons are put together: N. Mantel and W. Haenszel, "Statistical aspects of the analysis
+//! of data from retrospective studies of disease" (JNCI 22, 1959), with the variance of J. Robins, N. Breslow and
+//! S. Greenland, "Estimators of the Mantel–Haenszel variance consistent in both sparse data and large-strata limiting
+//! models" (Biometrics 42, 1986). It describes one recorded history, looked at once; it is no test to be repeated.
+
+use serde::Serialize;
+
+use super::summary::{number, round};
+
+/// With fewer failures on either side there is nothing to say.
+const FAILED_MIN: u64 = 5;
+/// Standard deviations of a normal distribution that hold 95 %.
+const DEVIATIONS: f64 = 1.959_964;
+
+/// Changes of one tier and one quarter of risk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cell {
+    pub tier: &'static str,
+    /// 1 holds the least risky.
+    pub risk_quarter: usize,
+    pub with_ai: u64,
+    pub with_ai_failed: u64,
+    pub without_ai: u64,
+    pub without_ai_failed: u64,
+}
+
+/// How the odds of failing with AI compare with those without, risk and tier being alike: 1 is no difference.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct OddsRatio {
+    pub ratio: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Cell {
+    pub(super) fn new(tier: &'static str, risk_quarter: usize) -> Self {
+        Self {
+            tier,
+            risk_quarter,
+            with_ai: 0,
+            with_ai_failed: 0,
+            without_ai: 0,
+            without_ai_failed: 0,
+        }
+    }
+
+    pub(super) fn add(&mut self, has_ai: bool, failed: bool) {
+        let (n, n_failed) = if has_ai {
+            (&mut self.with_ai, &mut self.with_ai_failed)
+        } else {
+            (&mut self.without_ai, &mut self.without_ai_failed)
+        };
+        *n += 1;
+        *n_failed += u64::from(failed);
+    }
+}
+
+impl OddsRatio {
+    /// `None` where there is not enough data.
+    pub(super) fn of(cells: &[Cell]) -> Option<Self> {
+        let sum = |of: fn(&Cell) -> u64| cells.iter().map(of).sum::<u64>();
+        if sum(|cell| cell.with_ai_failed).min(sum(|cell| cell.without_ai_failed)) < FAILED_MIN {
+            return None;
+        }
+        // In the letters of the paper: R, S, PR, PS + QR and QS, each summed over the strata.
+        let (mut for_ai_sum, mut against_sum, mut alike_for, mut mixed, mut apart_against) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for cell in cells {
+            let all = number(cell.with_ai + cell.without_ai);
+            let (failed, failed_without) = (number(cell.with_ai_failed), number(cell.without_ai_failed));
+            let (well, well_without) = (number(cell.with_ai) - failed, number(cell.without_ai) - failed_without);
+            let concordant = (failed + well_without) / all;
+            let discordant = (well + failed_without) / all;
+            let (for_ai, against) = (failed * well_without / all, well * failed_without / all);
+            for_ai_sum += for_ai;
+            against_sum += against;
+            alike_for += concordant * for_ai;
+            mixed += concordant * against + discordant * for_ai;
+            apart_against += discordant * against;
+        }
+        if for_ai_sum <= 0.0 || against_sum <= 0.0 {
+            return None;
+        }
+        let variance = alike_for / (2.0 * for_ai_sum * for_ai_sum)
+            + mixed / (2.0 * for_ai_sum * against_sum)
+            + apart_against / (2.0 * against_sum * against_sum);
+        let (ratio, spread) = (for_ai_sum / against_sum, (DEVIATIONS * variance.sqrt()).exp());
+        Some(Self {
+            ratio: round(ratio, 1e3),
+            low: round(ratio / spread, 1e3),
+            high: round(ratio * spread, 1e3),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(with: (u64, u64), without: (u64, u64)) -> Cell {
+        Cell {
+            with_ai: with.1,
+            with_ai_failed: with.0,
+            without_ai: without.1,
+            without_ai_failed: without.0,
+            ..Cell::new("medium", 1)
+        }
+    }
+
+    /// By hand: 10·85/200 over 15·90/200, and for one table the variance is 1/10 + 1/90 + 1/15 + 1/85.
+    #[test]
+    fn one_table_has_the_odds_ratio_and_the_variance_of_woolf() {
+        let found = OddsRatio::of(&[cell((10, 100), (15, 100))]).expect("enough");
+        let spread = (DEVIATIONS * (0.1_f64 + 1.0 / 90.0 + 1.0 / 15.0 + 1.0 / 85.0).sqrt()).exp();
+        let ratio = 850.0 / 1_350.0;
+        assert!((found.ratio - ratio).abs() < 1e-3, "{found:?}");
+        assert!((found.low - ratio / spread).abs() < 1e-3, "{found:?}");
+        assert!((found.high - ratio * spread).abs() < 1e-3, "{found:?}");
+        assert_eq!(OddsRatio::of(&[cell((4, 100), (15, 100))]), None, "too few");
+        assert_eq!(OddsRatio::of(&[]), None);
+    }
+}

@@ -1,0 +1,272 @@
+//! What happened around each freeze, for the report's timelines.
+//!
+//! Of every service in every environment the errors of the last hours are kept by the minute, and the last deploys,
+//! incidents and words of people. When a freeze begins a timeline is opened; some time after its end what is kept is
+//! copied into it.
+//!
+//! **Invariant:** memory is bounded: [`PLACES_MAX`] of 2 KiB, [`KEPT_MAX`] timelines of 5 KiB.
+
+mod ring;
+mod timeline;
+
+use std::{collections::VecDeque, time::Duration};
+
+use foldhash::{HashMap, HashMapExt};
+
+use self::ring::Ring;
+pub(super) use self::timeline::{Mark, MarkKind, Timeline};
+use super::{
+    detection::{EVIDENCE, Fate, begins, is_taken_back},
+    holding::Held,
+};
+use crate::model::{
+    Action, Body, Criticality, Decision, DeployStatus, Effect, Event, IncidentStatus, Subject, Timestamp,
+};
+
+/// Services in environments whose errors are kept: 40 MiB. The freezes of others have timelines without errors.
+const PLACES_MAX: usize = 20_000;
+/// Timelines kept, from which the report draws.
+const KEPT_MAX: usize = 200;
+/// Marks kept of a place.
+const MARKS_MAX: usize = 32;
+/// How much is shown before a freeze, and after its end.
+pub(super) const BEFORE: Duration = Duration::from_hours(1);
+pub(super) const AFTER: Duration = Duration::from_mins(45);
+
+/// What stands for no environment.
+const DEFAULT_ENVIRONMENT: &str = "production";
+
+#[derive(Debug)]
+pub(super) struct Chronicle {
+    /// By service; most have one environment.
+    places: HashMap<Box<str>, Vec<Place>>,
+    n_places: usize,
+    timelines: Vec<Timeline>,
+    n_freezes: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    environment: Box<str>,
+    errors: Ring,
+    marks: VecDeque<Mark>,
+    /// Of the freeze that goes on, or whose end is not long ago: where its timeline is.
+    open: Option<usize>,
+}
+
+impl Default for Chronicle {
+    fn default() -> Self {
+        Self {
+            places: HashMap::new(),
+            n_places: 0,
+            timelines: Vec::new(),
+            n_freezes: 0,
+        }
+    }
+}
+
+impl Chronicle {
+    /// An event is about to be stepped.
+    pub(super) fn note(&mut self, event: &Event<'_>) {
+        let service = &*event.service;
+        match &event.body {
+            Body::Error(count) => {
+                let environment = event.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
+                if let Some(place) = self.place(service, environment) {
+                    place.errors.add(event.time, count.errors, count.interval_ms);
+                }
+            }
+            Body::Deploy(deploy) => {
+                let kind = match deploy.status {
+                    _ if is_taken_back(deploy) => MarkKind::TakenBack,
+                    DeployStatus::Started | DeployStatus::Progressing | DeployStatus::Succeeded => MarkKind::Deploy,
+                    DeployStatus::Failed | DeployStatus::RolledBack => MarkKind::TakenBack,
+                };
+                self.mark(event, kind, &deploy.deploy_id);
+            }
+            Body::Incident(incident) => {
+                let kind = match incident.status {
+                    IncidentStatus::Detected => MarkKind::Incident,
+                    IncidentStatus::Resolved => MarkKind::Resolved,
+                };
+                self.mark(event, kind, &incident.incident_id);
+            }
+            Body::Override(word) => {
+                let effect = match word.effect {
+                    Effect::Proceed => "a person lets it proceed",
+                    Effect::Freeze => "a person freezes it",
+                };
+                self.mark(event, MarkKind::Word, effect);
+            }
+            Body::Commit(_) | Body::Review(_) | Body::Service(_) => {}
+        }
+    }
+
+    /// Without an environment it is about all that are known.
+    fn mark(&mut self, event: &Event<'_>, kind: MarkKind, label: &str) {
+        if let Some(environment) = event.environment.as_deref() {
+            self.place(&event.service, environment);
+        } else if !self.places.contains_key(&*event.service) {
+            self.place(&event.service, DEFAULT_ENVIRONMENT);
+        }
+        let places = self.places.get_mut(&*event.service).into_iter().flatten();
+        let meant = places.filter(|place| {
+            let environment = event.environment.as_deref();
+            environment.is_none_or(|environment| environment == &*place.environment)
+        });
+        for place in meant {
+            // A deploy speaks several times, and any event may come twice: the first word is the mark.
+            let is_known = place
+                .marks
+                .iter()
+                .any(|mark| mark.kind == kind && *mark.label == *label);
+            if is_known {
+                continue;
+            }
+            if place.marks.len() >= MARKS_MAX {
+                place.marks.pop_front();
+            }
+            place.marks.push_back(Mark {
+                at: event.time,
+                kind,
+                label: label.into(),
+            });
+        }
+    }
+
+    fn place(&mut self, service: &str, environment: &str) -> Option<&mut Place> {
+        if !self.places.contains_key(service) {
+            if self.n_places >= PLACES_MAX {
+                return None;
+            }
+            self.places.insert(service.into(), Vec::new());
+        }
+        let places = self.places.get_mut(service)?;
+        let found = places.iter().position(|place| *place.environment == *environment);
+        if let Some(found) = found {
+            return places.get_mut(found);
+        }
+        if self.n_places >= PLACES_MAX {
+            return None;
+        }
+        self.n_places += 1;
+        places.push(Place {
+            environment: environment.into(),
+            errors: Ring::default(),
+            marks: VecDeque::new(),
+            open: None,
+        });
+        places.last_mut()
+    }
+
+    /// A decision on a service of this tier took the place of another.
+    pub(super) fn decided(&mut self, decision: &Decision, tier: Criticality, before: Option<&Held>) {
+        let Subject::Service { service, environment } = &decision.subject else {
+            return;
+        };
+        let now = decision.decided_at;
+        self.close_old(now);
+        let is_frozen = before.is_some_and(|before| before.action == Action::Freeze);
+        if is_frozen && (decision.action != Action::Freeze || begins(decision, before)) {
+            let open = self.open(service.as_str(), environment.as_str());
+            if let Some(timeline) = open.and_then(|open| self.timelines.get_mut(open)) {
+                timeline.end(decision);
+            }
+        }
+        if begins(decision, before) {
+            self.begin(decision, tier);
+        } else if decision.action == Action::Freeze {
+            let open = self.open(service.as_str(), environment.as_str());
+            if let Some(timeline) = open.and_then(|open| self.timelines.get_mut(open)) {
+                timeline.renew(decision);
+            }
+        }
+    }
+
+    fn open(&self, service: &str, environment: &str) -> Option<usize> {
+        let places = self.places.get(service)?;
+        let place = places.iter().find(|place| *place.environment == *environment)?;
+        place.open
+    }
+
+    fn begin(&mut self, decision: &Decision, tier: Criticality) {
+        let Some(timeline) = Timeline::begin(decision, tier) else {
+            return;
+        };
+        self.n_freezes += 1;
+        let (service, environment) = (timeline.service.clone(), timeline.environment.clone());
+        if let Some(open) = self.open(service.as_str(), environment.as_str()) {
+            self.fill(open);
+        }
+        let slot = if self.timelines.len() < KEPT_MAX {
+            self.timelines.push(timeline);
+            self.timelines.len() - 1
+        } else {
+            let closed = (0..self.timelines.len()).filter(|slot| self.timelines[*slot].is_filled());
+            // The one that would be drawn last makes place; all of them open, none does.
+            let Some(last) = closed.max_by_key(|slot| self.timelines[*slot].rank()) else {
+                return;
+            };
+            self.timelines[last] = timeline;
+            last
+        };
+        if let Some(place) = self.place(service.as_str(), environment.as_str()) {
+            place.open = Some(slot);
+        }
+    }
+
+    /// Fills the timelines of freezes that ended long enough ago, or have lasted for longer than errors are kept.
+    fn close_old(&mut self, now: Timestamp) {
+        let due: Vec<usize> = (0..self.timelines.len())
+            .filter(|slot| self.timelines[*slot].is_due(now))
+            .collect();
+        for slot in due {
+            self.fill(slot);
+        }
+    }
+
+    /// Copies what is kept of its place into a timeline.
+    fn fill(&mut self, slot: usize) {
+        let Some(timeline) = self.timelines.get_mut(slot) else {
+            return;
+        };
+        let places = self.places.get_mut(timeline.service.as_str()).into_iter().flatten();
+        let mut places = places.filter(|place| *place.environment == *timeline.environment.as_str());
+        if let Some(place) = places.next() {
+            timeline.fill(&place.errors, &place.marks);
+            if place.open == Some(slot) {
+                place.open = None;
+            }
+        }
+    }
+
+    /// What became of a freeze by evidence.
+    pub(super) fn judge(&mut self, fate: &Fate) {
+        let mut timelines = self.timelines.iter_mut();
+        let found = timelines.find(|timeline| {
+            timeline.began == fate.at
+                && timeline.service == fate.service
+                && timeline.environment == fate.environment
+                && *timeline.ground == *EVIDENCE
+        });
+        if let Some(timeline) = found {
+            timeline.borne_out = Some(fate.borne_out);
+        }
+    }
+
+    pub(super) fn finish(&mut self) {
+        for slot in 0..self.timelines.len() {
+            if !self.timelines[slot].is_filled() {
+                self.fill(slot);
+            }
+        }
+    }
+
+    /// How many freezes there were, and of those kept the ones to look at first.
+    pub(super) fn first(&self, n_max: usize) -> (u64, Vec<&Timeline>) {
+        let mut timelines: Vec<&Timeline> = self.timelines.iter().collect();
+        timelines.sort_by_key(|timeline| timeline.rank());
+        timelines.truncate(n_max);
+        (self.n_freezes, timelines)
+    }
+}

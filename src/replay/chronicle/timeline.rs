@@ -1,0 +1,188 @@
+//! One freeze, from an hour before it to some time after its end.
+
+use std::{cmp::Reverse, collections::VecDeque, fmt::Write as _, time::Duration};
+
+use super::{
+    AFTER, BEFORE,
+    ring::{MINUTES, Ring},
+};
+use crate::model::{
+    Criticality, Decision, EnvironmentId, Evidence, Mode, Reason, ServiceId, Subject, Suspect, Timestamp,
+};
+
+/// Something that happened to the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) at: Timestamp,
+    pub(crate) kind: MarkKind,
+    pub(crate) label: Box<str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MarkKind {
+    Deploy,
+    /// A deploy that failed or was rolled back, or one that rolls back.
+    TakenBack,
+    Incident,
+    Resolved,
+    /// A person's override. Who it was is not kept.
+    Word,
+}
+
+/// One freeze.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Timeline {
+    pub(crate) service: ServiceId,
+    pub(crate) environment: EnvironmentId,
+    pub(crate) tier: Criticality,
+    pub(crate) mode: Mode,
+    /// The code of its reason.
+    pub(crate) ground: Box<str>,
+    /// Why, in a sentence.
+    pub(crate) text: Box<str>,
+    /// The figures that speak for it.
+    pub(crate) figures: Vec<(&'static str, Box<str>)>,
+    pub(crate) suspects: Vec<Suspect>,
+    pub(crate) began: Timestamp,
+    /// When it would end, as last decided.
+    until: Timestamp,
+    /// When another decision took its place, and what lifted it.
+    ended: Option<(Timestamp, Box<str>)>,
+    /// Whether an incident or a deploy taken back bore it out; `None` for a freeze that is not by evidence.
+    pub(crate) borne_out: Option<bool>,
+    /// The first minute of `errors`.
+    pub(crate) from: Timestamp,
+    /// Errors by the minute; none if they were not kept.
+    pub(crate) errors: Vec<f32>,
+    pub(crate) marks: Vec<Mark>,
+    filled: bool,
+}
+
+impl Timeline {
+    pub(super) fn begin(decision: &Decision, tier: Criticality) -> Option<Self> {
+        let Subject::Service { service, environment } = &decision.subject else {
+            return None;
+        };
+        let reason = decision.reasons.first();
+        Some(Self {
+            service: service.clone(),
+            environment: environment.clone(),
+            tier,
+            mode: decision.mode,
+            ground: reason.map_or("", |reason| &reason.code).into(),
+            text: reason.map_or("", |reason| &reason.text).into(),
+            figures: reason.map(figures).unwrap_or_default(),
+            suspects: decision.suspects.clone(),
+            began: decision.decided_at,
+            until: decision.valid_until.unwrap_or(decision.decided_at),
+            ended: None,
+            borne_out: None,
+            from: decision.decided_at - BEFORE,
+            errors: Vec::new(),
+            marks: Vec::new(),
+            filled: false,
+        })
+    }
+
+    /// It goes on, until another instant.
+    pub(super) fn renew(&mut self, decision: &Decision) {
+        self.until = decision.valid_until.unwrap_or(self.until).max(self.until);
+        if !decision.suspects.is_empty() {
+            self.suspects.clone_from(&decision.suspects);
+        }
+    }
+
+    /// This decision takes its place.
+    pub(super) fn end(&mut self, decision: &Decision) {
+        let code = decision.reasons.first().map_or("", |reason| &reason.code);
+        let at = decision.decided_at;
+        let lifted_by = if code == "override" {
+            "a person's word"
+        } else if decision.action == crate::model::Action::Freeze {
+            "another freeze took over"
+        } else if at >= self.until {
+            "its end was reached"
+        } else if &*self.ground == "incident" {
+            "the incident was resolved"
+        } else if &*self.ground == "override" {
+            "a person took it back"
+        } else {
+            "the deploy was taken back and errors recovered"
+        };
+        self.ended = Some((at.min(self.until), lifted_by.into()));
+    }
+
+    pub(crate) fn ended_at(&self) -> Timestamp {
+        self.ended.as_ref().map_or(self.until, |(at, _)| *at)
+    }
+
+    /// What ended it.
+    pub(crate) fn lifted_by(&self) -> &str {
+        self.ended.as_ref().map_or("its end was reached", |(_, by)| by)
+    }
+
+    pub(crate) fn lasted(&self) -> Duration {
+        self.ended_at().since(self.began)
+    }
+
+    /// Whether nothing more is drawn of it after `now`.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        let minutes = u64::try_from(MINUTES).unwrap_or(0);
+        let kept = self.from + Duration::from_mins(minutes);
+        !self.filled && now >= (self.ended_at() + AFTER).min(kept)
+    }
+
+    pub(super) fn is_filled(&self) -> bool {
+        self.filled
+    }
+
+    pub(super) fn fill(&mut self, errors: &Ring, marks: &VecDeque<Mark>) {
+        let to = self.ended_at() + AFTER;
+        if !errors.is_empty() {
+            self.errors = errors.between(self.from, to);
+        }
+        let is_shown = |mark: &&Mark| mark.at >= self.from && mark.at <= to;
+        self.marks = marks.iter().filter(is_shown).cloned().collect();
+        self.filled = true;
+    }
+
+    /// Those to look at come first: what nothing bore out, then what matters most, then the earliest.
+    pub(crate) fn rank(&self) -> (bool, Reverse<Criticality>, Timestamp, &str, &str) {
+        (
+            self.borne_out != Some(false),
+            Reverse(self.tier),
+            self.began,
+            self.service.as_str(),
+            self.environment.as_str(),
+        )
+    }
+
+    /// Mean errors a minute before it, up to the first deploy shown: what is usual here. `None` if there is no such time.
+    pub(crate) fn usual(&self) -> Option<f32> {
+        let mut deploys = self.marks.iter().filter(|mark| mark.kind == MarkKind::Deploy);
+        let until = deploys.next().map_or(self.began, |mark| mark.at.min(self.began));
+        let n = usize::try_from(until.since(self.from).as_secs() / 60)
+            .ok()?
+            .min(self.errors.len());
+        let before = self.errors.get(..n).filter(|before| before.len() >= 5)?;
+        #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "minutes of an hour")]
+        let n = before.len() as f32;
+        Some(before.iter().sum::<f32>() / n)
+    }
+}
+
+fn figures(reason: &Reason) -> Vec<(&'static str, Box<str>)> {
+    let text = |evidence: &Evidence| {
+        let mut text = String::new();
+        let written = match evidence {
+            Evidence::Count(n) => write!(text, "{n}"),
+            Evidence::Number(n) if *n != 0.0 && (n.abs() >= 1e6 || n.abs() < 1e-3) => write!(text, "{n:.1e}"),
+            Evidence::Number(n) => write!(text, "{n}"),
+            Evidence::Text(inner) => write!(text, "{inner}"),
+        };
+        written.expect("a string takes all that is written");
+        text.into()
+    };
+    let evidence = reason.evidence.iter();
+    evidence.map(|(name, evidence)| (*name, text(evidence))).collect()
+}

@@ -1,0 +1,289 @@
+//! Two policies over one history, read once: what would change.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{
+    drive::Replay,
+    holding::Total,
+    merge::Arrival,
+    summary::{Summary, count, hours},
+};
+use crate::{
+    ingest::Reject,
+    model::{Action, Decision, EnvironmentId, Mode, Sequence, ServiceId, Subject},
+    score::Said,
+};
+
+/// Changes decided differently that are named: the riskiest of them in the file's order. The rest is counted.
+const CHANGES_MAX: usize = 500;
+/// Services held differently that are named, those with the greatest difference first.
+const SERVICES_MAX: usize = 500;
+
+/// Two replays side by side: A by the policy in use, B by the one to be compared with it.
+#[derive(Debug)]
+pub struct Comparison {
+    a: Replay,
+    b: Replay,
+    changes: ChangeDifferences,
+    /// How much of what A said is compared already.
+    n_compared: usize,
+}
+
+/// Changes on which the two decided differently when they landed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct ChangeDifferences {
+    pub compared: u64,
+    pub differ: u64,
+    /// Sent to extra review by one and not by the other.
+    pub reviewed_only_by_a: u64,
+    pub reviewed_only_by_b: u64,
+    /// The first of them.
+    pub first: Vec<ChangeDifference>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChangeDifference {
+    pub service: ServiceId,
+    pub sha: Box<str>,
+    pub time: String,
+    pub a: Side,
+    pub b: Side,
+}
+
+/// What one of the two policies said of a change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Side {
+    pub action: Action,
+    pub mode: Mode,
+    /// The codes of its reasons.
+    pub reasons: Vec<Box<str>>,
+}
+
+/// Services that the two held for other times.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct ServiceDifferences {
+    /// Services in an environment that either held.
+    pub held: u64,
+    pub differ: u64,
+    pub freezes_of_a: u64,
+    /// Of those, the ones during which B froze too.
+    pub freezes_of_a_shared: u64,
+    pub freezes_of_b: u64,
+    pub freezes_of_b_shared: u64,
+    /// Those with the greatest difference.
+    pub first: Vec<ServiceDifference>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServiceDifference {
+    pub service: ServiceId,
+    pub environment: EnvironmentId,
+    pub a: HeldFor,
+    pub b: HeldFor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct HeldFor {
+    pub freezes: u64,
+    pub freeze_hours: f64,
+    /// Of those, the ones that would have blocked.
+    pub freeze_hours_enforced: f64,
+    pub extra_review_hours: f64,
+    pub extra_review_hours_enforced: f64,
+}
+
+/// What would change, beside both summaries.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Compared {
+    pub b: Summary,
+    pub changes: ChangeDifferences,
+    pub services: ServiceDifferences,
+}
+
+impl Compared {
+    /// Whether the two decided alike everywhere.
+    #[must_use]
+    pub fn is_same(&self) -> bool {
+        self.changes.differ == 0 && self.services.differ == 0
+    }
+}
+
+/// A summary, and what another policy would have made of the same history. The fields are those of A's summary, with
+/// `compared` beside them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ComparedSummary<'a> {
+    #[serde(flatten)]
+    pub a: &'a Summary,
+    pub compared: &'a Compared,
+}
+
+impl Comparison {
+    #[must_use]
+    pub fn new(a: Replay, b: Replay) -> Self {
+        Self {
+            a,
+            b,
+            changes: ChangeDifferences::default(),
+            n_compared: 0,
+        }
+    }
+
+    /// Takes in one line. Says why, if it is refused.
+    pub fn take(&mut self, arrival: &Arrival<'_>) -> Option<Reject> {
+        let refused = self.a.take(arrival);
+        self.b.take(arrival);
+        self.compare_said();
+        refused
+    }
+
+    /// After the last line.
+    pub fn finish(&mut self) {
+        self.a.finish();
+        self.b.finish();
+        self.compare_said();
+    }
+
+    /// What the policy in use gave.
+    #[must_use]
+    pub fn a(&self) -> &Replay {
+        &self.a
+    }
+
+    /// What A said since the last call, in order.
+    pub fn take_said(&mut self) -> std::vec::Drain<'_, Said> {
+        self.n_compared = 0;
+        self.a.take_said()
+    }
+
+    #[must_use]
+    pub fn b(&self) -> &Replay {
+        &self.b
+    }
+
+    /// Both have taken in the same events: what they say first on a change, they say now.
+    fn compare_said(&mut self) {
+        let said_by_a = first_words(self.a.said.get(self.n_compared..).unwrap_or_default());
+        for a in said_by_a {
+            let mut said_by_b = first_words(&self.b.said);
+            if let Some(b) = said_by_b.find(|b| b.subject == a.subject) {
+                self.changes.compare(a, b);
+            }
+        }
+        self.n_compared = self.a.said.len();
+        self.b.said.clear();
+    }
+
+    /// What would change. Ask when it is finished.
+    #[must_use]
+    pub fn compared(&self) -> Compared {
+        Compared {
+            b: self.b.summary(),
+            changes: self.changes.clone(),
+            services: self.services(),
+        }
+    }
+
+    fn services(&self) -> ServiceDifferences {
+        let (a, b) = (self.a.held_totals(), self.b.held_totals());
+        let places: BTreeSet<&(ServiceId, EnvironmentId)> = a.keys().chain(b.keys()).collect();
+        let none = Total::default();
+        let mut differences = ServiceDifferences {
+            held: count(places.len()),
+            ..ServiceDifferences::default()
+        };
+        let mut found: Vec<((i64, i64), ServiceDifference)> = Vec::new();
+        for place in places {
+            let (a, b) = (a.get(place).unwrap_or(&none), b.get(place).unwrap_or(&none));
+            differences.freezes_of_a += a.n_freezes;
+            differences.freezes_of_b += b.n_freezes;
+            differences.freezes_of_a_shared += n_shared(a, b);
+            differences.freezes_of_b_shared += n_shared(b, a);
+            if a == b {
+                continue;
+            }
+            let (service, environment) = place.clone();
+            let difference = ServiceDifference {
+                service,
+                environment,
+                a: held_for(a),
+                b: held_for(b),
+            };
+            let apart = |of: fn(&Total) -> i64| (of(a) - of(b)).abs();
+            let ms = (
+                apart(|total| total.freeze.all()),
+                apart(|total| total.extra_review.all()),
+            );
+            found.push((ms, difference));
+        }
+        differences.differ = count(found.len());
+        // Places are in the order of their names, which a stable sort keeps for equal differences.
+        found.sort_by_key(|(ms, _)| std::cmp::Reverse(*ms));
+        differences.first = found
+            .into_iter()
+            .take(SERVICES_MAX)
+            .map(|(_, difference)| difference)
+            .collect();
+        differences
+    }
+}
+
+impl ChangeDifferences {
+    fn compare(&mut self, a: &Decision, b: &Decision) {
+        self.compared += 1;
+        let binds_alike = a.mode == b.mode || a.action == Action::Proceed;
+        if a.action == b.action && binds_alike {
+            return;
+        }
+        self.differ += 1;
+        self.reviewed_only_by_a += u64::from(a.action > b.action);
+        self.reviewed_only_by_b += u64::from(b.action > a.action);
+        let Subject::Change(change) = &a.subject else { return };
+        if self.first.len() < CHANGES_MAX {
+            self.first.push(ChangeDifference {
+                service: change.service.clone(),
+                sha: change.sha.clone(),
+                time: a.decided_at.to_string(),
+                a: Side::of(a),
+                b: Side::of(b),
+            });
+        }
+    }
+}
+
+impl Side {
+    fn of(decision: &Decision) -> Self {
+        Self {
+            action: decision.action,
+            mode: decision.mode,
+            reasons: decision.reasons.iter().map(|reason| reason.code.clone()).collect(),
+        }
+    }
+}
+
+/// The first decision on each change, in order.
+fn first_words(said: &[Said]) -> impl Iterator<Item = &Decision> {
+    said.iter().filter_map(|said| match said {
+        Said::Decision(decision) if decision.sequence == Sequence(1) => {
+            matches!(decision.subject, Subject::Change(_)).then_some(&**decision)
+        }
+        Said::Decision(_) | Said::Forget(_) | Said::Message(_) | Said::Scored(_) | Said::Closed(_) => None,
+    })
+}
+
+/// How many of the freezes of `own` fall together with one of `other`.
+fn n_shared(own: &Total, other: &Total) -> u64 {
+    let overlaps = |(from, to): &&(_, _)| other.freezes.iter().any(|(begin, end)| begin < to && from < end);
+    count(own.freezes.iter().filter(overlaps).count())
+}
+
+fn held_for(total: &Total) -> HeldFor {
+    HeldFor {
+        freezes: total.n_freezes,
+        freeze_hours: hours(total.freeze.all()),
+        freeze_hours_enforced: hours(total.freeze.enforce),
+        extra_review_hours: hours(total.extra_review.all()),
+        extra_review_hours_enforced: hours(total.extra_review.enforce),
+    }
+}

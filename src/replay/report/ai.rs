@@ -1,0 +1,80 @@
+//! Changes by how AI had part in them.
+
+use super::html::{NONE, Page, add, percent, share, table, whole, words};
+use crate::replay::{adjusted::Cell, interval::Share, summary::Summary};
+
+pub(super) fn write(page: &mut Page, summary: &Summary) {
+    let ai = &summary.ai;
+    let told = ai.classes.iter().filter(|class| class.assistance != "unknown");
+    if told.map(|class| class.changes).sum::<u64>() == 0 {
+        return;
+    }
+    add!(
+        page,
+        "<section>\n<h2>Changes made with AI</h2>\n<p>As the events say, silence being no answer. Changes with AI may be other \
+         changes: larger, or in other services. So what can be compared is compared within like risk.</p>\n"
+    );
+    let rows: Vec<Vec<String>> = ai
+        .classes
+        .iter()
+        .map(|class| {
+            vec![
+                words(class.assistance),
+                whole(class.changes),
+                percent(class.gated_share),
+                whole(class.failed),
+                share(class.failed_share.as_ref()),
+            ]
+        })
+        .collect();
+    let heads = ["AI", "changes", "extra review", "caused incidents", "share"];
+    table(
+        page,
+        "Changes as they came, not adjusted for risk; with 95 % intervals",
+        &heads,
+        &rows,
+    );
+    match &ai.same_risk {
+        Some(odds) => add!(
+            page,
+            "<p><strong>Risk being alike, the odds that a change with AI caused an incident are {:.2} times those of one \
+             without</strong> (95 % interval {:.2} – {:.2}; 1 is no difference). Put together over the strata below after \
+             Mantel and Haenszel (1959); one look at one history, which shows no cause.</p>\n",
+            odds.ratio,
+            odds.low,
+            odds.high
+        ),
+        None => add!(
+            page,
+            "<p>Risk being alike: <strong>not enough data</strong>, fewer than five incidents on one of the two sides.</p>\n"
+        ),
+    }
+    strata(page, &ai.strata);
+    add!(page, "</section>\n");
+}
+
+fn strata(page: &mut Page, cells: &[Cell]) {
+    let side = |failed: u64, n: u64| {
+        let failed = Share::of(failed, n);
+        failed.map_or_else(|| NONE.to_owned(), |_| share(failed.as_ref()))
+    };
+    let rows: Vec<Vec<String>> = cells
+        .iter()
+        .map(|cell| {
+            vec![
+                format!("{}, quarter {}", cell.tier, cell.risk_quarter),
+                whole(cell.with_ai),
+                side(cell.with_ai_failed, cell.with_ai),
+                whole(cell.without_ai),
+                side(cell.without_ai_failed, cell.without_ai),
+            ]
+        })
+        .collect();
+    add!(
+        page,
+        "<details><summary>By stratum: tier and quarter of risk, the first being the least risky</summary>"
+    );
+    let heads = ["stratum", "with AI", "caused incidents", "without", "caused incidents"];
+    table(page, "Strata, with 95 % intervals", &heads, &rows);
+    add!(page, "</details>\n");
+}

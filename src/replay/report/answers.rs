@@ -1,0 +1,121 @@
+//! The three answers at the head of the page.
+
+use super::{
+    Side,
+    html::{Escaped, Page, add, minutes, percent, whole},
+};
+use crate::replay::summary::Summary;
+
+pub(super) fn write(page: &mut Page, side: &Side<'_>) {
+    let summary = side.summary;
+    add!(page, "<div class=\"answers\">\n");
+    held(page, summary);
+    right(page, summary);
+    in_time(page, summary);
+    add!(page, "</div>\n");
+    if summary.warnings.is_empty() {
+        return;
+    }
+    add!(page, "<ul class=\"warnings\" aria-label=\"Warnings\">\n");
+    for warning in &summary.warnings {
+        add!(page, "<li>{}</li>\n", Escaped(warning));
+    }
+    add!(page, "</ul>\n");
+}
+
+fn answer(page: &mut Page, question: &str, big: &str, sentences: &[String]) {
+    add!(
+        page,
+        "<section class=\"answer\"><h2>{question}</h2><p class=\"big\">{big}</p>"
+    );
+    for sentence in sentences {
+        add!(page, "<p>{sentence}</p>");
+    }
+    add!(page, "</section>\n");
+}
+
+fn held(page: &mut Page, summary: &Summary) {
+    let freezes: u64 = summary.freezes.by_ground.values().sum();
+    let frozen = summary.held_hours.get("freeze");
+    let (hours, enforced) = frozen.map_or((0.0, 0.0), |held| (held.shadow + held.enforce, held.enforce));
+    let mode = if enforced > 0.0 {
+        format!("{enforced:.1} h of it enforced.")
+    } else {
+        "All in shadow mode: nothing would have been blocked.".to_owned()
+    };
+    let (scored, gated) = (summary.changes.scored, summary.changes.gated);
+    let review = format!(
+        "{} of {} changes ({}) sent to extra review.",
+        whole(gated),
+        whole(scored),
+        percent(super::super::summary::ratio(gated, scored))
+    );
+    let big = format!("{} {}", whole(freezes), if freezes == 1 { "freeze" } else { "freezes" });
+    answer(
+        page,
+        "What would have been held?",
+        &big,
+        &[format!("Services frozen for {hours:.1} h in all. {mode}"), review],
+    );
+}
+
+fn right(page: &mut Page, summary: &Summary) {
+    let freezes = &summary.freezes;
+    let (borne_out, not) = (freezes.evidence_borne_out, freezes.evidence_not_borne_out);
+    let Some(share) = &freezes.not_borne_out_share else {
+        let sentence = "No freeze by evidence in this history: there is nothing to be right or wrong about.";
+        answer(page, "Would it have been right?", "no freezes", &[sentence.to_owned()]);
+        return;
+    };
+    let mut sentences = vec![format!(
+        "freezes by evidence were borne out by an incident or a rollback. At most {:.0} % were false (95 % interval \
+         {:.0} – {:.0} %).",
+        share.share * 100.0,
+        share.low * 100.0,
+        share.high * 100.0
+    )];
+    if let Some(rate) = &freezes.not_borne_out_per_week_interval {
+        sentences.push(format!(
+            "That is {:.2} a week ({:.2} – {:.2}).",
+            rate.rate, rate.low, rate.high
+        ));
+    }
+    let big = format!("{} of {}", whole(borne_out), whole(borne_out + not));
+    answer(page, "Would it have been right?", &big, &sentences);
+}
+
+fn in_time(page: &mut Page, summary: &Summary) {
+    let (detection, delay) = (&summary.detection, &summary.deploys.alarm_after_seconds);
+    let mut sentences = Vec::new();
+    if let Some(lead) = &detection.frozen_before_seconds {
+        sentences.push(format!(
+            "incidents found their service frozen already, by {} (median).",
+            minutes(Some(lead.p50))
+        ));
+    } else if detection.incidents > 0 {
+        sentences.push("incidents found their service frozen already.".to_owned());
+    }
+    if let Some(delay) = delay {
+        sentences.push(format!(
+            "From deploy to alarm {} (median), {} in nine of ten.",
+            minutes(Some(delay.p50)),
+            minutes(Some(delay.p90))
+        ));
+    }
+    if let Some(gated) = summary.capture.gated {
+        sentences.push(format!(
+            "Of changes that caused incidents, {} were sent to extra review.",
+            percent(Some(gated))
+        ));
+    }
+    let big = if detection.incidents > 0 {
+        format!(
+            "{} of {}",
+            whole(detection.incidents_frozen_before),
+            whole(detection.incidents)
+        )
+    } else {
+        "no incidents".to_owned()
+    };
+    answer(page, "Would it have been in time?", &big, &sentences);
+}

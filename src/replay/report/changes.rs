@@ -1,0 +1,153 @@
+//! What would change: two policies side by side.
+
+use super::html::{Escaped, NONE, Page, add, table, whole, words};
+use crate::replay::{
+    comparison::{ChangeDifference, Compared, ServiceDifference, Side},
+    summary::Summary,
+    text::{Figure, figures},
+};
+
+/// Rows of each list; the page says how many are left out.
+const ROWS_MAX: usize = 40;
+
+pub(super) fn write(page: &mut Page, a: &Summary, compared: &Compared) {
+    add!(page, "<section>\n<h2>What would change</h2>\n");
+    if compared.is_same() {
+        add!(
+            page,
+            "<p><strong>Nothing.</strong> Both policies decide alike on every service and every change.</p>\n"
+        );
+    }
+    let row = |Figure { name, a, b, decimals }: Figure| {
+        let text = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| format!("{value:.decimals$}"));
+        let apart = a.zip(b).map(|(a, b)| b - a);
+        let apart = apart.map(|apart| {
+            if apart == 0.0 {
+                "0".to_owned()
+            } else {
+                format!("{apart:+.decimals$}").replace('-', "−")
+            }
+        });
+        vec![
+            Escaped(name).to_string(),
+            text(a),
+            text(b),
+            apart.unwrap_or_else(|| NONE.to_owned()),
+        ]
+    };
+    let rows: Vec<Vec<String>> = figures(a, &compared.b).into_iter().map(row).collect();
+    table(
+        page,
+        "Both policies over the same events",
+        &["", "A", "B", "B − A"],
+        &rows,
+    );
+    services(page, compared);
+    changes(page, compared);
+    add!(page, "</section>\n");
+}
+
+fn services(page: &mut Page, compared: &Compared) {
+    let services = &compared.services;
+    if services.differ == 0 {
+        return;
+    }
+    add!(
+        page,
+        "<p>{} of {} services are held for other times. Of the {} freezes of A, B shares {}; of the {} of B, A shares {}.</p>\n",
+        whole(services.differ),
+        whole(services.held),
+        whole(services.freezes_of_a),
+        whole(services.freezes_of_a_shared),
+        whole(services.freezes_of_b),
+        whole(services.freezes_of_b_shared)
+    );
+    let row = |difference: &ServiceDifference| {
+        let ServiceDifference {
+            service,
+            environment,
+            a,
+            b,
+        } = difference;
+        vec![
+            format!("{} @ {}", Escaped(service.as_str()), Escaped(environment.as_str())),
+            format!("{} · {:.1} h", whole(a.freezes), a.freeze_hours),
+            format!("{} · {:.1} h", whole(b.freezes), b.freeze_hours),
+            format!("{:.1} h", a.extra_review_hours),
+            format!("{:.1} h", b.extra_review_hours),
+            format!("{:.1} → {:.1} h", a.freeze_hours_enforced, b.freeze_hours_enforced),
+        ]
+    };
+    let rows: Vec<Vec<String>> = services.first.iter().take(ROWS_MAX).map(row).collect();
+    let heads = [
+        "service",
+        "frozen by A",
+        "frozen by B",
+        "review by A",
+        "review by B",
+        "frozen, enforced",
+    ];
+    table(
+        page,
+        "Services held differently, the greatest difference first",
+        &heads,
+        &rows,
+    );
+    left_out(page, services.differ, rows.len(), "services");
+}
+
+fn changes(page: &mut Page, compared: &Compared) {
+    let changes = &compared.changes;
+    if changes.differ == 0 {
+        return;
+    }
+    add!(
+        page,
+        "<p>{} of {} changes are decided differently when they land: {} only A sends to extra review, {} only B.</p>\n",
+        whole(changes.differ),
+        whole(changes.compared),
+        whole(changes.reviewed_only_by_a),
+        whole(changes.reviewed_only_by_b)
+    );
+    let row = |difference: &ChangeDifference| {
+        let sha = difference.sha.chars().take(12).collect::<String>();
+        vec![
+            format!(
+                "{} <code>{}</code>",
+                Escaped(difference.service.as_str()),
+                Escaped(&sha)
+            ),
+            Escaped(&difference.time.chars().take(16).collect::<String>().replace('T', " ")).to_string(),
+            side(&difference.a),
+            side(&difference.b),
+        ]
+    };
+    let rows: Vec<Vec<String>> = changes.first.iter().take(ROWS_MAX).map(row).collect();
+    add!(
+        page,
+        "<details><summary>Changes decided differently, in the order in which they landed</summary>"
+    );
+    table(page, "Changes", &["change", "landed", "A", "B"], &rows);
+    left_out(page, changes.differ, rows.len(), "changes");
+    add!(page, "</details>\n");
+}
+
+fn side(side: &Side) -> String {
+    let mut text = words(side.action.name());
+    if side.action != crate::model::Action::Proceed {
+        let reasons: Vec<String> = side.reasons.iter().map(|code| words(code)).collect();
+        text = format!("{text}, {}: {}", side.mode.name(), reasons.join(", "));
+    }
+    text
+}
+
+fn left_out(page: &mut Page, n: u64, n_shown: usize, of_what: &str) {
+    let n_left = n.saturating_sub(crate::replay::summary::count(n_shown));
+    if n_left > 0 {
+        add!(
+            page,
+            "<p class=\"soft\">{} further {of_what} are left out here; <code>--json</code> names more.</p>\n",
+            whole(n_left)
+        );
+    }
+}

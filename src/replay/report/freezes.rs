@@ -1,0 +1,105 @@
+//! False freezes with their intervals, and hours held, by tier.
+
+use super::html::{Page, add, rate, share, table, whole};
+use crate::replay::summary::{ModeHours, Summary};
+
+pub(super) fn write(page: &mut Page, summary: &Summary) {
+    add!(page, "<section>\n<h2>False freezes, and hours held</h2>\n");
+    let freezes = &summary.freezes;
+    let n = freezes.evidence_borne_out + freezes.evidence_not_borne_out;
+    let mut rows = vec![vec![
+        "all".to_owned(),
+        whole(n),
+        whole(freezes.evidence_borne_out),
+        whole(freezes.evidence_not_borne_out),
+        share(freezes.not_borne_out_share.as_ref()),
+        rate(freezes.not_borne_out_per_100_deploys.as_ref()),
+    ]];
+    rows.extend(summary.tiers.iter().rev().map(|(name, tier)| {
+        vec![
+            (*name).to_owned(),
+            whole(tier.evidence_borne_out + tier.evidence_not_borne_out),
+            whole(tier.evidence_borne_out),
+            whole(tier.evidence_not_borne_out),
+            share(tier.not_borne_out_share.as_ref()),
+            rate(tier.not_borne_out_per_100_deploys.as_ref()),
+        ]
+    }));
+    let heads = [
+        "tier",
+        "freezes by evidence",
+        "borne out",
+        "not borne out",
+        "false at most",
+        "for 100 deploys watched",
+    ];
+    table(page, "Freezes by evidence, with 95 % intervals", &heads, &rows);
+    if let Some(per_week) = &freezes.not_borne_out_per_week_interval {
+        add!(
+            page,
+            "<p>Not borne out a week, in the whole fleet: {}.</p>\n",
+            rate(Some(per_week))
+        );
+    }
+    hours(page, summary);
+    add!(page, "</section>\n");
+}
+
+fn hours(page: &mut Page, summary: &Summary) {
+    let none = ModeHours {
+        shadow: 0.0,
+        enforce: 0.0,
+    };
+    let all = |hours: &ModeHours| hours.shadow + hours.enforce;
+    let of = |held: &std::collections::BTreeMap<&'static str, ModeHours>, action: &str| {
+        held.get(action).copied().unwrap_or(none)
+    };
+    let greatest = summary
+        .tiers
+        .values()
+        .map(|tier| all(&of(&tier.held_hours, "freeze")) + all(&of(&tier.held_hours, "extra_review")));
+    let greatest = greatest.fold(0.0_f64, f64::max);
+    let rows: Vec<Vec<String>> = summary
+        .tiers
+        .iter()
+        .rev()
+        .map(|(name, tier)| {
+            let (frozen, review) = (of(&tier.held_hours, "freeze"), of(&tier.held_hours, "extra_review"));
+            vec![
+                (*name).to_owned(),
+                format!("{:.1}", all(&frozen)),
+                format!("{:.1}", frozen.enforce),
+                format!("{:.1}", all(&review)),
+                format!("{:.1}", review.enforce),
+                bars(all(&frozen), all(&review), greatest),
+            ]
+        })
+        .collect();
+    let heads = [
+        "tier",
+        "frozen, h",
+        "of it enforced",
+        "extra review, h",
+        "of it enforced",
+        "",
+    ];
+    table(
+        page,
+        "Hours for which services were held, summed over them",
+        &heads,
+        &rows,
+    );
+}
+
+/// The hours of a row as a bar: frozen, then in extra review.
+fn bars(frozen: f64, review: f64, greatest: f64) -> String {
+    const WIDTH: f64 = 160.0;
+    if greatest <= 0.0 {
+        return String::new();
+    }
+    let (frozen, review) = (frozen / greatest * WIDTH, review / greatest * WIDTH);
+    format!(
+        "<svg viewBox=\"0 0 160 14\" aria-hidden=\"true\"><rect class=\"bar-freeze\" x=\"0\" y=\"1\" width=\"{frozen:.1}\" \
+         height=\"12\"/><rect class=\"bar-a\" x=\"{frozen:.1}\" y=\"1\" width=\"{review:.1}\" height=\"12\"/></svg>"
+    )
+}

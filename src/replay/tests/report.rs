@@ -1,0 +1,204 @@
+//! The page.
+
+use super::{
+    page::{Tag, tags},
+    scenario::{Scenario, Text, at, merged},
+};
+use crate::replay::{Comparison, Replay, Report};
+
+/// A history with everything that a page tells of: a bad deploy that is rolled back, one that nobody minds, incidents,
+/// overrides, tiers, changes with AI and without; `name` is of the service that breaks.
+fn history(name: &str) -> Vec<Text> {
+    let mut files = Scenario::usual(4).files();
+    let json = serde_json::to_string(name).expect("a text");
+    let name_in_json = &json[1..json.len() - 1];
+    for (_, text) in &mut files {
+        *text = text
+            .replace("checkout", name_in_json)
+            .replace("d-362", &format!("d-362{name_in_json}"));
+    }
+    let mut more = String::new();
+    let mut add = |minute: i64, fields: &str| {
+        let n = more.len();
+        more.push_str(&format!("{{\"id\":\"{n}\",\"time\":\"{}\",{fields}}}\n", at(minute)));
+    };
+    add(
+        0,
+        &format!(r#""kind":"service","service":{json},"criticality":"critical""#),
+    );
+    add(
+        0,
+        r#""kind":"service","service":"search","criticality":"low","owner":"Grace Hopper""#,
+    );
+    for i in 0..300 {
+        let (ai, lines) = (
+            ["none", "assisted", "authored"][i % 3],
+            if i % 10 == 3 { 8_000 } else { 20 + i },
+        );
+        let minute = i64::try_from(i).expect("small");
+        let service = if i % 2 == 0 { json.as_str() } else { "\"search\"" };
+        add(
+            minute,
+            &format!(
+                r#""kind":"commit","service":{service},"sha":"sha-{i}","author":{{"id":"Ada Lovelace","level":"junior"}},"ai":{{"assistance":"{ai}"}},"change":{{"lines_added":{lines},"files":2}}"#
+            ),
+        );
+        if i % 10 == 3 {
+            add(
+                minute,
+                &format!(
+                    r#""kind":"incident","service":{service},"incident_id":"i-{i}","status":"detected","severity":4,"caused_by":{{"sha":"sha-{i}"}}"#
+                ),
+            );
+        }
+    }
+    add(
+        390,
+        &format!(
+            r#""kind":"incident","service":{json},"environment":"production","incident_id":{json},"status":"detected","severity":1,"caused_by":{{"deploy_id":{}}}"#,
+            json.replacen('"', "\"d-362", 1)
+        ),
+    );
+    add(
+        420,
+        &format!(
+            r#""kind":"incident","service":{json},"environment":"production","incident_id":{json},"status":"resolved","severity":1"#
+        ),
+    );
+    add(
+        430,
+        &format!(
+            r#""kind":"override","service":"cart","environment":"production","effect":"freeze","until":"{}","reason":"asked by Alan Turing","by":"Alan Turing""#,
+            at(470)
+        ),
+    );
+    files.push(("more.ndjson", more));
+    files
+}
+
+fn page(files: &[Text], policy: Option<&str>, compare: Option<&str>) -> String {
+    let mut a = Replay::new(policy);
+    a.chronicle();
+    let mut merge = merged(files);
+    let Some(compare) = compare else {
+        while let Some(arrival) = merge.next().expect("memory reads") {
+            a.take(&arrival);
+        }
+        a.finish();
+        return Report::new(&a, &a.summary()).html();
+    };
+    let mut comparison = Comparison::new(a, Replay::new(Some(compare)));
+    while let Some(arrival) = merge.next().expect("memory reads") {
+        comparison.take(&arrival);
+    }
+    comparison.finish();
+    let (summary, compared) = (comparison.a().summary(), comparison.compared());
+    Report::compared(&comparison, &summary, &compared).html()
+}
+
+const STRICTER: &str = "mode = \"enforce\"\n[review]\nbudget = 0.3\n[freeze]\nlease = \"4h\"\n";
+
+#[test]
+fn a_page_is_whole_and_refers_to_nothing_outside() {
+    for compare in [None, Some(STRICTER)] {
+        let html = page(&history("checkout"), None, compare);
+        let tags = tags(&html);
+        for reference in ["http:", "https:", "src=", "href=", "url(", "@import", "//", "style=\""] {
+            let found = html.find(reference).map(|at| html.get(at.saturating_sub(30)..at + 20));
+            assert_eq!(found, None, "{reference}");
+        }
+        let handlers = tags
+            .iter()
+            .flat_map(|tag| &tag.attributes)
+            .filter(|(name, _)| name.starts_with("on"));
+        assert_eq!(handlers.count(), 0);
+        for forbidden in ["script", "link", "img", "iframe", "object", "embed", "base", "form"] {
+            assert!(tags.iter().all(|tag| tag.name != forbidden), "{forbidden}");
+        }
+        assert!(html.contains("default-src 'none'; style-src 'sha256-"));
+        let n_charts = tags.iter().filter(|tag| has(tag, "role", "img")).count();
+        let n_tables = tags.iter().filter(|tag| tag.name == "table").count();
+        let n_captions = tags.iter().filter(|tag| tag.name == "caption").count();
+        assert!(
+            n_charts >= 4 && n_tables >= n_charts,
+            "{n_charts} charts, {n_tables} tables"
+        );
+        assert_eq!(n_tables, n_captions);
+    }
+}
+
+fn has(tag: &Tag, name: &str, value: &str) -> bool {
+    tag.attributes.iter().any(|(own, of)| own == name && of == value)
+}
+
+/// The same page comes out, tag by tag, whatever the names in it are.
+#[test]
+fn a_hostile_name_is_shown_and_changes_no_tag() {
+    let hostile = "c</style></title><script src=http://evil/x.js>alert(1)</script>\"' onload=\"x\"&lt;\u{202e}";
+    let shape = |html: &str| {
+        let tags = tags(html).into_iter();
+        let shape = tags.map(|tag| {
+            (
+                tag.name,
+                tag.attributes.into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            )
+        });
+        shape.collect::<Vec<_>>()
+    };
+    let rule = |name: &str| {
+        let name = serde_json::to_string(name).expect("a text");
+        format!(
+            "[[rule]]\nname = {name}\nwhen = {{ ai = [\"assisted\"] }}\nthen = {{ action = \"extra_review\", approvals = 1 }}\n"
+        )
+    };
+    let (plain, named) = (rule("a-rule"), rule(&hostile.replace('\u{202e}', "")));
+    let harmless = page(&history("checkout"), Some(&plain), Some(STRICTER));
+    let html = page(&history(hostile), Some(&named), Some(STRICTER));
+    assert_eq!(shape(&html), shape(&harmless));
+    assert!(
+        html.contains("&lt;script src=http://evil/x.js&gt;"),
+        "it is shown as it is"
+    );
+    assert!(!html.contains('\u{202e}'));
+}
+
+#[test]
+fn the_same_history_gives_the_same_page_in_any_order_of_files_and_names_nobody() {
+    let mut files = history("checkout");
+    let html = page(&files, None, Some(STRICTER));
+    files.reverse();
+    assert_eq!(html, page(&files, None, Some(STRICTER)));
+    for person in ["Lovelace", "Turing", "Hopper"] {
+        assert!(!html.contains(person), "{person}");
+    }
+}
+
+#[test]
+fn a_freeze_is_drawn_with_what_happened_around_it() {
+    let html = page(&history("checkout"), None, None);
+    let (_, timelines) = html.split_once("<h2>Each freeze</h2>").expect("timelines");
+    let (_, freeze) = timelines.split_once("checkout @ production").expect("the bad deploy's");
+    for expected in [
+        "critical tier · frozen 2026-03-02 06:",
+        "borne out</span>",
+        "errors at ",
+        "Put down to d-362",
+        "deploy d-362checkout",
+        "incident checkout",
+        "freeze begins",
+        "Usual before: ",
+    ] {
+        assert!(freeze.contains(expected), "{expected}: {freeze}");
+    }
+    assert!(
+        timelines.contains("a person freezes it"),
+        "an override is among the marks"
+    );
+}
+
+#[test]
+fn a_history_of_nothing_is_a_page_too() {
+    let html = page(&[("none", String::new())], None, None);
+    tags(&html);
+    assert!(html.contains("no events") && html.contains("No service was frozen."));
+}

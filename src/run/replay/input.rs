@@ -1,0 +1,217 @@
+//! The one place that knows how a file's bytes become lines: plain, gzip or Zstandard, told apart by how they begin.
+//!
+//! **Invariant:** memory is bounded, whatever a file unpacks to: buffers, and the window that a frame was packed with,
+//! which is 8 MiB at the usual levels of Zstandard and 128 MiB at most.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+
+use super::progress::Progress;
+use crate::replay::Input;
+
+/// Bytes read, and unpacked, at a time.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// Zstandard's own bound on what a decoder must take without being told: 2^27 bytes.
+const WINDOW_LOG_MAX: u32 = 27;
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// A frame to be passed over begins so, but for the lower half of its first byte; parallel packers write them first.
+const ZSTD_SKIPPABLE: [u8; 4] = [0x50, 0x2a, 0x4d, 0x18];
+
+pub(super) fn open_all<'r>(paths: &[impl AsRef<Path>], progress: &mut Progress) -> anyhow::Result<Vec<Input<'r>>> {
+    if paths.is_empty() {
+        bail!("no events to replay: name at least one file, or - for standard input");
+    }
+    // By the bytes of the paths: two that read alike must not be told apart by the order in which they were given.
+    let mut paths: Vec<&Path> = paths.iter().map(AsRef::as_ref).collect();
+    paths.sort();
+    if let Some(twice) = paths.windows(2).find(|pair| pair[0] == pair[1]) {
+        let path = twice[0];
+        bail!(
+            "{} is named twice: every event in it would be its own duplicate",
+            path.display()
+        );
+    }
+    paths
+        .into_iter()
+        .map(|path| {
+            Ok(Input {
+                name: path.to_string_lossy().into(),
+                reader: open(path, progress).with_context(|| format!("reading {}", path.display()))?,
+            })
+        })
+        .collect()
+}
+
+fn open<'r>(path: &Path, progress: &mut Progress) -> anyhow::Result<Box<dyn BufRead + 'r>> {
+    if path == Path::new("-") {
+        return Ok(unpack(progress.count(io::stdin().lock(), None), Packing::Unknown)?);
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        bail!("it is a directory: name the files in it");
+    }
+    // A pipe or device has no length.
+    let length = metadata.is_file().then_some(metadata.len());
+    let expected = match path.extension().and_then(std::ffi::OsStr::to_str) {
+        Some("gz") => Packing::Gzip,
+        Some("zst") => Packing::Zstd,
+        Some(_) | None => Packing::Unknown,
+    };
+    Ok(unpack(progress.count(file, length), expected)?)
+}
+
+/// How a file is packed, by its name or by how it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    Gzip,
+    Zstd,
+    Unknown,
+}
+
+impl Packing {
+    fn of(beginning: &[u8]) -> Self {
+        let skippable = |first: &[u8]| first[0] & 0xf0 == ZSTD_SKIPPABLE[0] && first[1..] == ZSTD_SKIPPABLE[1..];
+        if beginning.starts_with(&GZIP) {
+            Self::Gzip
+        } else if beginning.starts_with(&ZSTD) || beginning.get(..4).is_some_and(skippable) {
+            Self::Zstd
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+/// The lines of what may be packed. No event begins as an archive does.
+///
+/// Errs if the beginning cannot be read, or if a name promises an archive and there is none.
+fn unpack<'r>(mut reader: impl Read + 'r, expected: Packing) -> io::Result<Box<dyn BufRead + 'r>> {
+    let mut beginning = Vec::with_capacity(ZSTD.len());
+    let length = u64::try_from(ZSTD.len()).unwrap_or(u64::MAX);
+    (&mut reader).take(length).read_to_end(&mut beginning)?;
+    let found = Packing::of(&beginning);
+    let whole = io::Cursor::new(beginning).chain(BufReader::with_capacity(BUFFER_BYTES, reader));
+    match (found, expected) {
+        (Packing::Gzip, _) => Ok(buffered(flate2::bufread::MultiGzDecoder::new(whole))),
+        (Packing::Zstd, _) => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(whole)?;
+            decoder.window_log_max(WINDOW_LOG_MAX)?;
+            Ok(buffered(decoder))
+        }
+        (Packing::Unknown, Packing::Unknown) => Ok(Box::new(whole)),
+        (Packing::Unknown, Packing::Gzip | Packing::Zstd) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "its name says that it is packed, but it does not begin so: rename it if it holds plain lines",
+        )),
+    }
+}
+
+fn buffered<'r>(decoder: impl Read + 'r) -> Box<dyn BufRead + 'r> {
+    Box::new(BufReader::with_capacity(BUFFER_BYTES, Unpacking(decoder)))
+}
+
+/// An archive as it is unpacked: its faults say what to do.
+struct Unpacking<R>(R);
+
+impl<R: Read> Read for Unpacking<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0
+            .read(buffer)
+            .map_err(|error| io::Error::new(error.kind(), Damaged(error)))
+    }
+}
+
+#[derive(Debug)]
+struct Damaged(io::Error);
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(error) = self;
+        let text = error.to_string();
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            f.write_str("the archive is cut short: copy it again, or unpack what there is of it and pipe that in (-)")
+        } else if text.contains("too much memory") {
+            f.write_str("it was packed with a window of more than 128 MiB: unpack it with `zstd -dc --long=31` and pipe it in (-)")
+        } else {
+            write!(f, "the archive is damaged: {text}")
+        }
+    }
+}
+
+impl std::error::Error for Damaged {}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    fn zstd(text: &str) -> Vec<u8> {
+        zstd::encode_all(text.as_bytes(), 1).expect("memory")
+    }
+
+    fn read(bytes: &[u8], expected: Packing) -> io::Result<String> {
+        // A byte at a time: a pipe may give as little.
+        let mut text = String::new();
+        unpack(Trickle(bytes), expected)?.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    struct Trickle<'a>(&'a [u8]);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let n = self.0.len().min(1);
+            (&mut self.0).take(1).read(&mut buffer[..n])
+        }
+    }
+
+    #[test]
+    fn archives_are_told_by_their_beginning_and_read_to_the_end_of_their_last_part() {
+        let skippable = [&[0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
+        let cases = [
+            (b"one\ntwo\n".to_vec(), Packing::Unknown),
+            ([gzip("one\n"), gzip("two\n")].concat(), Packing::Gzip),
+            ([zstd("one\n"), zstd("two\n")].concat(), Packing::Zstd),
+            ([skippable, zstd("one\ntwo\n")].concat(), Packing::Zstd),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(read(&bytes, expected).expect("whole"), "one\ntwo\n");
+            assert_eq!(read(&bytes, Packing::Unknown).expect("whole"), "one\ntwo\n");
+        }
+        assert_eq!(read(b"", Packing::Unknown).expect("nothing"), "");
+        assert_eq!(read(b"\n", Packing::Unknown).expect("a line"), "\n");
+    }
+
+    #[test]
+    fn an_archive_that_is_cut_anywhere_is_an_error_that_says_so() {
+        let text = "one line of many\n".repeat(50);
+        for (bytes, packing) in [(gzip(&text), Packing::Gzip), (zstd(&text), Packing::Zstd)] {
+            for end in 0..bytes.len() {
+                let error = read(&bytes[..end], packing).expect_err("cut");
+                let text = error.to_string();
+                assert!(
+                    text.contains("cut short") || (end < 4 && text.contains("does not begin so")),
+                    "{end}: {text}"
+                );
+            }
+            let garbage = [bytes, b"garbage that follows".to_vec()].concat();
+            let text = read(&garbage, packing).expect_err("no archive").to_string();
+            assert!(text.contains("the archive is damaged"), "{text}");
+        }
+    }
+}

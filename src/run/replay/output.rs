@@ -1,0 +1,62 @@
+//! Files that results go to.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+
+/// Bytes written at a time.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+pub(super) struct Output {
+    path: PathBuf,
+    writer: BufWriter<File>,
+}
+
+impl Output {
+    pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
+        let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: BufWriter::with_capacity(BUFFER_BYTES, file),
+        })
+    }
+
+    pub(super) fn line(&mut self, line: &[u8]) -> anyhow::Result<()> {
+        self.write(line)?;
+        self.write(b"\n")
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let written = self.writer.write_all(bytes);
+        written.with_context(|| format!("writing {}", self.path.display()))
+    }
+
+    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+        let flushed = self.writer.flush();
+        flushed.with_context(|| format!("writing {}", self.path.display()))
+    }
+}
+
+/// Results that overwrite what they are made from, or each other, would be lost.
+pub(super) fn check(results: &[Option<&Path>], read: &[&Path]) -> anyhow::Result<()> {
+    for (place, path) in results.iter().enumerate() {
+        let Some(path) = path else { continue };
+        let others = results.iter().take(place).flatten();
+        if others.chain(read).any(|other| is_same(path, other)) {
+            bail!("{} is named twice: results need a file of their own", path.display());
+        }
+    }
+    Ok(())
+}
+
+fn is_same(path: &Path, other: &Path) -> bool {
+    match (path.canonicalize(), other.canonicalize()) {
+        // What is no file, such as /dev/null, takes any number of results.
+        (Ok(path), Ok(other)) => path == other && path.is_file(),
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => path == other,
+    }
+}
