@@ -1,5 +1,6 @@
-//! A fleet's history, line by line, the same each time: errors by the minute with requests; one line in a hundred is of
-//! a deploy, one of a commit, one comes twice; one deploy in forty is bad and ends in an incident.
+//! A fleet's history, line by line, the same each time: every service tells its errors and requests by the minute, and
+//! is deployed so many times a day, with four commits each; one deploy in forty is bad and ends in an incident. One line
+//! in a hundred comes twice, and the catalog comes first.
 
 use std::{io::Write as _, time::Duration};
 
@@ -12,6 +13,8 @@ const BAD_LINES: u64 = 60;
 
 pub(crate) struct Events {
     n_services: u64,
+    /// Of each service, a day.
+    n_deploys: u64,
     n: u64,
     chance: u64,
     /// Until which line each service fails.
@@ -21,9 +24,10 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) fn new(n_services: u64) -> Self {
+    pub(crate) fn new(n_services: u64, n_deploys: u64) -> Self {
         Self {
             n_services,
+            n_deploys,
             n: 0,
             chance: 7,
             bad_until: vec![0; usize::try_from(n_services).expect("a fleet fits in memory")],
@@ -42,11 +46,9 @@ impl Events {
 
     /// The next line.
     pub(crate) fn append(&mut self, lines: &mut Vec<u8>) {
-        let (n, service) = (self.n, self.n * 7_919 % self.n_services);
+        let n = self.n;
         self.n += 1;
-        // All services report once a minute, one after the other.
-        let ms = n * 60_000 / self.n_services;
-        let time = START + Duration::from_millis(ms);
+        let time = self.time(n);
         let due = self.incidents.front().filter(|(line, ..)| *line <= n);
         let written = if let Some((_, service, deploy)) = due.copied() {
             self.incidents.pop_front();
@@ -55,22 +57,27 @@ impl Events {
                 r#"{{"kind":"incident","id":"i-{n}","time":"{time}","service":"service-{service}","environment":"production","incident_id":"INC-{n}","status":"detected","severity":3,"caused_by":{{"deploy_id":"d-{deploy}"}}}}"#
             )
         } else {
+            // There is a line for each minute of each service.
+            let drawn = self.below(1_440);
             match n % 100 {
-                17 => self.deploy(lines, n, service, time),
-                53 => self.commit(lines, n, service, time),
-                71 => self.error(
-                    lines,
-                    n - 1,
-                    (n - 1) * 7_919 % self.n_services,
-                    START + Duration::from_millis((n - 1) * 60_000 / self.n_services),
-                ),
-                _ => self.error(lines, n, service, time),
+                29 if n / 100 < self.n_services => catalog(lines, n / 100, time),
+                // The line before it once more.
+                71 => self.error(lines, n - 1),
+                _ if drawn < self.n_deploys => self.deploy(lines, n, time),
+                _ if drawn < 5 * self.n_deploys => self.commit(lines, n, time),
+                _ => self.error(lines, n),
             }
         };
         written.expect("memory takes it");
     }
 
-    fn error(&mut self, lines: &mut Vec<u8>, n: u64, service: u64, time: Timestamp) -> std::io::Result<()> {
+    /// All services report once a minute, one after the other.
+    fn time(&self, n: u64) -> Timestamp {
+        START + Duration::from_millis(n * 60_000 / self.n_services)
+    }
+
+    fn error(&mut self, lines: &mut Vec<u8>, n: u64) -> std::io::Result<()> {
+        let (service, time) = (n * 7_919 % self.n_services, self.time(n));
         let usual = service % 7;
         let place = usize::try_from(service).expect("small");
         let times = if self.bad_until[place] > n { 6 } else { 1 };
@@ -81,7 +88,8 @@ impl Events {
         )
     }
 
-    fn deploy(&mut self, lines: &mut Vec<u8>, n: u64, service: u64, time: Timestamp) -> std::io::Result<()> {
+    fn deploy(&mut self, lines: &mut Vec<u8>, n: u64, time: Timestamp) -> std::io::Result<()> {
+        let service = self.below(self.n_services);
         if self.below(40) == 0 {
             let place = usize::try_from(service).expect("small");
             self.bad_until[place] = n + BAD_LINES * self.n_services;
@@ -94,11 +102,22 @@ impl Events {
         )
     }
 
-    fn commit(&mut self, lines: &mut Vec<u8>, n: u64, service: u64, time: Timestamp) -> std::io::Result<()> {
+    fn commit(&mut self, lines: &mut Vec<u8>, n: u64, time: Timestamp) -> std::io::Result<()> {
+        let service = self.below(self.n_services);
         let (added, files) = (1 + self.below(400), 1 + self.below(12));
+        let ai = ["none", "none", "assisted", "authored", "unknown"][usize::try_from(self.below(5)).expect("small")];
         writeln!(
             lines,
-            r#"{{"kind":"commit","id":"push-{n}","time":"{time}","service":"service-{service}","source":"forge","sha":"e9d71f5ee7c92d6dc9e92ffdad17b8{n:010}","author":{{"level":"mid","bot":false}},"ai":{{"assistance":"assisted"}},"change":{{"lines_added":{added},"lines_deleted":31,"files":{files},"directories":3,"subsystems":2,"entropy":1.92,"fix":true}},"history":{{"developers":7,"age_days":18.4,"prior_changes":96,"author_changes":412}}}}"#
+            r#"{{"kind":"commit","id":"push-{n}","time":"{time}","service":"service-{service}","source":"forge","sha":"e9d71f5ee7c92d6dc9e92ffdad17b8{n:010}","author":{{"level":"mid","bot":false}},"ai":{{"assistance":"{ai}"}},"change":{{"lines_added":{added},"lines_deleted":31,"files":{files},"directories":3,"subsystems":2,"entropy":1.92,"fix":true}},"history":{{"developers":7,"age_days":18.4,"prior_changes":96,"author_changes":412}}}}"#
         )
     }
+}
+
+fn catalog(lines: &mut Vec<u8>, service: u64, time: Timestamp) -> std::io::Result<()> {
+    let criticality = ["low", "medium", "medium", "high", "critical"][usize::try_from(service % 5).expect("small")];
+    writeln!(
+        lines,
+        r#"{{"kind":"service","id":"catalog-{service}","time":"{time}","service":"service-{service}","criticality":"{criticality}","owner":"team-{}"}}"#,
+        service % 40
+    )
 }

@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench --bench replay                                        # a million events of 2,000 services
 //! cargo bench --bench replay -- --events 2700000 --write a.ndjson   # writes them down instead: a gigabyte
+//! cargo bench --bench replay -- --only core                         # for a profiler
 //! ```
 //! Figures are events per second of CPU, so that what else runs on the machine plays no part.
 
@@ -41,13 +42,19 @@ const BUFFER_BYTES: usize = 256 * 1024;
 struct Options {
     n_events: u64,
     n_services: u64,
+    n_deploys: u64,
     write: Option<String>,
+    only: Option<String>,
 }
 
 fn main() -> io::Result<()> {
     let options = options();
     if let Some(path) = &options.write {
         return write(Path::new(path), &options);
+    }
+    if options.only.as_deref() == Some("core") {
+        let per_second = core_alone(&options);
+        return writeln!(io::stdout(), "replay: the core alone {per_second:.0} events/s");
     }
     let path = std::env::temp_dir().join(format!("holdpoint-replay-{}.ndjson", std::process::id()));
     let measured = write(&path, &options).and_then(|()| measure(&path, &options));
@@ -59,7 +66,9 @@ fn options() -> Options {
     let mut options = Options {
         n_events: 1_000_000,
         n_services: 2_000,
+        n_deploys: 1,
         write: None,
+        only: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -67,10 +76,14 @@ fn options() -> Options {
         match &*argument {
             "--events" => options.n_events = value().parse().expect("--events is a number"),
             "--services" => options.n_services = value().parse().expect("--services is a number"),
+            "--deploys" => options.n_deploys = value().parse().expect("--deploys is a number"),
             "--write" => options.write = Some(value()),
+            "--only" => options.only = Some(value()),
             "--test" => options.n_events = 20_000,
             "--bench" => {}
-            other => panic!("{other} is no option: --events N, --services N, --write FILE, --test"),
+            other => panic!(
+                "{other} is no option: --events N, --services N, --deploys N a day and service, --write FILE, --only core, --test"
+            ),
         }
     }
     options
@@ -78,7 +91,7 @@ fn options() -> Options {
 
 fn write(path: &Path, options: &Options) -> io::Result<()> {
     let mut file = BufWriter::with_capacity(BUFFER_BYTES, File::create(path)?);
-    let mut events = Events::new(options.n_services);
+    let mut events = Events::new(options.n_services, options.n_deploys);
     let mut lines = Vec::new();
     for _ in 0..options.n_events {
         lines.clear();
@@ -93,9 +106,10 @@ fn measure(path: &Path, options: &Options) -> io::Result<()> {
     let size = std::fs::metadata(path)?.len();
     writeln!(
         out,
-        "{} lines of {} services, {} bytes each",
+        "{} lines of {} services, {} deploys a day each, {} bytes a line",
         options.n_events,
         options.n_services,
+        options.n_deploys,
         size / options.n_events.max(1)
     )?;
     let core = core_alone(options);
@@ -140,7 +154,7 @@ fn timed(options: &Options, run: impl FnOnce() -> io::Result<()>) -> io::Result<
 
 /// Only the stepping is timed.
 fn core_alone(options: &Options) -> f64 {
-    let mut events = Events::new(options.n_services);
+    let mut events = Events::new(options.n_services, options.n_deploys);
     let mut replay = Replay::new(None);
     let (mut used, mut line, mut lines) = (0.0, 0_u64, Vec::new());
     let origin = Origin {

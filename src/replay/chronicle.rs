@@ -42,6 +42,8 @@ pub(super) struct Chronicle {
     places: HashMap<Box<str>, Vec<Place>>,
     n_places: usize,
     timelines: Vec<Timeline>,
+    /// When the next of them is to be filled: errors are not kept for longer.
+    due_at: Timestamp,
     n_freezes: u64,
 }
 
@@ -60,6 +62,7 @@ impl Default for Chronicle {
             places: HashMap::new(),
             n_places: 0,
             timelines: Vec::new(),
+            due_at: Timestamp::NEVER,
             n_freezes: 0,
         }
     }
@@ -68,6 +71,9 @@ impl Default for Chronicle {
 impl Chronicle {
     /// An event is about to be stepped.
     pub(super) fn note(&mut self, event: &Event<'_>) {
+        if event.time >= self.due_at {
+            self.fill_due(event.time);
+        }
         let service = &*event.service;
         match &event.body {
             Body::Error(count) => {
@@ -164,8 +170,7 @@ impl Chronicle {
         let Subject::Service { service, environment } = &decision.subject else {
             return;
         };
-        let now = decision.decided_at;
-        self.close_old(now);
+        self.fill_due(decision.decided_at);
         let is_frozen = before.is_some_and(|before| before.action == Action::Freeze);
         if is_frozen && (decision.action != Action::Freeze || begins(decision, before)) {
             let open = self.open(service.as_str(), environment.as_str());
@@ -181,6 +186,12 @@ impl Chronicle {
                 timeline.renew(decision);
             }
         }
+        self.note_due();
+    }
+
+    fn note_due(&mut self) {
+        let due = self.timelines.iter().filter_map(Timeline::due_at);
+        self.due_at = due.min().unwrap_or(Timestamp::NEVER);
     }
 
     fn open(&self, service: &str, environment: &str) -> Option<usize> {
@@ -215,14 +226,14 @@ impl Chronicle {
         }
     }
 
-    /// Fills the timelines of freezes that ended long enough ago, or have lasted for longer than errors are kept.
-    fn close_old(&mut self, now: Timestamp) {
-        let due: Vec<usize> = (0..self.timelines.len())
-            .filter(|slot| self.timelines[*slot].is_due(now))
-            .collect();
-        for slot in due {
-            self.fill(slot);
+    /// Fills the timelines of freezes that ended long enough ago, or have lasted for as long as errors are kept.
+    fn fill_due(&mut self, now: Timestamp) {
+        for slot in 0..self.timelines.len() {
+            if self.timelines[slot].due_at().is_some_and(|due_at| now >= due_at) {
+                self.fill(slot);
+            }
         }
+        self.note_due();
     }
 
     /// Copies what is kept of its place into a timeline.

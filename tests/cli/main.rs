@@ -1,5 +1,7 @@
 //! Commands that need no broker, from outside.
 
+mod replay;
+
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use serde_json::Value;

@@ -125,11 +125,11 @@ impl Timeline {
         self.ended_at().since(self.began)
     }
 
-    /// Whether nothing more is drawn of it after `now`.
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+    /// When nothing more is drawn of it, or its first minutes are about to be no longer kept; `None` once it is filled.
+    pub(super) fn due_at(&self) -> Option<Timestamp> {
         let minutes = u64::try_from(MINUTES).unwrap_or(0);
-        let kept = self.from + Duration::from_mins(minutes);
-        !self.filled && now >= (self.ended_at() + AFTER).min(kept)
+        let kept = self.from + Duration::from_mins(minutes - 1);
+        (!self.filled).then(|| (self.ended_at() + AFTER).min(kept))
     }
 
     pub(super) fn is_filled(&self) -> bool {

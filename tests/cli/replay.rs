@@ -1,0 +1,186 @@
+//! `replay` from outside: archives, standard input, refused lines, comparison and page.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::history;
+
+fn holdpoint(arguments: &[&str], stdin: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut pipe = child.stdin.take().expect("piped");
+    let stdin = stdin.to_vec();
+    // It may end before it has read all, so that the pipe breaks.
+    let feed = std::thread::spawn(move || drop(pipe.write_all(&stdin)));
+    let output = child.wait_with_output().expect("it ends");
+    feed.join().expect("fed");
+    output
+}
+
+fn summary(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 3).expect("memory")
+}
+
+/// Each in two parts, as a shipper that appends writes them.
+fn archives(bytes: &[u8]) -> [(&'static str, Vec<u8>); 2] {
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    [
+        ("events.ndjson.gz", [gzip(first), gzip(second)].concat()),
+        ("events.ndjson.zst", [zstd(first), zstd(second)].concat()),
+    ]
+}
+
+#[test]
+fn archives_give_what_plain_lines_give_from_a_file_and_from_standard_input() {
+    let folder = TempDir::new().expect("a folder");
+    let [checkout, _] = history(&folder);
+    let plain = fs::read(&checkout).expect("read");
+    let expected = summary(&holdpoint(&["replay", "--json", "--events", "-"], &plain));
+    assert_eq!(expected["events"]["applied"], 481);
+    for (name, packed) in archives(&plain) {
+        assert!(packed.len() < plain.len() / 4);
+        let path = folder.path().join(name);
+        fs::write(&path, &packed).expect("written");
+        let found = summary(&holdpoint(&["replay", "--json", "--events", text(&path)], b""));
+        assert_eq!(found, expected, "{name}");
+        let found = summary(&holdpoint(&["replay", "--json", "--events", "-"], &packed));
+        assert_eq!(found, expected, "{name} on standard input");
+    }
+}
+
+#[test]
+fn an_archive_that_is_cut_short_is_an_error_that_names_it() {
+    let folder = TempDir::new().expect("a folder");
+    let [checkout, _] = history(&folder);
+    let plain = fs::read(&checkout).expect("read");
+    for (name, packed) in archives(&plain) {
+        let path = folder.path().join(name);
+        fs::write(&path, &packed[..packed.len() - 9]).expect("written");
+        let output = holdpoint(&["replay", "--events", text(&path)], b"");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(output.stdout.is_empty(), "half a history has no summary");
+        assert!(errors.contains(name) && errors.contains("cut short"), "{errors}");
+        fs::write(&path, &plain).expect("written");
+        let output = holdpoint(&["replay", "--events", text(&path)], b"");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("does not begin so"));
+    }
+}
+
+#[test]
+fn the_first_refused_lines_are_named_and_all_are_counted() {
+    let mut lines = Vec::new();
+    for i in 0..9 {
+        writeln!(
+            lines,
+            r#"{{"kind":"error","id":"{i}","time":"2026-03-02T08:00:0{i}Z"}}"#
+        )
+        .expect("memory");
+    }
+    let output = holdpoint(&["replay", "--json", "--events", "-"], &lines);
+    assert_eq!(summary(&output)["events"]["rejected_by_reason"]["missing_field"], 9);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let named: Vec<&str> = errors.lines().collect();
+    assert_eq!(named.len(), 6, "{errors}");
+    assert_eq!(named[0], "holdpoint: -:1: `service` is missing");
+    assert_eq!(named[4], "holdpoint: -:5: `service` is missing");
+    assert!(named[5].starts_with("holdpoint: 4 further lines"), "{errors}");
+}
+
+fn policy(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, text).expect("written");
+    path
+}
+
+#[test]
+fn two_policies_are_compared_and_a_page_is_written_the_same_each_time() {
+    let folder = TempDir::new().expect("a folder");
+    let [checkout, search] = history(&folder);
+    let a = policy(&folder, "a.toml", "[freeze]\nlease = \"15m\"\n");
+    let b = policy(&folder, "b.toml", "mode = \"enforce\"\n[freeze]\nlease = \"4h\"\n");
+    let report = folder.path().join("report.html");
+    let run = |first: &Path, second: &Path, other: &Path| {
+        let mut arguments = vec!["replay", "--json", "--policy", text(&a), "--compare", text(other)];
+        arguments.extend(["--report", text(&report), "--events", text(first), text(second)]);
+        let summary = summary(&holdpoint(&arguments, b""));
+        (summary, fs::read_to_string(&report).expect("a page"))
+    };
+    let (found, page) = run(&checkout, &search, &b);
+    assert_eq!(
+        (found.clone(), page.clone()),
+        run(&search, &checkout, &b),
+        "in any order"
+    );
+    let first = &found["compared"]["services"]["first"][0];
+    assert_eq!(first["service"], "checkout");
+    let hours = |side: &str| first[side]["freeze_hours"].as_f64().expect("hours");
+    assert!(hours("b") > hours("a"), "{first}");
+    assert!(page.contains("What would change") && page.contains("checkout @ production"));
+    assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("<script"));
+
+    let (found, page) = run(&checkout, &search, &a);
+    let compared = &found["compared"];
+    assert_eq!(
+        (&compared["changes"]["differ"], &compared["services"]["differ"]),
+        (&0.into(), &0.into())
+    );
+    assert!(page.contains("<strong>Nothing.</strong>"));
+}
+
+#[test]
+fn what_would_be_lost_or_counted_twice_is_refused_before_anything_is_written() {
+    let folder = TempDir::new().expect("a folder");
+    let [checkout, search] = history(&folder);
+    let before = fs::read(&search).expect("read");
+    let policy = policy(&folder, "a.toml", "");
+    let cases = [
+        vec!["--events", text(&checkout), text(&search), "--report", text(&search)],
+        vec![
+            "--events",
+            text(&checkout),
+            "--policy",
+            text(&policy),
+            "--report",
+            text(&policy),
+        ],
+        vec!["--events", text(&checkout), "--scores", "x.out", "--report", "x.out"],
+        vec!["--events", text(&checkout), text(&checkout)],
+        vec!["--events", "-", "-"],
+    ];
+    for arguments in cases {
+        let output = holdpoint(&[&["replay"], &arguments[..]].concat(), b"");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(errors.contains("is named twice"), "{errors}");
+    }
+    assert_eq!(fs::read(&search).expect("read"), before);
+}
