@@ -273,9 +273,9 @@ impl Chronicle {
         }
     }
 
-    /// How many freezes there were, and of those kept the ones to look at first.
-    pub(super) fn first(&self, n_max: usize) -> (u64, Vec<&Timeline>) {
-        let mut timelines: Vec<&Timeline> = self.timelines.iter().collect();
+    /// How many freezes there were, and of those kept that are meant the ones to look at first.
+    pub(super) fn first(&self, n_max: usize, is_meant: impl Fn(&Timeline) -> bool) -> (u64, Vec<&Timeline>) {
+        let mut timelines: Vec<&Timeline> = self.timelines.iter().filter(|timeline| is_meant(timeline)).collect();
         timelines.sort_by_key(|timeline| timeline.rank());
         timelines.truncate(n_max);
         (self.n_freezes, timelines)

@@ -85,13 +85,16 @@ enum Drive {
 
 impl Drive {
     fn new(policy: Option<&str>, compare: Option<&str>, with_report: bool) -> Self {
-        let mut a = Replay::new(policy);
-        if with_report {
-            a.chronicle();
-        }
+        let replay = |policy| {
+            let mut replay = Replay::new(policy);
+            if with_report {
+                replay.chronicle();
+            }
+            replay
+        };
         match compare {
-            Some(compare) => Self::Two(Box::new(Comparison::new(a, Replay::new(Some(compare))))),
-            None => Self::One(Box::new(a)),
+            Some(_) => Self::Two(Box::new(Comparison::new(replay(policy), replay(compare)))),
+            None => Self::One(Box::new(replay(policy))),
         }
     }
 

@@ -78,6 +78,9 @@ impl<'a> Report<'a> {
         rules(&mut page, self.a.summary);
         ai::write(&mut page, self.a.summary);
         timelines::write(&mut page, self.a.replay);
+        if let Some((b, _)) = &self.b {
+            timelines::write_only_b(&mut page, self.a.replay, b.replay);
+        }
         self.foot(&mut page);
         page.into_text()
     }

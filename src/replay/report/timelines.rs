@@ -12,6 +12,7 @@ use crate::{
 
 /// Timelines drawn; the page says how many are left out.
 const DRAWN_MAX: usize = 24;
+const DRAWN_MAX_ONLY_B: usize = 8;
 /// Width of the drawing, and height of its part for errors.
 const WIDTH: f64 = 900.0;
 const LEFT: f64 = 44.0;
@@ -23,7 +24,7 @@ pub(super) fn write(page: &mut Page, replay: &Replay) {
     let Some(chronicle) = &replay.tally().chronicle else {
         return;
     };
-    let (n, timelines) = chronicle.first(DRAWN_MAX);
+    let (n, timelines) = chronicle.first(DRAWN_MAX, |_| true);
     add!(page, "<section>\n<h2>Each freeze</h2>\n");
     if timelines.is_empty() {
         add!(page, "<p>No service was frozen.</p>\n</section>\n");
@@ -44,7 +45,30 @@ pub(super) fn write(page: &mut Page, replay: &Replay) {
     }
     key(page);
     for (place, timeline) in timelines.into_iter().enumerate() {
-        freeze(page, place, timeline);
+        freeze(page, &format!("freeze-{place}"), timeline);
+    }
+    add!(page, "</section>\n");
+}
+
+/// Freezes of `b` at which `a` did not freeze the same service.
+pub(super) fn write_only_b(page: &mut Page, a: &Replay, b: &Replay) {
+    let Some(chronicle) = &b.tally().chronicle else { return };
+    let held_by_a = a.held_totals();
+    let is_only_b = |timeline: &Timeline| {
+        let key = (timeline.service.clone(), timeline.environment.clone());
+        let mut spans = held_by_a.get(&key).into_iter().flat_map(|total| &total.freezes);
+        !spans.any(|(from, to)| *from < timeline.ended_at() && timeline.began < *to)
+    };
+    let (_, timelines) = chronicle.first(DRAWN_MAX_ONLY_B, is_only_b);
+    if timelines.is_empty() {
+        return;
+    }
+    add!(
+        page,
+        "<section>\n<h2>Freezes that only B begins</h2>\n<p>The first of them, at most {DRAWN_MAX_ONLY_B}.</p>\n"
+    );
+    for (place, timeline) in timelines.into_iter().enumerate() {
+        freeze(page, &format!("freeze-b-{place}"), timeline);
     }
     add!(page, "</section>\n");
 }
@@ -77,7 +101,7 @@ fn key(page: &mut Page) {
     add!(page, "</ul>\n");
 }
 
-fn freeze(page: &mut Page, place: usize, timeline: &Timeline) {
+fn freeze(page: &mut Page, id: &str, timeline: &Timeline) {
     let fate = match timeline.borne_out {
         Some(true) => "<span class=\"good\">borne out</span> by an incident or a deploy taken back",
         Some(false) => "<span class=\"flag\">not borne out</span> by any incident or deploy taken back",
@@ -107,7 +131,7 @@ fn freeze(page: &mut Page, place: usize, timeline: &Timeline) {
     }
     add!(page, "</p>\n");
     suspects(page, timeline);
-    draw(page, place, timeline);
+    draw(page, id, timeline);
     as_table(page, timeline);
     add!(page, "</article>\n");
 }
@@ -154,7 +178,7 @@ impl Stretch {
     }
 }
 
-fn draw(page: &mut Page, place: usize, timeline: &Timeline) {
+fn draw(page: &mut Page, id: &str, timeline: &Timeline) {
     let stretch = Stretch::of(timeline);
     let greatest = timeline.errors.iter().copied().fold(1.0_f32, f32::max);
     let usual = timeline.usual();
@@ -162,8 +186,8 @@ fn draw(page: &mut Page, place: usize, timeline: &Timeline) {
     let y = |errors: f32| TOP + HEIGHT - f64::from(errors) / ceiling * HEIGHT;
     add!(
         page,
-        "<figure><svg viewBox=\"0 0 {WIDTH:.0} {0:.0}\" role=\"img\" aria-labelledby=\"freeze-{place}\"><title \
-         id=\"freeze-{place}\">Errors a minute around this freeze, with deploys and incidents; the table has the figures\
+        "<figure><svg viewBox=\"0 0 {WIDTH:.0} {0:.0}\" role=\"img\" aria-labelledby=\"{id}\"><title \
+         id=\"{id}\">Errors a minute around this freeze, with deploys and incidents; the table has the figures\
          </title>\n",
         TOP + HEIGHT + 24.0
     );

@@ -87,7 +87,9 @@ fn page(files: &[Text], policy: Option<&str>, compare: Option<&str>) -> String {
         a.finish();
         return Report::new(&a, &a.summary()).html();
     };
-    let mut comparison = Comparison::new(a, Replay::new(Some(compare)));
+    let mut b = Replay::new(Some(compare));
+    b.chronicle();
+    let mut comparison = Comparison::new(a, b);
     while let Some(arrival) = merge.next().expect("memory reads") {
         comparison.take(&arrival);
     }
@@ -194,6 +196,16 @@ fn a_freeze_is_drawn_with_what_happened_around_it() {
         timelines.contains("a person freezes it"),
         "an override is among the marks"
     );
+}
+
+/// The policy in use lets nobody be convicted within the history.
+#[test]
+fn a_freeze_that_only_the_other_policy_begins_is_drawn_apart() {
+    let lax = "[freeze]\nmargin = 10\n";
+    let html = page(&history("checkout"), Some(lax), Some(""));
+    let (_, only_b) = html.split_once("<h2>Freezes that only B begins</h2>").expect("one");
+    assert!(only_b.contains("checkout @ production") && only_b.contains("Put down to d-362"));
+    assert!(!page(&history("checkout"), Some(lax), Some(lax)).contains("only B begins"));
 }
 
 #[test]
