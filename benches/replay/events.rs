@@ -1,5 +1,5 @@
 //! A fleet's history, line by line, the same each time: every service tells its errors and requests by the minute, and
-//! is deployed so many times a day, with four commits each; one deploy in forty is bad and ends in an incident. One line
+//! is deployed so many times a day, with four commits each; one deploy in forty is bad and ends in an incident, and a few commits do, the larger the likelier. One line
 //! in a hundred comes twice, and the catalog comes first.
 
 use std::{io::Write as _, time::Duration};
@@ -9,7 +9,7 @@ use holdpoint::model::Timestamp;
 /// 2026-03-02T00:00:00Z.
 const START: Timestamp = Timestamp::from_millis(1_772_409_600_000);
 /// How long a bad deploy makes errors.
-const BAD_LINES: u64 = 60;
+const BAD_MINUTES: u64 = 60;
 
 pub(crate) struct Events {
     n_services: u64,
@@ -19,8 +19,8 @@ pub(crate) struct Events {
     chance: u64,
     /// Until which line each service fails.
     bad_until: Vec<u64>,
-    /// Incidents to come: the line, the service, and its deploy.
-    incidents: std::collections::VecDeque<(u64, u64, u64)>,
+    /// Incidents to come: the line, the service, and the cause.
+    incidents: std::collections::BTreeMap<(u64, u64), String>,
 }
 
 impl Events {
@@ -31,7 +31,7 @@ impl Events {
             n: 0,
             chance: 7,
             bad_until: vec![0; usize::try_from(n_services).expect("a fleet fits in memory")],
-            incidents: std::collections::VecDeque::new(),
+            incidents: std::collections::BTreeMap::new(),
         }
     }
 
@@ -49,12 +49,12 @@ impl Events {
         let n = self.n;
         self.n += 1;
         let time = self.time(n);
-        let due = self.incidents.front().filter(|(line, ..)| *line <= n);
-        let written = if let Some((_, service, deploy)) = due.copied() {
-            self.incidents.pop_front();
+        let due = self.incidents.first_entry().filter(|incident| incident.key().0 <= n);
+        let written = if let Some(incident) = due {
+            let ((_, service), cause) = incident.remove_entry();
             writeln!(
                 lines,
-                r#"{{"kind":"incident","id":"i-{n}","time":"{time}","service":"service-{service}","environment":"production","incident_id":"INC-{n}","status":"detected","severity":3,"caused_by":{{"deploy_id":"d-{deploy}"}}}}"#
+                r#"{{"kind":"incident","id":"i-{n}","time":"{time}","service":"service-{service}","environment":"production","incident_id":"INC-{n}","status":"detected","severity":3,"caused_by":{{{cause}}}}}"#
             )
         } else {
             // There is a line for each minute of each service.
@@ -92,9 +92,9 @@ impl Events {
         let service = self.below(self.n_services);
         if self.below(40) == 0 {
             let place = usize::try_from(service).expect("small");
-            self.bad_until[place] = n + BAD_LINES * self.n_services;
+            self.bad_until[place] = n + BAD_MINUTES * self.n_services;
             self.incidents
-                .push_back((n + BAD_LINES / 2 * self.n_services, service, n));
+                .push_back((n + BAD_MINUTES / 2 * self.n_services, service, n));
         }
         writeln!(
             lines,
@@ -106,9 +106,14 @@ impl Events {
         let service = self.below(self.n_services);
         let (added, files) = (1 + self.below(400), 1 + self.below(12));
         let ai = ["none", "none", "assisted", "authored", "unknown"][usize::try_from(self.below(5)).expect("small")];
+        let sha = format!("e9d71f5ee7c92d6dc9e92ffdad17b8{n:010}");
+        if self.below(4_000) < added {
+            let cause = format!(r#""sha":"{sha}""#);
+            self.incidents.insert((n + 200 * self.n_services, service), cause);
+        }
         writeln!(
             lines,
-            r#"{{"kind":"commit","id":"push-{n}","time":"{time}","service":"service-{service}","source":"forge","sha":"e9d71f5ee7c92d6dc9e92ffdad17b8{n:010}","author":{{"level":"mid","bot":false}},"ai":{{"assistance":"{ai}"}},"change":{{"lines_added":{added},"lines_deleted":31,"files":{files},"directories":3,"subsystems":2,"entropy":1.92,"fix":true}},"history":{{"developers":7,"age_days":18.4,"prior_changes":96,"author_changes":412}}}}"#
+            r#"{{"kind":"commit","id":"push-{n}","time":"{time}","service":"service-{service}","source":"forge","sha":"{sha}","author":{{"level":"mid","bot":false}},"ai":{{"assistance":"{ai}"}},"change":{{"lines_added":{added},"lines_deleted":31,"files":{files},"directories":3,"subsystems":2,"entropy":1.92,"fix":true}},"history":{{"developers":7,"age_days":18.4,"prior_changes":96,"author_changes":412}}}}"#
         )
     }
 }

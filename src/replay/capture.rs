@@ -167,10 +167,15 @@ impl Capture {
         let n_let_by = count(self.scores.len()) - n_gated;
         ChangeFates {
             gated_failed: gated,
-            gated_failed_share: Share::of(gated, n_gated),
+            gated_failed_share: self.failed_share(gated, n_gated),
             let_by_failed: let_by,
-            let_by_failed_share: Share::of(let_by, n_let_by),
+            let_by_failed_share: self.failed_share(let_by, n_let_by),
         }
+    }
+
+    /// Where no incident names a change that is known, nothing is known of failures: that is not none.
+    fn failed_share(&self, failed: u64, changes: u64) -> Option<Share> {
+        self.guilty().next().and_then(|_| Share::of(failed, changes))
     }
 
     /// Changes by how AI had part in them.
@@ -187,7 +192,7 @@ impl Capture {
                 gated,
                 gated_share: ratio(gated, changes),
                 failed,
-                failed_share: Share::of(failed, changes),
+                failed_share: self.failed_share(failed, changes),
             }
         });
         let cells = self.cells();

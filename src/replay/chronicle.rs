@@ -29,8 +29,11 @@ const PLACES_MAX: usize = 20_000;
 const KEPT_MAX: usize = 200;
 /// Marks kept of a place.
 const MARKS_MAX: usize = 32;
-/// How much is shown before a freeze, and after its end.
-pub(super) const BEFORE: Duration = Duration::from_hours(1);
+/// How much is shown before a freeze, at least and at most; as much before the deploy that it is put down to; and after
+/// its end. A freeze of four hours still has its minutes kept.
+const BEFORE: Duration = Duration::from_hours(1);
+const BEFORE_MAX: Duration = Duration::from_mins(150);
+const BEFORE_DEPLOY: Duration = Duration::from_mins(30);
 pub(super) const AFTER: Duration = Duration::from_mins(45);
 
 /// What stands for no environment.
@@ -201,11 +204,19 @@ impl Chronicle {
     }
 
     fn begin(&mut self, decision: &Decision, tier: Criticality) {
-        let Some(timeline) = Timeline::begin(decision, tier) else {
+        let Some(mut timeline) = Timeline::begin(decision, tier, BEFORE) else {
             return;
         };
         self.n_freezes += 1;
         let (service, environment) = (timeline.service.clone(), timeline.environment.clone());
+        if let Some(place) = self.place(service.as_str(), environment.as_str()) {
+            let deploys = place.marks.iter().filter(|mark| mark.kind == MarkKind::Deploy);
+            let blamed = deploys.filter(|mark| timeline.is_put_down_to(&mark.label));
+            if let Some(deployed_at) = blamed.map(|mark| mark.at).min() {
+                let from = (deployed_at - BEFORE_DEPLOY).max(timeline.began - BEFORE_MAX);
+                timeline.from = timeline.from.min(from);
+            }
+        }
         if let Some(open) = self.open(service.as_str(), environment.as_str()) {
             self.fill(open);
         }

@@ -8,7 +8,7 @@ use super::{
     adjusted::{Cell, OddsRatio},
     interval::{Rate, Share},
 };
-use crate::score::Policy;
+use crate::{model::Criticality, score::Policy};
 
 /// A rule of the policy that meets more of the changes than this is one that people learn to work around.
 pub(super) const RULE_SHARE_MAX: f64 = 0.25;
@@ -235,6 +235,18 @@ pub struct DetectionSummary {
     pub blamed_healthy: u64,
     /// Not watched, or too little seen.
     pub blamed_unknown: u64,
+}
+
+impl Summary {
+    /// The tiers in which something happened, the weightiest first.
+    pub(super) fn tiers_by_weight(&self) -> impl Iterator<Item = (&'static str, &TierSummary)> {
+        let tiers = Criticality::ALL.into_iter().rev();
+        tiers.filter_map(|tier| {
+            self.tiers
+                .get_key_value(tier.name())
+                .map(|(name, summary)| (*name, summary))
+        })
+    }
 }
 
 /// What a reader should look at first.

@@ -181,7 +181,7 @@ impl Summary {
         if self.tiers.len() < 2 {
             return Ok(());
         }
-        for (i, (name, tier)) in self.tiers.iter().enumerate() {
+        for (i, (name, tier)) in self.tiers_by_weight().enumerate() {
             let hours = |action: &str| {
                 tier.held_hours
                     .get(action)

@@ -142,7 +142,7 @@ fn two_policies_are_compared_and_a_page_is_written_the_same_each_time() {
     );
     let first = &found["compared"]["services"]["first"][0];
     assert_eq!(first["service"], "checkout");
-    let hours = |side: &str| first[side]["freeze_hours"].as_f64().expect("hours");
+    let hours = |side: &str| first[side]["freeze_hours_enforced"].as_f64().expect("hours");
     assert!(hours("b") > hours("a"), "{first}");
     assert!(page.contains("What would change") && page.contains("checkout @ production"));
     assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("<script"));

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::VecDeque, fmt::Write as _, time::Duration};
 
 use super::{
-    AFTER, BEFORE,
+    AFTER,
     ring::{MINUTES, Ring},
 };
 use crate::model::{
@@ -59,7 +59,7 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    pub(super) fn begin(decision: &Decision, tier: Criticality) -> Option<Self> {
+    pub(super) fn begin(decision: &Decision, tier: Criticality, before: Duration) -> Option<Self> {
         let Subject::Service { service, environment } = &decision.subject else {
             return None;
         };
@@ -77,11 +77,19 @@ impl Timeline {
             until: decision.valid_until.unwrap_or(decision.decided_at),
             ended: None,
             borne_out: None,
-            from: decision.decided_at - BEFORE,
+            from: decision.decided_at - before,
             errors: Vec::new(),
             marks: Vec::new(),
             filled: false,
         })
+    }
+
+    /// Whether this deploy of the service is the first of the suspects, or named by the reason.
+    pub(super) fn is_put_down_to(&self, deploy_id: &str) -> bool {
+        let own = self.suspects.iter().filter(|suspect| suspect.service == self.service);
+        let first = own.filter_map(|suspect| suspect.deploy_id.as_deref()).next();
+        let named = self.figures.iter().find(|(name, _)| *name == "deploy_id");
+        first == Some(deploy_id) || named.is_some_and(|(_, named)| **named == *deploy_id)
     }
 
     /// It goes on, until another instant.

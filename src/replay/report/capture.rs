@@ -49,13 +49,11 @@ pub(super) fn write(page: &mut Page, a: &Side<'_>, b: Option<&Side<'_>>) {
         &rows,
     );
     let rows: Vec<Vec<String>> = summary
-        .tiers
-        .iter()
-        .rev()
+        .tiers_by_weight()
         .filter(|(_, tier)| tier.commits_known > 0)
         .map(|(name, tier)| {
             let captured = tier.riskiest.get(1).and_then(|mark| mark.interval.as_ref());
-            vec![(*name).to_owned(), whole(tier.commits_known), share(captured)]
+            vec![name.to_owned(), whole(tier.commits_known), share(captured)]
         })
         .collect();
     if rows.len() > 1 {

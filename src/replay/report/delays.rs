@@ -39,6 +39,7 @@ pub(super) fn write(page: &mut Page, a: &Side<'_>, b: Option<&Side<'_>>) {
          found late.</p>\n",
         whole(count(delays.len()))
     );
+    add!(page, "<div class=\"pair\">\n");
     let (binned, binned_of_b) = (bins(&delays), delays_of_b.as_deref().map(bins));
     draw(page, &binned, binned_of_b.as_ref());
     let row = |(place, (name, _)): (usize, &(&str, u64))| {
@@ -56,12 +57,12 @@ pub(super) fn write(page: &mut Page, a: &Side<'_>, b: Option<&Side<'_>>) {
         &rows,
     );
     add!(page, "</details>\n");
-    let tiers = a.summary.tiers.iter().rev();
+    let tiers = a.summary.tiers_by_weight();
     let rows: Vec<Vec<String>> = tiers
         .map(|(name, tier)| {
             let delay = tier.alarm_after_seconds;
             vec![
-                (*name).to_owned(),
+                name.to_owned(),
                 whole(tier.watched),
                 whole(delay.map_or(0, |delay| delay.n)),
                 minutes(delay.map(|delay| delay.p50)),

@@ -15,9 +15,9 @@ pub(super) fn write(page: &mut Page, summary: &Summary) {
         share(freezes.not_borne_out_share.as_ref()),
         rate(freezes.not_borne_out_per_100_deploys.as_ref()),
     ]];
-    rows.extend(summary.tiers.iter().rev().map(|(name, tier)| {
+    rows.extend(summary.tiers_by_weight().map(|(name, tier)| {
         vec![
-            (*name).to_owned(),
+            name.to_owned(),
             whole(tier.evidence_borne_out + tier.evidence_not_borne_out),
             whole(tier.evidence_borne_out),
             whole(tier.evidence_not_borne_out),
@@ -60,13 +60,11 @@ fn hours(page: &mut Page, summary: &Summary) {
         .map(|tier| all(&of(&tier.held_hours, "freeze")) + all(&of(&tier.held_hours, "extra_review")));
     let greatest = greatest.fold(0.0_f64, f64::max);
     let rows: Vec<Vec<String>> = summary
-        .tiers
-        .iter()
-        .rev()
+        .tiers_by_weight()
         .map(|(name, tier)| {
             let (frozen, review) = (of(&tier.held_hours, "freeze"), of(&tier.held_hours, "extra_review"));
             vec![
-                (*name).to_owned(),
+                name.to_owned(),
                 format!("{:.1}", all(&frozen)),
                 format!("{:.1}", frozen.enforce),
                 format!("{:.1}", all(&review)),
@@ -85,7 +83,7 @@ fn hours(page: &mut Page, summary: &Summary) {
     ];
     table(
         page,
-        "Hours for which services were held, summed over them",
+        "Hours for which services were held, summed over them; the bars are frozen (orange) and extra review (blue)",
         &heads,
         &rows,
     );

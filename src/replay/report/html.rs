@@ -61,9 +61,11 @@ pub(super) use add;
 /// A table: its caption, its heads, and rows of cells that are markup already. The first column is text, the others
 /// are figures.
 pub(super) fn table(page: &mut Page, caption: &str, heads: &[&str], rows: &[Vec<String>]) {
+    // Few figures far apart are hard to read along a line.
+    let class = if heads.len() <= 3 { "wide few" } else { "wide" };
     add!(
         page,
-        "<div class=\"wide\"><table><caption>{}</caption><thead><tr>",
+        "<div class=\"{class}\"><table><caption>{}</caption><thead><tr>",
         Escaped(caption)
     );
     for head in heads {
