@@ -49,9 +49,7 @@ impl Events {
         let n = self.n;
         self.n += 1;
         let time = self.time(n);
-        let due = self.incidents.first_entry().filter(|incident| incident.key().0 <= n);
-        let written = if let Some(incident) = due {
-            let ((_, service), cause) = incident.remove_entry();
+        let written = if let Some((service, cause)) = self.due(n) {
             writeln!(
                 lines,
                 r#"{{"kind":"incident","id":"i-{n}","time":"{time}","service":"service-{service}","environment":"production","incident_id":"INC-{n}","status":"detected","severity":3,"caused_by":{{{cause}}}}}"#
@@ -69,6 +67,15 @@ impl Events {
             }
         };
         written.expect("memory takes it");
+    }
+
+    /// The service and the cause of an incident whose time has come by line `n`.
+    fn due(&mut self, n: u64) -> Option<(u64, String)> {
+        let incident = self.incidents.first_entry()?;
+        (incident.key().0 <= n).then(|| {
+            let ((_, service), cause) = incident.remove_entry();
+            (service, cause)
+        })
     }
 
     /// All services report once a minute, one after the other.
@@ -93,8 +100,9 @@ impl Events {
         if self.below(40) == 0 {
             let place = usize::try_from(service).expect("small");
             self.bad_until[place] = n + BAD_MINUTES * self.n_services;
+            let cause = format!(r#""deploy_id":"d-{n}""#);
             self.incidents
-                .push_back((n + BAD_MINUTES / 2 * self.n_services, service, n));
+                .insert((n + BAD_MINUTES / 2 * self.n_services, service), cause);
         }
         writeln!(
             lines,
