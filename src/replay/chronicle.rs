@@ -259,6 +259,8 @@ impl Chronicle {
             if place.open == Some(slot) {
                 place.open = None;
             }
+        } else {
+            timeline.fill(&Ring::default(), &VecDeque::new());
         }
     }
 

@@ -48,7 +48,6 @@ pub(super) fn write(page: &mut Page, a: &Side<'_>, b: Option<&Side<'_>>) {
         row
     };
     let rows: Vec<Vec<String>> = BINS.iter().enumerate().map(row).collect();
-    add!(page, "<details><summary>The same as a table</summary>");
     let heads = ["delay", "alarms", "alarms of B"];
     table(
         page,
@@ -56,7 +55,7 @@ pub(super) fn write(page: &mut Page, a: &Side<'_>, b: Option<&Side<'_>>) {
         &heads[..if b.is_some() { 3 } else { 2 }],
         &rows,
     );
-    add!(page, "</details>\n");
+    add!(page, "</div>\n");
     let tiers = a.summary.tiers_by_weight();
     let rows: Vec<Vec<String>> = tiers
         .map(|(name, tier)| {
