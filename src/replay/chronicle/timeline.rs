@@ -86,8 +86,8 @@ impl Timeline {
 
     /// Whether this deploy of the service is the first of the suspects, or named by the reason.
     pub(super) fn is_put_down_to(&self, deploy_id: &str) -> bool {
-        let own = self.suspects.iter().filter(|suspect| suspect.service == self.service);
-        let first = own.filter_map(|suspect| suspect.deploy_id.as_deref()).next();
+        let mut own = self.suspects.iter().filter(|suspect| suspect.service == self.service);
+        let first = own.find_map(|suspect| suspect.deploy_id.as_deref());
         let named = self.figures.iter().find(|(name, _)| *name == "deploy_id");
         first == Some(deploy_id) || named.is_some_and(|(_, named)| **named == *deploy_id)
     }
