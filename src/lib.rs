@@ -1,7 +1,8 @@
 //! Holdpoint: the brake between what happens to services and what pipelines may do to them.
 //!
 //! In reading order: the nouns ([`model`]), the three stages of the path ([`ingest`], [`score`], [`gate`]), the path
-//! over history ([`replay`]), the bytes ([`wire`]); then the engine ([`stream`]), the HTTP edge and the processes.
+//! over history ([`replay`]), events from a repository ([`import`]), the bytes ([`wire`]); then the engine ([`stream`]),
+//! the HTTP edge and the processes.
 //! Without the feature `service` only the core is built: no Kafka, no server, no clock.
 
 pub mod model;
@@ -12,6 +13,8 @@ pub mod score;
 pub mod gate;
 
 pub mod replay;
+
+pub mod import;
 
 pub mod wire;
 
