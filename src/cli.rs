@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     config::Overrides,
     gate::FailMode,
-    model::{Effect, EnvironmentId, ServiceId},
+    model::{Effect, EnvironmentId, ServiceId, Timestamp},
 };
 
 /// The brake between what happens to services and what pipelines may do to them.
@@ -48,6 +48,11 @@ pub enum Command {
     Override(Override),
     /// The same path over recorded events, on recorded time.
     Replay(Replay),
+    /// Events from what is there already.
+    Import {
+        #[command(subcommand)]
+        command: Import,
+    },
     /// The policy file.
     Policy {
         #[command(subcommand)]
@@ -354,6 +359,28 @@ pub struct Replay {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum Import {
+    /// The commits of a git repository, and its reverts as incidents, as NDJSON on stdout.
+    #[command(after_help = "Examples:
+  holdpoint import git . | holdpoint replay --events -      what would have been gated
+  holdpoint import git ~/src/shop --service checkout --since 2026-01-01 > checkout.ndjson
+
+It reads what HEAD reaches by your own git, all but merges, and changes nothing. No name or address of a person goes
+out. With --since the measures are the same, for the past is read all the same.
+Exit status: 0; 1 if there is no git, no repository or no history.")]
+    Git {
+        /// The repository: any folder of its working tree, or a bare one.
+        path: PathBuf,
+        /// The service that the commits are of [default: the name of the repository's folder].
+        #[arg(long)]
+        service: Option<ServiceId>,
+        /// Write no commits before this: 2026-01-01, in UTC, or 2026-01-01T12:00:00+01:00.
+        #[arg(long, value_name = "DATE", value_parser = date)]
+        since: Option<Timestamp>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub enum Policy {
     /// Validate a policy: all errors at once, each with its line and column.
     #[command(
@@ -369,6 +396,14 @@ pub fn url(text: &str) -> Result<String, String> {
         Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.to_owned()),
         Some(_) | None => Err("an address such as http://holdpoint:8484".to_owned()),
     }
+}
+
+/// A day, from its beginning in UTC, or an instant.
+fn date(text: &str) -> Result<Timestamp, String> {
+    let instant = text.parse().or_else(|_no_instant| format!("{text}T00:00:00Z").parse());
+    instant.map_err(|_neither: crate::model::InvalidTimestamp| {
+        format!("`{text}` is no date, such as 2026-01-01 or 2026-01-01T12:00:00+01:00")
+    })
 }
 
 fn duration_above_zero(text: &str) -> Result<Duration, String> {
@@ -409,6 +444,23 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_date_is_a_day_in_utc_or_an_instant() {
+        for (text, expected) in [
+            ("2026-01-02", Some("2026-01-02T00:00:00.000Z")),
+            ("2026-01-02T01:00:00+01:00", Some("2026-01-02T00:00:00.000Z")),
+            ("2026-02-30", None),
+            ("last week", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                date(text).ok().map(|date| date.to_string()).as_deref(),
+                expected,
+                "{text}"
+            );
+        }
     }
 
     #[test]

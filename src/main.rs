@@ -38,6 +38,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Gate(gate) => Ok(run_gate(gate)),
         Command::Override(said) => run_override(said),
         Command::Replay(replay) => run_replay(replay),
+        Command::Import { command } => run_import(command),
         Command::Policy {
             command: cli::Policy::Check { file },
         } => {
@@ -222,6 +223,15 @@ fn run_replay(replay: cli::Replay) -> anyhow::Result<ExitCode> {
         json: replay.json,
     };
     run::replay::run(&args, &mut std::io::stdout().lock())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_import(command: cli::Import) -> anyhow::Result<ExitCode> {
+    let cli::Import::Git { path, service, since } = command;
+    run::import::run(
+        &run::import::Args { path, service, since },
+        &mut std::io::stdout().lock(),
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -191,7 +191,7 @@ fn path(path: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// To a millionth: the same on every machine.
+/// To a millionth: the same on every machine. Minus zero, the sum of nothing, becomes zero.
 fn round(value: f64) -> f64 {
-    (value * 1e6).round() / 1e6
+    (value * 1e6).round() / 1e6 + 0.0
 }

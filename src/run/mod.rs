@@ -3,6 +3,7 @@
 mod books;
 pub mod demo;
 pub mod gate;
+pub mod import;
 mod ingest;
 mod inputs;
 pub mod overrides;

@@ -1,5 +1,6 @@
 //! Commands that need no broker, from outside.
 
+mod import;
 mod replay;
 
 use std::{fmt::Write as _, fs, path::Path, process::Command};
