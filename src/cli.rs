@@ -387,6 +387,46 @@ pub enum Policy {
         after_help = "Example:\n  holdpoint policy check policy.toml\n\nExit status: 0 if it is good, 1 otherwise."
     )]
     Check { file: PathBuf },
+    /// What holds for a service in an environment, and where each value comes from.
+    #[command(after_help = "Examples:
+  holdpoint policy explain --service checkout policy.toml
+  holdpoint policy explain --service checkout --environment staging --tier critical policy.toml --json
+
+A value is the built-in default, or of a line: at the top, of the tier, of the service or of its environment.
+Exit status: 0; 1 if the policy has faults, which it prints as `policy check` does.")]
+    Explain {
+        #[arg(long)]
+        service: ServiceId,
+        #[arg(long, default_value = "production")]
+        environment: EnvironmentId,
+        /// The service's criticality in the catalog, where the policy names no tier of its own [default: medium].
+        #[arg(long, value_enum)]
+        tier: Option<Tier>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// The policy [default: the built-in one].
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Tier {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl From<Tier> for crate::model::Criticality {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::Low => Self::Low,
+            Tier::Medium => Self::Medium,
+            Tier::High => Self::High,
+            Tier::Critical => Self::Critical,
+        }
+    }
 }
 
 /// An address that can be asked.

@@ -39,17 +39,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Override(said) => run_override(said),
         Command::Replay(replay) => run_replay(replay),
         Command::Import { command } => run_import(command),
-        Command::Policy {
-            command: cli::Policy::Check { file },
-        } => {
-            let faults = run::policy::check(&file)?;
-            print_lines(&faults);
-            Ok(if faults.is_empty() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            })
-        }
+        Command::Policy { command } => run_policy(command),
     }
 }
 
@@ -224,6 +214,45 @@ fn run_replay(replay: cli::Replay) -> anyhow::Result<ExitCode> {
     };
     run::replay::run(&args, &mut std::io::stdout().lock())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn run_policy(command: cli::Policy) -> anyhow::Result<ExitCode> {
+    let faults = match command {
+        cli::Policy::Check { file } => run::policy::check(&file)?,
+        cli::Policy::Explain {
+            service,
+            environment,
+            tier,
+            json,
+            file,
+        } => {
+            let tier = tier.map(Into::into);
+            let args = run::policy::Args {
+                service,
+                environment,
+                tier,
+                file,
+            };
+            match run::policy::explain(&args)? {
+                Ok(explanation) => {
+                    let text = if json {
+                        serde_json::to_string_pretty(&explanation)?
+                    } else {
+                        explanation.to_string()
+                    };
+                    print_lines(&[text.trim_end().to_owned()]);
+                    Vec::new()
+                }
+                Err(faults) => faults,
+            }
+        }
+    };
+    print_lines(&faults);
+    Ok(if faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn run_import(command: cli::Import) -> anyhow::Result<ExitCode> {

@@ -14,9 +14,8 @@ use foldhash::HashMap;
 use super::message::Message;
 use crate::model::hash_text;
 
-/// Commits remembered by their sha (some 70 MB), and by their title; the next forgets the oldest. A revert comes soon, or
-/// names a sha.
-const SHAS_MAX: usize = 1 << 19;
+/// Commits remembered by their sha (some 17 MB), and by their title; the next forgets the oldest. Reverts come soon.
+const SHAS_MAX: usize = 1 << 17;
 const TITLES_MAX: usize = 1 << 16;
 /// Commits taken back by one, at most.
 const CULPRITS_MAX: usize = 256;

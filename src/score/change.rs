@@ -16,7 +16,7 @@ pub use self::pages::ChangePage;
 pub(crate) use self::pages::Pages;
 use super::{
     Context, Said,
-    policy::{Rule, Settings},
+    policy::{Condition, Rule, Settings},
     review::{Approvals, Author, Note, Person, Target},
     risk::{Contribution, INCIDENT_RATE, Moments, model_digest},
 };
@@ -88,6 +88,8 @@ struct Beside {
     /// The shas it had before a squash or merge.
     heads: Box<[Target]>,
     approvals: Box<[Note]>,
+    /// Tags of the rules whose conditions on the change itself it met when it landed.
+    met: Box<[u32]>,
 }
 
 /// Where changes are decided: what must be known besides their own state, and what is said so far.
@@ -135,7 +137,7 @@ impl Changes {
         let mut change = Remembered {
             sha: commit.sha.as_ref().into(),
             change_id: commit.change_id.as_deref().map(Target::of),
-            beside: Beside::of(commit, context),
+            beside: Beside::of(commit, time, context),
             author_id: author.id,
             author_level: author.level,
             author_is_bot: author.bot,
@@ -247,8 +249,11 @@ pub(crate) fn tier_index(tier: Criticality) -> usize {
 }
 
 impl Beside {
-    fn of(commit: &Commit<'_>, context: &Context<'_>) -> Option<Box<Self>> {
-        if commit.head_shas.is_empty() && commit.approvals.is_empty() {
+    fn of(commit: &Commit<'_>, time: Timestamp, context: &Context<'_>) -> Option<Box<Self>> {
+        let conditions = context.policy.rules.iter().filter_map(|rule| rule.condition.as_deref());
+        let met = conditions.filter(|condition| condition.is_met(commit, time));
+        let met: Box<[u32]> = met.map(Condition::tag).collect();
+        if commit.head_shas.is_empty() && commit.approvals.is_empty() && met.is_empty() {
             return None;
         }
         let levels = &context.policy.levels;
@@ -256,6 +261,7 @@ impl Beside {
         Some(Box::new(Self {
             heads: commit.head_shas.iter().map(|sha| Target::of(sha)).collect(),
             approvals: approvals.map(|approval| Note::inline(approval, levels)).collect(),
+            met,
         }))
     }
 }
@@ -271,7 +277,10 @@ impl Remembered {
     /// What it takes, with its place in the list and its tag.
     fn bytes(&self) -> usize {
         let beside = self.beside.as_ref().map_or(0, |beside| {
-            size_of::<Beside>() + size_of_val(&*beside.heads) + size_of_val(&*beside.approvals)
+            size_of::<Beside>()
+                + size_of_val(&*beside.heads)
+                + size_of_val(&*beside.approvals)
+                + size_of_val(&*beside.met)
         });
         size_of::<Self>() + size_of::<u32>() + self.sha.len() + beside
     }
@@ -284,12 +293,15 @@ impl Remembered {
     }
 
     /// Whether `rule` asks anything of this change.
-    fn is_under(&self, rule: &Rule) -> bool {
+    fn is_under(&self, rule: &Rule, scene: &Scene<'_>) -> bool {
+        let met = self.beside.as_ref().map_or(&[][..], |beside| &beside.met);
+        let condition = rule.condition.as_ref();
+        let is_meant = condition.is_none_or(|condition| met.contains(&condition.tag()));
         let ai = rule.ai.is_empty() || rule.ai.contains(&self.ai);
         let level = rule.author_level.is_empty() || rule.author_level.contains(&self.author_level);
         // A bot is nobody's junior: it is meant only where AI made the change.
         let bot = !self.author_is_bot || matches!(self.ai, Assistance::Assisted | Assistance::Authored);
-        ai && level && bot
+        ai && level && bot && is_meant && rule.scope.has_service(scene.service.as_str(), scene.tier)
     }
 
     /// The latest word of each person on this change; what the commit itself carries is the earliest.
@@ -369,7 +381,12 @@ impl Remembered {
     /// What this change needs that it has not got.
     fn ask<'a>(&self, scene: &Scene<'a>) -> Asked<'a> {
         let context = scene.context;
-        let hits: Vec<&Rule> = context.policy.rules.iter().filter(|rule| self.is_under(rule)).collect();
+        let hits: Vec<&Rule> = context
+            .policy
+            .rules
+            .iter()
+            .filter(|rule| self.is_under(rule, scene))
+            .collect();
         let n_approvals = |level| self.n_approvals(level, scene.approvals);
         let open = |rule: &&&Rule| n_approvals(rule.level) < usize::from(rule.approvals);
         let unmet: Vec<&Rule> = hits.iter().filter(open).copied().collect();

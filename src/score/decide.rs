@@ -11,7 +11,7 @@ use super::{
     Context, Said,
     environment::{Environment, OpenIncident, Proposal, Scene},
     hold::Found,
-    policy::Settings,
+    policy::{Closed, Settings, WindowEffect},
 };
 use crate::model::{
     Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Sequence, ServiceId, Subject, Suspect, Timestamp,
@@ -94,7 +94,7 @@ impl Environment {
             context,
             said,
         } = scene;
-        let ought = self.ought(order, service, settings, context);
+        let ought = self.ought_now(order, service, settings, context);
         let mode = settings.mode;
         let requires_known_changes = settings.require_known_changes;
         let open = self.incidents.open().iter();
@@ -158,6 +158,35 @@ impl Environment {
             model: super::risk::model_digest(),
             cause: (context.cause)(),
         })));
+    }
+
+    /// What ought to stand, the policy's windows included: a person stands above them, and a freeze by evidence or
+    /// incident says more.
+    fn ought_now(
+        &mut self,
+        order: Option<Order>,
+        service: &ServiceId,
+        settings: &Settings,
+        context: &Context<'_>,
+    ) -> Ought {
+        // Before the first time entry, no time is known but that of events.
+        let now = if context.now == Timestamp::MIN {
+            context.at
+        } else {
+            context.now
+        };
+        let outlook = context
+            .policy
+            .outlook(service.as_str(), settings.tier, self.name.as_str(), now);
+        self.window_at = Some(outlook.changes_at).filter(|at| *at != Timestamp::NEVER);
+        match outlook.closed {
+            Some(closed) if order.is_none() && !self.is_frozen() => by_window(&closed),
+            Some(_) | None => self.ought(order, service, settings, context),
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.hold.is_some() || self.incidents.leading().is_some_and(|incident| incident.granted)
     }
 
     fn ought(&self, order: Option<Order>, service: &ServiceId, settings: &Settings, context: &Context<'_>) -> Ought {
@@ -266,6 +295,22 @@ fn by_order(order: Order) -> Ought {
             Vec::new()
         },
         ..plain(action, Some(until), Reason::new("override", text))
+    }
+}
+
+/// What a person planned needs no grant of the fleet's.
+fn by_window(closed: &Closed<'_>) -> Ought {
+    let Closed { window, until } = *closed;
+    let name = &window.name;
+    let end = window.local(until);
+    let text = match window.effect {
+        WindowEffect::Allow => format!("outside of the policy's window {name}; open again {end}"),
+        WindowEffect::Deny | WindowEffect::Exempt => format!("in the policy's window {name}; closed until {end}"),
+    };
+    Ought {
+        about: until.to_string().into(),
+        to_lift: vec![wait_until(until)],
+        ..plain(Action::Freeze, Some(until), Reason::new(format!("policy:{name}"), text))
     }
 }
 

@@ -71,6 +71,8 @@ pub(crate) struct Environment {
     /// The starts of the last freezes by evidence.
     freezes: Vec<Timestamp>,
     pub(crate) standing: Option<Standing>,
+    /// When a window of the policy opens or closes here next, as of the last decision.
+    pub(crate) window_at: Option<Timestamp>,
     last_event: Timestamp,
 }
 
@@ -107,6 +109,7 @@ impl Environment {
             incidents: Incidents::default(),
             freezes: Vec::new(),
             standing: None,
+            window_at: None,
             last_event: at,
         }
     }
@@ -268,6 +271,7 @@ impl Environment {
             self.proposal.as_ref().map(|proposal| proposal.asked_at + PROPOSE_EVERY),
             elevated_since.map(|since| since + ELEVATED_MIN),
             self.cooldown_until,
+            self.window_at,
             self.standing.as_ref().and_then(Standing::speaks_at),
         ];
         let watches = self.watches.iter().map(Watch::ends_by);

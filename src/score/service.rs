@@ -315,10 +315,17 @@ impl Service {
             }
             Body::Service(catalog) if event.time >= self.catalog_at => {
                 self.catalog_at = event.time;
+                let tier = self.tier(context.policy);
                 self.criticality = catalog.criticality;
                 self.traffic_share = catalog.traffic_share.map(crate::model::UnitInterval::value);
                 self.slo = catalog.slo;
                 self.settle(event, context, said);
+                if tier != self.tier(context.policy) {
+                    // Another mode may hold for it, and other windows.
+                    for place in 0..self.environments.len() {
+                        self.with_environment(place, context, said, Environment::decide);
+                    }
+                }
             }
             Body::Override(word) => self.take_word(word, event, context, said),
             // An older catalog entry than the one that stands; and errors are entries of their own.

@@ -1,6 +1,7 @@
 //! Commands that need no broker, from outside.
 
 mod import;
+mod policy;
 mod replay;
 
 use std::{fmt::Write as _, fs, path::Path, process::Command};

@@ -8,4 +8,5 @@ mod properties;
 mod schemas;
 mod script;
 mod support;
+mod windows;
 mod words;

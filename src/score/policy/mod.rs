@@ -2,11 +2,22 @@
 //!
 //! A policy is an entry of the log, whole, as text: what is in force at an offset is a function of the log.
 
+mod condition;
+mod explain;
+mod glob;
 mod parse;
+mod recurrence;
+#[cfg(test)]
+mod tests;
+mod window;
 
 use std::{collections::BTreeMap, time::Duration};
 
+pub use condition::Condition;
+pub use explain::{Asked, Explanation, Named, Origin, Value, explain};
+pub use glob::Glob;
 pub use parse::{Fault, Faults};
+pub use window::{At, Closed, Outlook, Scope, Window, WindowEffect};
 
 use crate::model::{Assistance, Criticality, EnvironmentId, Level, Mode, ServiceId, UnitInterval};
 
@@ -21,6 +32,8 @@ pub struct Policy {
     pub lateness: Duration,
     pub limiter: Limiter,
     pub rules: Vec<Rule>,
+    /// When services are closed to deploys, in the order of the file.
+    pub windows: Vec<Window>,
     pub levels: Levels,
     pub base: Settings,
     pub tiers: BTreeMap<Criticality, Patch>,
@@ -30,6 +43,8 @@ pub struct Policy {
 /// What may differ by tier, service and environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// The tier of the service they are for.
+    pub tier: Criticality,
     pub mode: Mode,
     pub freeze: Freeze,
     pub review: Review,
@@ -94,6 +109,10 @@ pub struct Rule {
     pub ai: Vec<Assistance>,
     /// Empty: any, bots included.
     pub author_level: Vec<Level>,
+    /// Of which services and tiers; environments mean nothing to a change.
+    pub scope: Scope,
+    /// What it asks of the change itself, when it lands; `None`: nothing.
+    pub condition: Option<Box<Condition>>,
     /// Approvals asked for; 1 to 16.
     pub approvals: u8,
     /// The least level of who approves; `None`: any.
@@ -175,7 +194,10 @@ impl Policy {
     /// environment's, each over the one before.
     #[must_use]
     pub fn settings(&self, service: &str, tier: Criticality, environment: &str) -> Settings {
-        let mut settings = self.base.clone();
+        let mut settings = Settings {
+            tier,
+            ..self.base.clone()
+        };
         if let Some(patch) = self.tiers.get(&tier) {
             patch.apply(&mut settings);
         }

@@ -11,6 +11,7 @@ mod section;
 #[cfg(test)]
 mod tests;
 mod value;
+mod windows;
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
@@ -67,8 +68,10 @@ impl Default for Policy {
                 incident_per_hour_min: 10,
             },
             rules: rules::defaults(),
+            windows: Vec::new(),
             levels: Levels::default(),
             base: Settings {
+                tier: Criticality::default(),
                 mode: Mode::Shadow,
                 freeze: Freeze {
                     false_freezes_per_week: 0.5,
@@ -123,6 +126,7 @@ fn read(reader: &mut Reader, mut file: Section<'_>, digest: Box<str>) -> Policy 
     patch(reader, &mut file).apply(&mut policy.base);
     limiter(reader, file.take("limiter"), &mut policy.limiter);
     policy.rules = rules::rules(reader, file.take("rule"));
+    policy.windows = windows::windows(reader, file.take("window"));
     policy.levels = levels(reader, file.take("levels"));
     policy.tiers = tiers(reader, file.take("tiers"));
     policy.services = services(reader, file.take("services"));
@@ -238,6 +242,7 @@ fn services(reader: &mut Reader, item: Option<Item<'_>>) -> BTreeMap<ServiceId, 
         let name = reader.name::<ServiceId>(&item);
         let mut own = reader.section(Some(item));
         let tier = reader.word(own.take("tier"), &TIERS);
+        refuse_budget(reader, &own);
         let patch = patch(reader, &mut own);
         let environments = environments(reader, own.take("environments"));
         reader.close(&own);
@@ -255,12 +260,27 @@ fn services(reader: &mut Reader, item: Option<Item<'_>>) -> BTreeMap<ServiceId, 
     services
 }
 
+/// A tier's changes are ranked together, so a share of one service's own would do nothing.
+fn refuse_budget(reader: &mut Reader, section: &Section<'_>) {
+    let review = section.items().find(|item| item.key == "review");
+    let budget = review.and_then(|review| review.value.as_table().and_then(|table| table.get_key_value("budget")));
+    if let Some((key, _)) = budget {
+        let path = format!("{}.review.budget", section.path);
+        reader.note(
+            key.span().start,
+            &path,
+            "is a share of a tier's changes; set it at the top or under tiers",
+        );
+    }
+}
+
 fn environments(reader: &mut Reader, item: Option<Item<'_>>) -> BTreeMap<EnvironmentId, Patch> {
     let section = reader.section(item);
     let mut environments = BTreeMap::new();
     for item in section.items() {
         let name = reader.name::<EnvironmentId>(&item);
         let mut own = reader.section(Some(item));
+        refuse_budget(reader, &own);
         let patch = patch(reader, &mut own);
         reader.close(&own);
         if let Some(name) = name {

@@ -10,14 +10,17 @@ use super::{
     fault::Reader,
     section::{Item, Section},
     value::quote,
+    windows::{WEEKDAYS, globs, hours, scope, zone},
 };
 use crate::{
-    model::{Assistance, Level, check_name},
-    score::policy::Rule,
+    model::{Assistance, Level, check_name, hash_text},
+    score::policy::{Condition, Rule, Scope},
 };
 
 /// Every change is held against every rule.
 const MAX_RULES: usize = 256;
+/// More than any change has.
+const MAX_SIZE: i64 = 1_000_000_000;
 /// More people than ever look at one change.
 const MAX_APPROVALS: i64 = 16;
 
@@ -47,6 +50,8 @@ pub(super) fn defaults() -> Vec<Rule> {
         name: name.into(),
         ai: ai.to_vec(),
         author_level: author_level.to_vec(),
+        scope: Scope::default(),
+        condition: None,
         approvals: 1,
         level: Some(Level::Senior),
     };
@@ -127,6 +132,8 @@ fn given(reader: &mut Reader, section: &mut Section<'_>, name: Option<Item<'_>>)
     let mut when = reader.section(when);
     let ai = reader.words(when.take("ai"), &ASSISTANCE);
     let author_level = reader.words(when.take("author_level"), &AUTHOR_LEVELS);
+    let scope = scope(reader, &mut when, false);
+    let condition = condition(reader, &mut when, name.as_deref());
     reader.close(&when);
 
     let mut then = reader.section(then);
@@ -147,10 +154,42 @@ fn given(reader: &mut Reader, section: &mut Section<'_>, name: Option<Item<'_>>)
         name,
         ai,
         author_level,
+        scope,
+        condition,
         approvals,
         level,
     });
     Given { name, rule }
+}
+
+/// What is asked of the change itself; `None` if nothing is.
+fn condition(reader: &mut Reader, when: &mut Section<'_>, name: Option<&str>) -> Option<Box<Condition>> {
+    let paths = globs(reader, when.take("paths"));
+    let min_lines: Option<u32> = reader.whole(when.take("min_lines"), 1..=MAX_SIZE);
+    let min_files: Option<u32> = reader.whole(when.take("min_files"), 1..=MAX_SIZE);
+    let hours = hours(reader, when.take("hours"));
+    let weekdays = reader.words(when.take("weekdays"), &WEEKDAYS);
+    let zone_item = when.take("zone");
+    if let Some(item) = zone_item.as_ref().filter(|_| hours.is_none() && weekdays.is_empty()) {
+        reader.wrong(item, "is given without `hours` or `weekdays`, and means nothing alone");
+    }
+    let zone = zone(reader, zone_item);
+    if paths.is_empty() && min_lines.is_none() && min_files.is_none() && hours.is_none() && weekdays.is_empty() {
+        return None;
+    }
+    // Of another condition another tag: what a change met is no answer to what it was not asked.
+    let in_zone = zone.iana_name();
+    let asked = format!("{name:?} {paths:?} {min_lines:?} {min_files:?} {hours:?} {weekdays:?} {in_zone:?}");
+    let tag = u32::try_from(hash_text(&asked) >> 32).unwrap_or_default();
+    Some(Box::new(Condition {
+        paths,
+        min_lines,
+        min_files,
+        hours,
+        weekdays,
+        zone,
+        tag,
+    }))
 }
 
 /// A slip in the name would leave the default rule on.

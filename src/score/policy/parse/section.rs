@@ -34,13 +34,14 @@ const INNER: [&str; 5] = [
 ];
 
 /// Keys at the top of the file, for who writes them below the header of a table.
-const TOP: [&str; 7] = [
+const TOP: [&str; 8] = [
     "revision",
     "lateness",
     "mode",
     "require_known_changes",
     "limiter",
     "rule",
+    "window",
     "levels",
 ];
 

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{model::Assistance, score::policy::Rule};
+use crate::{
+    model::Assistance,
+    score::policy::{Rule, Scope},
+};
 
 fn policy(text: &str) -> Policy {
     Policy::parse(text).unwrap_or_else(|faults| panic!("{text}\n{faults}"))
@@ -95,7 +98,7 @@ low.require_known_changes = false
 tier = "low"
 mode = "shadow"
 freeze.watch = "600s"
-environments.production = { freeze.margin = 2.5, review = { budget = 0.25 } }
+environments.production = { freeze.margin = 2.5 }
 "#;
 
 fn every_tier() -> BTreeMap<Criticality, Patch> {
@@ -133,7 +136,6 @@ fn every_service() -> ServicePatch {
     };
     let production = Patch {
         margin: Some(2.5),
-        budget: Some(UnitInterval::clamped(0.25)),
         ..Patch::default()
     };
     let environments = [("production".parse().expect("a name"), production)].into();
@@ -166,10 +168,12 @@ fn every_place() -> Policy {
             incident_per_hour_min: 3,
         },
         rules: rules::defaults(),
+        windows: Vec::new(),
         levels: Levels {
             members: levels.map(|(id, level)| (id.into(), level)).into(),
         },
         base: Settings {
+            tier: Criticality::Medium,
             mode: Mode::Enforce,
             freeze: Freeze {
                 false_freezes_per_week: 1_000.0,
@@ -190,6 +194,20 @@ fn every_place() -> Policy {
 #[test]
 fn every_key_reaches_its_place() {
     assert_eq!(policy(EVERY_KEY), every_place());
+}
+
+/// It would do nothing: the scorer asks for a tier's.
+#[test]
+fn a_budget_of_one_service_is_refused() {
+    let rest = "is a share of a tier's changes; set it at the top or under tiers";
+    check(
+        "[services.a]\nreview.budget = 0.2",
+        &format!("2:8: services.a.review.budget {rest}"),
+    );
+    check(
+        "[services.a.environments.b.review]\nbudget = 0.2",
+        &format!("2:1: services.a.environments.b.review.budget {rest}"),
+    );
 }
 
 #[test]
@@ -252,6 +270,8 @@ fn rules_add_to_the_default_ones_by_name() {
         name: senior.into(),
         ai: Vec::new(),
         author_level: Vec::new(),
+        scope: Scope::default(),
+        condition: None,
         approvals: 1,
         level: None,
     };

@@ -1,0 +1,169 @@
+//! Explanations: the values are those that hold, and stand where they are said to stand.
+
+use proptest::prelude::*;
+
+use super::super::{Asked, Explanation, Origin, explain};
+use crate::model::{Criticality, Timestamp};
+
+const LAYERED: &str = "\
+mode = \"enforce\"
+freeze.margin = 0.5
+freeze.watch = \"90m\"
+
+[limiter]
+new_per_hour_min = 7
+
+[tiers.critical]
+freeze.margin = 0.1
+review.budget = 0.2
+
+[services.shop]
+tier = \"critical\"
+freeze.lease = \"30m\"
+
+[services.shop.environments.staging]
+mode = \"shadow\"
+
+[[rule]]
+name = \"schema\"
+when = { paths = [\"db/**\"], tiers = [\"low\"] }
+then = { action = \"extra_review\", level = \"senior\" }
+
+[[window]]
+name = \"weekend\"
+effect = \"deny\"
+zone = \"Europe/Berlin\"
+from = 2026-03-06T18:00:00
+length = \"62h\"
+repeat = \"FREQ=WEEKLY\"
+";
+
+fn explained(text: &str, service: &str, environment: &str, criticality: Option<Criticality>) -> Explanation {
+    let asked = Asked {
+        service,
+        environment,
+        criticality,
+        now: "2026-03-07T12:00:00Z".parse::<Timestamp>().expect("an instant"),
+    };
+    explain(text, &asked).unwrap_or_else(|faults| panic!("{text}\n{faults}"))
+}
+
+fn value<'a>(explanation: &'a Explanation, key: &str) -> (&'a str, String) {
+    let value = explanation.values.iter().find(|value| value.key == key).expect(key);
+    (&value.value, value.origin.to_string())
+}
+
+#[test]
+fn every_value_is_of_the_narrowest_table_that_has_it() {
+    let staging = explained(LAYERED, "shop", "staging", Some(Criticality::Low));
+    for (key, expected) in [
+        ("tier", ("critical", "line 13, services.shop")),
+        ("mode", ("shadow", "line 17, services.shop.environments.staging")),
+        ("freeze.lease", ("30m", "line 14, services.shop")),
+        ("freeze.margin", ("0.1", "line 9, tiers.critical")),
+        ("review.budget", ("0.2", "line 10, tiers.critical")),
+        ("freeze.watch", ("90m", "line 3")),
+        ("freeze.false_freezes_per_week", ("0.5", "default")),
+        ("limiter.new_per_hour_min", ("7", "line 6, limiter")),
+        ("lateness", ("10s", "default")),
+    ] {
+        let (found, origin) = value(&staging, key);
+        assert_eq!((found, origin.as_str()), expected, "{key}");
+    }
+    assert_eq!(
+        value(&explained(LAYERED, "shop", "production", None), "mode").0,
+        "enforce"
+    );
+    let other = explained(LAYERED, "other", "production", Some(Criticality::High));
+    assert_eq!(value(&other, "tier"), ("high", "the catalog, as told".to_owned()));
+    assert_eq!(
+        value(&explained("", "other", "production", None), "tier"),
+        ("medium", "default".to_owned())
+    );
+}
+
+#[test]
+fn rules_and_windows_are_told_in_words_with_their_lines() {
+    let shop = explained(LAYERED, "shop", "production", None);
+    let rule = shop
+        .rules
+        .iter()
+        .find(|rule| &*rule.name == "schema")
+        .expect("the rule");
+    assert_eq!(rule.text, "1 approval by senior or above where a path is as db/**");
+    assert!(!rule.applies, "a critical service is not of the low tier");
+    assert_eq!(rule.origin.to_string(), "line 19");
+    assert_eq!(shop.rules[0].origin, Origin::Default);
+    assert_eq!(shop.windows[0].text, "closes now, until 2026-03-09 08:00 Europe/Berlin");
+    assert_eq!(shop.now, "closed by weekend until 2026-03-09 08:00 Europe/Berlin");
+    let text = shop.to_string();
+    assert!(
+        text.contains("  freeze.margin                      0.1              line 9, tiers.critical\n"),
+        "{text}"
+    );
+    let json = serde_json::to_value(&shop).expect("JSON");
+    assert_eq!(
+        json["values"][0],
+        serde_json::json!({"key": "tier", "value": "critical", "origin": {"from": "file", "line": 13, "table": "services.shop"}})
+    );
+}
+
+#[test]
+fn a_policy_with_faults_is_not_explained() {
+    let asked = Asked {
+        service: "shop",
+        environment: "production",
+        criticality: None,
+        now: Timestamp::from_millis(0),
+    };
+    assert!(explain("mode = 1", &asked).is_err());
+}
+
+/// A key, and values of it.
+const KEYS: [(&str, [&str; 3]); 6] = [
+    ("mode", ["\"shadow\"", "\"enforce\"", "\"shadow\""]),
+    ("require_known_changes", ["true", "false", "true"]),
+    ("freeze.false_freezes_per_week", ["0.25", "3", "100"]),
+    ("freeze.margin", ["0", "0.125", "7.5"]),
+    ("freeze.watch", ["\"15m\"", "\"3h\"", "\"24h\""]),
+    ("freeze.lease", ["\"15m\"", "\"90m\"", "\"4h\""]),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever is set where: the value shown is the one at the line it is said to come from, and that is the narrowest
+    /// that sets it.
+    #[test]
+    fn the_line_that_is_named_holds_the_value_that_counts(
+        set in prop::collection::vec((0_usize..4, 0_usize..KEYS.len(), 0_usize..3), 0..16),
+        tier in prop::sample::select(Criticality::ALL.to_vec()),
+    ) {
+        let tables = [String::new(), format!("tiers.{}", tier.name()), "services.shop".to_owned(), "services.shop.environments.eu".to_owned()];
+        let mut text = String::new();
+        let mut expected = vec![None; KEYS.len()];
+        for (layer, table) in tables.iter().enumerate() {
+            if layer > 0 {
+                text.push_str(&format!("\n[{table}]\n"));
+            }
+            for (key, (name, values)) in KEYS.iter().enumerate() {
+                if let Some((.., choice)) = set.iter().find(|(at, of, _)| (*at, *of) == (layer, key)) {
+                    text.push_str(&format!("{name} = {}\n", values[*choice]));
+                    expected[key] = Some((values[*choice].trim_matches('"'), text.lines().count(), table));
+                }
+            }
+        }
+        let explanation = explained(&text, "shop", "eu", Some(tier));
+        let default = explained("", "shop", "eu", Some(tier));
+        for ((name, _), expected) in KEYS.iter().zip(expected) {
+            let found = explanation.values.iter().find(|value| value.key == *name).expect("a key");
+            match expected {
+                Some((value, line, table)) => {
+                    prop_assert_eq!(&found.value, value);
+                    prop_assert_eq!(&found.origin, &Origin::File { line, table: table.clone() });
+                }
+                None => prop_assert_eq!(found, default.values.iter().find(|value| value.key == *name).expect("a key")),
+            }
+        }
+    }
+}
