@@ -1,5 +1,7 @@
 //! Explanations: the values are those that hold, and stand where they are said to stand.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::super::{Asked, Explanation, Origin, explain};
@@ -144,11 +146,11 @@ proptest! {
         let mut expected = vec![None; KEYS.len()];
         for (layer, table) in tables.iter().enumerate() {
             if layer > 0 {
-                text.push_str(&format!("\n[{table}]\n"));
+                write!(text, "\n[{table}]\n").expect("memory");
             }
             for (key, (name, values)) in KEYS.iter().enumerate() {
                 if let Some((.., choice)) = set.iter().find(|(at, of, _)| (*at, *of) == (layer, key)) {
-                    text.push_str(&format!("{name} = {}\n", values[*choice]));
+                    writeln!(text, "{name} = {}", values[*choice]).expect("memory");
                     expected[key] = Some((values[*choice].trim_matches('"'), text.lines().count(), table));
                 }
             }
