@@ -159,12 +159,11 @@ proptest! {
         let default = explained("", "shop", "eu", Some(tier));
         for ((name, _), expected) in KEYS.iter().zip(expected) {
             let found = explanation.values.iter().find(|value| value.key == *name).expect("a key");
-            match expected {
-                Some((value, line, table)) => {
-                    prop_assert_eq!(&found.value, value);
-                    prop_assert_eq!(&found.origin, &Origin::File { line, table: table.clone() });
-                }
-                None => prop_assert_eq!(found, default.values.iter().find(|value| value.key == *name).expect("a key")),
+            if let Some((value, line, table)) = expected {
+                prop_assert_eq!(&found.value, value);
+                prop_assert_eq!(&found.origin, &Origin::File { line, table: table.clone() });
+            } else {
+                prop_assert_eq!(found, default.values.iter().find(|value| value.key == *name).expect("a key"));
             }
         }
     }

@@ -347,7 +347,9 @@ fn any_rule() -> impl Strategy<Value = Recurrence> {
     )
         .prop_map(|(frequency, interval, mut by_day, mut by_month_day, by_month, until)| {
             if matches!(frequency, Frequency::Daily | Frequency::Weekly) {
-                by_day.iter_mut().for_each(|day| day.ordinal = None);
+                for day in &mut by_day {
+                    day.ordinal = None;
+                }
             }
             if frequency == Frequency::Weekly {
                 by_month_day.clear();
