@@ -66,7 +66,7 @@ fn every_value_is_of_the_narrowest_table_that_has_it() {
         ("review.budget", ("0.2", "line 10, tiers.critical")),
         ("freeze.watch", ("90m", "line 3")),
         ("freeze.false_freezes_per_week", ("0.5", "default")),
-        ("limiter.new_per_hour_min", ("7", "line 6, limiter")),
+        ("limiter.new_per_hour_min", ("7", "line 6")),
         ("lateness", ("10s", "default")),
     ] {
         let (found, origin) = value(&staging, key);
