@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Body, Criticality, ErrorCount, EventHash, Kind, Mode, Timestamp};
+use super::{Body, Criticality, ErrorCount, EventHash, Kind, Mode, N_MEASURES, Timestamp};
 
 /// The grain of an error's time in the log: every length of an evidence step is a multiple of it.
 pub const ERROR_GRAIN_MS: i64 = 10_000;
@@ -309,6 +309,13 @@ pub enum Message<'a> {
     Loss { tier: Criticality, loss: f64 },
     /// An approval with a known level was seen.
     Approved { at: Timestamp },
+    /// A change caused an incident, and others of its service that landed about then did not, as far as is known.
+    Verdict {
+        /// The chance that it was this change, of those of a deploy.
+        share: f32,
+        guilty: Trace,
+        beside: Vec<Trace>,
+    },
     /// What the fleet has learned, to every partition.
     Bulletin(Bulletin),
 }
@@ -325,9 +332,11 @@ impl Message<'_> {
     #[must_use]
     pub fn recipient(&self) -> Recipient<'_> {
         match self {
-            Self::Presence { .. } | Self::Propose { .. } | Self::Loss { .. } | Self::Approved { .. } => {
-                Recipient::Fleet
-            }
+            Self::Presence { .. }
+            | Self::Propose { .. }
+            | Self::Loss { .. }
+            | Self::Approved { .. }
+            | Self::Verdict { .. } => Recipient::Fleet,
             Self::Answer { service, .. } => Recipient::Service(service),
             Self::Bulletin(_) => Recipient::EveryPartition,
         }
@@ -341,4 +350,20 @@ pub struct Bulletin {
     pub losses: [Option<f64>; 4],
     /// When an approval with a known level was last seen anywhere.
     pub approved_at: Option<Timestamp>,
+    /// What the fleet has learned of commit risk; `None` before its first verdict.
+    pub weights: Option<RiskWeights>,
+}
+
+/// What a change was like when it landed, in 64 bits: so that thousands can be kept until one is known to have caused
+/// an incident. What the bits mean is score's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace(pub u64);
+
+/// Weights of commit risk, in logits, per measure in the order of [`super::MEASURE_NAMES`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RiskWeights {
+    /// Of z, how many standard deviations a measure is from its service's mean.
+    pub linear: [f32; N_MEASURES],
+    /// Of z² − 1, z within ±3.
+    pub square: [f32; N_MEASURES],
 }

@@ -16,7 +16,7 @@ pub use decision::{
 };
 pub use entry::{
     Bulletin, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Message, Origin, Original, Originals, PolicyText,
-    Recipient, Tick, VARIANTS_MAX, Variant, Variants, Watermark,
+    Recipient, RiskWeights, Tick, Trace, VARIANTS_MAX, Variant, Variants, Watermark,
 };
 pub use event::{
     Ai, Approval, Assistance, Author, Body, CausedBy, ChangeKind, Commit, Confidence, Criticality, Deploy,

@@ -5,8 +5,10 @@
 //!
 //! **Invariant:** changes and reviews together take at most [`BYTES_MAX`].
 
+mod leaf;
 mod pages;
 mod sheet;
+mod verdict;
 
 use std::{cmp::Reverse, time::Duration};
 
@@ -14,21 +16,23 @@ use serde::{Deserialize, Serialize};
 
 pub use self::pages::ChangePage;
 pub(crate) use self::pages::Pages;
+use self::verdict::{Learned, rate_of};
 use super::{
     Context, Said,
     policy::{Condition, Rule, Settings},
     review::{Approvals, Author, Note, Person, Target},
-    risk::{Contribution, INCIDENT_RATE, Moments, model_digest},
+    risk::{self, Circumstances, Contribution, model_digest},
 };
 use crate::model::{
     Action, ApprovalKind, Assistance, Change, Commit, Criticality, Decision, Exemption, Level, Mode, Obligation,
-    Reason, Second, Sequence, ServiceId, Subject, Timestamp, UnitInterval, When, hash_text,
+    Reason, Second, Sequence, ServiceId, Subject, Timestamp, Trace, UnitInterval, When, hash_text,
 };
 
 /// Commits remembered per service; the next drops the oldest.
 const CHANGES_MAX: usize = 512;
-/// What they and the reviews may take: 96 bytes for each. One with a sha of 40 takes 100, so some 470 of these are
-/// remembered; fewer where shas are longer, or many reviews wait for their commits.
+/// What they, the reviews and the traces may take: 96 bytes for each. One with a sha of 40 takes 108, so some 430 of
+/// these are remembered; fewer where shas are longer, or many reviews wait for their commits. What they leave, traces
+/// of changes forgotten may take.
 const BYTES_MAX: usize = CHANGES_MAX * 96;
 /// A change is forgotten this long after its last event.
 const FORGET_AFTER: Duration = Duration::from_hours(14 * 24);
@@ -56,7 +60,7 @@ pub struct ScoredChange {
 pub(crate) struct Changes {
     list: Pages,
     /// None before the first commit: most services of an old estate see none.
-    moments: Option<Box<Moments>>,
+    learned: Option<Box<Learned>>,
 }
 
 /// One change: 56 bytes beside its sha, which mostly has 40.
@@ -110,9 +114,11 @@ impl Changes {
 
     /// The chance that a commit of this service causes an incident; that of any commit if it is not remembered.
     pub(crate) fn probability(&self, sha: &str) -> f64 {
-        self.list
-            .find(sha)
-            .map_or(INCIDENT_RATE, |known| f64::from(known.probability))
+        let known = self.list.find(sha);
+        known.map_or_else(
+            || rate_of(self.learned.as_deref()).mean(),
+            |known| f64::from(known.probability),
+        )
     }
 
     /// A commit landed: scores it, decides on it and remembers it. Returns its loss. A sha known already changes
@@ -121,18 +127,15 @@ impl Changes {
         if self.list.find(&commit.sha).is_some() {
             return None;
         }
-        let moments = self.moments.get_or_insert_default();
-        let (probability, contributions) = moments.score(&commit.measures);
-        moments.learn(&commit.measures);
         let context = scene.context;
-        let loss = probability * tier_weight(scene.tier) * scene.traffic_share;
+        let learned = self.learned.get_or_insert_default();
+        let scaled = learned.moments.scale(&commit.measures);
+        let weights = context.bulletin.weights.as_ref();
+        let score = risk::score(&commit.measures, &scaled, &learned.rate, weights);
+        learned.moments.learn(&commit.measures);
+        learned.rate.land(score.ratio);
+        let loss = score.probability * tier_weight(scene.tier) * scene.traffic_share;
         let threshold = context.bulletin.losses.get(tier_index(scene.tier)).copied().flatten();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::as_conversions,
-            reason = "a probability to seven digits"
-        )]
-        let narrow = probability as f32;
         let author = Author::of(&commit.author, &context.policy.levels);
         let mut change = Remembered {
             sha: commit.sha.as_ref().into(),
@@ -143,7 +146,7 @@ impl Changes {
             author_is_bot: author.bot,
             last_event: Second::of(context.at),
             sequence: 0,
-            probability: narrow,
+            probability: narrow(score.probability),
             ai: commit.ai.assistance,
             action: Action::Proceed,
             mode: scene.settings.mode,
@@ -157,19 +160,30 @@ impl Changes {
                 sha: change.sha.clone(),
             },
             time,
-            probability: UnitInterval::clamped(probability).rounded(),
+            probability: UnitInterval::clamped(score.probability).rounded(),
             gated: change.action == Action::ExtraReview,
-            contributions,
+            contributions: score.contributions,
         })));
         self.bound(Some(&change), scene);
-        self.list.push(change);
+        let made = Circumstances {
+            ai: change.ai,
+            author_level: change.author_level,
+        };
+        let trace = risk::pack(&scaled, made, Target::of(&change.sha));
+        self.list.push(change, trace);
         Some(loss)
     }
 
-    /// Forgets the oldest changes until the rest, with one to come, are within their bounds.
+    /// Forgets the oldest traces and changes until the rest, with one to come, are within their bounds.
     fn bound(&mut self, coming: Option<&Remembered>, scene: &mut Scene<'_>) {
-        let coming_bytes = coming.map_or(0, Remembered::bytes);
-        let mut bytes_left = scene.approvals.bytes() + self.list.bytes() + coming_bytes;
+        let coming_bytes = coming.map_or(0, |change| change.bytes() + size_of::<Trace>());
+        let learned_bytes = self.learned.as_ref().map_or(0, |learned| learned.bytes());
+        let beside_bytes = scene.approvals.bytes() + learned_bytes + coming_bytes;
+        while self
+            .list
+            .let_go(scene.context.at, self.list.bytes() + beside_bytes <= BYTES_MAX)
+        {}
+        let mut bytes_left = self.list.bytes() + beside_bytes;
         let mut n_left = self.list.len() + usize::from(coming.is_some());
         let mut n_gone = 0;
         for change in self.list.iter() {
@@ -226,6 +240,15 @@ impl Changes {
             .oldest()
             .map_or(Timestamp::NEVER, |oldest| oldest.start() + FORGET_AFTER)
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::as_conversions,
+    reason = "a probability to seven digits"
+)]
+fn narrow(probability: f64) -> f32 {
+    probability as f32
 }
 
 /// How much a failure of a tier weighs.
@@ -372,7 +395,7 @@ impl Remembered {
             requires_known_changes: false,
             suspects: Vec::new(),
             policy: context.policy.digest.clone(),
-            model: model_digest(),
+            model: model_digest(context.bulletin.weights.as_ref()),
             cause: (context.cause)(),
         })));
         true

@@ -155,7 +155,7 @@ impl Environment {
             requires_known_changes,
             suspects: ought.suspects,
             policy: context.policy.digest.clone(),
-            model: super::risk::model_digest(),
+            model: super::risk::model_digest(context.bulletin.weights.as_ref()),
             cause: (context.cause)(),
         })));
     }

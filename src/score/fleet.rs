@@ -14,8 +14,9 @@ use super::{
     Said, Saying,
     change::tier_index,
     policy::{Limiter, Policy},
+    risk::{LearnedWeight, Learner},
 };
-use crate::model::{Bulletin, Criticality, Ground, Message, Mode, Timestamp, hash_text};
+use crate::model::{Bulletin, Criticality, Ground, Message, Mode, RiskWeights, Timestamp, Trace, hash_text};
 
 const HOUR: Duration = Duration::from_hours(1);
 const FOUR_HOURS: Duration = Duration::from_hours(4);
@@ -28,6 +29,8 @@ const LOSSES_MAX: usize = 500;
 const LOSSES_MIN: usize = 50;
 /// A quantile that moved less than this share is not told again.
 const MOVED: f64 = 0.02;
+/// Nor are weights of commit risk of which none moved by so much, in logits.
+const WEIGHT_MOVED: f32 = 0.005;
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Fleet {
@@ -38,6 +41,8 @@ pub struct Fleet {
     losses: [VecDeque<f64>; 4],
     told: Bulletin,
     n_withheld: u64,
+    /// What incidents teach of changes; `None` before the first that names one.
+    learner: Option<Box<Learner>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,6 +66,21 @@ impl Fleet {
     #[must_use]
     pub fn n_known(&self) -> usize {
         self.known.values().map(BTreeSet::len).sum()
+    }
+
+    /// Changes known to have caused incidents, that the weights of commit risk were learned from.
+    #[must_use]
+    pub fn n_verdicts(&self) -> u64 {
+        self.learner.as_ref().map_or(0, |learner| learner.n_verdicts())
+    }
+
+    /// The weights of commit risk with their intervals; those of other projects before the first verdict. AI assistance
+    /// and the author's level are among them: what goes with them beside all measures, which is no part of any score.
+    #[must_use]
+    pub fn learned_weights(&self) -> Vec<LearnedWeight> {
+        self.learner
+            .as_ref()
+            .map_or_else(|| Learner::default().learned(), |learner| learner.learned())
     }
 
     pub(crate) fn step(&mut self, message: &Message<'_>, now: Timestamp, policy: &Policy, sayings: &mut Vec<Saying>) {
@@ -122,8 +142,25 @@ impl Fleet {
                     });
                 }
             }
+            Message::Verdict { share, guilty, beside } => {
+                self.learn(*share, *guilty, beside, sayings);
+            }
             // Not for the fleet.
             Message::Answer { .. } | Message::Bulletin(_) => {}
+        }
+    }
+
+    /// Takes in what an incident said of a change, and tells all partitions when that moved a weight.
+    fn learn(&mut self, share: f32, guilty: Trace, beside: &[Trace], sayings: &mut Vec<Saying>) {
+        let learner = self.learner.get_or_insert_default();
+        learner.learn(f64::from(share), guilty, beside);
+        let weights = learner.weights();
+        if self.told.weights.is_none_or(|told| has_moved(&told, &weights)) {
+            self.told.weights = Some(weights);
+            sayings.push(Saying {
+                by: None,
+                said: Said::Message(Message::Bulletin(self.told)),
+            });
         }
     }
 
@@ -201,6 +238,12 @@ impl Fleet {
             });
         }
     }
+}
+
+fn has_moved(told: &RiskWeights, weights: &RiskWeights) -> bool {
+    let pairs = told.linear.iter().zip(&weights.linear);
+    let mut pairs = pairs.chain(told.square.iter().zip(&weights.square));
+    pairs.any(|(told, weight)| (told - weight).abs() > WEIGHT_MOVED)
 }
 
 /// The greater of a share of the known services and a minimum.

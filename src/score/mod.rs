@@ -29,7 +29,7 @@ pub use dedupe::WINDOW_HASHES_MAX;
 pub use fleet::Fleet;
 pub use partition::{Applied, Dropped, Image, Partition};
 pub use policy::Policy;
-pub use risk::Contribution;
+pub use risk::{Contribution, LearnedWeight};
 pub use service::{Service, ServiceReport};
 pub use watch::{ClosedWatch, WatchVerdict};
 

@@ -24,7 +24,7 @@ pub use image::Image;
 use self::time::Occasion;
 use super::{
     Context, Fleet, Said, Saying, Service,
-    change::SOURCE_WINDOW,
+    change::{ChangePage, SOURCE_WINDOW},
     clocks::Clocks,
     dedupe::{RecordPlace, Window},
     policy::Policy,
@@ -316,7 +316,11 @@ impl Partition {
             // Its snapshot is deleted with the next ones.
             self.dropped.push(Dropped {
                 service: service.name().clone(),
-                pages: service.gone_pages().to_vec(),
+                pages: service
+                    .pages()
+                    .map(ChangePage::number)
+                    .chain(service.gone_pages().iter().copied())
+                    .collect(),
             });
         }
         *entry = Slot {

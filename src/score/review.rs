@@ -30,6 +30,11 @@ impl Target {
     pub(crate) fn tag(self) -> u32 {
         u32::try_from(self.0.get() >> 32).unwrap_or(u32::MAX)
     }
+
+    /// Its first seventeen bits, by which a trace is known.
+    pub(crate) fn tag_bits(self) -> u64 {
+        self.0.get() >> (u64::BITS - 17)
+    }
 }
 
 /// A person: half of a hash. Where two fall together, fewer approvals count.

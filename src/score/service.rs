@@ -305,6 +305,11 @@ impl Service {
                         environment.incident(incident, event.time, scene);
                     });
                 }
+                if let Some(caused_by) = &incident.caused_by {
+                    self.with_changes(context, said, |changes, scene| {
+                        changes.blame(caused_by, event.time, scene);
+                    });
+                }
             }
             Body::Review(review) => {
                 let note = Note::of(review, event.time, &context.policy.levels);
@@ -356,6 +361,7 @@ impl Service {
 
     fn deploy(&mut self, deploy: &Deploy<'_>, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
         let name = event.environment.unwrap_or(event.default_environment);
+        self.changes.deploy(deploy);
         // Λ = −Σ ln(1 − p), π = 1 − e^−Λ: splitting a change does not lower the total.
         let lambda: f64 = deploy
             .commits

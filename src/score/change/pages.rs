@@ -7,28 +7,39 @@
 //!
 //! The oldest changes leave from the front, and that changes no page: the service's snapshot says how many are left of
 //! each. Which change is on which page is a function of what happened, as all else is.
+//!
+//! A change that is forgotten leaves its trace on its page, so a page outlives its changes: until an incident that one of
+//! them caused will hardly come any more, or the room is needed.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Remembered, sheet::Sheet};
+use super::{Remembered, leaf::Leaf, sheet::Sheet};
 use crate::{
-    model::Second,
-    score::review::{Note, Target},
+    model::{Second, Timestamp, Trace},
+    score::{
+        review::{Note, Target},
+        risk::is_of,
+    },
 };
 
 /// Changes on a page: small beside the rest of a service, many beside what one event touches.
 const PAGE_CHANGES: usize = 32;
+/// Pages whose changes are all forgotten: 2,048 traces.
+const PAGES_MAX: usize = 64;
+/// A trace is of use for a year after its change: three in four faults that come to light at all have by then, where
+/// half of them take half a year.
+const TRACES_KEPT: Duration = Duration::from_hours(365 * 24);
 
 /// A full page: what is snapshotted under a key of its own.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChangePage {
     number: u32,
-    changes: Sheet,
-    /// Left on it by the service's snapshot, while it is still to be laid in.
+    leaf: Leaf,
+    /// Changes left on it by the service's snapshot, while it is still to be laid in.
     #[serde(skip)]
-    n_awaited: usize,
+    n_awaited: Option<usize>,
     /// Changed since it was snapshotted.
     #[serde(skip)]
     is_unsaved: bool,
@@ -38,7 +49,7 @@ pub struct ChangePage {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pages {
     full: VecDeque<ChangePage>,
-    open: Sheet,
+    open: Leaf,
     /// The number of the next page to become full.
     next: u32,
     /// Pages that are gone, and whose snapshots are not yet.
@@ -62,13 +73,17 @@ impl Pages {
     }
 
     fn sheets(&self) -> impl Iterator<Item = &Sheet> {
-        self.full.iter().map(|page| &page.changes).chain([&self.open])
+        self.leaves().map(|leaf| &leaf.changes)
+    }
+
+    fn leaves(&self) -> impl Iterator<Item = &Leaf> {
+        self.full.iter().map(|page| &page.leaf).chain([&self.open])
     }
 
     /// What they take: a function of what is in them, as which changes leave for want of room must be.
     pub(super) fn bytes(&self) -> usize {
         let pages = (self.full.len() + 1) * size_of::<ChangePage>();
-        pages + self.sheets().map(Sheet::bytes).sum::<usize>()
+        pages + self.leaves().map(Leaf::bytes).sum::<usize>()
     }
 
     /// The earliest of their last events.
@@ -85,31 +100,31 @@ impl Pages {
         self.sheets().any(|sheet| sheet.is_meant_by(note))
     }
 
-    pub(super) fn push(&mut self, change: Remembered) {
-        if self.open.len() >= PAGE_CHANGES {
+    pub(super) fn push(&mut self, change: Remembered, trace: Trace) {
+        if self.open.n_landed() >= PAGE_CHANGES {
             self.full.reserve_exact(1);
             self.full.push_back(ChangePage {
                 number: self.next,
-                changes: std::mem::take(&mut self.open),
-                n_awaited: 0,
+                leaf: std::mem::take(&mut self.open),
+                n_awaited: None,
                 is_unsaved: true,
             });
             self.next = self.next.wrapping_add(1);
         }
-        self.open.push(change);
+        self.open.push(change, trace);
     }
 
     /// Takes out the `n` oldest.
     pub(super) fn take_oldest(&mut self, n: usize) -> Vec<Remembered> {
         let mut taken = Vec::with_capacity(n);
-        while taken.len() < n {
-            let rest = n - taken.len();
-            let Some(page) = self.full.front_mut() else {
-                taken.extend(self.open.take_first(rest));
+        let full = self.full.iter_mut().map(|page| &mut page.leaf);
+        for leaf in full.chain([&mut self.open]) {
+            if taken.len() >= n {
                 break;
-            };
-            taken.extend(page.changes.take_first(rest));
-            self.drop_empty();
+            }
+            if !leaf.changes.is_empty() {
+                taken.extend(leaf.changes.take_first(n - taken.len()));
+            }
         }
         taken
     }
@@ -119,39 +134,80 @@ impl Pages {
         let mut taken = Vec::new();
         for page in &mut self.full {
             let before = taken.len();
-            taken.extend(page.changes.take_where(&is_over));
-            page.is_unsaved |= taken.len() > before;
+            taken.extend(page.leaf.changes.take_where(&is_over));
+            page.is_unsaved |= taken.len() > before && !page.leaf.changes.is_empty();
         }
-        taken.extend(self.open.take_where(&is_over));
-        self.drop_empty();
+        taken.extend(self.open.changes.take_where(&is_over));
         taken
+    }
+
+    /// Lets the oldest page go if nothing but traces is on it, and they are old, or too many, or there is no room. Says
+    /// whether it did.
+    pub(super) fn let_go(&mut self, now: Timestamp, has_room: bool) -> bool {
+        let is_done = |page: &ChangePage| {
+            page.n_awaited.is_none()
+                && page.leaf.changes.is_empty()
+                && (!has_room || self.full.len() > PAGES_MAX || now.since(page.leaf.last()) >= TRACES_KEPT)
+        };
+        if !self.full.front().is_some_and(is_done) {
+            return false;
+        }
+        self.gone.extend(self.full.pop_front().map(|page| page.number));
+        true
+    }
+
+    /// The traces of all changes that are on pages, in the order in which they landed.
+    pub(super) fn traces(&self) -> Vec<Trace> {
+        self.leaves().flat_map(Leaf::traces).copied().collect()
+    }
+
+    /// Where the trace of the newest change with this sha is, among [`Pages::traces`].
+    pub(super) fn trace_of(&self, sha: Target) -> Option<usize> {
+        let traces = self.leaves().flat_map(Leaf::traces);
+        let alike = traces.enumerate().filter(|(_, trace)| is_of(**trace, sha));
+        alike.last().map(|(place, _)| place)
+    }
+
+    /// About when the change whose trace is there landed.
+    pub(super) fn landed_at(&self, place: usize) -> Option<Timestamp> {
+        let mut first = 0;
+        for leaf in self.leaves() {
+            if place < first + leaf.n_landed() {
+                return Some(leaf.landed_at(place - first));
+            }
+            first += leaf.n_landed();
+        }
+        None
+    }
+
+    /// The change whose trace is there is known to have caused an incident.
+    pub(super) fn reveal(&mut self, place: usize) {
+        let mut first = 0;
+        for page in &mut self.full {
+            if place < first + page.leaf.n_landed() {
+                page.leaf.reveal(place - first);
+                page.is_unsaved = true;
+                return;
+            }
+            first += page.leaf.n_landed();
+        }
+        self.open.reveal(place - first);
     }
 
     /// Calls `act` with each; it says whether it changed it.
     pub(super) fn for_each(&mut self, mut act: impl FnMut(&mut Remembered) -> bool) {
         for page in &mut self.full {
-            page.is_unsaved |= page.changes.for_each(&mut act);
+            page.is_unsaved |= page.leaf.changes.for_each(&mut act);
         }
-        self.open.for_each(act);
+        self.open.changes.for_each(act);
     }
 
     /// The same with those that a review is about.
     pub(super) fn for_each_meant(&mut self, note: &Note, mut act: impl FnMut(&mut Remembered) -> bool) {
         for page in &mut self.full {
-            page.is_unsaved |= page.changes.for_each_meant(note, &mut act);
+            page.is_unsaved |= page.leaf.changes.for_each_meant(note, &mut act);
         }
-        self.open.for_each_meant(note, act);
-    }
-
-    fn drop_empty(&mut self) {
-        let gone = &mut self.gone;
-        self.full.retain(|page| {
-            let is_empty = page.changes.is_empty();
-            if is_empty {
-                gone.push(page.number);
-            }
-            !is_empty
-        });
+        self.open.changes.for_each_meant(note, act);
     }
 
     /// Pages that changed since their snapshots.
@@ -180,17 +236,19 @@ impl Pages {
     /// Puts a page back from its snapshot. One that the service's snapshot does not list is from before, and ignored.
     pub(crate) fn lay_in(&mut self, page: ChangePage) {
         if let Some(known) = self.full.iter_mut().find(|known| known.number == page.number)
-            && let Some(n_left_since) = page.changes.len().checked_sub(known.n_awaited)
+            && let Some(n_awaited) = known.n_awaited
+            && let Some(n_left_since) = page.leaf.changes.len().checked_sub(n_awaited)
         {
-            known.changes = page.changes;
-            known.changes.take_first(n_left_since);
-            known.n_awaited = 0;
+            known.leaf = page.leaf;
+            known.leaf.changes.take_first(n_left_since);
+            known.n_awaited = None;
         }
     }
 
     /// The number of a page that is listed and was not laid in.
     pub(crate) fn missing(&self) -> Option<u32> {
-        self.full.iter().find(|page| page.n_awaited > 0).map(|page| page.number)
+        let mut listed = self.full.iter();
+        listed.find(|page| page.n_awaited.is_some()).map(|page| page.number)
     }
 }
 
@@ -203,7 +261,7 @@ impl PartialEq for Pages {
 
 impl PartialEq for ChangePage {
     fn eq(&self, other: &Self) -> bool {
-        (self.number, self.n_awaited) == (other.number, other.n_awaited) && self.changes == other.changes
+        (self.number, self.n_awaited) == (other.number, other.n_awaited) && self.leaf == other.leaf
     }
 }
 
@@ -212,7 +270,7 @@ impl Serialize for Pages {
         let listed: Vec<(u32, usize)> = self
             .full
             .iter()
-            .map(|page| (page.number, page.changes.len() + page.n_awaited))
+            .map(|page| (page.number, page.n_awaited.unwrap_or(page.leaf.changes.len())))
             .collect();
         (listed, &self.open, self.next).serialize(serializer)
     }
@@ -220,11 +278,11 @@ impl Serialize for Pages {
 
 impl<'de> Deserialize<'de> for Pages {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (listed, open, next) = <(Vec<(u32, usize)>, Sheet, u32)>::deserialize(deserializer)?;
+        let (listed, open, next) = <(Vec<(u32, usize)>, Leaf, u32)>::deserialize(deserializer)?;
         let full = listed.into_iter().map(|(number, n_awaited)| ChangePage {
             number,
-            changes: Sheet::default(),
-            n_awaited,
+            leaf: Leaf::default(),
+            n_awaited: Some(n_awaited),
             is_unsaved: false,
         });
         Ok(Self {

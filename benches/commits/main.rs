@@ -1,0 +1,72 @@
+//! Commit risk on the histories of real projects, beside what is usually done instead.
+//!
+//! Commits land one by one, in order of time, in the very state machines that run in production, with their bounds; a
+//! commit later found to be buggy becomes an incident that names it, after a simulated delay. Each score is of the
+//! moment its commit landed (prequential). The baselines are refitted on the labels known by then: a bug once it is
+//! revealed, clean after 90 days without.
+
+#[path = "../scale/chance.rs"]
+#[expect(dead_code, reason = "each program uses its part")]
+mod chance;
+
+mod arguments;
+mod boosting;
+mod figures;
+mod history;
+mod holdpoint;
+mod labels;
+mod logistic;
+mod refit;
+mod report;
+mod synthetic;
+
+use std::{io::Write as _, path::Path, process::ExitCode};
+
+use arguments::Arguments;
+use history::History;
+
+/// The projects of `data/commits`.
+const PROJECTS: [&str; 3] = ["openstack", "go", "jdt"];
+/// So few commits show that all of it runs, and that it learns, in seconds.
+const TEST_COMMITS: usize = 1_500;
+
+fn main() -> ExitCode {
+    let arguments = match arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(wrong) => return fail(&wrong),
+    };
+    let said = match histories(&arguments) {
+        Ok(histories) => report::run(&histories, &arguments),
+        Err(wrong) => return fail(&wrong),
+    };
+    match said {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(wrong) => fail(&wrong.to_string()),
+    }
+}
+
+fn fail(wrong: &str) -> ExitCode {
+    eprintln!("commits: {wrong}");
+    ExitCode::FAILURE
+}
+
+/// What is evaluated: a small synthetic history as a test, else the files in the data's folder.
+fn histories(arguments: &Arguments) -> Result<Vec<History>, String> {
+    if arguments.is_test {
+        return Ok(vec![synthetic::history(TEST_COMMITS, 7)]);
+    }
+    let Some(folder) = &arguments.data else {
+        let mut out = std::io::stdout().lock();
+        writeln!(
+            out,
+            "SKIPPED: no data. Give the folder that holds commits/*.csv as --data DIR or HOLDPOINT_DATA."
+        )
+        .map_err(|error| error.to_string())?;
+        return Ok(Vec::new());
+    };
+    let folder = Path::new(folder).join("commits");
+    PROJECTS
+        .into_iter()
+        .map(|project| history::read(project, &folder.join(format!("{project}.csv"))))
+        .collect()
+}

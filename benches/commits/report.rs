@@ -1,0 +1,203 @@
+//! The tables.
+
+use std::io::{self, Write};
+
+use crate::{
+    arguments::Arguments,
+    boosting,
+    figures::{Figures, figures, mean},
+    history::History,
+    holdpoint::{self, Run},
+    labels::{Latency, Reveals, reveals},
+    logistic,
+    refit::{Known, prequential},
+};
+
+/// How often the baselines are fitted again.
+const LOGISTIC_EVERY_DAYS: i64 = 30;
+const BOOSTING_EVERY_DAYS: i64 = 90;
+/// Into how many services a project is cut, to see what a fleet learns of small ones.
+const SERVICES: usize = 20;
+
+/// A way to score, and its figures by project.
+struct Method {
+    name: &'static str,
+    figures: Vec<Vec<Figures>>,
+}
+
+const NAMES: [&str; 6] = [
+    "cold-start weights",
+    "LR, 14 measures, refitted",
+    "gradient boosting, refitted",
+    "Holdpoint",
+    "Holdpoint, 20 services",
+    "Holdpoint, all in one fleet",
+];
+
+pub(crate) fn run(histories: &[History], arguments: &Arguments) -> io::Result<()> {
+    if histories.is_empty() {
+        return Ok(());
+    }
+    let mut out = io::stdout().lock();
+    let delayed: Vec<Latency> = (0..arguments.n_seeds)
+        .map(|seed| Latency::Lognormal {
+            sigma: arguments.sigma,
+            seed,
+        })
+        .collect();
+    writeln!(
+        out,
+        "Labels: a bug after a lognormal delay with median 180 d and sigma {}, clean after 90 d; seeds: {}.\n\
+         Scores of the moment a commit landed. Pooled: all from day 180 on; newest: the newest fifth.\n",
+        arguments.sigma, arguments.n_seeds
+    )?;
+    let (methods, last) = evaluate(histories, &delayed, &NAMES);
+    table(&mut out, histories, &methods)?;
+    weights(&mut out, &last)?;
+    writeln!(
+        out,
+        "\nEvery label known at once, as where a model is fitted on the oldest commits and judged on the newest:\n"
+    )?;
+    let (methods, _) = evaluate(histories, &[Latency::None], &NAMES[..4]);
+    table(&mut out, histories, &methods)?;
+    if arguments.is_test {
+        check(&methods)?;
+    }
+    Ok(())
+}
+
+/// What a synthetic history must show: that incidents taught what other projects could not.
+fn check(methods: &[Method]) -> io::Result<()> {
+    let newest = |method: &Method| method.figures[0][0].newest_auc;
+    let (cold, learned) = (newest(&methods[0]), newest(&methods[3]));
+    if learned < cold + 0.05 {
+        return Err(io::Error::other(format!(
+            "nothing was learned: {learned:.3} after {cold:.3}"
+        )));
+    }
+    Ok(())
+}
+
+/// The methods named, all of them if there are six, on each draw of delays; and what was learned in the last.
+fn evaluate(histories: &[History], latencies: &[Latency], names: &[&'static str]) -> (Vec<Method>, Run) {
+    let mut methods: Vec<Method> = names
+        .iter()
+        .map(|name| Method {
+            name,
+            figures: vec![Vec::new(); histories.len()],
+        })
+        .collect();
+    let together: Vec<&History> = histories.iter().collect();
+    let mut last = holdpoint::run(&[], None, 1);
+    for latency in latencies {
+        let all: Vec<Reveals> = histories.iter().map(|history| reveals(history, *latency)).collect();
+        for (place, history) in histories.iter().enumerate() {
+            let own = std::slice::from_ref(&all[place]);
+            let known = Known {
+                history,
+                reveals: &all[place],
+                latency: *latency,
+            };
+            for (method, scores) in methods.iter_mut().zip(scores(&known, own, names.len())) {
+                method.figures[place].push(judged(&scores, history, &all[place]));
+            }
+        }
+        if let Some(method) = methods.get_mut(5) {
+            last = holdpoint::run(&together, Some(&all), 1);
+            for (place, scores) in last.scores.iter().enumerate() {
+                method.figures[place].push(judged(scores, &histories[place], &all[place]));
+            }
+        }
+    }
+    (methods, last)
+}
+
+/// Of the methods that see one project alone, in the order of [`NAMES`].
+fn scores(known: &Known<'_>, own: &[Reveals], n_methods: usize) -> Vec<Vec<f64>> {
+    let one = |reveals, n_services| holdpoint::run(&[known.history], reveals, n_services).scores.remove(0);
+    let cold = one(None, 1);
+    let logistic = prequential(known, LOGISTIC_EVERY_DAYS, cold.clone(), logistic::fit);
+    let boosting = prequential(known, BOOSTING_EVERY_DAYS, cold.clone(), boosting::fit);
+    let mut scores = vec![cold, logistic, boosting, one(Some(own), 1)];
+    if n_methods > 4 {
+        scores.push(one(Some(own), SERVICES));
+    }
+    scores
+}
+
+fn judged(scores: &[f64], history: &History, reveals: &Reveals) -> Figures {
+    let commits = &history.commits;
+    let is_buggy: Vec<bool> = commits.iter().map(|commit| commit.is_buggy).collect();
+    let at: Vec<i64> = commits.iter().map(|commit| commit.at).collect();
+    Figures {
+        calibration: calibration(scores, &at, reveals),
+        ..figures(scores, &is_buggy, &at)
+    }
+}
+
+fn calibration(scores: &[f64], at: &[i64], reveals: &Reveals) -> f64 {
+    let end = at.last().copied().unwrap_or(0) - crate::labels::CLEAN_AFTER;
+    let places = scores.len() - scores.len() / 5..at.partition_point(|at| *at <= end);
+    let within =
+        |place: &usize| reveals[*place].is_some_and(|revealed| revealed <= at[*place] + crate::labels::CLEAN_AFTER);
+    let expected: f64 = places.clone().map(|place| scores[place]).sum();
+    expected / crate::figures::number(places.filter(within).count()).max(1.0)
+}
+
+fn table(out: &mut impl Write, histories: &[History], methods: &[Method]) -> io::Result<()> {
+    writeln!(
+        out,
+        "| project | method | pooled AUC | recall at 10 % | newest AUC | recall at 5 / 10 / 20 / 50 % | expected/seen |"
+    )?;
+    writeln!(out, "| --- | --- | ---: | ---: | ---: | --- | ---: |")?;
+    for (place, history) in histories.iter().enumerate() {
+        for method in methods {
+            row(out, &history.project, method.name, mean(&method.figures[place]))?;
+        }
+    }
+    if histories.len() > 1 {
+        for method in methods {
+            let all: Vec<Figures> = method.figures.iter().map(|figures| mean(figures)).collect();
+            row(out, "mean", method.name, mean(&all))?;
+        }
+    }
+    Ok(())
+}
+
+fn row(out: &mut impl Write, project: &str, name: &str, figures: Figures) -> io::Result<()> {
+    let [five, ten, twenty, fifty] = figures.newest_recalls;
+    let calibration = if name.starts_with("Holdpoint") {
+        format!("{:.2}", figures.calibration)
+    } else {
+        "–".to_owned()
+    };
+    writeln!(
+        out,
+        "| {project} | {name} | {:.4} | {:.4} | {:.4} | {five:.3} {ten:.3} {twenty:.3} {fifty:.3} | {calibration} |",
+        figures.pooled_auc, figures.pooled_recall, figures.newest_auc,
+    )
+}
+
+fn weights(out: &mut impl Write, run: &Run) -> io::Result<()> {
+    writeln!(
+        out,
+        "\nWeights of the last fleet after {} verdicts, with 95 % intervals (a change here tells neither AI nor level):\n",
+        run.n_verdicts
+    )?;
+    for learned in &run.learned {
+        writeln!(
+            out,
+            "{:26} {:7.3}  [{:.3}, {:.3}]{}",
+            learned.feature,
+            learned.weight,
+            learned.low,
+            learned.high,
+            if learned.is_scored {
+                ""
+            } else {
+                "  reported, not scored"
+            }
+        )?;
+    }
+    Ok(())
+}
