@@ -3,6 +3,7 @@
 mod changes;
 mod decisions;
 mod freeze;
+mod learning;
 mod pages;
 mod properties;
 mod schemas;

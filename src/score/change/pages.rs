@@ -49,7 +49,8 @@ pub struct ChangePage {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pages {
     full: VecDeque<ChangePage>,
-    open: Leaf,
+    /// None before the first commit: most services of an old estate see none.
+    open: Option<Box<Leaf>>,
     /// The number of the next page to become full.
     next: u32,
     /// Pages that are gone, and whose snapshots are not yet.
@@ -77,7 +78,7 @@ impl Pages {
     }
 
     fn leaves(&self) -> impl Iterator<Item = &Leaf> {
-        self.full.iter().map(|page| &page.leaf).chain([&self.open])
+        self.full.iter().map(|page| &page.leaf).chain(self.open.as_deref())
     }
 
     /// What they take: a function of what is in them, as which changes leave for want of room must be.
@@ -101,24 +102,25 @@ impl Pages {
     }
 
     pub(super) fn push(&mut self, change: Remembered, trace: Trace) {
-        if self.open.n_landed() >= PAGE_CHANGES {
+        let open = self.open.get_or_insert_default();
+        if open.n_landed() >= PAGE_CHANGES {
             self.full.reserve_exact(1);
             self.full.push_back(ChangePage {
                 number: self.next,
-                leaf: std::mem::take(&mut self.open),
+                leaf: std::mem::take(&mut **open),
                 n_awaited: None,
                 is_unsaved: true,
             });
             self.next = self.next.wrapping_add(1);
         }
-        self.open.push(change, trace);
+        open.push(change, trace);
     }
 
     /// Takes out the `n` oldest.
     pub(super) fn take_oldest(&mut self, n: usize) -> Vec<Remembered> {
         let mut taken = Vec::with_capacity(n);
         let full = self.full.iter_mut().map(|page| &mut page.leaf);
-        for leaf in full.chain([&mut self.open]) {
+        for leaf in full.chain(self.open.as_deref_mut()) {
             if taken.len() >= n {
                 break;
             }
@@ -137,7 +139,9 @@ impl Pages {
             taken.extend(page.leaf.changes.take_where(&is_over));
             page.is_unsaved |= taken.len() > before && !page.leaf.changes.is_empty();
         }
-        taken.extend(self.open.changes.take_where(&is_over));
+        if let Some(open) = &mut self.open {
+            taken.extend(open.changes.take_where(&is_over));
+        }
         taken
     }
 
@@ -191,7 +195,9 @@ impl Pages {
             }
             first += page.leaf.n_landed();
         }
-        self.open.reveal(place - first);
+        if let Some(open) = &mut self.open {
+            open.reveal(place - first);
+        }
     }
 
     /// Calls `act` with each; it says whether it changed it.
@@ -199,7 +205,9 @@ impl Pages {
         for page in &mut self.full {
             page.is_unsaved |= page.leaf.changes.for_each(&mut act);
         }
-        self.open.changes.for_each(act);
+        if let Some(open) = &mut self.open {
+            open.changes.for_each(act);
+        }
     }
 
     /// The same with those that a review is about.
@@ -207,7 +215,9 @@ impl Pages {
         for page in &mut self.full {
             page.is_unsaved |= page.leaf.changes.for_each_meant(note, &mut act);
         }
-        self.open.changes.for_each_meant(note, act);
+        if let Some(open) = &mut self.open {
+            open.changes.for_each_meant(note, act);
+        }
     }
 
     /// Pages that changed since their snapshots.
@@ -278,7 +288,7 @@ impl Serialize for Pages {
 
 impl<'de> Deserialize<'de> for Pages {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (listed, open, next) = <(Vec<(u32, usize)>, Leaf, u32)>::deserialize(deserializer)?;
+        let (listed, open, next) = <(Vec<(u32, usize)>, Option<Box<Leaf>>, u32)>::deserialize(deserializer)?;
         let full = listed.into_iter().map(|(number, n_awaited)| ChangePage {
             number,
             leaf: Leaf::default(),
