@@ -9,7 +9,7 @@ pub(crate) struct Figures {
     pub(crate) newest_auc: f64,
     /// Among the riskiest 5, 10, 20 and 50 %.
     pub(crate) newest_recalls: [f64; 4],
-    /// The mean of the probabilities over the rate at which bugs came within 90 days, in the newest fifth whose 90 days
+    /// The mean of the probabilities over the rate at which bugs came within 30 days, in the newest fifth whose 30 days
     /// are over; 0 where it is not asked for.
     pub(crate) calibration: f64,
 }

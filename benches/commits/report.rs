@@ -8,7 +8,7 @@ use crate::{
     figures::{Figures, figures, mean},
     history::History,
     holdpoint::{self, Run},
-    labels::{Latency, Reveals, reveals},
+    labels::{DAY, Latency, Reveals, reveals},
     logistic,
     refit::{Known, prequential},
 };
@@ -16,6 +16,8 @@ use crate::{
 /// How often the baselines are fitted again.
 const LOGISTIC_EVERY_DAYS: i64 = 30;
 const BOOSTING_EVERY_DAYS: i64 = 90;
+/// A probability is the chance of an incident within so long.
+const HORIZON: i64 = 30 * DAY;
 /// Into how many services a project is cut, to see what a fleet learns of small ones.
 const SERVICES: usize = 20;
 
@@ -136,10 +138,9 @@ fn judged(scores: &[f64], history: &History, reveals: &Reveals) -> Figures {
 }
 
 fn calibration(scores: &[f64], at: &[i64], reveals: &Reveals) -> f64 {
-    let end = at.last().copied().unwrap_or(0) - crate::labels::CLEAN_AFTER;
+    let end = at.last().copied().unwrap_or(0) - HORIZON;
     let places = scores.len() - scores.len() / 5..at.partition_point(|at| *at <= end);
-    let within =
-        |place: &usize| reveals[*place].is_some_and(|revealed| revealed <= at[*place] + crate::labels::CLEAN_AFTER);
+    let within = |place: &usize| reveals[*place].is_some_and(|revealed| revealed <= at[*place] + HORIZON);
     let expected: f64 = places.clone().map(|place| scores[place]).sum();
     expected / crate::figures::number(places.filter(within).count()).max(1.0)
 }

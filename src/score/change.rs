@@ -3,8 +3,9 @@
 //! Risk asks for review, and so may the policy by how a change was made; neither freezes. What is asked for is met by
 //! approvals.
 //!
-//! **Invariant:** changes and reviews together take at most [`BYTES_MAX`].
+//! **Invariant:** changes, reviews and traces together take at most [`bound::BYTES_MAX`].
 
+mod bound;
 mod leaf;
 mod pages;
 mod sheet;
@@ -28,12 +29,6 @@ use crate::model::{
     Reason, Second, Sequence, ServiceId, Subject, Timestamp, Trace, UnitInterval, When, hash_text,
 };
 
-/// Commits remembered per service; the next drops the oldest.
-const CHANGES_MAX: usize = 512;
-/// What they, the reviews and the traces may take: 96 bytes for each. One with a sha of 40 takes 108, so some 430 of
-/// these are remembered; fewer where shas are longer, or many reviews wait for their commits. What they leave, traces
-/// of changes forgotten may take.
-const BYTES_MAX: usize = CHANGES_MAX * 96;
 /// A change is forgotten this long after its last event.
 const FORGET_AFTER: Duration = Duration::from_hours(14 * 24);
 /// A decision is said again when its end has moved by so much.
@@ -83,7 +78,7 @@ pub(crate) struct Remembered {
     by_risk: bool,
 }
 
-/// By which [`CHANGES_MAX`] was chosen.
+/// By which [`bound::CHANGES_MAX`] was chosen.
 const _: () = assert!(size_of::<Remembered>() == 56);
 
 /// What few commits bring with them.
@@ -172,34 +167,6 @@ impl Changes {
         let trace = risk::pack(&scaled, made, Target::of(&change.sha));
         self.list.push(change, trace);
         Some(loss)
-    }
-
-    /// Forgets the oldest traces and changes until the rest, with one to come, are within their bounds.
-    fn bound(&mut self, coming: Option<&Remembered>, scene: &mut Scene<'_>) {
-        let coming_bytes = coming.map_or(0, |change| change.bytes() + size_of::<Trace>());
-        let learned_bytes = self.learned.as_ref().map_or(0, |learned| learned.bytes());
-        let beside_bytes = scene.approvals.bytes() + learned_bytes + coming_bytes;
-        while self
-            .list
-            .let_go(scene.context.at, self.list.bytes() + beside_bytes <= BYTES_MAX)
-        {}
-        let mut bytes_left = self.list.bytes() + beside_bytes;
-        let mut n_left = self.list.len() + usize::from(coming.is_some());
-        let mut n_gone = 0;
-        for change in self.list.iter() {
-            if n_left <= CHANGES_MAX && bytes_left <= BYTES_MAX {
-                break;
-            }
-            bytes_left -= change.bytes();
-            n_left -= 1;
-            n_gone += 1;
-        }
-        if n_gone > 0 {
-            let gone = self.list.take_oldest(n_gone).into_iter();
-            scene
-                .said
-                .extend(gone.map(|change| Said::Forget(change.subject(scene.service))));
-        }
     }
 
     /// A review came or was dismissed: the changes it is about are decided again.

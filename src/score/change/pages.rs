@@ -87,6 +87,12 @@ impl Pages {
         pages + self.leaves().map(Leaf::bytes).sum::<usize>()
     }
 
+    /// What the oldest pages take, on which nothing but traces is left.
+    pub(super) fn bytes_of_traces_alone(&self) -> usize {
+        let done = self.full.iter().take_while(|page| page.leaf.changes.is_empty());
+        done.map(|page| size_of::<ChangePage>() + page.leaf.bytes()).sum()
+    }
+
     /// The earliest of their last events.
     pub(super) fn oldest(&self) -> Option<Second> {
         self.sheets().filter_map(Sheet::oldest).min()

@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// A change counts for the rate of incidents if its own came within so long. Later ones teach the weights only: were
-/// they counted, the rate would rise for as long as a history is young.
-const HORIZON: Duration = Duration::from_hours(90 * 24);
+/// they counted, the rate would rise for as long as a history is young, and with every month that traces reach back.
+const HORIZON: Duration = Duration::from_hours(30 * 24);
 /// Where those that a guilty change is compared with landed: so many before or after it. Near ones were made under the
 /// same circumstances; not the next ones, which are often of the same piece of work.
 const BESIDE: [isize; 8] = [-5, 3, 9, -14, 20, -27, 35, -44];

@@ -13,7 +13,7 @@ const PRIOR_CHANGES: f64 = 100.0;
 /// The mean of the relative risks of changes under the cold-start weights, over three projects.
 const RATIO_MEAN: f64 = 1.5;
 /// What is known of the rate forgets half in so many commits.
-const HALF_LIFE_COMMITS: f64 = 2_000.0;
+const HALF_LIFE_COMMITS: f64 = 5_000.0;
 /// What a single change may count: a huge one must not stand for years of others.
 const EXPOSURE_MAX: f64 = 50.0;
 

@@ -107,7 +107,8 @@ fn own_moments_weigh_as_their_commits_against_fifty_of_others() {
     for _ in 0..5_000 {
         moments.learn(&with(LINES_ADDED, own));
     }
-    assert!(z(&moments, own).abs() < 0.2, "{}", z(&moments, own));
+    // 721 commits are what is left of all with that half-life, and the fifty of others stay.
+    assert!((0.2..0.3).contains(&z(&moments, own)), "{}", z(&moments, own));
 }
 
 #[test]
@@ -122,11 +123,11 @@ fn a_trace_keeps_each_z_to_the_nearest_level_and_knows_its_sha() {
     let trace = pack(&scaled, made, sha);
     let seen = features(trace);
     assert_eq!((seen[0], seen[4], seen[7], seen[13]), (-2.1, 2.0, 0.0, 0.0));
-    assert_eq!(seen[N_MEASURES + 4], 3.0, "2² − 1");
+    assert!((seen[N_MEASURES + 4] - 3.0).abs() < 1e-9, "2² − 1");
     assert_eq!(seen[2 * N_MEASURES..], [0.5, 1.5]);
     assert!(is_of(trace, sha) && !is_of(trace, Target::of("4f1d")));
     assert!(!is_revealed(trace) && is_revealed(revealed(trace)));
-    assert_eq!(features(revealed(trace)), seen);
+    assert_eq!(features(revealed(trace))[..], seen[..]);
     assert_eq!(features(pack(&scaled, UNKNOWN, sha))[2 * N_MEASURES..], [0.0, 0.0]);
 }
 
@@ -166,8 +167,8 @@ fn what_guilty_changes_have_more_of_gains_weight_and_what_they_share_does_not() 
 fn a_variance_falls_with_what_is_known_and_stays_one() {
     let mut learner = Learner::default();
     let width = |learner: &Learner| -> Vec<f64> {
-        let learned = learner.learned().into_iter();
-        learned.map(|weight| weight.high - weight.low).collect()
+        let weights = learner.learned().into_iter();
+        weights.map(|weight| weight.high - weight.low).collect()
     };
     let before = width(&learner);
     let mut seed = 5;
