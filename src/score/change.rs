@@ -26,7 +26,7 @@ use super::{
 };
 use crate::model::{
     Action, ApprovalKind, Assistance, Change, Commit, Criticality, Decision, Exemption, Level, Mode, Obligation,
-    Reason, Second, Sequence, ServiceId, Subject, Timestamp, Trace, UnitInterval, When, hash_text,
+    Reason, Second, Sequence, ServiceId, Subject, Timestamp, UnitInterval, When, hash_text,
 };
 
 /// A change is forgotten this long after its last event.
