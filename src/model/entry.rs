@@ -315,6 +315,8 @@ pub enum Message<'a> {
         share: f32,
         guilty: Trace,
         beside: Vec<Trace>,
+        /// Whether it came soon enough to count for the rate of incidents.
+        is_timely: bool,
     },
     /// What the fleet has learned, to every partition.
     Bulletin(Bulletin),
@@ -352,6 +354,8 @@ pub struct Bulletin {
     pub approved_at: Option<Timestamp>,
     /// What the fleet has learned of commit risk; `None` before its first verdict.
     pub weights: Option<RiskWeights>,
+    /// The odds that a change of average measures causes an incident, in the fleet; `None` before the first verdict.
+    pub incident_odds: Option<f32>,
 }
 
 /// What a change was like when it landed, in 64 bits: so that thousands can be kept until one is known to have caused

@@ -25,8 +25,8 @@ use super::{
     risk::{self, Circumstances, Contribution, model_digest},
 };
 use crate::model::{
-    Action, ApprovalKind, Assistance, Change, Commit, Criticality, Decision, Exemption, Level, Mode, Obligation,
-    Reason, Second, Sequence, ServiceId, Subject, Timestamp, UnitInterval, When, hash_text,
+    Action, ApprovalKind, Assistance, Bulletin, Change, Commit, Criticality, Decision, Exemption, Level, Mode,
+    Obligation, Reason, Second, Sequence, ServiceId, Subject, Timestamp, UnitInterval, When, hash_text,
 };
 
 /// A change is forgotten this long after its last event.
@@ -108,10 +108,10 @@ impl Changes {
     }
 
     /// The chance that a commit of this service causes an incident; that of any commit if it is not remembered.
-    pub(crate) fn probability(&self, sha: &str) -> f64 {
+    pub(crate) fn probability(&self, sha: &str, bulletin: &Bulletin) -> f64 {
         let known = self.list.find(sha);
         known.map_or_else(
-            || rate_of(self.learned.as_deref()).mean(),
+            || rate_of(self.learned.as_deref()).mean(bulletin),
             |known| f64::from(known.probability),
         )
     }
@@ -125,10 +125,9 @@ impl Changes {
         let context = scene.context;
         let learned = self.learned.get_or_insert_default();
         let scaled = learned.moments.scale(&commit.measures);
-        let weights = context.bulletin.weights.as_ref();
-        let score = risk::score(&commit.measures, &scaled, &learned.rate, weights);
+        let score = risk::score(&commit.measures, &scaled, &learned.rate, context.bulletin);
         learned.moments.learn(&commit.measures);
-        learned.rate.land(score.ratio);
+        learned.rate.land(&score);
         let loss = score.probability * tier_weight(scene.tier) * scene.traffic_share;
         let threshold = context.bulletin.losses.get(tier_index(scene.tier)).copied().flatten();
         let author = Author::of(&commit.author, &context.policy.levels);

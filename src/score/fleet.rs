@@ -14,7 +14,7 @@ use super::{
     Said, Saying,
     change::tier_index,
     policy::{Limiter, Policy},
-    risk::{LearnedWeight, Learner},
+    risk::{LearnedWeight, Learner, Rate},
 };
 use crate::model::{Bulletin, Criticality, Ground, Message, Mode, RiskWeights, Timestamp, Trace, hash_text};
 
@@ -31,6 +31,8 @@ const LOSSES_MIN: usize = 50;
 const MOVED: f64 = 0.02;
 /// Nor are weights of commit risk of which none moved by so much, in logits.
 const WEIGHT_MOVED: f32 = 0.005;
+/// Nor a rate of incidents that moved less than this share.
+const RATE_MOVED: f64 = 0.05;
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Fleet {
@@ -43,6 +45,8 @@ pub struct Fleet {
     n_withheld: u64,
     /// What incidents teach of changes; `None` before the first that names one.
     learner: Option<Box<Learner>>,
+    /// How often changes cause incidents.
+    rate: Rate,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,6 +134,7 @@ impl Fleet {
                     losses.pop_front();
                 }
                 losses.push_back(*loss);
+                self.rate.land_any();
                 self.tell(policy, sayings);
             }
             Message::Approved { at } => {
@@ -142,7 +147,15 @@ impl Fleet {
                     });
                 }
             }
-            Message::Verdict { share, guilty, beside } => {
+            Message::Verdict {
+                share,
+                guilty,
+                beside,
+                is_timely,
+            } => {
+                if *is_timely {
+                    self.rate.reveal(f64::from(*share));
+                }
                 self.learn(*share, *guilty, beside, sayings);
             }
             // Not for the fleet.
@@ -155,8 +168,12 @@ impl Fleet {
         let learner = self.learner.get_or_insert_default();
         learner.learn(f64::from(share), guilty, beside);
         let weights = learner.weights();
-        if self.told.weights.is_none_or(|told| has_moved(&told, &weights)) {
+        let odds = self.rate.fleet_odds();
+        let told = |told: f32| (odds / f64::from(told)).ln().abs() <= RATE_MOVED;
+        let is_told = self.told.weights.is_some_and(|told| !has_moved(&told, &weights));
+        if !is_told || !self.told.incident_odds.is_some_and(told) {
             self.told.weights = Some(weights);
+            self.told.incident_odds = Some(four_digits(odds));
             sayings.push(Saying {
                 by: None,
                 said: Said::Message(Message::Bulletin(self.told)),
@@ -232,12 +249,18 @@ impl Fleet {
         }
         if moved {
             self.told.losses = losses;
+            self.told.incident_odds = self.told.incident_odds.map(|_| four_digits(self.rate.fleet_odds()));
             sayings.push(Saying {
                 by: None,
                 said: Said::Message(Message::Bulletin(self.told)),
             });
         }
     }
+}
+
+/// To four significant digits, so that machines agree.
+fn four_digits(odds: f64) -> f32 {
+    format!("{odds:.3e}").parse().unwrap_or(f32::MIN_POSITIVE)
 }
 
 fn has_moved(told: &RiskWeights, weights: &RiskWeights) -> bool {

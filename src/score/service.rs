@@ -366,10 +366,10 @@ impl Service {
         let lambda: f64 = deploy
             .commits
             .iter()
-            .map(|sha| -(-self.changes.probability(sha)).ln_1p())
+            .map(|sha| -(-self.changes.probability(sha, context.bulletin)).ln_1p())
             .sum();
         let prior = if deploy.commits.is_empty() {
-            self.changes.probability("")
+            self.changes.probability("", context.bulletin)
         } else {
             -(-lambda).exp_m1()
         };

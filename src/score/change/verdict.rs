@@ -104,7 +104,9 @@ impl Changes {
         }
         let Some(share) = share(places.len()) else { return };
         for place in &places {
-            if self.list.landed_at(*place).is_some_and(|at| time.since(at) <= HORIZON) {
+            let landed_at = self.list.landed_at(*place);
+            let is_timely = landed_at.is_some_and(|at| time.since(at) <= HORIZON);
+            if is_timely {
                 learned.rate.reveal(f64::from(share));
             }
             let beside = beside(&traces, *place);
@@ -113,6 +115,7 @@ impl Changes {
                     share,
                     guilty: traces[*place],
                     beside,
+                    is_timely,
                 }));
             }
         }

@@ -31,7 +31,7 @@ pub(crate) use self::{
     rate::Rate,
     trace::{Circumstances, is_of, is_revealed, pack, revealed},
 };
-use crate::model::{Measures, RiskWeights};
+use crate::model::{Bulletin, Measures, RiskWeights};
 
 /// A change's relative risk, its place among its like, and what made it so.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,14 +44,14 @@ pub(crate) struct Score {
     pub(crate) ratio: f64,
 }
 
-/// Scores a change by the weights in force: the fleet's, or as long as it has learned nothing those of other projects.
-pub(crate) fn score(measures: &Measures, scaled: &Scaled, rate: &Rate, learned: Option<&RiskWeights>) -> Score {
-    let (logit, parts) = weights::weigh(measures, scaled, learned.unwrap_or(&weights::COLD_START));
-    let ratio = logit.exp();
-    let contributions = std::iter::once(rate.contribution()).chain(parts).collect();
+/// Scores a change by what the fleet told: its weights, or as long as it has learned none those of other projects.
+pub(crate) fn score(measures: &Measures, scaled: &Scaled, rate: &Rate, bulletin: &Bulletin) -> Score {
+    let weights = bulletin.weights.as_ref().unwrap_or(&weights::COLD_START);
+    let (logit, parts) = weights::weigh(measures, scaled, weights);
+    let (odds, ratio) = (rate.odds(bulletin), logit.exp());
     Score {
-        probability: rounded(rate.probability(ratio)),
-        contributions,
+        probability: rounded(rate::probability(odds * ratio)),
+        contributions: std::iter::once(rate::contribution(odds)).chain(parts).collect(),
         ratio,
     }
 }

@@ -1,15 +1,20 @@
-//! How often changes of a service cause incidents: the level to which relative risks are set.
+//! How often changes cause incidents, in a service and in the fleet: the level to which relative risks are set.
 //!
 //! A bug is not an outage, and services differ. Incidents are counted against what was expected of the changes that
-//! landed, so that probabilities add up to incidents: gamma and Poisson, with the changes' relative risks as exposure.
+//! landed, so that probabilities add up to incidents: gamma and Poisson, with the changes' relative risks as exposure. A
+//! service's rate is believed to be near its fleet's, and the fleet's near one incident in a hundred changes.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Contribution, rounded};
+use super::{Contribution, Score, rounded};
+use crate::model::Bulletin;
 
-/// What is believed before anything is known: Beta(1, 99), one incident in a hundred changes.
+/// What is believed of a fleet before anything is known: Beta(1, 99), one incident in a hundred changes.
 const PRIOR_INCIDENTS: f64 = 1.0;
 const PRIOR_CHANGES: f64 = 100.0;
+/// How far services are from their fleet: gamma of this shape. Three projects differ by a third of their mean, as one of
+/// 10 does; with a shape of 1 the chance of small numbers would rank small services.
+const SERVICE_SHAPE: f64 = 10.0;
 /// The mean of the relative risks of changes under the cold-start weights, over three projects.
 const RATIO_MEAN: f64 = 1.5;
 /// What is known of the rate forgets half in so many commits.
@@ -17,7 +22,7 @@ const HALF_LIFE_COMMITS: f64 = 5_000.0;
 /// What a single change may count: a huge one must not stand for years of others.
 const EXPOSURE_MAX: f64 = 50.0;
 
-/// The incidents of a service's changes, and what was expected.
+/// Incidents, and what was expected of the changes that landed.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Rate {
     incidents: f64,
@@ -26,42 +31,55 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// The odds of a change of average measures.
-    fn odds(&self) -> f64 {
+    /// The odds of a change of average measures, if this is a fleet's rate.
+    pub(crate) fn fleet_odds(&self) -> f64 {
         (PRIOR_INCIDENTS + self.incidents) / (PRIOR_CHANGES * RATIO_MEAN + self.exposure)
     }
 
-    /// The chance that a change causes an incident whose risk is so many times that of an average one.
-    pub(super) fn probability(&self, ratio: f64) -> f64 {
-        let odds = self.odds() * ratio;
-        if odds.is_finite() { odds / (1.0 + odds) } else { 1.0 }
+    /// The same of a service, whose fleet told the bulletin.
+    pub(super) fn odds(&self, bulletin: &Bulletin) -> f64 {
+        let fleet = bulletin
+            .incident_odds
+            .map_or_else(|| Self::default().fleet_odds(), f64::from);
+        (SERVICE_SHAPE + self.incidents) / (SERVICE_SHAPE / fleet + self.exposure)
     }
 
     /// The chance of a change of which nothing is known.
-    pub(crate) fn mean(&self) -> f64 {
-        rounded(self.probability(RATIO_MEAN))
+    pub(crate) fn mean(&self, bulletin: &Bulletin) -> f64 {
+        rounded(probability(self.odds(bulletin) * RATIO_MEAN))
     }
 
-    /// What all changes of the service have in common.
-    pub(super) fn contribution(&self) -> Contribution {
-        let odds = self.odds();
-        Contribution {
-            feature: "incident_rate",
-            value: rounded(odds / (1.0 + odds)),
-            logit: rounded(odds.ln()),
-        }
+    /// A change of the service landed.
+    pub(crate) fn land(&mut self, score: &Score) {
+        self.expect((score.ratio * (1.0 - score.probability)).clamp(0.0, EXPOSURE_MAX));
     }
 
-    /// A change landed, of which `ratio` times the average was expected.
-    pub(crate) fn land(&mut self, ratio: f64) {
+    /// A change of the fleet landed.
+    pub(crate) fn land_any(&mut self) {
+        self.expect(RATIO_MEAN);
+    }
+
+    fn expect(&mut self, exposure: f64) {
         let keep = 0.5_f64.powf(1.0 / HALF_LIFE_COMMITS);
         self.incidents *= keep;
-        let odds = self.odds() * ratio;
-        self.exposure = self.exposure * keep + (ratio / (1.0 + odds)).clamp(0.0, EXPOSURE_MAX);
+        self.exposure = self.exposure * keep + exposure;
     }
 
     /// A change caused an incident, or did with a chance of `share`.
     pub(crate) fn reveal(&mut self, share: f64) {
         self.incidents += share;
     }
+}
+
+/// What all changes of a service have in common.
+pub(super) fn contribution(odds: f64) -> Contribution {
+    Contribution {
+        feature: "incident_rate",
+        value: rounded(probability(odds)),
+        logit: rounded(odds.ln()),
+    }
+}
+
+pub(super) fn probability(odds: f64) -> f64 {
+    if odds.is_finite() { odds / (1.0 + odds) } else { 1.0 }
 }

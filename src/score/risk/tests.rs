@@ -1,6 +1,6 @@
 use super::{learning::Learner, trace::features, *};
 use crate::{
-    model::{Assistance, Level, N_MEASURES, Trace},
+    model::{Assistance, Bulletin, Level, N_MEASURES, Trace},
     score::review::Target,
 };
 
@@ -42,9 +42,14 @@ fn contributions_add_up_to_the_logit_of_the_probability() {
     };
     let mut measures: Measures = std::array::from_fn(|i| u8::try_from(i * i).ok().map(f64::from));
     measures[6] = None;
-    for weights in [None, Some(&learned)] {
+    for weights in [None, Some(learned)] {
+        let bulletin = Bulletin {
+            weights,
+            incident_odds: weights.map(|_| 0.02),
+            ..Bulletin::default()
+        };
         let scaled = Moments::default().scale(&measures);
-        let score = score(&measures, &scaled, &Rate::default(), weights);
+        let score = score(&measures, &scaled, &Rate::default(), &bulletin);
         assert_eq!(
             score.contributions.len(),
             1 + N_MEASURES - 1,
@@ -58,36 +63,67 @@ fn contributions_add_up_to_the_logit_of_the_probability() {
 
 #[test]
 fn a_fresh_service_has_one_incident_in_a_hundred_changes() {
-    let rate = Rate::default();
-    assert!((rate.mean() - 0.0099).abs() < 1e-4, "{}", rate.mean());
-    let average = score(&untold(), &Moments::default().scale(&untold()), &rate, None);
+    let (rate, bulletin) = (Rate::default(), Bulletin::default());
+    let mean = rate.mean(&bulletin);
+    assert!((mean - 0.0099).abs() < 1e-4, "{mean}");
+    let average = score(&untold(), &Moments::default().scale(&untold()), &rate, &bulletin);
     assert!(
         (average.probability - 1.0 / 151.0).abs() < 1e-6,
         "{}",
         average.probability
     );
     let large = with(LINES_ADDED, 5_000.0);
-    let large = score(&large, &Moments::default().scale(&large), &rate, None);
+    let large = score(&large, &Moments::default().scale(&large), &rate, &bulletin);
     assert!(large.probability > 5.0 * average.probability, "{}", large.probability);
 }
 
 #[test]
 fn probabilities_add_up_to_incidents() {
-    for (share, n_per_incident) in [(0.1, 10), (0.01, 100)] {
+    let bulletin = Bulletin::default();
+    for (share, n_per_incident) in [(0.02, 50), (0.005, 200)] {
         let (mut rate, mut expected) = (Rate::default(), 0.0);
-        for n in 0..20_000 {
-            let ratio = [0.2, 1.0, 3.0][n % 3];
-            if n >= 10_000 {
-                expected += rate.probability(ratio);
+        for n in 0..40_000 {
+            let mut measures = untold();
+            measures[LINES_ADDED] = Some([1.0, 15.0, 150.0][n % 3]);
+            let score = score(&measures, &Moments::default().scale(&measures), &rate, &bulletin);
+            if n >= 20_000 {
+                expected += score.probability;
             }
-            rate.land(ratio);
+            rate.land(&score);
             if n % n_per_incident == 0 {
                 rate.reveal(1.0);
             }
         }
-        let seen = 10_000.0 * share;
-        assert!((expected / seen - 1.0).abs() < 0.05, "{expected} expected, {seen} seen");
+        let seen = 20_000.0 * share;
+        // A tenth of what is known is still the prior's one in a hundred.
+        assert!((expected / seen - 1.0).abs() < 0.15, "{expected} expected, {seen} seen");
     }
+}
+
+#[test]
+fn a_small_service_is_near_its_fleet_and_a_fleet_near_one_in_a_hundred() {
+    let mut fleet = Rate::default();
+    assert!((fleet.fleet_odds() - 1.0 / 150.0).abs() < 1e-9);
+    for n in 0..5_000 {
+        fleet.land_any();
+        if n % 20 == 0 {
+            fleet.reveal(1.0);
+        }
+    }
+    // A twentieth of all changes; one of average measures is less risky than the mean one.
+    let odds = fleet.fleet_odds();
+    assert!((0.030..0.034).contains(&odds), "{odds}");
+    let bulletin = Bulletin {
+        incident_odds: Some(0.03),
+        ..Bulletin::default()
+    };
+    let mut service = Rate::default();
+    assert!((service.odds(&bulletin) - 0.03).abs() < 1e-6);
+    service.reveal(1.0);
+    assert!(
+        (service.odds(&bulletin) - 0.033).abs() < 1e-6,
+        "one incident is a tenth more"
+    );
 }
 
 #[test]
@@ -213,7 +249,15 @@ fn what_goes_with_ai_and_level_is_reported_and_scores_nothing() {
     assert!(!ai.is_scored && !level.is_scored);
     let measures = with(LINES_ADDED, 100.0);
     let scaled = Moments::default().scale(&measures);
-    let score = score(&measures, &scaled, &Rate::default(), Some(&told.weights()));
+    let score = score(
+        &measures,
+        &scaled,
+        &Rate::default(),
+        &Bulletin {
+            weights: Some(told.weights()),
+            ..Bulletin::default()
+        },
+    );
     let named: Vec<&str> = score.contributions.iter().map(|part| part.feature).collect();
     assert_eq!(named, ["incident_rate", "lines_added"]);
     let [.., nothing, known] = &untold.learned()[..] else {
