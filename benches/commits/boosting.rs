@@ -1,4 +1,4 @@
-//! Gradient boosting of histogram trees, as in LightGBM (Ke et al., NIPS 2017): the best leaf is split next.
+//! Gradient boosting of histogram trees, as in `LightGBM` (Ke et al., NIPS 2017): the best leaf is split next.
 
 use holdpoint::model::N_MEASURES;
 
@@ -13,7 +13,7 @@ const RATE: f64 = 0.03;
 /// A commit's measures by their bins.
 type Binned = [u8; N_MEASURES];
 /// Of one measure and bin: the sum of gradients, of curvatures, and how many.
-type Histogram = Box<[[[f64; 3]; BINS]; N_MEASURES]>;
+type Histogram = Box<[[[f64; 3]; BINS]]>;
 
 /// At a node: those whose bin of the measure is at most this go to the first, else to the second.
 struct Split {
@@ -146,7 +146,7 @@ fn opened(place: usize, rows: Vec<usize>, histogram: Histogram) -> Open {
 }
 
 fn count(rows: &[usize], binned: &[Binned], slopes: &[(f64, f64)]) -> Histogram {
-    let mut histogram: Histogram = Box::new([[[0.0; 3]; BINS]; N_MEASURES]);
+    let mut histogram: Histogram = vec![[[0.0; 3]; BINS]; N_MEASURES].into_boxed_slice();
     for row in rows {
         let (gradient, curvature) = slopes[*row];
         for (bins, bin) in histogram.iter_mut().zip(binned[*row]) {

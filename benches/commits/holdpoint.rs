@@ -124,7 +124,7 @@ impl Fleet {
             change_id: None,
             head_shas: Vec::new(),
         }));
-        let said = self.happen(service, "commit", &landed.sha, at, body);
+        let said = self.happen(service, &landed.sha, at, body);
         let scored = said.iter().find_map(|saying| match &saying.said {
             Said::Scored(change) => Some(change.probability.value()),
             Said::Decision(_) | Said::Forget(_) | Said::Message(_) | Said::Closed(_) => None,
@@ -143,11 +143,11 @@ impl Fleet {
                 sha: Some(landed.sha.as_str().into()),
             }),
         });
-        self.happen(service, "incident", &landed.sha, at, body);
+        self.happen(service, &landed.sha, at, body);
     }
 
     /// Time goes on to `at`, an event happens, and what state machines tell each other is passed on.
-    fn happen(&mut self, service: &str, source: &str, id: &str, at: Timestamp, body: Body<'_>) -> Vec<Saying> {
+    fn happen(&mut self, service: &str, id: &str, at: Timestamp, body: Body<'_>) -> Vec<Saying> {
         let mut said = Vec::new();
         self.offset += 1;
         self.partition.advance_to(at, Offset(self.offset), &mut said);
@@ -157,7 +157,7 @@ impl Fleet {
             offset: self.offset,
         };
         let event = Entry::Event(Happened {
-            hash: EventHash::of(service, source, id),
+            hash: EventHash::of(service, body.kind().name(), id),
             id,
             time: at,
             service,
