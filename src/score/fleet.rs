@@ -128,15 +128,7 @@ impl Fleet {
                     said: Said::Message(answer),
                 });
             }
-            Message::Loss { tier, loss } => {
-                let losses = &mut self.losses[tier_index(*tier)];
-                if losses.len() >= LOSSES_MAX {
-                    losses.pop_front();
-                }
-                losses.push_back(*loss);
-                self.rate.land_any();
-                self.tell(policy, sayings);
-            }
+            Message::Loss { tier, loss } => self.land(*tier, *loss, policy, sayings),
             Message::Approved { at } => {
                 let hours_later = self.told.approved_at.is_none_or(|told| at.since(told) >= HOUR);
                 if hours_later {
@@ -161,6 +153,17 @@ impl Fleet {
             // Not for the fleet.
             Message::Answer { .. } | Message::Bulletin(_) => {}
         }
+    }
+
+    /// Takes in that a change landed, and its loss.
+    fn land(&mut self, tier: Criticality, loss: f64, policy: &Policy, sayings: &mut Vec<Saying>) {
+        let losses = &mut self.losses[tier_index(tier)];
+        if losses.len() >= LOSSES_MAX {
+            losses.pop_front();
+        }
+        losses.push_back(loss);
+        self.rate.land_any();
+        self.tell(policy, sayings);
     }
 
     /// Takes in what an incident said of a change, and tells all partitions when that moved a weight.
