@@ -354,7 +354,7 @@ pub struct Bulletin {
     pub approved_at: Option<Timestamp>,
     /// What the fleet has learned of commit risk; `None` before its first verdict.
     pub weights: Option<RiskWeights>,
-    /// The odds that a change of average measures causes an incident, in the fleet; `None` before the first verdict.
+    /// The odds that a change of average measures causes an incident, in the fleet; `None` before any was told.
     pub incident_odds: Option<f32>,
 }
 

@@ -171,17 +171,24 @@ impl Fleet {
         let learner = self.learner.get_or_insert_default();
         learner.learn(f64::from(share), guilty, beside);
         let weights = learner.weights();
-        let odds = self.rate.fleet_odds();
-        let told = |told: f32| (odds / f64::from(told)).ln().abs() <= RATE_MOVED;
         let is_told = self.told.weights.is_some_and(|told| !has_moved(&told, &weights));
-        if !is_told || !self.told.incident_odds.is_some_and(told) {
+        if !is_told || self.has_rate_moved() {
             self.told.weights = Some(weights);
-            self.told.incident_odds = Some(four_digits(odds));
+            self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
             sayings.push(Saying {
                 by: None,
                 said: Said::Message(Message::Bulletin(self.told)),
             });
         }
+    }
+
+    /// Whether the rate of incidents is another than was told: where nothing was, than is believed at first.
+    fn has_rate_moved(&self) -> bool {
+        let told = self
+            .told
+            .incident_odds
+            .map_or_else(|| Rate::default().fleet_odds(), f64::from);
+        (self.rate.fleet_odds() / told).ln().abs() > RATE_MOVED
     }
 
     /// Whether it may freeze; `n_known` is how many services its environment has.
@@ -250,9 +257,9 @@ impl Fleet {
                 moved = true;
             }
         }
-        if moved {
+        if moved || self.has_rate_moved() {
             self.told.losses = losses;
-            self.told.incident_odds = self.told.incident_odds.map(|_| four_digits(self.rate.fleet_odds()));
+            self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
             sayings.push(Saying {
                 by: None,
                 said: Said::Message(Message::Bulletin(self.told)),
