@@ -1,8 +1,8 @@
 //! Holdpoint: the brake between what happens to services and what pipelines may do to them.
 //!
 //! In reading order: the nouns ([`model`]), the three stages of the path ([`ingest`], [`score`], [`gate`]), the path
-//! over history ([`replay`]), events from a repository ([`import`]), the bytes ([`wire`]); then the engine ([`stream`]),
-//! the HTTP edge and the processes.
+//! over history ([`replay`]), events from a repository ([`import`]) and of fleets made up ([`sim`]), the bytes ([`wire`]);
+//! then the engine ([`stream`]), the HTTP edge and the processes.
 //! Without the feature `service` only the core is built: no Kafka, no server, no clock.
 
 pub mod model;
@@ -15,6 +15,8 @@ pub mod gate;
 pub mod replay;
 
 pub mod import;
+
+pub mod sim;
 
 pub mod wire;
 

@@ -1,0 +1,92 @@
+//! What it is told.
+
+use holdpoint::{score::Policy, sim::Family};
+
+pub(crate) const HELP: &str = "\
+How well faults are found in simulated fleets.
+
+Usage: cargo bench --no-default-features --bench fleet -- [options]
+
+  --family NAME    tuning or held-out (default: held-out)
+  --seeds N        fleets, each of a seed of its own (default: 10)
+  --first N        number of the family's first seed (default: 0)
+  --days N         length of each (default: 8)
+  --services N     services of each (default: the family's)
+  --policy FILE    policy to judge by (default: the built-in one, enforced)
+  --threads N      fleets at once (default: 1)
+  --cases N        single cases printed of each kind (default: 0)
+  --test           one small fleet: does it run";
+
+#[derive(Debug, Clone)]
+pub(crate) struct Arguments {
+    pub(crate) family: Family,
+    pub(crate) seeds: u64,
+    pub(crate) first: u64,
+    pub(crate) days: u16,
+    pub(crate) threads: u64,
+    pub(crate) cases: usize,
+    pub(crate) policy: Option<String>,
+}
+
+/// Enforced: only there are false freezes a cost.
+const POLICY: &str = "mode = \"enforce\"\n";
+
+impl Arguments {
+    /// `None`: help was asked for.
+    pub(crate) fn parse(given: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+        let mut arguments = Self {
+            family: Family::HELD_OUT,
+            seeds: 10,
+            first: 0,
+            days: 8,
+            threads: 1,
+            cases: 0,
+            policy: Some(POLICY.to_owned()),
+        };
+        let (mut services, mut is_bench, mut is_test) = (None, false, false);
+        let mut given = given;
+        while let Some(option) = given.next() {
+            let mut value = || given.next().ok_or(format!("{option} needs a value"));
+            match option.as_str() {
+                "--bench" => is_bench = true,
+                "--test" => is_test = true,
+                "--help" | "-h" => return Ok(None),
+                "--family" => arguments.family = family(&value()?)?,
+                "--seeds" => arguments.seeds = number(&value()?)?,
+                "--first" => arguments.first = number(&value()?)?,
+                "--days" => arguments.days = number(&value()?)?,
+                "--services" => services = Some(number(&value()?)?),
+                "--threads" => arguments.threads = number(&value()?)?,
+                "--cases" => arguments.cases = number(&value()?)?,
+                "--policy" => arguments.policy = Some(policy(&value()?)?),
+                _ => return Err(format!("{option} is no option")),
+            }
+        }
+        // As with every bench, `cargo test` runs it without saying `--bench`.
+        if is_test || !is_bench {
+            (arguments.seeds, arguments.days, services) = (1, 2, Some(20));
+        }
+        if let Some(services) = services {
+            arguments.family = arguments.family.with_services(services);
+        }
+        Ok(Some(arguments))
+    }
+}
+
+fn family(name: &str) -> Result<Family, String> {
+    let found = Family::ALL.into_iter().find(|family| family.name == name);
+    found.cloned().ok_or_else(|| {
+        let names: Vec<&str> = Family::ALL.iter().map(|family| family.name).collect();
+        format!("{name} is no family; there are {}", names.join(" and "))
+    })
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{text} is no number"))
+}
+
+fn policy(path: &str) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    Policy::parse(&text).map_err(|error| format!("{path}: {error}"))?;
+    Ok(text)
+}

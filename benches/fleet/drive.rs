@@ -1,0 +1,164 @@
+//! A simulated fleet through the path.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    io::{self, BufRead, Read},
+    rc::Rc,
+};
+
+use holdpoint::{
+    model::{Action, Decision, Evidence, Subject, Timestamp},
+    replay::{Input, Merge, Replay},
+    score::{ClosedWatch, Said},
+    sim::{Family, Simulation, Stream},
+};
+
+use crate::oracle::Oracle;
+
+/// Lines made at a time.
+const LINES: usize = 256;
+
+/// What came of it.
+pub(crate) struct Run {
+    pub(crate) simulation: Simulation,
+    /// By service and environment, what was decided, in order.
+    pub(crate) voices: BTreeMap<(Box<str>, Box<str>), Vec<Heard>>,
+    /// By deploy id.
+    pub(crate) watches: BTreeMap<Box<str>, ClosedWatch>,
+    pub(crate) oracle: Oracle,
+    pub(crate) n_lines: u64,
+    pub(crate) n_late: u64,
+    pub(crate) n_rejected: u64,
+}
+
+/// A decision on a service, as far as it matters here.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    pub(crate) at: Timestamp,
+    pub(crate) action: Action,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) code: Box<str>,
+    /// The deploy that its reason names.
+    pub(crate) deploy: Option<Box<str>>,
+    /// The first suspect: of none of the deploys, or one.
+    pub(crate) suspect: Option<Option<Box<str>>>,
+}
+
+pub(crate) fn run(family: &Family, seed: u64, days: u16, policy: Option<&str>) -> Run {
+    let simulation = Simulation::new(family, seed, days);
+    let oracle = Rc::new(RefCell::new(Oracle::default()));
+    let mut replay = Replay::new(policy);
+    let (mut voices, mut watches) = (BTreeMap::new(), BTreeMap::new());
+    {
+        let lines = Lines {
+            stream: simulation.stream(),
+            oracle: Rc::clone(&oracle),
+            line: String::new(),
+            buffer: Vec::new(),
+            at: 0,
+        };
+        let input = Input {
+            name: "simulated".into(),
+            reader: Box::new(lines),
+        };
+        let mut merge = Merge::new(vec![input]).expect("memory reads");
+        while let Some(arrival) = merge.next().expect("memory reads") {
+            replay.take(&arrival);
+            hear(&mut replay, &mut voices, &mut watches);
+        }
+    }
+    replay.finish();
+    hear(&mut replay, &mut voices, &mut watches);
+    let events = replay.summary().events;
+    Run {
+        simulation,
+        voices,
+        watches,
+        oracle: Rc::into_inner(oracle).expect("the reader is gone").into_inner(),
+        n_lines: events.consumed,
+        n_late: events.late,
+        n_rejected: events.rejected,
+    }
+}
+
+fn hear(
+    replay: &mut Replay,
+    voices: &mut BTreeMap<(Box<str>, Box<str>), Vec<Heard>>,
+    watches: &mut BTreeMap<Box<str>, ClosedWatch>,
+) {
+    for said in replay.take_said() {
+        match said {
+            Said::Decision(decision) => {
+                if let Subject::Service { service, environment } = &decision.subject {
+                    let key = (service.as_str().into(), environment.as_str().into());
+                    voices.entry(key).or_default().push(heard(&decision));
+                }
+            }
+            Said::Closed(watch) => {
+                watches.insert(watch.deploy_id.clone(), *watch);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn heard(decision: &Decision) -> Heard {
+    let reason = decision.reasons.first();
+    let deploy = reason.and_then(|reason| match reason.evidence.get("deploy_id") {
+        Some(Evidence::Text(id)) => Some(id.clone()),
+        Some(Evidence::Count(_) | Evidence::Number(_)) | None => None,
+    });
+    Heard {
+        at: decision.decided_at,
+        action: decision.action,
+        until: decision.valid_until,
+        code: reason.map_or_else(|| "".into(), |reason| reason.code.clone()),
+        deploy,
+        suspect: decision.suspects.first().map(|suspect| suspect.deploy_id.clone()),
+    }
+}
+
+/// The stream as a file; the oracle looks on.
+struct Lines<'a> {
+    stream: Stream<'a>,
+    oracle: Rc<RefCell<Oracle>>,
+    line: String,
+    buffer: Vec<u8>,
+    at: usize,
+}
+
+impl BufRead for Lines<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at >= self.buffer.len() {
+            self.buffer.clear();
+            self.at = 0;
+            for _ in 0..LINES {
+                if self.stream.next(&mut self.line).is_none() {
+                    break;
+                }
+                self.buffer.extend_from_slice(self.line.as_bytes());
+                self.buffer.push(b'\n');
+            }
+            let mut oracle = self.oracle.borrow_mut();
+            for glimpse in self.stream.take_glimpses() {
+                oracle.see(&glimpse);
+            }
+        }
+        Ok(&self.buffer[self.at..])
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.at += n;
+    }
+}
+
+impl Read for Lines<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let from = self.fill_buf()?;
+        let n = from.len().min(into.len());
+        into[..n].copy_from_slice(&from[..n]);
+        self.consume(n);
+        Ok(n)
+    }
+}
