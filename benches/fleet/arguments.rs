@@ -15,6 +15,7 @@ Usage: cargo bench --no-default-features --bench fleet -- [options]
   --policy FILE    policy to judge by (default: the built-in one, enforced)
   --threads N      fleets at once (default: 1)
   --cases N        single cases printed of each kind (default: 0)
+  --trace SERVICE  all that one service of the first fleet went through, and nothing else
   --test           one small fleet: does it run";
 
 #[derive(Debug, Clone)]
@@ -25,6 +26,7 @@ pub(crate) struct Arguments {
     pub(crate) days: u16,
     pub(crate) threads: u64,
     pub(crate) cases: usize,
+    pub(crate) trace: Option<String>,
     pub(crate) policy: Option<String>,
 }
 
@@ -41,6 +43,7 @@ impl Arguments {
             days: 8,
             threads: 1,
             cases: 0,
+            trace: None,
             policy: Some(POLICY.to_owned()),
         };
         let (mut services, mut is_bench, mut is_test) = (None, false, false);
@@ -58,6 +61,7 @@ impl Arguments {
                 "--services" => services = Some(number(&value()?)?),
                 "--threads" => arguments.threads = number(&value()?)?,
                 "--cases" => arguments.cases = number(&value()?)?,
+                "--trace" => arguments.trace = Some(value()?),
                 "--policy" => arguments.policy = Some(policy(&value()?)?),
                 _ => return Err(format!("{option} is no option")),
             }
@@ -82,7 +86,7 @@ fn family(name: &str) -> Result<Family, String> {
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("{text} is no number"))
+    text.parse().map_err(|_not_one| format!("{text} is no number"))
 }
 
 fn policy(path: &str) -> Result<String, String> {

@@ -34,8 +34,10 @@ pub(crate) fn print(judged: &[Judged], n: usize) {
         .iter()
         .flat_map(|judged| judged.blames.iter().map(|blame| (judged.seed, blame)));
     for (seed, blame) in blames.filter(|(_, blame)| blame.overlapping && !blame.hits()).take(n) {
-        let truth = blame.truth.as_deref().unwrap_or("nobody");
-        let said = blame.said.as_ref().and_then(|said| said.as_deref()).unwrap_or("nobody");
+        let (truth, said) = (
+            blame.truth.name(),
+            blame.said.as_ref().map_or("nothing", |said| said.name()),
+        );
         say(&format!(
             "  seed {seed} {} {}: {:?}, in truth {truth}, said {said}",
             blame.at, blame.service, blame.guilty

@@ -8,7 +8,7 @@ use std::{
 };
 
 use holdpoint::{
-    model::{Action, Decision, Evidence, Subject, Timestamp},
+    model::{Action, Decision, Evidence, Reason, Subject, Timestamp},
     replay::{Input, Merge, Replay},
     score::{ClosedWatch, Said},
     sim::{Family, Simulation, Stream},
@@ -32,6 +32,28 @@ pub(crate) struct Run {
     pub(crate) n_rejected: u64,
 }
 
+/// Whom something is put down to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Suspect {
+    /// By its id, which is the only one of its name in a fleet.
+    Deploy(Box<str>),
+    /// None of the deploys.
+    Nobody,
+}
+
+impl Suspect {
+    pub(crate) fn of(deploy_id: Option<&str>) -> Self {
+        deploy_id.map_or(Self::Nobody, |id| Self::Deploy(id.into()))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Deploy(id) => id,
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
 /// A decision on a service, as far as it matters here.
 #[derive(Debug, Clone)]
 pub(crate) struct Heard {
@@ -41,8 +63,10 @@ pub(crate) struct Heard {
     pub(crate) code: Box<str>,
     /// The deploy that its reason names.
     pub(crate) deploy: Option<Box<str>>,
-    /// The first suspect: of none of the deploys, or one.
-    pub(crate) suspect: Option<Option<Box<str>>>,
+    /// The first one.
+    pub(crate) suspect: Option<Suspect>,
+    /// Its reason, for people.
+    pub(crate) text: Box<str>,
 }
 
 pub(crate) fn run(family: &Family, seed: u64, days: u16, policy: Option<&str>) -> Run {
@@ -98,7 +122,7 @@ fn hear(
             Said::Closed(watch) => {
                 watches.insert(watch.deploy_id.clone(), *watch);
             }
-            _ => {}
+            Said::Forget(_) | Said::Message(_) | Said::Scored(_) => {}
         }
     }
 }
@@ -115,8 +139,17 @@ fn heard(decision: &Decision) -> Heard {
         until: decision.valid_until,
         code: reason.map_or_else(|| "".into(), |reason| reason.code.clone()),
         deploy,
-        suspect: decision.suspects.first().map(|suspect| suspect.deploy_id.clone()),
+        suspect: decision
+            .suspects
+            .first()
+            .map(|suspect| Suspect::of(suspect.deploy_id.as_deref())),
+        text: reason.map_or_else(|| "".into(), text),
     }
+}
+
+/// The sentence, and the figures that speak for it.
+fn text(reason: &Reason) -> Box<str> {
+    format!("{} {:?}", reason.text, reason.evidence).into()
 }
 
 /// The stream as a file; the oracle looks on.

@@ -7,10 +7,10 @@ use crate::{
     judge::{Found, Freeze, Ground, Guilty, Judged, Outcome},
 };
 
-/// A fault of all traffic from its beginning.
-const ALL_TRAFFIC: f64 = 0.999;
-/// "Five times": the multiples whose delay is aimed at.
-const FIVE: std::ops::Range<f64> = 5.0..8.0;
+/// "Five times": multiples of all errors at the fault's beginning whose delay is aimed at.
+const FIVE: std::ops::Range<f64> = 5.0..10.0;
+/// "About one error a minute".
+const RARE: std::ops::Range<f64> = 0.5..2.0;
 
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
@@ -100,8 +100,7 @@ impl Figures {
         let frequent = || five().filter(|found| found.traits.errors_per_minute >= 10.0 && found.traits.size >= 5.0);
         self.delay_frequent = Median::of(frequent().map(minutes));
         self.delay_frequent_fine = Median::of(frequent().filter(|found| found.traits.interval <= 60).map(minutes));
-        let rare =
-            five().filter(|found| (0.7..2.0).contains(&found.traits.errors_per_minute) && found.traits.size >= 3.0);
+        let rare = five().filter(|found| RARE.contains(&found.traits.errors_per_minute) && found.traits.size >= 3.0);
         self.delay_rare = Median::of(rare.map(minutes));
         self.delay_all = Median::of(found().map(minutes));
         let oracle = found().filter_map(|found| found.oracle);
@@ -132,7 +131,7 @@ fn count(n: usize) -> u32 {
 }
 
 fn is_five(fault: &Fault) -> bool {
-    FIVE.contains(&fault.factor) && fault.share >= ALL_TRAFFIC
+    FIVE.contains(&(1.0 + (fault.factor - 1.0) * fault.share))
 }
 
 /// Whether the oracle saw it in time, and the limiter did not stand in the way.

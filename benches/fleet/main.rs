@@ -13,6 +13,7 @@ mod interval;
 mod judge;
 mod oracle;
 mod table;
+mod trace;
 
 use std::{
     process::ExitCode,
@@ -36,6 +37,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(service) = &arguments.trace {
+        let seed = arguments.family.seed(arguments.first);
+        let run = drive::run(&arguments.family, seed, arguments.days, arguments.policy.as_deref());
+        trace::print(&run, service);
+        return ExitCode::SUCCESS;
+    }
     let judged = judge_all(&arguments);
     let figures = Figures::of(&judged);
     table::print(&arguments, &judged, &figures);

@@ -66,8 +66,15 @@ fn ln_ratio(glimpse: &Glimpse) -> f64 {
 }
 
 fn closes_at(glimpse: &Glimpse) -> Timestamp {
-    let interval = glimpse.interval.as_secs();
-    let step = STEPS.into_iter().find(|step| *step >= interval).unwrap_or(900);
-    let step = Duration::from_secs(step);
+    let step = step(glimpse.interval);
     glimpse.time.floor(step) + step + LATENESS
+}
+
+/// The length of the evidence steps of a reporter with such intervals.
+pub(crate) fn step(interval: Duration) -> Duration {
+    let least = STEPS
+        .into_iter()
+        .map(Duration::from_secs)
+        .find(|step| *step >= interval);
+    least.unwrap_or(Duration::from_mins(15))
 }

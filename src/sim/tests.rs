@@ -15,7 +15,7 @@ use crate::{
 const SEEDS: [(&Family, u64); 2] = [(&Family::TUNING, 4), (&Family::HELD_OUT, 1_000_004)];
 
 fn small(family: &Family, seed: u64) -> Simulation {
-    Simulation::new(&family.with_services(24), seed, 3)
+    Simulation::new(&family.with_services(20), seed, 2)
 }
 
 /// All lines, in order.
@@ -46,8 +46,9 @@ fn families_share_no_seed() {
 
 #[test]
 fn every_event_passes_ingest_and_arrives_after_it_happened_in_order() {
+    let mut kinds = BTreeSet::new();
     for (family, seed) in SEEDS {
-        let (mut last, mut kinds) = (Timestamp::MIN, BTreeMap::new());
+        let mut last = Timestamp::MIN;
         for (arrived, line) in lines(&small(family, seed)) {
             let origin = Origin {
                 topic: "simulated",
@@ -61,22 +62,12 @@ fn every_event_passes_ingest_and_arrives_after_it_happened_in_order() {
                 family.name
             );
             last = arrived.at;
-            *kinds.entry(event.kind()).or_insert(0) += 1;
+            kinds.insert(event.kind().name());
         }
-        let told = [
-            Kind::Service,
-            Kind::Commit,
-            Kind::Review,
-            Kind::Deploy,
-            Kind::Error,
-            Kind::Incident,
-        ];
-        assert!(
-            told.iter().all(|kind| kinds.contains_key(kind)),
-            "{} {seed}: {kinds:?}",
-            family.name
-        );
     }
+    // A person's word is the one kind that no fleet says of itself.
+    let told = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Override);
+    assert_eq!(kinds, told.map(Kind::name).collect(), "{SEEDS:?}");
 }
 
 /// A copy has the bytes of what arrived before; everything else has an id of its own.
@@ -186,25 +177,25 @@ fn drift_has_the_mean_the_spread_and_the_memory_asked_for() {
     let mut chance = Chance::new(5);
     for (sd, kept, step) in [(0.3, 0.9, 1.0), (0.2, 0.6, 1.0 / 6.0), (0.35, 0.97, 5.0)] {
         let mut drift = Drift::new(sd, kept, &mut chance);
-        let path: Vec<f64> = (0..200_000).map(|_| drift.pass(step, &mut chance)).collect();
-        assert!((mean(&path) - 1.0).abs() < 0.03, "mean {}", mean(&path));
+        let path: Vec<f64> = (0..60_000).map(|_| drift.pass(step, &mut chance)).collect();
+        assert!((mean(&path) - 1.0).abs() < 0.04, "mean {}", mean(&path));
         let logs: Vec<f64> = path.iter().map(|x| x.ln() + sd * sd / 2.0).collect();
         let variance = mean(&logs.iter().map(|x| x * x).collect::<Vec<f64>>());
         assert!(
-            (variance.sqrt() / sd - 1.0).abs() < 0.06,
+            (variance.sqrt() / sd - 1.0).abs() < 0.08,
             "sd {} for {sd}",
             variance.sqrt()
         );
         let lagged: Vec<f64> = logs.windows(2).map(|pair| pair[0] * pair[1]).collect();
         let found = mean(&lagged) / variance;
         let asked = f64::powf(kept, step);
-        assert!((found - asked).abs() < 0.02, "autocorrelation {found} for {asked}");
+        assert!((found - asked).abs() < 0.03, "autocorrelation {found} for {asked}");
     }
 }
 
 #[test]
 fn a_day_has_the_wave_and_a_week_the_weekend_asked_for() {
-    let family = quiet().with_services(40);
+    let family = quiet().with_services(12);
     let simulation = Simulation::new(&family, 3, 7);
     for service in simulation.services().iter().filter(|service| service.batch.is_none()) {
         let signal = &service.signal;
@@ -363,7 +354,7 @@ fn the_events_tell_of_every_deploy_as_the_truth_does() {
 #[test]
 fn faults_raise_errors_by_their_factor() {
     let (family, seed) = SEEDS[0];
-    let simulation = Simulation::new(family, seed, 5);
+    let simulation = Simulation::new(&family.with_services(60), seed, 3);
     let (mut stream, mut line) = (simulation.stream(), String::new());
     let (mut errors, mut means, mut n_full) = (0.0, 0.0, 0);
     while stream.next(&mut line).is_some() {
@@ -382,7 +373,7 @@ fn faults_raise_errors_by_their_factor() {
             means += glimpse.mean * weight;
         }
     }
-    assert!(n_full > 1_000, "{n_full}");
+    assert!(n_full > 500, "{n_full}");
     assert!((errors / means - 1.0).abs() < 0.02, "{errors} for {means}");
 }
 

@@ -1,0 +1,109 @@
+//! Whom it was put down to.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use holdpoint::{
+    model::{Action, ChangeKind, Timestamp},
+    sim::{Cause, Service, Simulation},
+};
+
+use super::{ACCOUNTS, accountable, begun, is_by_errors, voice};
+use crate::drive::{Run, Suspect};
+
+/// A deploy is under watch for so long, by the default policy.
+const WATCH: Duration = Duration::from_hours(2);
+/// Callees counted as related, in hops.
+const HOPS: usize = 3;
+
+/// Whose fault it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Guilty {
+    Own,
+    Callee,
+    Nobody,
+}
+
+/// A service that suffered and was held: whom was it put down to?
+#[derive(Debug, Clone)]
+pub(crate) struct Blame {
+    pub(crate) service: Box<str>,
+    pub(crate) at: Timestamp,
+    pub(crate) guilty: Guilty,
+    /// Another deploy in the two hours before, of it, its callees or its callers.
+    pub(crate) overlapping: bool,
+    pub(crate) truth: Suspect,
+    pub(crate) said: Option<Suspect>,
+}
+
+impl Blame {
+    pub(crate) fn hits(&self) -> bool {
+        self.said.as_ref() == Some(&self.truth)
+    }
+}
+
+/// One case for each service and each trouble that it was held for: what the freeze said, or else the first to name
+/// anybody.
+pub(super) fn blames(run: &Run) -> Vec<Blame> {
+    let simulation = &run.simulation;
+    let truth = simulation.truth();
+    let mut all = Vec::new();
+    for (place, service) in simulation.services().iter().enumerate() {
+        let voice = voice(run, service);
+        let mut done: BTreeSet<Cause> = BTreeSet::new();
+        let named = voice
+            .iter()
+            .filter(|heard| heard.action != Action::Proceed && is_by_errors(heard) && heard.suspect.is_some());
+        for heard in named {
+            let raises = accountable(truth, place, heard.at);
+            let Some(raise) = raises.max_by(|a, b| a.excess.total_cmp(&b.excess)) else {
+                continue;
+            };
+            if !done.insert(raise.cause) {
+                continue;
+            }
+            let until = raise.until + ACCOUNTS;
+            let freeze = begun(voice)
+                .map(|(_, freeze)| freeze)
+                .find(|freeze| freeze.at >= heard.at && freeze.at <= until && freeze.suspect.is_some());
+            let said = freeze.unwrap_or(heard);
+            let (guilty, id) = match (raise.cause, raise.by) {
+                (Cause::Deploy(deploy), None) => (Guilty::Own, Some(&*truth.deploys[deploy].id)),
+                (Cause::Deploy(deploy), Some(_)) => (Guilty::Callee, Some(&*truth.deploys[deploy].id)),
+                (Cause::Outage(_) | Cause::Blip, _) => (Guilty::Nobody, None),
+            };
+            all.push(Blame {
+                service: service.name.clone(),
+                at: said.at,
+                guilty,
+                overlapping: overlaps(simulation, place, said.at, id),
+                truth: Suspect::of(id),
+                said: said.suspect.clone(),
+            });
+        }
+    }
+    all
+}
+
+/// Whether another deploy than the guilty one was under watch on the service, its callees or its callers.
+fn overlaps(simulation: &Simulation, place: usize, at: Timestamp, guilty: Option<&str>) -> bool {
+    let services = simulation.services();
+    let mut related = BTreeSet::from([place]);
+    for _ in 0..HOPS {
+        let callees = related
+            .iter()
+            .flat_map(|place| &services[*place].depends_on)
+            .map(|on| on.service);
+        let callees: Vec<usize> = callees.collect();
+        related.extend(callees);
+    }
+    let calls = |caller: &Service| caller.depends_on.iter().any(|on| on.service == place);
+    related.extend((0..services.len()).filter(|caller| calls(&services[*caller])));
+    simulation.truth().deploys.iter().any(|deploy| {
+        deploy.preview.is_none()
+            && deploy.kind != ChangeKind::Rollback
+            && guilty != Some(&*deploy.id)
+            && related.contains(&deploy.service)
+            && deploy.started_at() <= at
+            && at.since(deploy.started_at()) <= WATCH
+    })
+}
