@@ -29,18 +29,21 @@ pub(crate) fn print(judged: &[Judged], n: usize) {
             say(&freeze_line(seed, freeze));
         }
     }
-    say("\nwrong blame, with overlapping deploys");
+    say("\nwrong blame");
     let blames = judged
         .iter()
         .flat_map(|judged| judged.blames.iter().map(|blame| (judged.seed, blame)));
-    for (seed, blame) in blames.filter(|(_, blame)| blame.overlapping && !blame.hits()).take(n) {
+    for (seed, blame) in blames.filter(|(_, blame)| !blame.hits()).take(n) {
         let (truth, said) = (
             blame.truth.name(),
             blame.said.as_ref().map_or("nothing", |said| said.name()),
         );
         say(&format!(
-            "  seed {seed} {} {}: {:?}, in truth {truth}, said {said}",
-            blame.at, blame.service, blame.guilty
+            "  seed {seed} {} {}: {:?}, in truth {truth}, said {said}{}",
+            blame.at,
+            blame.service,
+            blame.guilty,
+            if blame.overlapping { "" } else { ", alone" }
         ));
     }
 }
