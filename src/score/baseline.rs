@@ -190,7 +190,10 @@ impl Baseline {
         } = *step;
         let x = count(errors);
         let expected = self.expect(grain, start, requests);
-        if self.n_observed >= 10 {
+        // What the first hour is held against is not known yet: a level from a few steps would fill the shape and the
+        // scatter with its own error.
+        let has_level = self.n_observed >= STEPS_MIN;
+        if has_level {
             let residual = x - expected.mean;
             self.over += weight * (residual * residual - x);
             self.mean_square += weight * expected.mean * expected.mean;
@@ -198,12 +201,14 @@ impl Baseline {
             self.square += weight * residual * residual;
             self.last_residual = residual;
         }
-        let level = self.level(grain);
-        let cell = Cells::index(start);
-        let (ratio, n) = (&mut self.cells.0.ratio[cell], &mut self.cells.0.n[cell]);
-        let memory = CELL_PRIOR.max(CELL_PRIOR / level) + f64::from(*n);
-        *ratio += narrow(weight / memory * (x / level - f64::from(*ratio)));
-        *n = n.saturating_add(1).min(CELL_STEPS_MAX);
+        if has_level {
+            let level = self.level(grain);
+            let cell = Cells::index(start);
+            let (ratio, n) = (&mut self.cells.0.ratio[cell], &mut self.cells.0.n[cell]);
+            let memory = CELL_PRIOR.max(CELL_PRIOR / level) + f64::from(*n);
+            *ratio += narrow(weight / memory * (x / level - f64::from(*ratio)));
+            *n = n.saturating_add(1).min(CELL_STEPS_MAX);
+        }
         self.errors += weight * x;
         self.steps += weight;
         if let Some(requests) = requests {

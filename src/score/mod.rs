@@ -21,6 +21,7 @@ mod review;
 mod risk;
 mod service;
 mod steps;
+mod trial;
 mod watch;
 
 pub use change::{ChangePage, ScoredChange};
@@ -31,6 +32,7 @@ pub use partition::{Applied, Dropped, Image, Partition};
 pub use policy::Policy;
 pub use risk::{Contribution, LearnedWeight};
 pub use service::{Service, ServiceReport};
+pub use trial::{Reading, Told, Trial};
 pub use watch::{ClosedWatch, WatchVerdict};
 
 use crate::model::{Cause, Decision, Message, ServiceId, Subject, Timestamp};

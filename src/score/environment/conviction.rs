@@ -1,17 +1,31 @@
 //! From evidence to a freeze: what convicts a deploy, asking the fleet, its answer, and the end of a watch.
 
-use super::{Environment, PROPOSE_EVERY, Proposal, RELAPSE_LEASE, RELAPSE_WINDOW, Scene, ln_threshold};
+use super::{Environment, PROPOSE_EVERY, Proposal, RELAPSE_LEASE, RELAPSE_WINDOW, Scene, ln_threshold, margin};
 use crate::{
     model::{Ground, Message, ServiceId, Suspect},
     score::{
-        Said,
+        Reading, Said,
         blame::{Candidate, suspects},
         hold::{Found, Hold},
+        policy::Settings,
         watch::{Ending, Watch, WatchVerdict},
     },
 };
 
 impl Environment {
+    /// The evidence of the watch that has most of it.
+    pub(crate) fn reading(&self, settings: &Settings) -> Option<Reading> {
+        let size = self.baseline.size(self.steps.grain);
+        let leading = self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()))?;
+        let since = leading.since_onset();
+        Some(Reading {
+            ln_e: leading.ln_e(),
+            ln_threshold: ln_threshold(settings),
+            is_material: since.excess() >= 5.0 && since.ratio_low(size) > 1.0 + margin(settings, false),
+            steps_since_onset: since.n_steps,
+        })
+    }
+
     /// Asks for a freeze if a watch has the evidence for one.
     pub(super) fn convict(&mut self, margin: f64, scene: &mut Scene<'_>) {
         let size = self.baseline.size(self.steps.grain);
