@@ -111,7 +111,7 @@ fn a_service_in_an_environment_takes_at_most_four_kibibytes() {
         }
     });
     eprintln!(
-        "a service in an environment: {usual} bytes; with eight deploys watched: {watched}; with all there is: {full}"
+        "a service in an environment: {usual} bytes; with six deploys watched: {watched}; with all there is: {full}"
     );
     assert!(
         usual < watched && watched < full && full <= ENVIRONMENT_BYTES_MAX,

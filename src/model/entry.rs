@@ -305,6 +305,8 @@ pub enum Message<'a> {
         ground: Ground,
         granted: bool,
     },
+    /// A deploy is watched from here on; with it goes what windows without a deploy have shown since the last.
+    Watched(Watched),
     /// The loss of a change of a tier.
     Loss { tier: Criticality, loss: f64 },
     /// An approval with a known level was seen.
@@ -319,7 +321,7 @@ pub enum Message<'a> {
         is_timely: bool,
     },
     /// What the fleet has learned, to every partition.
-    Bulletin(Bulletin),
+    Bulletin(Box<Bulletin>),
 }
 
 /// Who gets a message.
@@ -336,6 +338,7 @@ impl Message<'_> {
         match self {
             Self::Presence { .. }
             | Self::Propose { .. }
+            | Self::Watched(_)
             | Self::Loss { .. }
             | Self::Approved { .. }
             | Self::Verdict { .. } => Recipient::Fleet,
@@ -356,6 +359,8 @@ pub struct Bulletin {
     pub weights: Option<RiskWeights>,
     /// The odds that a change of average measures causes an incident, in the fleet; `None` before any was told.
     pub incident_odds: Option<f32>,
+    /// What evidence is weighed by.
+    pub calibration: Calibration,
 }
 
 /// What a change was like when it landed, in 64 bits: so that thousands can be kept until one is known to have caused
@@ -370,4 +375,55 @@ pub struct RiskWeights {
     pub linear: [f32; N_MEASURES],
     /// Of z² − 1, z within ±3.
     pub square: [f32; N_MEASURES],
+}
+
+/// What the fleet is told of a deploy whose watch begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Watched {
+    pub tier: Criticality,
+    pub mode: Mode,
+    /// The chance that one of its changes causes an incident.
+    pub prior: f64,
+    /// Which of [`RATE_CLASSES`] the service's errors fall into.
+    pub rate_class: u8,
+    /// Bins of the greatest evidence in windows without a deploy.
+    pub windows: Vec<u8>,
+}
+
+/// Classes of errors a minute: below .1, 1, 10, 100, 1,000, and above.
+pub const RATE_CLASSES: usize = 6;
+
+/// What the fleet has counted of watches, and of windows without a deploy.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Watches a week, in shadow and enforced; `None` before the first.
+    pub watches_per_week: [Option<f32>; 2],
+    /// The mean chance of an incident over the last watches; 0 before the first.
+    pub mean_prior: f32,
+    /// Per tier, low to critical, and class: how great the evidence becomes for no reason.
+    pub tails: [[Tail; RATE_CLASSES]; 4],
+    /// When three services last alarmed within a quarter of an hour.
+    pub shared_alarm_at: Option<Timestamp>,
+}
+
+/// The tail of the greatest ln E of healthy windows: P(max ln E > u + y) = .1 e^(−y/excess).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Tail {
+    /// Windows it was learned from.
+    pub n: f32,
+    /// The .9 quantile.
+    pub u: f32,
+    /// The mean excess over it.
+    pub excess: f32,
+}
+
+impl Default for Tail {
+    /// What Ville's inequality promises: P(max E > q) ≤ 1/q.
+    fn default() -> Self {
+        Self {
+            n: 0.0,
+            u: std::f32::consts::LN_10,
+            excess: 1.0,
+        }
+    }
 }

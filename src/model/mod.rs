@@ -15,8 +15,9 @@ pub use decision::{
     Reason, Subject, Suspect, When,
 };
 pub use entry::{
-    Bulletin, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Message, Origin, Original, Originals, PolicyText,
-    Recipient, RiskWeights, Tick, Trace, VARIANTS_MAX, Variant, Variants, Watermark,
+    Bulletin, Calibration, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Message, Origin, Original, Originals,
+    PolicyText, RATE_CLASSES, Recipient, RiskWeights, Tail, Tick, Trace, VARIANTS_MAX, Variant, Variants, Watched,
+    Watermark,
 };
 pub use event::{
     Ai, Approval, Assistance, Author, Body, CausedBy, ChangeKind, Commit, Confidence, Criticality, Deploy,

@@ -161,7 +161,7 @@ impl Replay {
             return true;
         }
         let is_watched = |service: &Service| {
-            let report = service.report(self.partition.policy(), now);
+            let report = service.report(self.partition.policy(), self.partition.bulletin(), now);
             let mut environments = report.environments.iter();
             environments.any(|environment| !environment.watches.is_empty())
         };

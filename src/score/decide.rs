@@ -88,12 +88,7 @@ impl Environment {
 
     /// [`Environment::decide`] when a person's word came, changed or ended.
     pub(crate) fn decide_under(&mut self, order: Option<Order>, scene: &mut Scene<'_>) {
-        let Scene {
-            service,
-            settings,
-            context,
-            said,
-        } = scene;
+        let (service, settings, context) = (scene.service, scene.settings, scene.context);
         let ought = self.ought_now(order, service, settings, context);
         let mode = settings.mode;
         let requires_known_changes = settings.require_known_changes;
@@ -132,10 +127,10 @@ impl Environment {
             has_own_end: ought.has_own_end(),
             order,
         });
-        said.push(Said::Decision(Box::new(Decision {
+        scene.said.push(Said::Decision(Box::new(Decision {
             sequence,
             subject: Subject::Service {
-                service: (*service).clone(),
+                service: service.clone(),
                 environment: self.name.clone(),
             },
             action: ought.action,
@@ -235,8 +230,8 @@ impl Environment {
             );
             return plain(Action::ExtraReview, Some(lease), reason);
         }
-        let reason = match (&self.standing, self.has_baseline(context.now)) {
-            (Some(_), _) if self.is_silent() => Reason::new(
+        let reason = match (&self.standing, self.has_baseline(context.now, context.policy)) {
+            (Some(_), _) if self.is_silent(context.policy) => Reason::new(
                 "unknown_telemetry",
                 "nothing speaks against it; its errors have not been told for longer than usual",
             ),
@@ -323,7 +318,16 @@ fn by_proposal(proposal: &Proposal, service: &ServiceId, settings: &Settings, un
     } = proposal;
     let mut ought = by_found(found, deploy_id, settings, Action::ExtraReview, until);
     ought.suspects = found.suspects(service);
-    if *withheld {
+    if proposal.is_noisy() {
+        for reason in &mut ought.reasons {
+            reason.code = "noisy_service".into();
+            reason.text = format!(
+                "{}; they rise as far where nothing was deployed, so it is not frozen",
+                reason.text
+            )
+            .into();
+        }
+    } else if *withheld {
         for reason in &mut ought.reasons {
             reason.code = "limiter_withheld".into();
             reason.text = format!("{}; the fleet's limit on new freezes is reached", reason.text).into();
@@ -379,6 +383,18 @@ fn by_found(found: &Found, deploy_id: &str, settings: &Settings, action: Action,
         ("e_value", Evidence::Number(significant(e_value))),
         ("errors", Evidence::Count(errors)),
         ("expected", Evidence::Number(round(f64::from(since.expected), 100.0))),
+        (
+            "e_threshold",
+            Evidence::Number(significant(f64::from(found.calibration.ln_threshold).min(690.0).exp())),
+        ),
+        (
+            "placebo_windows",
+            Evidence::Number(f64::from(found.calibration.n).round()),
+        ),
+        (
+            "placebo_quantile",
+            Evidence::Number(significant(f64::from(found.calibration.ln_quantile).min(690.0).exp())),
+        ),
     ]);
     Ought {
         // The chance of a regression at even odds before the evidence.

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use conviction::Terms;
 pub(crate) use incidents::OpenIncident;
 pub(super) use report::EnvironmentReport;
 
@@ -30,15 +31,16 @@ use self::{
 };
 use super::{
     Context, Said,
-    baseline::{Baseline, count},
+    baseline::{Baseline, Pending, count},
     decide::Standing,
-    evidence::Observation,
+    evidence::{Blocks, Observation, Recent, Seen, Shares, without_spike},
     hold::{Found, Hold},
-    policy::Settings,
-    steps::{Closed, Grain, Steps},
-    watch::Watch,
+    placebo::Placebo,
+    policy::{Policy, Settings},
+    steps::{Closed, Grain, Steps, Totals, Version},
+    watch::{Step, Watch},
 };
-use crate::model::{Action, EnvironmentId, Errors, Ground, Incident, ServiceId, Timestamp};
+use crate::model::{Action, Criticality, EnvironmentId, Errors, Ground, Incident, ServiceId, Timestamp};
 
 /// A withheld freeze is asked for again this often.
 const PROPOSE_EVERY: Duration = Duration::from_mins(1);
@@ -51,6 +53,8 @@ const COOLDOWN: Duration = Duration::from_mins(30);
 const COOLDOWN_RELAPSED: Duration = Duration::from_hours(24);
 const RELAPSE_WINDOW: Duration = Duration::from_hours(6);
 const RELAPSE_LEASE: Duration = Duration::from_hours(4);
+/// Placebo windows begin with quarter-hours.
+const PLACEBO_EVERY_MS: i64 = 900_000;
 /// An environment in which nothing happens is forgotten: previews come and go.
 pub(crate) const FORGET_AFTER: Duration = Duration::from_hours(7 * 24);
 
@@ -59,7 +63,18 @@ pub(crate) struct Environment {
     pub(crate) name: EnvironmentId,
     steps: Steps,
     baseline: Baseline,
+    /// Steps under watch that it may learn from yet.
+    pending: Pending,
+    /// How the shares of healthy versions scatter.
+    shares: Shares,
     presence: Presence,
+    /// The last steps; made when something is first judged by them.
+    recent: Option<Box<Recent>>,
+    placebo: Option<Box<Placebo>>,
+    /// The hash of its service's name and its own, by which placebo windows begin.
+    seed: u32,
+    /// The version last deployed.
+    version: Version,
     watches: Vec<Watch>,
     /// Hashes of the last deploys whose watch is over.
     ended: Vec<u32>,
@@ -85,20 +100,40 @@ pub(crate) struct Proposal {
     asked_at: Timestamp,
 }
 
+impl Proposal {
+    /// It is of a service whose errors rise so far for no reason that they freeze nothing.
+    pub(crate) fn is_noisy(&self) -> bool {
+        self.found.calibration.is_noisy
+    }
+}
+
 /// Where an environment acts: what it must know besides its own state, and what is said so far.
 pub(crate) struct Scene<'a> {
     pub(crate) service: &'a ServiceId,
+    pub(crate) tier: Criticality,
     pub(crate) settings: &'a Settings,
     pub(crate) context: &'a Context<'a>,
     pub(crate) said: &'a mut Vec<Said>,
 }
 
 impl Environment {
-    pub(crate) fn new(name: EnvironmentId, at: Timestamp, now: Timestamp, lateness: Duration) -> Self {
+    pub(crate) fn new(
+        service: &ServiceId,
+        name: EnvironmentId,
+        at: Timestamp,
+        now: Timestamp,
+        lateness: Duration,
+    ) -> Self {
         Self {
+            seed: deploys::short_hash(&format!("{service}@{name}")),
             name,
             steps: Steps::new(Grain::ONE_MINUTE, at, now, lateness),
             baseline: Baseline::new(),
+            pending: Pending::default(),
+            shares: Shares::default(),
+            recent: None,
+            placebo: None,
+            version: Version::NONE,
             presence: Presence::default(),
             watches: Vec::new(),
             ended: Vec::new(),
@@ -114,29 +149,40 @@ impl Environment {
         }
     }
 
-    /// Sums errors into their step. False: they are late. Silent: what a step shows is said when it closes.
-    pub(crate) fn book(
-        &mut self,
-        errors: &Errors<'_>,
-        totals: (u64, Option<u64>, u32),
-        lateness: Duration,
-        now: Timestamp,
-    ) -> bool {
+    /// Sums errors into their step. False: they are late. Silent: what a step shows is said when it closes. Steps that
+    /// are over must have been closed, by [`Environment::pass_quiet_steps`] or by time.
+    pub(crate) fn book(&mut self, errors: &Errors<'_>, totals: &Totals) -> bool {
         self.touch(errors.time);
         if errors.interval_ms > 0 {
             self.steps.note_interval(errors.time, errors.interval_ms);
         }
         if !self.is_watched() {
-            self.pass_quiet_steps(now, lateness);
-            let wanted = self.steps.wanted_grain();
-            if wanted != self.steps.grain {
-                self.baseline.regrain(self.steps.grain, wanted);
-                self.presence = Presence::default();
-                self.steps.regrain(wanted);
-            }
+            self.regrain();
         }
-        let (count, requests, n_records) = totals;
-        self.steps.book(errors.time, count, requests, n_records)
+        self.steps.book(errors, totals)
+    }
+
+    /// Goes over to steps of the length that its producers' intervals ask for.
+    fn regrain(&mut self) {
+        let wanted = self.steps.wanted_grain();
+        if wanted != self.steps.grain {
+            self.baseline.regrain(self.steps.grain, wanted);
+            self.presence = Presence::default();
+            self.steps.regrain(wanted);
+            self.abandon_placebo();
+        }
+    }
+
+    /// Puts placebo windows with these greatest ln E in the place of its own.
+    #[cfg(test)]
+    pub(crate) fn replace_placebo(&mut self, windows: impl Iterator<Item = f64>) {
+        self.placebo = Some(Box::new(Placebo::of(windows)));
+    }
+
+    fn abandon_placebo(&mut self) {
+        if let Some(placebo) = &mut self.placebo {
+            placebo.abandon();
+        }
     }
 
     /// Whether closed steps may make it speak: then they are closed by time, else when it is next looked at.
@@ -144,24 +190,99 @@ impl Environment {
         !self.watches.is_empty() || self.hold.is_some()
     }
 
-    /// Closes the steps that are over while nothing is watched: only the baseline learns.
-    fn pass_quiet_steps(&mut self, now: Timestamp, lateness: Duration) {
-        while let Some(closed) = self.steps.close(now, lateness) {
-            self.learn(&closed);
-            if closed.n_records == 0 && self.presence.is_silent() {
+    /// Whether steps are over that nobody watches.
+    pub(crate) fn has_quiet_steps(&self, context: &Context<'_>) -> bool {
+        !self.is_watched() && context.now >= self.steps.next_close(context.policy.lateness)
+    }
+
+    /// Closes the steps that are over while nothing is watched: only the baseline learns, and a placebo window sees.
+    pub(crate) fn pass_quiet_steps(&mut self, settings: &Settings, context: &Context<'_>) {
+        let Context { now, policy, .. } = *context;
+        while let Some(closed) = self.steps.close(now, policy.lateness) {
+            self.learn(&closed, settings, context);
+            if closed.n_records == 0 && self.presence.is_silent(&policy.evidence) {
                 // Nothing is learned from here to the next record.
-                let n_steps = self.steps.skip_empty(now, lateness);
-                self.baseline.decay(self.steps.grain, n_steps);
+                self.steps.skip_empty(now, policy.lateness);
+                self.abandon_placebo();
             }
         }
     }
 
-    fn learn(&mut self, closed: &Closed) {
-        let weight = self.presence.observe(closed, self.steps.grain);
-        self.baseline.decay(self.steps.grain, 1);
-        if let Some(weight) = weight.filter(|_| !self.incidents.touch(closed.start)) {
-            self.baseline.learn(self.steps.grain, closed, weight);
+    fn learn(&mut self, closed: &Closed, settings: &Settings, context: &Context<'_>) {
+        let weight = self
+            .presence
+            .observe(closed, self.steps.grain, &context.policy.evidence);
+        let touched = self.incidents.touch(closed.start);
+        if touched {
+            self.abandon_placebo();
         }
+        let Some(weight) = weight.filter(|_| !touched) else {
+            self.baseline.break_off();
+            return;
+        };
+        self.observe_placebo(closed, weight, settings, context);
+        self.baseline
+            .learn(self.steps.grain, closed, weight, context.policy.evidence.spike_learned);
+    }
+
+    /// Lets a placebo window see a step in which nothing was deployed, and begins one where it is time for it.
+    fn observe_placebo(&mut self, closed: &Closed, weight: f64, settings: &Settings, context: &Context<'_>) {
+        let begins = closed.start.millis().rem_euclid(PLACEBO_EVERY_MS) == 0
+            && self.baseline.is_known(closed.start, &context.policy.evidence);
+        if begins {
+            let horizon = self.horizon(settings, context.policy);
+            self.placebo
+                .get_or_insert_default()
+                .begin(self.seed, closed.start, horizon);
+        }
+        if self.placebo.as_ref().is_none_or(|placebo| !placebo.is_on()) {
+            return;
+        }
+        let (observation, _) = self.judge(closed, weight, settings, context.policy);
+        let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
+        recent.push(observation.errors, observation.expected);
+        let seen = Seen {
+            ln_ratios: observation.ln_ratios(observation.sizes.step, 1.0),
+            errors: observation.errors,
+            expected: observation.expected,
+            blocks: Some(Blocks {
+                recent,
+                sizes: &observation.sizes,
+                harmless: observation.harmless / observation.expected,
+                exposure: 1.0,
+                spike: context.policy.evidence.spike_judged,
+            }),
+        };
+        let shared_alarm_at = context.bulletin.calibration.shared_alarm_at;
+        if let Some(placebo) = &mut self.placebo {
+            placebo.observe(closed.start, &seen, shared_alarm_at);
+        }
+    }
+
+    /// How many observed steps a watch that begins with the next one lasts.
+    fn horizon(&self, settings: &Settings, policy: &Policy) -> u16 {
+        let level = self.baseline.level(self.steps.grain);
+        Watch::horizon(
+            self.steps.grain,
+            settings.freeze.watch,
+            level,
+            policy.evidence.watch_errors,
+        )
+    }
+
+    /// A step beside the baseline, and the margin it was judged with.
+    fn judge(&self, closed: &Closed, weight: f64, settings: &Settings, policy: &Policy) -> (Observation, f64) {
+        let expectation = self.baseline.expect(self.steps.grain, closed.start, closed.requests);
+        let margin = margin(settings, expectation.by_requests);
+        let observation = Observation {
+            errors: count(closed.errors),
+            counted: without_spike(count(closed.errors), expectation.mean, policy.evidence.spike_judged),
+            expected: expectation.mean,
+            harmless: expectation.mean * (1.0 + margin),
+            sizes: self.baseline.sizes(&policy.evidence),
+            weight,
+        };
+        (observation, margin)
     }
 
     /// Lets time go on: closes steps, ends what is over, asks again for what is withheld.
@@ -174,10 +295,9 @@ impl Environment {
             self.observe(&closed, scene);
         }
         if !self.is_watched() {
-            self.pass_quiet_steps(now, scene.context.policy.lateness);
+            self.pass_quiet_steps(scene.settings, scene.context);
         }
-        let horizon = Watch::horizon(self.steps.grain, scene.settings.freeze.watch);
-        self.close_watches(scene, |watch| watch.is_over(now, horizon));
+        self.close_watches(scene, |watch| watch.is_over(now));
         self.end_hold(scene.settings, now);
         if self.incidents.end_old(now) == Outcome::Lifts {
             self.cool_down(now + COOLDOWN);
@@ -190,34 +310,41 @@ impl Environment {
 
     /// One closed step while something is watched: the baseline stands still.
     fn observe(&mut self, closed: &Closed, scene: &mut Scene<'_>) {
-        let grain = self.steps.grain;
-        let Some(weight) = self.presence.observe(closed, grain) else {
+        let (grain, policy) = (self.steps.grain, scene.context.policy);
+        let Some(weight) = self.presence.observe(closed, grain, &policy.evidence) else {
             return;
         };
-        let expectation = self.baseline.expect(grain, closed.start, closed.requests);
-        let margin = margin(scene.settings, expectation.by_requests);
-        let observation = Observation {
-            errors: count(closed.errors),
-            expected: expectation.mean,
-            harmless: expectation.mean * (1.0 + margin),
-            size: self.baseline.size(grain),
-            weight,
+        let (observation, margin) = self.judge(closed, weight, scene.settings, policy);
+        let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
+        recent.push(observation.errors, observation.expected);
+        let step = Step {
+            closed,
+            grain,
+            observation: &observation,
+            recent,
+            margin: scene.settings.freeze.margin,
+            concentration: self.shares.concentration(observation.sizes.blocks[0]),
+            spike: policy.evidence.spike_judged,
+            blip: policy.evidence.restart_blip,
         };
-        let horizon = Watch::horizon(grain, scene.settings.freeze.watch);
         for watch in &mut self.watches {
-            watch.observe(closed.start, grain, &observation, horizon);
+            watch.observe(&step);
         }
         if let Some(hold) = &mut self.hold {
             hold.observe(closed.start, &observation);
+            return;
         }
-        if !self.baseline.is_known(scene.context.now) && self.hold.is_none() && !self.incidents.touch(closed.start) {
-            // Nobody can be convicted by it yet, and a service deployed from its first hour on must learn too.
-            self.baseline.decay(grain, 1);
-            self.baseline.learn(grain, closed, weight);
+        if !self.incidents.touch(closed.start) {
+            if self.baseline.is_known(scene.context.now, &policy.evidence) {
+                let spike = policy.evidence.spike_learned;
+                self.pending.keep(closed, &observation, spike);
+            } else {
+                // Nobody can be convicted by it yet, and a service deployed from its first hour on must learn too.
+                self.baseline
+                    .learn(grain, closed, weight, policy.evidence.spike_learned);
+            }
         }
-        if self.hold.is_none() {
-            self.convict(margin, scene);
-        }
+        self.convict(margin, scene);
     }
 
     fn end_hold(&mut self, settings: &Settings, now: Timestamp) {
@@ -268,7 +395,10 @@ impl Environment {
         let elevated_since = self.elevated_since.filter(|_| self.watches.is_empty());
         let others = [
             self.hold.as_ref().map(|hold| hold.until),
-            self.proposal.as_ref().map(|proposal| proposal.asked_at + PROPOSE_EVERY),
+            self.proposal
+                .as_ref()
+                .filter(|proposal| !proposal.is_noisy())
+                .map(|proposal| proposal.asked_at + PROPOSE_EVERY),
             elevated_since.map(|since| since + ELEVATED_MIN),
             self.cooldown_until,
             self.window_at,
@@ -302,13 +432,13 @@ impl Environment {
     }
 
     /// Whether there is history enough to convict anybody.
-    pub(crate) fn has_baseline(&self, now: Timestamp) -> bool {
-        self.baseline.is_known(now)
+    pub(crate) fn has_baseline(&self, now: Timestamp, policy: &Policy) -> bool {
+        self.baseline.is_known(now, &policy.evidence)
     }
 
     /// Whether the source of its errors has been silent for longer than usual.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.presence.is_silent()
+    pub(crate) fn is_silent(&self, policy: &Policy) -> bool {
+        self.presence.is_silent(&policy.evidence)
     }
 }
 
@@ -319,11 +449,4 @@ pub(crate) fn margin(settings: &Settings, by_requests: bool) -> f64 {
     } else {
         2.0 * settings.freeze.margin
     }
-}
-
-/// ln of the e-value that convicts: 1/α, at least 200, where α is what a watch may spend of the false freezes that a
-/// week allows. A hundred watches a week are presumed.
-fn ln_threshold(settings: &Settings) -> f64 {
-    let alpha = (settings.freeze.false_freezes_per_week / 100.0).clamp(1e-5, 2e-3);
-    (1.0 / alpha).max(200.0).ln()
 }

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Said, Saying,
+    calibration::Counts,
     change::tier_index,
     policy::{Limiter, Policy},
     risk::{LearnedWeight, Learner, Rate},
 };
-use crate::model::{Bulletin, Criticality, Ground, Message, Mode, RiskWeights, Timestamp, Trace, hash_text};
+use crate::model::{Bulletin, Criticality, Ground, Message, Mode, RiskWeights, Timestamp, Trace, Watched, hash_text};
 
 const HOUR: Duration = Duration::from_hours(1);
 const FOUR_HOURS: Duration = Duration::from_hours(4);
@@ -42,6 +43,8 @@ pub struct Fleet {
     /// Per tier, the last losses in order of arrival.
     losses: [VecDeque<f64>; 4],
     told: Bulletin,
+    /// What evidence is weighed by.
+    counts: Counts,
     n_withheld: u64,
     /// What incidents teach of changes; `None` before the first that names one.
     learner: Option<Box<Learner>>,
@@ -127,7 +130,13 @@ impl Fleet {
                     by: None,
                     said: Said::Message(answer),
                 });
+                if *ground == Ground::Evidence
+                    && let Some(at) = self.counts.alarmed(hash_text(service), now)
+                {
+                    self.tell_calibration(policy.evidence.watches_per_week, Some(at), sayings);
+                }
             }
+            Message::Watched(watched) => self.watched(watched, now, policy, sayings),
             Message::Loss { tier, loss } => self.land(*tier, *loss, policy, sayings),
             Message::Approved { at } => {
                 let hours_later = self.told.approved_at.is_none_or(|told| at.since(told) >= HOUR);
@@ -135,7 +144,7 @@ impl Fleet {
                     self.told.approved_at = Some(*at);
                     sayings.push(Saying {
                         by: None,
-                        said: Said::Message(Message::Bulletin(self.told)),
+                        said: Said::Message(Message::Bulletin(Box::new(self.told))),
                     });
                 }
             }
@@ -177,7 +186,7 @@ impl Fleet {
             self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
             sayings.push(Saying {
                 by: None,
-                said: Said::Message(Message::Bulletin(self.told)),
+                said: Said::Message(Message::Bulletin(Box::new(self.told))),
             });
         }
     }
@@ -189,6 +198,23 @@ impl Fleet {
             .incident_odds
             .map_or_else(|| Rate::default().fleet_odds(), f64::from);
         (self.rate.fleet_odds() / told).ln().abs() > RATE_MOVED
+    }
+
+    /// A deploy's watch begins somewhere.
+    fn watched(&mut self, watched: &Watched, now: Timestamp, policy: &Policy, sayings: &mut Vec<Saying>) {
+        if self.counts.watched(watched, now) {
+            let shared_alarm_at = self.told.calibration.shared_alarm_at;
+            self.tell_calibration(policy.evidence.watches_per_week, shared_alarm_at, sayings);
+        }
+    }
+
+    /// Tells all partitions what evidence is weighed by.
+    fn tell_calibration(&mut self, presumed: f64, shared_alarm_at: Option<Timestamp>, sayings: &mut Vec<Saying>) {
+        self.told.calibration = self.counts.told(presumed, shared_alarm_at);
+        sayings.push(Saying {
+            by: None,
+            said: Said::Message(Message::Bulletin(Box::new(self.told))),
+        });
     }
 
     /// Whether it may freeze; `n_known` is how many services its environment has.
@@ -262,7 +288,7 @@ impl Fleet {
             self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
             sayings.push(Saying {
                 by: None,
-                said: Said::Message(Message::Bulletin(self.told)),
+                said: Said::Message(Message::Bulletin(Box::new(self.told))),
             });
         }
     }
@@ -328,11 +354,8 @@ mod tests {
         };
         fleet.step(&message, at(minute), &Policy::default(), &mut sayings);
         matches!(
-            &sayings[..],
-            [Saying {
-                said: Said::Message(Message::Answer { granted: true, .. }),
-                ..
-            }]
+            sayings.first().map(|saying| &saying.said),
+            Some(Said::Message(Message::Answer { granted: true, .. }))
         )
     }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::{EProcess, Observation, Recovery, Since};
+use super::{
+    evidence::{EProcess, Observation, Recovery, Seen, Since},
+    placebo::Calibration,
+};
 use crate::model::{Suspect, Timestamp};
 
 /// A freeze by evidence lasts at least so long …
@@ -36,6 +39,8 @@ pub(crate) struct Found {
     pub(crate) ln_e: f64,
     pub(crate) since_onset: Since,
     pub(crate) by_requests: bool,
+    /// What the evidence had to reach, and why.
+    pub(crate) calibration: Calibration,
     pub(crate) suspects: Vec<(Option<Box<str>>, f64)>,
 }
 
@@ -73,9 +78,15 @@ impl Hold {
             self.windows[1] = EProcess::new();
             self.elder_began = self.elder_began + WINDOW;
         }
-        self.windows[0].observe_at_once(observation);
+        let seen = Seen {
+            ln_ratios: observation.ln_ratios(observation.sizes.step, 1.0),
+            errors: observation.errors,
+            expected: observation.expected,
+            blocks: None,
+        };
+        self.windows[0].observe_at_once(&seen);
         if start >= self.elder_began + WINDOW {
-            self.windows[1].observe_at_once(observation);
+            self.windows[1].observe_at_once(&seen);
         }
         // The step in which it was taken back began before.
         if self.rolled_back_at.is_some_and(|at| start >= at) {

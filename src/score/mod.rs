@@ -7,6 +7,7 @@
 
 mod baseline;
 mod blame;
+mod calibration;
 mod change;
 mod clocks;
 mod decide;
@@ -16,10 +17,12 @@ mod evidence;
 mod fleet;
 mod hold;
 mod partition;
+mod placebo;
 pub mod policy;
 mod review;
 mod risk;
 mod service;
+mod short;
 mod steps;
 mod trial;
 mod watch;

@@ -28,6 +28,7 @@ use super::{
     clocks::Clocks,
     dedupe::{RecordPlace, Window},
     policy::Policy,
+    steps::Totals,
 };
 use crate::model::{
     Bulletin, Cause, Entry, Errors, Happened, Kind, Message, Offset, Origin, PartitionIndex, PolicyText, Recipient,
@@ -112,22 +113,17 @@ impl Partition {
     }
 
     fn errors(&mut self, errors: &Errors<'_>, place: RecordPlace, sayings: &mut Vec<Saying>) {
-        let (mut sum, mut requests, mut n_records) = (0_u64, None::<u64>, 0_u32);
+        let mut totals = Totals::default();
         let mut n_duplicates = 0_u64;
         for original in errors.originals() {
             if self.window.is_duplicate(original.hash, place) {
                 n_duplicates += 1;
             } else {
-                n_records += 1;
-                sum = sum.saturating_add(original.errors);
-                requests = original
-                    .requests
-                    .map(|n| requests.unwrap_or(0).saturating_add(n))
-                    .or(requests);
+                totals.note(&original);
             }
         }
         self.applied.duplicates += n_duplicates;
-        self.applied.by_kind[Kind::Error.index()] += u64::from(n_records);
+        self.applied.by_kind[Kind::Error.index()] += u64::from(totals.n_records());
         let cause = || cause_of(&errors.origin);
         let seen = Seen {
             service: errors.service,
@@ -138,8 +134,8 @@ impl Partition {
         };
         let mut n_late = 0;
         self.with_service(&seen, &cause, sayings, |service, context, said| {
-            if n_records > 0 {
-                n_late = service.book(errors, (sum, requests, n_records), context, said);
+            if totals.n_records() > 0 {
+                n_late = service.book(errors, &totals, context, said);
             }
         });
         self.n_late += u64::from(n_late);
@@ -253,7 +249,7 @@ impl Partition {
             }
             Recipient::EveryPartition => {
                 if let Message::Bulletin(bulletin) = message {
-                    self.take_bulletin(*bulletin, offset, sayings);
+                    self.take_bulletin(bulletin, offset, sayings);
                 }
             }
             Recipient::Service(name) => {
@@ -270,11 +266,11 @@ impl Partition {
         }
     }
 
-    fn take_bulletin(&mut self, bulletin: Bulletin, offset: Offset, sayings: &mut Vec<Saying>) {
+    fn take_bulletin(&mut self, bulletin: &Bulletin, offset: Offset, sayings: &mut Vec<Saying>) {
         let now = self.clocks.now();
         let is_fresh = |at: Timestamp| now.since(at) < SOURCE_WINDOW;
         let had_source = self.bulletin.approved_at.is_some_and(is_fresh);
-        self.bulletin = bulletin;
+        self.bulletin = *bulletin;
         if had_source || !bulletin.approved_at.is_some_and(is_fresh) {
             return;
         }

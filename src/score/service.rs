@@ -9,10 +9,11 @@ use super::{
     environment::{self, Environment, EnvironmentReport},
     policy::Policy,
     review::{Approvals, Note},
+    steps::Totals,
 };
 use crate::model::{
-    Body, Criticality, Deploy, Effect, EnvironmentId, Errors, Happened, Kind, Message, Override, ServiceId, Slo,
-    Subject, Timestamp,
+    Body, Bulletin, Criticality, Deploy, Effect, EnvironmentId, Errors, Happened, Kind, Message, Override, ServiceId,
+    Slo, Subject, Timestamp,
 };
 
 /// Environments of one service; the next drops the one silent longest.
@@ -133,7 +134,7 @@ impl Service {
     }
 
     #[must_use]
-    pub fn report(&self, policy: &Policy, now: Timestamp) -> ServiceReport {
+    pub fn report(&self, policy: &Policy, bulletin: &Bulletin, now: Timestamp) -> ServiceReport {
         let tier = policy.tier(self.name.as_str(), self.criticality);
         let environments = self.environments.iter();
         ServiceReport {
@@ -145,10 +146,13 @@ impl Service {
             changes_remembered: self.changes.len(),
             environments: environments
                 .map(|environment| {
-                    environment.report(
-                        now,
-                        &policy.settings(self.name.as_str(), tier, environment.name.as_str()),
-                    )
+                    let terms = environment::Terms {
+                        tier,
+                        settings: &policy.settings(self.name.as_str(), tier, environment.name.as_str()),
+                        told: &bulletin.calibration,
+                        evidence: &policy.evidence,
+                    };
+                    environment.report(now, &terms)
                 })
                 .collect(),
         }
@@ -162,18 +166,25 @@ impl Service {
     pub(crate) fn book(
         &mut self,
         errors: &Errors<'_>,
-        totals: (u64, Option<u64>, u32),
+        totals: &Totals,
         context: &Context<'_>,
         said: &mut Vec<Said>,
     ) -> u32 {
-        let (_, _, n_records) = totals;
+        let n_records = totals.n_records();
         self.applied[Kind::Error.index()] += u64::from(n_records);
         self.last_event = self.last_event.max(errors.time);
         let place = self.place_of(errors.environment, errors.time, context, said);
         let Some(environment) = place.and_then(|place| self.environments.get_mut(place)) else {
             return 0;
         };
-        if environment.book(errors, totals, context.policy.lateness, context.now) {
+        if environment.has_quiet_steps(context) {
+            let tier = context.policy.tier(self.name.as_str(), self.criticality);
+            let settings = context
+                .policy
+                .settings(self.name.as_str(), tier, environment.name.as_str());
+            environment.pass_quiet_steps(&settings, context);
+        }
+        if environment.book(errors, totals) {
             return 0;
         }
         self.late += u64::from(n_records);
@@ -200,8 +211,13 @@ impl Service {
         said.push(self.presence(&name, true));
         // Most services have one or two, and each is large.
         self.environments.reserve_exact(1);
-        self.environments
-            .push(Environment::new(name, at, context.now, context.policy.lateness));
+        self.environments.push(Environment::new(
+            &self.name,
+            name,
+            at,
+            context.now,
+            context.policy.lateness,
+        ));
         let place = self.environments.len() - 1;
         let order = self.order_on(place, context.now);
         self.with_environment(place, context, said, |environment, scene| {
@@ -250,6 +266,7 @@ impl Service {
             .settings(self.name.as_str(), tier, environment.name.as_str());
         let mut scene = environment::Scene {
             service: &self.name,
+            tier,
             settings: &settings,
             context,
             said,

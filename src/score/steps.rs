@@ -4,11 +4,19 @@
 //! report. At most eight steps are open; an error for a closed step, or for one beyond them, is late. A step counts
 //! once, when `lateness` has passed since its end.
 
+mod totals;
+mod versions;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Timestamp;
+use self::versions::Versions;
+pub(crate) use self::{
+    totals::Totals,
+    versions::{ByVersion, Version},
+};
+use crate::model::{Errors, Timestamp};
 
 /// The length of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,6 +61,8 @@ struct Slot {
     requests: u64,
     n_records: u32,
     n_with_requests: u32,
+    /// Records that named a version which is told apart.
+    n_with_version: u32,
 }
 
 /// One step that is over.
@@ -63,6 +73,8 @@ pub(crate) struct Closed {
     /// Attempts, where every record told them and they are not fewer than the errors.
     pub(crate) requests: Option<u64>,
     pub(crate) n_records: u32,
+    /// By version, where every record named one.
+    pub(crate) by_version: Option<ByVersion>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +83,8 @@ pub(crate) struct Steps {
     /// The first step not closed, counted from the epoch.
     next: i64,
     slots: [Slot; 8],
+    /// Made with the first record that names a version.
+    versions: Option<Box<Versions>>,
     /// The greatest interval seen today and yesterday, and which day today is.
     interval_ms: [u32; 2],
     day: i64,
@@ -90,6 +104,7 @@ impl Steps {
             grain,
             next,
             slots: [Slot::default(); 8],
+            versions: None,
             interval_ms: [0; 2],
             day: 0,
         }
@@ -105,18 +120,29 @@ impl Steps {
         self.next_start() + self.grain.duration() + lateness
     }
 
-    /// Sums what one record, or several combined ones, told. False: it came late, and is not in.
-    pub(crate) fn book(&mut self, time: Timestamp, errors: u64, requests: Option<u64>, n_records: u32) -> bool {
-        let step = time.millis().div_euclid(self.grain.millis());
+    /// Sums what an entry told. False: it came late, and is not in.
+    pub(crate) fn book(&mut self, errors: &Errors<'_>, totals: &Totals) -> bool {
+        let step = errors.time.millis().div_euclid(self.grain.millis());
         if step < self.next || step >= self.next + OPEN_MAX {
             return false;
         }
-        let slot = &mut self.slots[Self::index(step)];
-        slot.errors = slot.errors.saturating_add(errors);
-        slot.n_records = slot.n_records.saturating_add(n_records);
-        if let Some(requests) = requests {
+        let index = Self::index(step);
+        let (slot, all) = (&mut self.slots[index], totals.all());
+        slot.errors = slot.errors.saturating_add(all.errors);
+        slot.n_records = slot.n_records.saturating_add(all.n_records);
+        if let Some(requests) = all.requests {
             slot.requests = slot.requests.saturating_add(requests);
-            slot.n_with_requests = slot.n_with_requests.saturating_add(n_records);
+            slot.n_with_requests = slot.n_with_requests.saturating_add(all.n_records);
+        }
+        for (variant, part) in errors.variants().zip(totals.parts()) {
+            let version = Version::of(variant.version);
+            if version == Version::NONE {
+                continue;
+            }
+            let versions = self.versions.get_or_insert_default();
+            if versions.book(version, index, part) {
+                slot.n_with_version = slot.n_with_version.saturating_add(part.n_records);
+            }
         }
         true
     }
@@ -131,7 +157,9 @@ impl Steps {
             return None;
         }
         let start = self.next_start();
-        let slot = std::mem::take(&mut self.slots[Self::index(self.next)]);
+        let index = Self::index(self.next);
+        let slot = std::mem::take(&mut self.slots[index]);
+        let by_version = self.versions.as_mut().map(|versions| versions.take(index));
         self.next += 1;
         let told = slot.n_records > 0 && slot.n_with_requests == slot.n_records;
         // Fewer attempts than errors: the two do not count the same thing, and the errors are counted.
@@ -141,6 +169,7 @@ impl Steps {
             errors: slot.errors,
             requests,
             n_records: slot.n_records,
+            by_version: by_version.filter(|_| slot.n_records > 0 && slot.n_with_version == slot.n_records),
         })
     }
 
@@ -181,6 +210,10 @@ impl Steps {
         self.next = old.next_start().millis().div_euclid(grain.millis());
         self.grain = grain;
         self.slots = [Slot::default(); 8];
+        // What is open is not taken apart: those steps are judged without a control.
+        if let Some(versions) = &mut self.versions {
+            versions.clear();
+        }
         for step in old.next..old.next + OPEN_MAX {
             let slot = old.slots[Self::index(step)];
             let start = step * old.grain.millis();
@@ -199,11 +232,45 @@ impl Steps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{EventHash, Origin, Original, Variant};
 
     const LATENESS: Duration = Duration::from_secs(10);
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1_000)
+    }
+
+    /// Books one record.
+    fn book(steps: &mut Steps, time: Timestamp, (errors, requests): (u64, Option<u64>), version: Option<&str>) -> bool {
+        let mut variants = Vec::new();
+        Variant {
+            version,
+            ..Variant::default()
+        }
+        .pack(&mut variants);
+        let entry = Errors {
+            service: "checkout",
+            environment: "production",
+            time,
+            origin: Origin {
+                topic: "errors",
+                partition: 0,
+                offset: 0,
+            },
+            errors,
+            requests,
+            interval_ms: 0,
+            variants: &variants,
+            originals: &[],
+        };
+        let mut totals = Totals::default();
+        totals.note(&Original {
+            hash: EventHash(1),
+            variant: 0,
+            errors,
+            requests,
+        });
+        steps.book(&entry, &totals)
     }
 
     /// Seconds of events, then the second of `now`, then what is booked and what closes.
@@ -215,22 +282,25 @@ mod tests {
             at(540),
             "the step before is still open for stragglers"
         );
-        assert!(steps.book(at(610), 3, None, 1));
+        assert!(book(&mut steps, at(610), (3, None), None));
         assert!(steps.close(at(609), LATENESS).is_none());
         assert_eq!(steps.close(at(610), LATENESS).map(|closed| closed.start), Some(at(540)));
         assert!(steps.close(at(669), LATENESS).is_none());
-        assert!(steps.book(at(659), 1, Some(10), 1));
+        assert!(book(&mut steps, at(659), (1, Some(10)), None));
         let closed = steps.close(at(670), LATENESS).expect("it is time");
         assert_eq!((closed.errors, closed.requests, closed.n_records), (4, None, 2));
-        assert!(!steps.book(at(659), 1, None, 1), "closed");
-        assert!(!steps.book(at(660 + 8 * 60), 1, None, 1), "beyond the open ones");
-        assert!(steps.book(at(659 + 8 * 60), 1, None, 1));
+        assert!(!book(&mut steps, at(659), (1, None), None), "closed");
+        assert!(
+            !book(&mut steps, at(660 + 8 * 60), (1, None), None),
+            "beyond the open ones"
+        );
+        assert!(book(&mut steps, at(659 + 8 * 60), (1, None), None));
     }
 
     #[test]
     fn a_longer_interval_makes_longer_steps_and_keeps_what_is_open() {
         let mut steps = Steps::new(Grain::ONE_MINUTE, at(600), at(600), LATENESS);
-        assert!(steps.book(at(600), 2, None, 1) && steps.book(at(660), 3, None, 1));
+        assert!(book(&mut steps, at(600), (2, None), None) && book(&mut steps, at(660), (3, None), None));
         steps.note_interval(at(600), 300_000);
         assert_eq!(steps.wanted_grain(), Grain(300_000));
         steps.regrain(Grain(300_000));
@@ -238,5 +308,43 @@ mod tests {
             .map(|closed| (closed.start, closed.errors))
             .collect();
         assert_eq!(closed, [(at(300), 0), (at(600), 5)]);
+    }
+
+    /// A step is told apart only if every record in it names a version that is.
+    #[test]
+    fn counts_by_version_are_of_steps_whose_records_all_name_one() {
+        let mut steps = Steps::new(Grain::ONE_MINUTE, at(600), at(610), LATENESS);
+        for (version, seconds, errors) in [("a", 600, 1), ("b", 610, 2), ("a", 660, 3), ("b", 720, 4)] {
+            assert!(book(&mut steps, at(seconds), (errors, Some(100)), Some(version)));
+        }
+        assert!(book(&mut steps, at(670), (5, Some(100)), None));
+        let mut close = || steps.close(at(10_000), LATENESS).expect("it is time").by_version;
+        let first = close().expect("all of them name one");
+        let errors = |version: &str| {
+            first
+                .of(Version::of(Some(version)))
+                .map(|count| (count.errors, count.requests))
+        };
+        assert_eq!(
+            (errors("a"), errors("b"), errors("c")),
+            (Some((1, 100)), Some((2, 100)), None)
+        );
+        assert!(close().is_none(), "one of them names none");
+        let third = close().expect("all of them name one");
+        assert_eq!(third.of(Version::of(Some("a"))).map(|count| count.errors), Some(0));
+    }
+
+    /// More versions at once than are told apart leave no step with a part of them.
+    #[test]
+    fn a_step_with_too_many_versions_is_not_told_apart() {
+        let mut steps = Steps::new(Grain::ONE_MINUTE, at(600), at(610), LATENESS);
+        for version in ["a", "b", "c", "d", "e"] {
+            assert!(book(&mut steps, at(600), (1, None), Some(version)));
+        }
+        let closed = steps.close(at(10_000), LATENESS).expect("it is time");
+        assert_eq!((closed.errors, closed.by_version), (5, None));
+        assert!(book(&mut steps, at(660), (1, None), Some("e")));
+        let closed = steps.close(at(10_000), LATENESS).expect("it is time");
+        assert!(closed.by_version.is_some(), "the others have gone");
     }
 }

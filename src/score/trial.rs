@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::{
     Context, Said, WatchVerdict,
-    environment::{Environment, Scene},
-    policy::{Policy, Settings},
+    environment::{Environment, Scene, Terms},
+    policy::{Evidence, Policy, Settings},
+    steps::Totals,
 };
 use crate::model::{
-    Bulletin, Cause, ChangeKind, Criticality, Deploy, DeployStatus, EnvironmentId, Errors, Ground, Origin, ServiceId,
-    Timestamp, UnitInterval,
+    Bulletin, Cause, ChangeKind, Criticality, Deploy, DeployStatus, EnvironmentId, Errors, EventHash, Ground, Incident,
+    IncidentStatus, Origin, Original, ServiceId, Timestamp, UnitInterval, Variant,
 };
 
 /// A service in an environment, driven by hand.
@@ -27,6 +28,8 @@ pub struct Trial {
     now: Timestamp,
     verdicts: Vec<WatchVerdict>,
     n_proposed: u32,
+    /// What the last record was, packed.
+    variant: Vec<u8>,
 }
 
 /// What one record of errors told.
@@ -46,6 +49,8 @@ pub struct Reading {
     pub ln_e: f64,
     /// ln of what E must reach.
     pub ln_threshold: f64,
+    /// Whether the service's own noise asks for more than calibration may, so that it is not frozen.
+    pub is_noisy: bool,
     /// Whether there are errors enough, and certainly more than the margin allows, to convict by.
     pub is_material: bool,
     /// Steps since the estimated onset.
@@ -57,7 +62,7 @@ impl Trial {
     #[must_use]
     pub fn new(service: ServiceId, environment: EnvironmentId, policy: Policy, at: Timestamp) -> Self {
         let settings = policy.settings(service.as_str(), Criticality::Medium, environment.as_str());
-        let environment = Environment::new(environment, at, at, policy.lateness);
+        let environment = Environment::new(&service, environment, at, at, policy.lateness);
         Self {
             service,
             environment,
@@ -67,6 +72,7 @@ impl Trial {
             now: at,
             verdicts: Vec::new(),
             n_proposed: 0,
+            variant: Vec::new(),
         }
     }
 
@@ -77,6 +83,12 @@ impl Trial {
 
     /// One record. False: it came late.
     pub fn errors(&mut self, time: Timestamp, told: &Told<'_>) -> bool {
+        self.variant.clear();
+        Variant {
+            version: told.version,
+            ..Variant::default()
+        }
+        .pack(&mut self.variant);
         let errors = Errors {
             service: self.service.as_str(),
             environment: "",
@@ -89,13 +101,28 @@ impl Trial {
             errors: told.errors,
             requests: told.requests,
             interval_ms: u64::try_from(told.interval.as_millis()).unwrap_or(u64::MAX),
-            version: told.version,
-            fingerprint: None,
-            upstream: None,
+            variants: &self.variant,
             originals: &[],
         };
-        self.environment
-            .book(&errors, (told.errors, told.requests, 1), self.policy.lateness, self.now)
+        let mut totals = Totals::default();
+        totals.note(&Original {
+            hash: EventHash(0),
+            variant: 0,
+            errors: told.errors,
+            requests: told.requests,
+        });
+        let now = self.now;
+        let context = Context {
+            now,
+            at: now,
+            policy: &self.policy,
+            bulletin: &self.bulletin,
+            cause: &|| Cause::Time(now),
+        };
+        if self.environment.has_quiet_steps(&context) {
+            self.environment.pass_quiet_steps(&self.settings, &context);
+        }
+        self.environment.book(&errors, &totals)
     }
 
     /// A deploy begins, or reaches more of the traffic.
@@ -117,6 +144,17 @@ impl Trial {
             change_kind: ChangeKind::Release,
         };
         self.act(|environment, scene| environment.deploy(&deploy, time, 0.01, scene));
+    }
+
+    /// An incident of the service is open, or resolved: what happens meanwhile is not what is usual.
+    pub fn incident(&mut self, time: Timestamp, status: IncidentStatus) {
+        let incident = Incident {
+            incident_id: "incident".into(),
+            status,
+            severity: 5,
+            caused_by: None,
+        };
+        self.act(|environment, scene| environment.incident(&incident, time, scene));
     }
 
     /// Lets time go on to `now`.
@@ -142,6 +180,7 @@ impl Trial {
         let mut said = Vec::new();
         let mut scene = Scene {
             service: &self.service,
+            tier: Criticality::Medium,
             settings: &self.settings,
             context: &context,
             said: &mut said,
@@ -159,13 +198,34 @@ impl Trial {
     /// The evidence, if anything is watched.
     #[must_use]
     pub fn reading(&self) -> Option<Reading> {
-        self.environment.reading(&self.settings)
+        self.environment.reading(&Terms {
+            tier: Criticality::Medium,
+            settings: &self.settings,
+            told: &self.bulletin.calibration,
+            evidence: &self.policy.evidence,
+        })
+    }
+
+    /// ln of the threshold at which calibration would have one watch in `1/alpha` alarm for no reason: the greater of
+    /// 1/α and the quantile of what placebo windows have shown, which is capped.
+    #[must_use]
+    pub fn ln_threshold(&self, alpha: f64) -> f64 {
+        let evidence = Evidence {
+            e_value_min: 1.0,
+            ..self.policy.evidence.clone()
+        };
+        let pool = &self.bulletin.calibration;
+        f64::from(
+            self.environment
+                .calibrated(alpha, Criticality::Medium, pool, &evidence)
+                .ln_threshold,
+        )
     }
 
     /// Whether there is history enough to convict by.
     #[must_use]
     pub fn has_baseline(&self) -> bool {
-        self.environment.has_baseline(self.now)
+        self.environment.has_baseline(self.now, &self.policy)
     }
 
     /// Verdicts of the watches that ended, in order.
@@ -180,3 +240,6 @@ impl Trial {
         self.n_proposed
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,17 +5,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    evidence::{Blip, EProcess, LN_BLIP_FACTOR, Observation, Since, narrow},
-    steps::Grain,
+    baseline::Sizes,
+    evidence::{
+        Blip, Blocks, Control, EProcess, LN_BLIP_FACTOR, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen, Shares,
+        Since, narrow,
+    },
+    steps::{Closed, Grain, Version},
 };
 use crate::model::{EnvironmentId, ServiceId, Suspect, Timestamp};
 
-/// The first stretch after each stage, where a restart alone makes errors.
-const BLIP: Duration = Duration::from_mins(1);
 /// A watch that waits for observed steps ends after this at the latest: a nightly batch is judged by its next run.
 const WATCH_MAX: Duration = Duration::from_hours(26);
+/// How many times longer than asked for a watch lasts at most where errors are rare.
+const LONGER_MAX: u16 = 4;
 /// Fewer observed steps than this judge nobody healthy.
 const STEPS_MIN: u16 = 10;
+/// Evidence that is no reason to act but none to call a deploy healthy either.
+const LN_DOUBTFUL: f64 = std::f64::consts::LN_10;
 /// Stages that have a blip and an onset of their own; a rollout in a hundred small steps is judged all along.
 const STAGES_MAX: usize = 5;
 
@@ -33,11 +39,38 @@ pub(crate) struct Watch {
     /// The chance that one of its changes causes an incident, from commit risk.
     pub(crate) prior: f32,
     exposure: f32,
+    /// How many observed steps it lasts.
+    horizon: u16,
+    /// The version it brings, and the one it takes the place of; none where they are not told apart.
+    version: Version,
+    previous: Version,
+    /// What healthy shares look like, if it turns out healthy.
+    pub(crate) shares: Shares,
+    /// Judged steps that had no control.
+    n_uncontrolled: u16,
     process: EProcess,
     /// The blip that goes on; what it showed counts while it does.
     blip: Option<Box<Blip>>,
     ln_e_max: f32,
     pub(crate) alarmed_at: Option<Timestamp>,
+}
+
+/// A closed step, and what it is judged by.
+#[derive(Debug)]
+pub(crate) struct Step<'a> {
+    pub(crate) closed: &'a Closed,
+    pub(crate) grain: Grain,
+    pub(crate) observation: &'a Observation,
+    /// The steps up to this one.
+    pub(crate) recent: &'a Recent,
+    /// The margin where attempts are known.
+    pub(crate) margin: f64,
+    /// How far the shares of healthy versions scatter.
+    pub(crate) concentration: f64,
+    /// What a step counts as at most, as a multiple of what is expected.
+    pub(crate) spike: f64,
+    /// How long restarts alone make errors.
+    pub(crate) blip: Duration,
 }
 
 /// What a watch found.
@@ -69,7 +102,14 @@ pub struct ClosedWatch {
 }
 
 impl Watch {
-    pub(crate) fn new(deploy_id: &str, started_at: Timestamp, judged: bool, prior: f64) -> Self {
+    /// `versions`: the one it brings, and the one it takes the place of.
+    pub(crate) fn new(
+        deploy_id: &str,
+        started_at: Timestamp,
+        judged: bool,
+        prior: f64,
+        versions: (Version, Version),
+    ) -> Self {
         Self {
             deploy_id: deploy_id.into(),
             started_at,
@@ -79,11 +119,22 @@ impl Watch {
             judged,
             prior: narrow(prior),
             exposure: 0.0,
+            horizon: STEPS_MIN,
+            version: versions.0,
+            previous: versions.1,
+            shares: Shares::default(),
+            n_uncontrolled: 0,
             process: EProcess::new(),
             blip: None,
             ln_e_max: 0.0,
             alarmed_at: None,
         }
+    }
+
+    /// It lasts for so many observed steps.
+    pub(crate) fn lasting(mut self, horizon: u16) -> Self {
+        self.horizon = horizon;
+        self
     }
 
     /// The deploy has reached `exposure` of the traffic: if that is more than before, a stage with an onset of its own.
@@ -100,30 +151,111 @@ impl Watch {
         }
     }
 
-    /// How many observed steps it lasts.
-    pub(crate) fn horizon(grain: Grain, watch: Duration) -> u16 {
+    /// How many observed steps a watch lasts, where so many errors a step are usual: as long as the policy says, and
+    /// where errors are rare until enough of them were to be expected for a fault to show, at most four times as long.
+    pub(crate) fn horizon(grain: Grain, watch: Duration, level: f64, errors: f64) -> u16 {
         let steps = watch.as_millis() / grain.duration().as_millis().max(1);
-        u16::try_from(steps).unwrap_or(u16::MAX).max(STEPS_MIN)
+        let least = u16::try_from(steps).unwrap_or(u16::MAX).max(STEPS_MIN);
+        let most = least.saturating_mul(LONGER_MAX);
+        (least..most)
+            .find(|steps| f64::from(*steps) * level >= errors)
+            .unwrap_or(most)
     }
 
-    /// Takes in the step that begins at `start`, unless it was over before the deploy reached any traffic.
-    pub(crate) fn observe(&mut self, start: Timestamp, grain: Grain, observation: &Observation, horizon: u16) {
-        let of_stage = start + grain.duration() > self.stage_at;
+    /// Takes in a step, unless it was over before the deploy reached any traffic.
+    pub(crate) fn observe(&mut self, step: &Step<'_>) {
+        let start = step.closed.start;
+        let of_stage = start + step.grain.duration() > self.stage_at;
         if self.n_stages == 0 || (self.n_stages == 1 && !of_stage) {
             return;
         }
-        if of_stage && start < self.stage_at + BLIP {
-            self.blip.get_or_insert_default().observe(observation);
+        let control = self.control(step);
+        if let Some(control) = &control {
+            self.shares.note(control);
+        }
+        if of_stage && start < self.stage_at + step.blip {
+            // One or two steps, which are blocks of their own.
+            let seen = self.seen(step, control.as_ref(), step.observation.sizes.blocks[0]);
+            let blip = self.blip.get_or_insert_default();
+            blip.observe(&seen.ln_ratios, seen.errors, seen.expected);
         } else {
             self.blip = None;
             let stage = usize::from(self.n_stages) - 1;
-            let is_first = of_stage && self.first_steps[stage] == 0;
-            self.process.observe(observation, is_first.then_some(stage), horizon);
-            if is_first {
-                self.first_steps[stage] = self.process.n_steps();
+            if of_stage && self.first_steps[stage] == 0 {
+                self.first_steps[stage] = self.process.n_steps().saturating_add(1);
             }
+            if control.is_none() {
+                self.n_uncontrolled = self.n_uncontrolled.saturating_add(1);
+            }
+            let seen = self.seen(step, control.as_ref(), step.observation.sizes.step);
+            self.process.observe(&seen, &self.first_steps, self.horizon);
         }
         self.ln_e_max = self.ln_e_max.max(narrow(self.ln_e()));
+    }
+
+    /// A step beside its control where it has one, else against the baseline with the size `size`.
+    fn seen<'a>(&self, step: &Step<'a>, control: Option<&Control>, size: f64) -> Seen<'a> {
+        let exposure = f64::from(self.exposure).max(SHARE_MIN);
+        if let Some(control) = control {
+            return Seen {
+                ln_ratios: control.ln_ratios(step.concentration),
+                errors: control.new,
+                expected: control.expected(),
+                blocks: None,
+            };
+        }
+        Seen {
+            ln_ratios: step.observation.ln_ratios(size, exposure),
+            errors: step.observation.errors,
+            expected: step.observation.expected,
+            blocks: Some(Blocks {
+                recent: step.recent,
+                sizes: &step.observation.sizes,
+                harmless: step.observation.harmless / step.observation.expected,
+                exposure,
+                spike: step.spike,
+            }),
+        }
+    }
+
+    /// The other versions' errors beside those of this one, where every record says whose they are and both have
+    /// traffic. Which it is rests on no error.
+    fn control(&self, step: &Step<'_>) -> Option<Control> {
+        let by_version = step.closed.by_version.as_ref()?;
+        if self.version == Version::NONE {
+            return None;
+        }
+        let new = by_version.of(self.version).unwrap_or_default();
+        let (errors, requests) = (f64::from(new.errors), f64::from(new.requests));
+        let known = by_version.of(self.previous);
+        let (old_errors, old_requests) = known.map_or_else(
+            || {
+                let all_requests = step.closed.requests.unwrap_or(0);
+                (
+                    step.observation.errors - errors,
+                    super::baseline::count(all_requests) - requests,
+                )
+            },
+            |old| (f64::from(old.errors), f64::from(old.requests)),
+        );
+        let by_requests = step.closed.requests.is_some() && requests + old_requests > 0.0;
+        let (share, margin) = if by_requests {
+            (requests / (requests + old_requests), step.margin)
+        } else {
+            // Shares that are declared are of instances, not of traffic.
+            (f64::from(self.exposure), 2.0 * step.margin)
+        };
+        (SHARE_MIN..=SHARE_MAX).contains(&share).then_some(Control {
+            new: errors,
+            old: old_errors.max(0.0),
+            share,
+            margin,
+        })
+    }
+
+    /// Whether every judged step had a control, so that what happens without a deploy says nothing of its evidence.
+    pub(crate) fn is_controlled(&self) -> bool {
+        self.n_uncontrolled == 0 && self.process.n_steps() > 0
     }
 
     /// The evidence against it, with a blip's share counted at its higher threshold.
@@ -155,8 +287,8 @@ impl Watch {
         self.leading_blip().is_some() || stages.into_iter().any(|first| first.abs_diff(onset) <= 3)
     }
 
-    pub(crate) fn is_over(&self, now: Timestamp, horizon: u16) -> bool {
-        self.process.n_steps() >= horizon || now.since(self.started_at) >= WATCH_MAX
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        self.process.n_steps() >= self.horizon || now.since(self.started_at) >= WATCH_MAX
     }
 
     /// When it ends even if nothing is observed.
@@ -164,16 +296,23 @@ impl Watch {
         self.started_at + WATCH_MAX
     }
 
-    /// What it says when nothing alarmed: too little seen is not healthy.
-    pub(crate) fn quiet_verdict(&self) -> WatchVerdict {
-        if self.judged && self.process.n_steps() >= STEPS_MIN {
+    /// What it says when nothing alarmed: too little seen is not healthy, nor are errors ten times likelier of a fault.
+    pub(crate) fn quiet_verdict(&self, is_silent: bool) -> WatchVerdict {
+        // A source that has fallen silent said something for half of the watch, or nothing good.
+        let least = if is_silent {
+            STEPS_MIN.max(self.horizon / 2)
+        } else {
+            STEPS_MIN
+        };
+        let doubtful = self.process.ln_e() >= LN_DOUBTFUL;
+        if self.judged && self.process.n_steps() >= least && !doubtful {
             WatchVerdict::Healthy
         } else {
             WatchVerdict::Unknown
         }
     }
 
-    /// Its report; `size` is the negative-binomial size of the baseline.
+    /// Its report.
     pub(crate) fn report(&self, ends: &Ending<'_>) -> ClosedWatch {
         let since = self.since_onset();
         ClosedWatch {
@@ -184,7 +323,7 @@ impl Watch {
             closed_at: ends.at,
             e_value_max: f64::from(self.ln_e_max).min(700.0).exp(),
             rate_ratio: since.ratio(),
-            rate_ratio_low: since.ratio_low(ends.size),
+            rate_ratio_low: since.ratio_low(ends.sizes.of_block(since.n_steps)),
             verdict: ends.verdict,
             alarmed_at: self.alarmed_at,
             suspects: ends.suspects.to_vec(),
@@ -197,7 +336,7 @@ pub(crate) struct Ending<'a> {
     pub(crate) service: &'a ServiceId,
     pub(crate) environment: &'a EnvironmentId,
     pub(crate) at: Timestamp,
-    pub(crate) size: f64,
+    pub(crate) sizes: Sizes,
     pub(crate) verdict: WatchVerdict,
     pub(crate) suspects: &'a [Suspect],
 }

@@ -1,40 +1,89 @@
 //! From evidence to a freeze: what convicts a deploy, asking the fleet, its answer, and the end of a watch.
 
-use super::{Environment, PROPOSE_EVERY, Proposal, RELAPSE_LEASE, RELAPSE_WINDOW, Scene, ln_threshold, margin};
+use super::{Environment, PROPOSE_EVERY, Proposal, RELAPSE_LEASE, RELAPSE_WINDOW, Scene, margin};
 use crate::{
-    model::{Ground, Message, ServiceId, Suspect},
+    model::{Criticality, Ground, Message, ServiceId, Suspect, Timestamp},
     score::{
         Reading, Said,
+        baseline::Sizes,
         blame::{Candidate, suspects},
+        calibration,
+        change::tier_index,
         hold::{Found, Hold},
-        policy::Settings,
+        placebo::Calibration,
+        policy::{Evidence, Settings},
         watch::{Ending, Watch, WatchVerdict},
     },
 };
 
+/// Fewer errors beyond the expected convict nobody.
+const EXCESS_MIN: f64 = 5.0;
+
 impl Environment {
     /// The evidence of the watch that has most of it.
-    pub(crate) fn reading(&self, settings: &Settings) -> Option<Reading> {
-        let size = self.baseline.size(self.steps.grain);
+    pub(crate) fn reading(&self, terms: &Terms<'_>) -> Option<Reading> {
         let leading = self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()))?;
-        let since = leading.since_onset();
+        let sizes = self.baseline.sizes(terms.evidence);
+        let calibration = self.calibration(leading, terms);
         Some(Reading {
             ln_e: leading.ln_e(),
-            ln_threshold: ln_threshold(settings),
-            is_material: since.excess() >= 5.0 && since.ratio_low(size) > 1.0 + margin(settings, false),
-            steps_since_onset: since.n_steps,
+            ln_threshold: f64::from(calibration.ln_threshold),
+            is_noisy: calibration.is_noisy,
+            is_material: is_material(leading, &sizes, margin(terms.settings, false)),
+            steps_since_onset: leading.since_onset().n_steps,
         })
+    }
+
+    /// What the evidence against a deploy must reach.
+    pub(super) fn calibration(&self, watch: &Watch, terms: &Terms<'_>) -> Calibration {
+        let Terms {
+            tier,
+            settings,
+            told,
+            evidence,
+        } = *terms;
+        let alpha = calibration::alpha(&settings.freeze, settings.mode, f64::from(watch.prior), told, evidence);
+        if watch.is_controlled() {
+            return Calibration::without(alpha, evidence);
+        }
+        self.calibrated(alpha, tier, told, evidence)
+    }
+
+    /// The threshold that its own placebo windows and those of its like ask for.
+    pub(crate) fn calibrated(
+        &self,
+        alpha: f64,
+        tier: Criticality,
+        told: &crate::model::Calibration,
+        evidence: &Evidence,
+    ) -> Calibration {
+        let own = self.placebo.as_ref().map(|placebo| placebo.tail()).unwrap_or_default();
+        let pool = &told.tails[tier_index(tier)][usize::from(self.rate_class())];
+        Calibration::of(alpha, &own, pool, evidence)
+    }
+
+    /// The class of its rate of errors.
+    pub(super) fn rate_class(&self) -> u8 {
+        let grain = self.steps.grain;
+        calibration::rate_class(self.baseline.level(grain) / grain.minutes())
     }
 
     /// Asks for a freeze if a watch has the evidence for one.
     pub(super) fn convict(&mut self, margin: f64, scene: &mut Scene<'_>) {
-        let size = self.baseline.size(self.steps.grain);
-        let threshold = ln_threshold(scene.settings);
-        let guilty = self.watches.iter().filter(|watch| {
-            let since = watch.since_onset();
-            watch.judged && watch.ln_e() >= threshold && since.excess() >= 5.0 && since.ratio_low(size) > 1.0 + margin
-        });
-        let Some(leading) = guilty.max_by(|a, b| a.ln_e().total_cmp(&b.ln_e())) else {
+        let sizes = self.baseline.sizes(&scene.context.policy.evidence);
+        let mut guilty: Option<(&Watch, Calibration)> = None;
+        for watch in &self.watches {
+            // No threshold is lower; most steps of most watches end here.
+            if !watch.judged || watch.ln_e() < LN_THRESHOLD_MIN || !is_material(watch, &sizes, margin) {
+                continue;
+            }
+            let calibration = self.calibration(watch, &scene.terms());
+            let leads = guilty.is_none_or(|(leading, _)| watch.ln_e() > leading.ln_e());
+            if watch.ln_e() >= f64::from(calibration.ln_threshold) && leads {
+                guilty = Some((watch, calibration));
+            }
+        }
+        let Some((leading, calibration)) = guilty else {
             self.proposal = None;
             return;
         };
@@ -42,22 +91,24 @@ impl Environment {
             ln_e: leading.ln_e(),
             since_onset: leading.since_onset(),
             by_requests: margin <= scene.settings.freeze.margin,
+            calibration,
             suspects: self.suspects(scene.service),
         };
         let deploy_id = leading.deploy_id.clone();
         if let Some(watch) = self.watches.iter_mut().find(|watch| watch.deploy_id == deploy_id) {
             watch.alarmed_at.get_or_insert(scene.context.now);
         }
-        if let Some(proposal) = &mut self.proposal {
-            proposal.found = found;
-            proposal.deploy_id = deploy_id;
-        } else {
-            self.proposal = Some(Proposal {
-                deploy_id,
-                found,
-                withheld: false,
-                asked_at: scene.context.now,
-            });
+        let asked = self.proposal.take();
+        let asks = !calibration.is_noisy && asked.as_ref().is_none_or(Proposal::is_noisy);
+        self.proposal = Some(Proposal {
+            deploy_id,
+            found,
+            withheld: !asks && asked.as_ref().is_some_and(|asked| asked.withheld),
+            asked_at: asked
+                .filter(|_| !asks)
+                .map_or(scene.context.now, |asked| asked.asked_at),
+        });
+        if asks {
             self.propose(Ground::Evidence, scene);
         }
     }
@@ -89,6 +140,7 @@ impl Environment {
     pub(super) fn propose_again(&mut self, scene: &mut Scene<'_>) {
         let now = scene.context.now;
         if let Some(proposal) = &mut self.proposal
+            && !proposal.is_noisy()
             && now >= proposal.asked_at + PROPOSE_EVERY
         {
             proposal.asked_at = now;
@@ -104,7 +156,7 @@ impl Environment {
         match ground {
             Ground::Incident => self.incidents.answer(granted),
             Ground::Evidence => match self.proposal.take() {
-                Some(proposal) if granted => self.freeze(proposal, scene),
+                Some(proposal) if granted && !proposal.is_noisy() => self.freeze(proposal, scene),
                 proposal => {
                     self.proposal = proposal.map(|proposal| Proposal {
                         withheld: !granted,
@@ -128,6 +180,8 @@ impl Environment {
         let suspects = proposal.found.suspects(scene.service);
         self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, now, lease)));
         self.elevated_since = None;
+        let began = self.watches.iter().map(|watch| watch.started_at).min();
+        self.pending.drop_from(began.unwrap_or(now));
         // The evidence is spent: what follows is judged by the hold and by later deploys' own watches.
         for watch in std::mem::take(&mut self.watches) {
             if watch.deploy_id == proposal.deploy_id {
@@ -144,16 +198,31 @@ impl Environment {
         }
         let ended: Vec<Watch> = self.watches.extract_if(.., |watch| over(watch)).collect();
         self.watches.shrink_to_fit();
+        let is_silent = self.presence.is_silent(&scene.context.policy.evidence);
+        self.learn_from(&ended, is_silent);
         for watch in ended {
-            let verdict = if watch.alarmed_at.is_some() {
-                WatchVerdict::Regressed
-            } else {
-                watch.quiet_verdict()
-            };
-            self.close(&watch, verdict, &[], scene);
+            self.close(&watch, verdict(&watch, is_silent), &[], scene);
         }
         if self.watches.is_empty() {
             self.proposal = None;
+        }
+    }
+
+    /// What healthy watches saw is what is usual, up to the beginning of one still open; what others saw is not.
+    fn learn_from(&mut self, ended: &[Watch], is_silent: bool) {
+        let (healthy, others): (Vec<&Watch>, Vec<&Watch>) = ended
+            .iter()
+            .partition(|watch| verdict(watch, is_silent) == WatchVerdict::Healthy);
+        for watch in others {
+            self.pending.drop_from(watch.started_at);
+        }
+        for watch in &healthy {
+            self.shares.learn(watch.shares);
+        }
+        if !healthy.is_empty() {
+            let open_since = self.watches.iter().map(|watch| watch.started_at).min();
+            let open_since = open_since.unwrap_or(Timestamp::NEVER);
+            self.pending.release(&mut self.baseline, self.steps.grain, open_since);
         }
     }
 
@@ -164,10 +233,49 @@ impl Environment {
             service: scene.service,
             environment: &self.name,
             at: scene.context.now,
-            size: self.baseline.size(self.steps.grain),
+            sizes: self.baseline.sizes(&scene.context.policy.evidence),
             verdict,
             suspects,
         };
         scene.said.push(Said::Closed(Box::new(watch.report(&ending))));
+    }
+}
+
+/// What a threshold follows from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) tier: Criticality,
+    pub(crate) settings: &'a Settings,
+    /// What the fleet tells.
+    pub(crate) told: &'a crate::model::Calibration,
+    pub(crate) evidence: &'a Evidence,
+}
+
+impl Scene<'_> {
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            tier: self.tier,
+            settings: self.settings,
+            told: &self.context.bulletin.calibration,
+            evidence: &self.context.policy.evidence,
+        }
+    }
+}
+
+/// ln of the least threshold that a policy may give.
+const LN_THRESHOLD_MIN: f64 = 2.995_732_273_553_991;
+
+/// Whether there are errors enough since the onset, and certainly more than the margin allows.
+fn is_material(watch: &Watch, sizes: &Sizes, margin: f64) -> bool {
+    let since = watch.since_onset();
+    since.excess() >= EXCESS_MIN && since.ratio_low(sizes.of_block(since.n_steps)) > 1.0 + margin
+}
+
+/// What a watch that is over says.
+fn verdict(watch: &Watch, is_silent: bool) -> WatchVerdict {
+    if watch.alarmed_at.is_some() {
+        WatchVerdict::Regressed
+    } else {
+        watch.quiet_verdict(is_silent)
     }
 }

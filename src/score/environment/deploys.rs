@@ -2,13 +2,13 @@
 
 use super::{Environment, Scene};
 use crate::{
-    model::{ChangeKind, Deploy, DeployStatus, Timestamp, UnitInterval, hash_text},
-    score::{Context, watch::Watch},
+    model::{ChangeKind, Deploy, DeployStatus, Message, Timestamp, UnitInterval, Watched, hash_text},
+    score::{Said, steps::Version, watch::Watch},
 };
 
-/// Deploys watched at once; the next drops the oldest. Fewer while a freeze is held, which takes the place of two.
-const WATCHES_MAX: usize = 8;
-const WATCHES_MAX_HELD: usize = 6;
+/// Deploys watched at once; the next drops the oldest. Fewer while a freeze is held, which takes the place of three.
+const WATCHES_MAX: usize = 6;
+const WATCHES_MAX_HELD: usize = 3;
 /// Deploys remembered whose watch is over; the next drops the oldest.
 const ENDED_MAX: usize = 16;
 
@@ -18,6 +18,10 @@ impl Environment {
         self.touch(time);
         let taken_back = matches!(deploy.status, DeployStatus::RolledBack | DeployStatus::Failed);
         if taken_back {
+            // Nobody takes back what is well: it teaches nothing.
+            if let Some(watch) = self.watches.iter().find(|watch| *watch.deploy_id == *deploy.deploy_id) {
+                self.pending.drop_from(watch.started_at);
+            }
             self.close_watches(scene, |watch| *watch.deploy_id == *deploy.deploy_id);
             if self.is_first_word_of(deploy) {
                 self.note_ended(&deploy.deploy_id);
@@ -47,9 +51,12 @@ impl Environment {
 
     /// Begins to watch a deploy.
     fn watch(&mut self, deploy: &Deploy<'_>, time: Timestamp, prior: f64, scene: &mut Scene<'_>) {
-        let Context { now, policy, .. } = *scene.context;
+        let now = scene.context.now;
         if !self.is_watched() {
-            self.pass_quiet_steps(now, policy.lateness);
+            self.pass_quiet_steps(scene.settings, scene.context);
+            self.regrain();
+            self.baseline.break_off();
+            self.abandon_placebo();
         }
         let max = if self.hold.is_some() {
             WATCHES_MAX_HELD
@@ -61,8 +68,35 @@ impl Environment {
             self.close_watches(scene, |watch| watch.deploy_id == oldest);
         }
         self.watches.reserve_exact(1);
+        let judged = self.baseline.is_known(now, &scene.context.policy.evidence);
+        let versions = self.versions_of(deploy);
+        let horizon = self.horizon(scene.settings, scene.context.policy);
         self.watches
-            .push(Watch::new(&deploy.deploy_id, time, self.baseline.is_known(now), prior));
+            .push(Watch::new(&deploy.deploy_id, time, judged, prior, versions).lasting(horizon));
+        let windows = self.placebo.as_mut().map(|placebo| placebo.take_untold());
+        scene.said.push(Said::Message(Message::Watched(Watched {
+            tier: scene.tier,
+            mode: scene.settings.mode,
+            prior,
+            rate_class: self.rate_class(),
+            windows: windows.unwrap_or_default(),
+        })));
+    }
+
+    /// The version it brings and the one it takes the place of; none of the same deployed again, which stands beside
+    /// nothing but itself.
+    fn versions_of(&mut self, deploy: &Deploy<'_>) -> (Version, Version) {
+        let version = Version::of(deploy.version.as_deref());
+        let previous = Version::of(deploy.previous_version.as_deref());
+        let is_again = version == previous || version == self.version;
+        if version != Version::NONE {
+            self.version = version;
+        }
+        if is_again {
+            (Version::NONE, Version::NONE)
+        } else {
+            (version, previous)
+        }
     }
 
     /// A deploy whose watch has ended opens none again by a late or repeated status.
@@ -80,6 +114,6 @@ impl Environment {
 }
 
 /// Half of a hash: two of seventeen deploys fall together once in thirty million times.
-fn short_hash(deploy_id: &str) -> u32 {
+pub(super) fn short_hash(deploy_id: &str) -> u32 {
     u32::try_from(hash_text(deploy_id) >> 32).unwrap_or(u32::MAX)
 }

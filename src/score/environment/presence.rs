@@ -2,16 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::score::steps::{Closed, Grain};
+use crate::score::{
+    policy::Evidence,
+    steps::{Closed, Grain},
+};
 
 /// Half-life of what is known about how regularly a source reports, in milliseconds: half a day.
 const HALF_LIFE_MS: f64 = 43_200_000.0;
-/// A source is dense if this share of its steps carries a record.
-const DENSE: f64 = 0.8;
 /// Before so many steps nothing is dense.
 const STEPS_MIN: f64 = 10.0;
-/// A sparse source is unknown once silent for this many times its usual gap.
-const SILENT_GAPS: f64 = 5.0;
 
 /// Steps with a record, and all steps, decayed; and how many were without one since the last that had one.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -30,24 +29,25 @@ impl Presence {
         }
     }
 
-    pub(super) fn is_dense(self) -> bool {
-        self.steps >= STEPS_MIN && self.share() >= DENSE
+    /// Whether so many of its steps carry a record that one without is missing, and no good news.
+    pub(super) fn is_dense(self, evidence: &Evidence) -> bool {
+        self.steps >= STEPS_MIN && self.share() >= evidence.dense_share
     }
 
-    /// Silent for longer than it usually is.
-    pub(super) fn is_silent(self) -> bool {
-        f64::from(self.missing_run) * self.share().max(1e-4) > SILENT_GAPS
+    /// Silent for several times its usual gap.
+    pub(super) fn is_silent(self, evidence: &Evidence) -> bool {
+        f64::from(self.missing_run) * self.share().max(1e-4) > evidence.silent_gaps
     }
 
     /// Takes in one closed step. The weight of what it shows: `None` if that is unknown.
     ///
     /// Of a dense source a missing step is unknown; of a sparse one it is no error, at half weight, unless the source
     /// has been silent for too long.
-    pub(super) fn observe(&mut self, closed: &Closed, grain: Grain) -> Option<f64> {
-        let was_dense = self.is_dense();
+    pub(super) fn observe(&mut self, closed: &Closed, grain: Grain, evidence: &Evidence) -> Option<f64> {
+        let was_dense = self.is_dense(evidence);
         let present = closed.n_records > 0;
         self.missing_run = if present { 0 } else { self.missing_run.saturating_add(1) };
-        if !self.is_silent() {
+        if !self.is_silent(evidence) {
             let kept = 0.5_f64.powf(grain.millis_f64() / HALF_LIFE_MS);
             self.present = self.present * kept + f64::from(u8::from(present));
             self.steps = self.steps * kept + 1.0;
@@ -56,6 +56,6 @@ impl Presence {
             // No requests and no errors: no evidence.
             return (closed.errors > 0 || closed.requests != Some(0)).then_some(1.0);
         }
-        (!was_dense && !self.is_silent() && self.present > 0.0).then_some(0.5)
+        (!was_dense && !self.is_silent(evidence) && self.present > 0.0).then_some(0.5)
     }
 }

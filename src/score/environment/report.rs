@@ -2,11 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Environment, ln_threshold};
-use crate::{
-    model::{EnvironmentId, Mode, Timestamp},
-    score::policy::Settings,
-};
+use super::{Environment, Terms};
+use crate::model::{EnvironmentId, Mode, Timestamp};
 
 /// What is known of a service in an environment, for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,13 +34,14 @@ pub struct WatchReport {
 }
 
 impl Environment {
-    pub(crate) fn report(&self, now: Timestamp, settings: &Settings) -> EnvironmentReport {
+    pub(crate) fn report(&self, now: Timestamp, terms: &Terms<'_>) -> EnvironmentReport {
+        let Terms { settings, evidence, .. } = *terms;
         let grain = self.steps.grain;
         let watches = self.watches.iter().map(|watch| WatchReport {
             deploy_id: watch.deploy_id.clone(),
             started_at: watch.started_at,
             e_value: watch.ln_e().min(700.0).exp(),
-            threshold: ln_threshold(settings).exp(),
+            threshold: f64::from(self.calibration(watch, terms).ln_threshold).exp(),
         });
         EnvironmentReport {
             environment: self.name.clone(),
@@ -51,9 +49,9 @@ impl Environment {
             step_seconds: u32::try_from(grain.duration().as_secs()).unwrap_or(u32::MAX),
             errors_per_step: self.baseline.level(grain),
             observed_steps: self.baseline.n_observed(),
-            baseline_known: self.baseline.is_known(now),
-            silent: self.presence.is_silent(),
-            dense: self.presence.is_dense(),
+            baseline_known: self.baseline.is_known(now, evidence),
+            silent: self.presence.is_silent(evidence),
+            dense: self.presence.is_dense(evidence),
             watches: watches.collect(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Applied, Partition};
 use crate::{
-    model::Timestamp,
+    model::{Bulletin, Timestamp},
     score::{Fleet, Service, ServiceReport, clocks::Clocks, policy::Policy},
 };
 
@@ -16,6 +16,12 @@ impl Partition {
     #[must_use]
     pub fn clocks(&self) -> &Clocks {
         &self.clocks
+    }
+
+    /// What the fleet told last.
+    #[must_use]
+    pub fn bulletin(&self) -> &Bulletin {
+        &self.bulletin
     }
 
     #[must_use]
@@ -74,6 +80,9 @@ impl Partition {
     /// What is known of a service, for people.
     #[must_use]
     pub fn report(&self, name: &str) -> Option<ServiceReport> {
-        Some(self.service(name)?.report(&self.policy, self.clocks.now()))
+        Some(
+            self.service(name)?
+                .report(&self.policy, &self.bulletin, self.clocks.now()),
+        )
     }
 }

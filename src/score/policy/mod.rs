@@ -3,6 +3,7 @@
 //! A policy is an entry of the log, whole, as text: what is in force at an offset is a function of the log.
 
 mod condition;
+mod evidence;
 mod explain;
 mod glob;
 mod parse;
@@ -14,6 +15,7 @@ mod window;
 use std::{collections::BTreeMap, time::Duration};
 
 pub use condition::Condition;
+pub use evidence::Evidence;
 pub use explain::{Asked, Explanation, Named, Origin, Value, explain};
 pub use glob::Glob;
 pub use parse::{Fault, Faults};
@@ -31,6 +33,8 @@ pub struct Policy {
     /// How long after its end an evidence step waits for stragglers. The log's, not a service's: one value for all.
     pub lateness: Duration,
     pub limiter: Limiter,
+    /// How evidence is weighed: one value for all.
+    pub evidence: Evidence,
     pub rules: Vec<Rule>,
     /// When services are closed to deploys, in the order of the file.
     pub windows: Vec<Window>,

@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** the empty text is [`Policy::default`].
 
+mod evidence;
 mod fault;
 mod rules;
 mod section;
@@ -23,7 +24,7 @@ use self::{
     fault::Reader,
     section::{Item, Section},
 };
-use super::{Freeze, Levels, Limiter, Patch, Policy, Review, ServicePatch, Settings};
+use super::{Evidence, Freeze, Levels, Limiter, Patch, Policy, Review, ServicePatch, Settings};
 use crate::model::{Criticality, EnvironmentId, Level, Mode, ServiceId, UnitInterval, check_name};
 
 /// A policy travels as one record of the log and within the partition's own, which brokers bound at a mebibyte.
@@ -67,6 +68,7 @@ impl Default for Policy {
                 incident_per_hour_share: UnitInterval::clamped(0.25),
                 incident_per_hour_min: 10,
             },
+            evidence: Evidence::default(),
             rules: rules::defaults(),
             windows: Vec::new(),
             levels: Levels::default(),
@@ -125,6 +127,7 @@ fn read(reader: &mut Reader, mut file: Section<'_>, digest: Box<str>) -> Policy 
     }
     patch(reader, &mut file).apply(&mut policy.base);
     limiter(reader, file.take("limiter"), &mut policy.limiter);
+    evidence::evidence(reader, file.take("evidence"), &mut policy.evidence);
     policy.rules = rules::rules(reader, file.take("rule"));
     policy.windows = windows::windows(reader, file.take("window"));
     policy.levels = levels(reader, file.take("levels"));

@@ -34,12 +34,13 @@ const INNER: [&str; 5] = [
 ];
 
 /// Keys at the top of the file, for who writes them below the header of a table.
-const TOP: [&str; 8] = [
+const TOP: [&str; 9] = [
     "revision",
     "lateness",
     "mode",
     "require_known_changes",
     "limiter",
+    "evidence",
     "rule",
     "window",
     "levels",

@@ -84,6 +84,21 @@ new_per_four_hours_share = 0.2
 new_per_four_hours_min = 2
 incident_per_hour_share = 0.3
 incident_per_hour_min = 0x3
+[evidence]
+baseline_age = "1h"
+baseline_steps = 10
+restart_blip = "0s"
+watch_errors = 0
+spike_learned = 10
+spike_judged = 20
+step_caution = 2
+block_caution = 2.0
+dense_share = 0.5
+silent_gaps = 3
+e_value_min = 20
+calibration_max = 10
+calibration_weight = 100
+watches_per_week = 7
 [levels]
 junior = ["a"]
 mid = ["b"]
@@ -146,6 +161,25 @@ fn every_service() -> ServicePatch {
     }
 }
 
+fn every_evidence() -> Evidence {
+    Evidence {
+        baseline_age: HOUR,
+        baseline_steps: 10,
+        restart_blip: Duration::ZERO,
+        watch_errors: 0.0,
+        spike_learned: 10.0,
+        spike_judged: 20.0,
+        step_caution: 2.0,
+        block_caution: 2.0,
+        dense_share: 0.5,
+        silent_gaps: 3.0,
+        e_value_min: 20.0,
+        calibration_max: 10.0,
+        calibration_weight: 100.0,
+        watches_per_week: 7.0,
+    }
+}
+
 fn every_place() -> Policy {
     let share = UnitInterval::clamped;
     let levels = [
@@ -167,6 +201,7 @@ fn every_place() -> Policy {
             incident_per_hour_share: share(0.3),
             incident_per_hour_min: 3,
         },
+        evidence: every_evidence(),
         rules: rules::defaults(),
         windows: Vec::new(),
         levels: Levels {

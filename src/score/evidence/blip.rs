@@ -1,0 +1,65 @@
+//! The first minute after a restart, and whether a regression is over.
+
+use serde::{Deserialize, Serialize};
+
+use super::{MULTIPLIERS, N, Observation, Since, ln_add, narrow};
+
+/// The multipliers from this index on (r ≥ 5) are judged during a restart's blip.
+const BLIP_FROM: usize = 3;
+
+/// The judgement of the first minute after a restart: only large multiples count, against a threshold a hundred
+/// times the usual.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Blip {
+    ln_l: [f32; N - BLIP_FROM],
+    pub(crate) since: Since,
+}
+
+/// How much higher the threshold is during a blip: ln 100.
+pub(crate) const LN_BLIP_FACTOR: f64 = 4.605_170_185_988_092;
+
+impl Blip {
+    /// Takes in a step: ln of the likelihood ratio per multiplier, and what was seen and expected.
+    pub(crate) fn observe(&mut self, ln_ratios: &[f64; N], errors: f64, expected: f64) {
+        for (ln_l, ratio) in self.ln_l.iter_mut().zip(&ln_ratios[BLIP_FROM..]) {
+            *ln_l += narrow(*ratio);
+        }
+        self.since.errors += narrow(errors);
+        self.since.expected += narrow(expected);
+        self.since.n_steps = self.since.n_steps.saturating_add(1);
+    }
+
+    /// ln E of the even mixture over the large multiples.
+    pub(crate) fn ln_e(&self) -> f64 {
+        let sums = self.ln_l.iter().map(|ln_l| f64::from(*ln_l));
+        let n = f64::from(u8::try_from(MULTIPLIERS.len() - BLIP_FROM).unwrap_or(1));
+        sums.fold(f64::NEG_INFINITY, ln_add) - n.ln()
+    }
+}
+
+/// Whether errors are back to what is harmless rather than at twice of it: NB(X; M) / NB(X; 2M) of all errors since,
+/// with the size of the whole block, so that a lull of an autocorrelated rate is not taken for a recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Recovery {
+    errors: f64,
+    harmless: f64,
+    n_steps: u16,
+    shown: bool,
+}
+
+impl Recovery {
+    pub(crate) fn observe(&mut self, o: &Observation) {
+        self.errors += o.counted;
+        // Half a step's silence is half a step.
+        self.harmless += o.weight * o.harmless;
+        self.n_steps = self.n_steps.saturating_add(1);
+        let (x, m, k) = (self.errors, self.harmless, o.sizes.of_block(self.n_steps));
+        let ln_ratio = (k + x) * ((k + 2.0 * m).ln() - (k + m).ln()) - x * 2.0_f64.ln();
+        self.shown = ln_ratio >= 20.0_f64.ln();
+    }
+
+    /// Twenty to one for "recovered".
+    pub(crate) fn shown(self) -> bool {
+        self.shown
+    }
+}

@@ -1,0 +1,179 @@
+//! Evidence with a control: errors on the deployed version beside those on the others in the same step.
+//!
+//! x errors on the new version and y on the old, of n = x + y, where the new one has the share p of the traffic. If it is
+//! up to 1 + δ times as bad, its share of the errors is up to q₀; at r times that, `q_r`:
+//!
+//! ```text
+//! q₀ = p(1+δ) / (p(1+δ) + 1−p)        q_r = r p(1+δ) / (r p(1+δ) + 1−p)
+//! ln L_r = lnB(x + c q_r, y + c(1−q_r)) − lnB(c q_r, c(1−q_r)) − [the same with q₀]
+//! ```
+//!
+//! What strikes both alike, the hour, the traffic, a shared fault, is in x and y alike and cancels. The beta-binomial's
+//! concentration c says how far the shares of healthy versions scatter beyond chance. The conditional test is that of
+//! Lindon and Malek, *Anytime-valid inference for multinomial count data*; the margin makes its null one-sided.
+
+use serde::{Deserialize, Serialize};
+
+use super::{MULTIPLIERS, N, narrow};
+
+/// Shares of traffic beyond these make no control: one side has next to nothing.
+pub(crate) const SHARE_MIN: f64 = 0.02;
+pub(crate) const SHARE_MAX: f64 = 0.95;
+/// Controlled steps of healthy watches from which the concentration is learned.
+const STEPS_MIN: f32 = 240.0;
+const CONCENTRATION_MIN: f64 = 1.0;
+const CONCENTRATION_MAX: f64 = 1_000.0;
+
+/// Errors of one step on both sides.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Control {
+    /// Errors on the new version, and on the old.
+    pub(crate) new: f64,
+    pub(crate) old: f64,
+    /// The new version's share of the traffic.
+    pub(crate) share: f64,
+    /// The margin: doubled where the share is one of instances and not of requests.
+    pub(crate) margin: f64,
+}
+
+impl Control {
+    /// ln `L_r` per multiplier, for the concentration `c`.
+    pub(crate) fn ln_ratios(&self, c: f64) -> [f64; N] {
+        let Self { new: x, old: y, .. } = *self;
+        let null = self.ln_marginal(1.0, c);
+        if x + y <= 0.0 {
+            return [0.0; N];
+        }
+        MULTIPLIERS.map(|r| self.ln_marginal(r, c) - null)
+    }
+
+    /// ln of the chance of x among x + y at r times the greatest harmless rate, up to what all r share.
+    fn ln_marginal(&self, r: f64, c: f64) -> f64 {
+        let worse = r * self.share * (1.0 + self.margin);
+        let q = worse / (worse + 1.0 - self.share);
+        let (of_new, of_old) = (c * q, c * (1.0 - q));
+        ln_beta(self.new + of_new, self.old + of_old) - ln_beta(of_new, of_old)
+    }
+
+    /// How many errors the new version would have if it were as the old one.
+    pub(crate) fn expected(&self) -> f64 {
+        (self.old + 0.5) * self.share / (1.0 - self.share)
+    }
+}
+
+/// How far the shares of healthy versions scatter: by moments, 1/(c + 1) = Σ[(x − np)² − np(1−p)] / Σ n(n−1)p(1−p).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Shares {
+    over: f32,
+    squares: f32,
+    n_steps: f32,
+}
+
+impl Shares {
+    pub(crate) fn note(&mut self, control: &Control) {
+        let n = control.new + control.old;
+        let scatter = control.share * (1.0 - control.share);
+        let residual = control.new - n * control.share;
+        self.over += narrow(residual * residual - n * scatter);
+        self.squares += narrow(n * (n - 1.0) * scatter);
+        self.n_steps += 1.0;
+    }
+
+    /// Takes in what a healthy watch showed. What is older counts for less: half after 10,000 steps.
+    pub(crate) fn learn(&mut self, watch: Self) {
+        let kept = 0.5_f32.powf(watch.n_steps / 10_000.0);
+        self.over = self.over * kept + watch.over;
+        self.squares = self.squares * kept + watch.squares;
+        self.n_steps = self.n_steps * kept + watch.n_steps;
+    }
+
+    /// The concentration to judge by: half of what healthy watches showed, or a third of `size` before there are enough.
+    pub(crate) fn concentration(&self, size: f64) -> f64 {
+        if self.n_steps < STEPS_MIN || self.squares <= 0.0 {
+            return (size / 3.0).max(CONCENTRATION_MIN);
+        }
+        let inverse = (f64::from(self.over) / f64::from(self.squares)).max(1.0 / CONCENTRATION_MAX);
+        ((1.0 / inverse - 1.0) / 2.0).clamp(CONCENTRATION_MIN, CONCENTRATION_MAX)
+    }
+}
+
+fn ln_beta(a: f64, b: f64) -> f64 {
+    ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
+}
+
+/// ln Γ(x) for x > 0, by Stirling's series beyond 8; to 1e-10.
+fn ln_gamma(x: f64) -> f64 {
+    let (mut x, mut product) = (x, 1.0);
+    while x < 8.0 {
+        product *= x;
+        x += 1.0;
+    }
+    let inverse = 1.0 / x;
+    let square = inverse * inverse;
+    let series = inverse * (1.0 / 12.0 - square * (1.0 / 360.0 - square * (1.0 / 1_260.0 - square / 1_680.0)));
+    (x - 0.5) * x.ln() - x + 0.918_938_533_204_672_7 + series - product.ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ln_gamma_is_that_of_factorials_and_of_a_half() {
+        let mut ln_factorial = 0.0;
+        for n in 1..40_u32 {
+            assert!((ln_gamma(f64::from(n)) - ln_factorial).abs() < 1e-9, "{n}");
+            ln_factorial += f64::from(n).ln();
+        }
+        assert!((ln_gamma(0.5) - std::f64::consts::PI.sqrt().ln()).abs() < 1e-9);
+    }
+
+    /// Sums L over all x of a step with n errors: under the null at its edge the mean is 1, below it is less.
+    #[test]
+    fn under_the_null_each_ratio_is_one_in_the_mean_and_less_for_a_better_version() {
+        let (c, n, share, margin) = (6.0, 12.0, 0.2, 0.25);
+        for (worse, least, most) in [(1.25, 1.0 - 1e-9, 1.0 + 1e-9), (1.0, 0.0, 1.0), (0.5, 0.0, 0.9)] {
+            let q = worse * share / (worse * share + 1.0 - share);
+            let mut means = [0.0; N];
+            for x in 0..=12_u32 {
+                let x = f64::from(x);
+                let ln_choose = ln_gamma(n + 1.0) - ln_gamma(x + 1.0) - ln_gamma(n - x + 1.0);
+                let chance = ln_choose + ln_beta(x + c * q, n - x + c * (1.0 - q)) - ln_beta(c * q, c * (1.0 - q));
+                let control = Control {
+                    new: x,
+                    old: n - x,
+                    share,
+                    margin,
+                };
+                for (mean, ratio) in means.iter_mut().zip(control.ln_ratios(c)) {
+                    *mean += (chance + ratio).exp();
+                }
+            }
+            for mean in means {
+                assert!((least..=most).contains(&mean), "{worse}: {means:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_concentration_is_half_of_what_healthy_watches_scatter() {
+        let mut watch = Shares::default();
+        // x = 0, 5 or 10 of 10 at even shares, in turn: variance 50/3 where chance alone makes 2.5, so c + 1 = 67.5/42.5.
+        for step in 0..300_u32 {
+            watch.note(&Control {
+                new: f64::from(step % 3) * 5.0,
+                old: 10.0 - f64::from(step % 3) * 5.0,
+                share: 0.5,
+                margin: 0.25,
+            });
+        }
+        let mut shares = Shares::default();
+        assert!((shares.concentration(30.0) - 10.0).abs() < 1e-9, "a third of the size");
+        shares.learn(watch);
+        assert!(
+            (shares.concentration(30.0) - 1.0).abs() < 1e-9,
+            "{}",
+            shares.concentration(30.0)
+        );
+    }
+}

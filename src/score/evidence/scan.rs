@@ -1,0 +1,183 @@
+//! Evidence from whole blocks of steps, valid however the steps hang together.
+//!
+//! For blocks of b = 1, 2, 4 … 32 steps, laid at every quarter of their length and at the beginning of each stage, with
+//! X errors where M would be harmless:
+//!
+//! ```text
+//! E = Σ_blocks w Σ_r v_r L_r(X)          ln L_r = X ln r − (k_b + X) [ln(k_b + r M) − ln(k_b + M)]
+//! ```
+//!
+//! Each L is an e-value of its block alone: its mean is at most 1 where the block's sum is a negative binomial of size
+//! `k_b`, whatever it has to do with the blocks beside it. So the mean of the sum is at most Σ w ≤ 1, and since the sum
+//! only grows, P(sup E ≥ 1/α) ≤ α by Markov's inequality. A product over the same steps would need the dependence
+//! modelled: to be safe it must divide k by (1 + ρ)/(1 − ρ), which leaves an autocorrelated rate almost no power. What
+//! was added loses 1/15 a step, so that an alarm passes when what raised it has: less is still at most 1 in the mean.
+
+use serde::{Deserialize, Serialize};
+
+use super::{LN_WEIGHT, MULTIPLIERS, Since, ln_add, ln_multiplied, narrow, without_spike};
+use crate::score::{
+    baseline::{SCALES, Sizes},
+    short::Short,
+};
+
+/// The steps of the longest block.
+const STEPS: usize = 1 << (SCALES - 1);
+/// What is lost a step, as a logarithm.
+const FADES: f64 = 1.0 / 15.0;
+
+/// The last observed steps of an environment: errors, and how many were expected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Recent {
+    errors: [Short; STEPS],
+    expected: [Short; STEPS],
+    next: u8,
+}
+
+/// Sums over steps.
+struct Sums {
+    errors: f64,
+    /// Those that count as evidence.
+    counted: f64,
+    expected: f64,
+}
+
+impl Recent {
+    pub(crate) fn new() -> Self {
+        Self {
+            errors: [Short::default(); STEPS],
+            expected: [Short::default(); STEPS],
+            next: 0,
+        }
+    }
+
+    pub(crate) fn push(&mut self, errors: f64, expected: f64) {
+        let at = usize::from(self.next) % STEPS;
+        (self.errors[at], self.expected[at]) = (Short::of(errors), Short::of(expected));
+        self.next = (self.next + 1) % 32;
+    }
+
+    /// The last `n` steps, each counted as at most `spike` times what was expected.
+    fn last(&self, n: usize, spike: f64) -> Sums {
+        let mut sums = Sums {
+            errors: 0.0,
+            counted: 0.0,
+            expected: 0.0,
+        };
+        for back in 1..=n.min(STEPS) {
+            let at = (usize::from(self.next) + STEPS - back) % STEPS;
+            let (errors, expected) = (self.errors[at].value(), self.expected[at].value());
+            sums.errors += errors;
+            sums.counted += without_spike(errors, expected, spike);
+            sums.expected += expected;
+        }
+        sums
+    }
+}
+
+/// The sum so far, and what was seen since the block began that spoke loudest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Scan {
+    ln_sum: f32,
+    pub(super) since: Since,
+}
+
+/// Blocks as a watch sees them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Blocks<'a> {
+    pub(crate) recent: &'a Recent,
+    pub(crate) sizes: &'a Sizes,
+    /// The greatest harmless multiple of what is expected.
+    pub(crate) harmless: f64,
+    /// The share of traffic that a fault would strike.
+    pub(crate) exposure: f64,
+    /// What a step counts as at most, as a multiple of what is expected.
+    pub(crate) spike: f64,
+}
+
+/// Where a process is: its steps so far, how many it is for, and which were the first of its stages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) n_steps: u16,
+    pub(super) horizon: u16,
+    pub(super) stages: &'a [u16],
+    /// Steps since the last that has no part in blocks.
+    pub(super) n_unbroken: u16,
+}
+
+impl Scan {
+    pub(super) fn new() -> Self {
+        Self {
+            ln_sum: f32::NEG_INFINITY,
+            since: Since::default(),
+        }
+    }
+
+    pub(super) fn ln_e(&self) -> f64 {
+        f64::from(self.ln_sum)
+    }
+
+    /// A step passes. Returns the mass laid on blocks that end with it; `masses` are what there is for stages and for
+    /// all blocks, per length.
+    pub(super) fn observe(&mut self, blocks: Option<&Blocks<'_>>, place: &Place<'_>, masses: (&[f64], f64)) -> f64 {
+        self.ln_sum -= narrow(FADES);
+        let Some(blocks) = blocks else { return 0.0 };
+        let last = blocks.recent.last(1, blocks.spike);
+        self.since.errors += narrow(last.errors);
+        self.since.expected += narrow(last.expected);
+        self.since.n_steps = self.since.n_steps.saturating_add(1);
+        let mut laid = 0.0;
+        for scale in 0..SCALES {
+            let mass = mass_of(1 << scale, place, masses);
+            if mass > 0.0 {
+                laid += mass;
+                self.lay(blocks, scale, mass);
+            }
+        }
+        laid
+    }
+
+    fn lay(&mut self, blocks: &Blocks<'_>, scale: usize, mass: f64) {
+        let n_steps = 1_u16 << scale;
+        let Sums {
+            errors,
+            counted: x,
+            expected,
+        } = blocks.recent.last(usize::from(n_steps), blocks.spike);
+        let (m, k) = (expected * blocks.harmless, blocks.sizes.blocks[scale]);
+        // Fewer errors than are harmless: next to nothing is added.
+        if x <= m {
+            return;
+        }
+        let base = (k + m).ln();
+        let mut ln_e = f64::NEG_INFINITY;
+        for (r, ln_r) in MULTIPLIERS.map(|r| ln_multiplied(r, blocks.exposure)) {
+            ln_e = ln_add(ln_e, x * ln_r - (k + x) * ((k + r * m).ln() - base));
+        }
+        let ln_part = mass.ln() + LN_WEIGHT + ln_e;
+        if ln_part > f64::from(self.ln_sum) {
+            self.since = Since {
+                errors: narrow(errors),
+                expected: narrow(expected),
+                n_steps,
+            };
+        }
+        self.ln_sum = narrow(ln_add(f64::from(self.ln_sum), ln_part));
+    }
+}
+
+/// The mass of the block of `n_steps` that ends now: at the beginning of a stage its share, and at every quarter of the
+/// length its part of what is spread over all.
+fn mass_of(n_steps: u16, place: &Place<'_>, masses: (&[f64], f64)) -> f64 {
+    let (of_stages, spread) = masses;
+    if place.n_unbroken < n_steps {
+        return 0.0;
+    }
+    let begins = place.n_steps + 1 - n_steps;
+    let staged = place.stages.iter().position(|first| *first > 0 && *first == begins);
+    let staged = staged.and_then(|stage| of_stages.get(stage)).copied().unwrap_or(0.0);
+    let stride = (n_steps / 4).max(1);
+    let n_blocks = f64::from((place.horizon / stride).max(1));
+    let is_laid = place.n_steps.is_multiple_of(stride) && place.n_steps <= place.horizon;
+    staged + if is_laid { spread / n_blocks } else { 0.0 }
+}

@@ -1,0 +1,91 @@
+//! Errors by version in the open steps, for a service whose records name one.
+
+use serde::{Deserialize, Serialize};
+
+use super::totals::Sum;
+use crate::model::hash_text;
+
+/// Versions told apart at once: a rollout knows two, and another may follow on it.
+const VERSIONS_MAX: usize = 4;
+
+/// The hash of a version's name; [`Version::NONE`] for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Version(u32);
+
+impl Version {
+    pub(crate) const NONE: Self = Self(0);
+
+    pub(crate) fn of(name: Option<&str>) -> Self {
+        let hash = name.map_or(0, |name| u32::try_from(hash_text(name) >> 32).unwrap_or(1).max(1));
+        Self(hash)
+    }
+}
+
+/// Errors and attempts of one version in one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Count {
+    pub(crate) errors: u32,
+    pub(crate) requests: u32,
+}
+
+/// One step's counts by version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ByVersion {
+    versions: [Version; VERSIONS_MAX],
+    counts: [Count; VERSIONS_MAX],
+}
+
+impl ByVersion {
+    /// What a version had; `None` for one that is not known here.
+    pub(crate) fn of(&self, version: Version) -> Option<Count> {
+        let place = self.versions.iter().position(|known| *known == version)?;
+        (version != Version::NONE).then(|| self.counts[place])
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Versions {
+    known: [Version; VERSIONS_MAX],
+    slots: [[Count; VERSIONS_MAX]; 8],
+}
+
+impl Versions {
+    /// Counts for a version in the open step `slot`. False: there are too many of them to tell apart.
+    pub(super) fn book(&mut self, version: Version, slot: usize, part: &Sum) -> bool {
+        let Some(place) = self.place_of(version) else {
+            return false;
+        };
+        let Some(count) = self.slots.get_mut(slot).and_then(|slot| slot.get_mut(place)) else {
+            return false;
+        };
+        let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        count.errors = count.errors.saturating_add(small(part.errors));
+        count.requests = count.requests.saturating_add(small(part.requests.unwrap_or(0)));
+        true
+    }
+
+    /// Where a version is counted; one not seen in any open step makes room.
+    fn place_of(&mut self, version: Version) -> Option<usize> {
+        if let Some(place) = self.known.iter().position(|known| *known == version) {
+            return Some(place);
+        }
+        let is_idle = |place: &usize| self.slots.iter().all(|slot| slot[*place] == Count::default());
+        let place = (0..VERSIONS_MAX).find(|place| self.known[*place] == Version::NONE);
+        let place = place.or_else(|| (0..VERSIONS_MAX).find(is_idle))?;
+        self.known[place] = version;
+        Some(place)
+    }
+
+    pub(super) fn take(&mut self, slot: usize) -> ByVersion {
+        ByVersion {
+            versions: self.known,
+            counts: self.slots.get_mut(slot).map(std::mem::take).unwrap_or_default(),
+        }
+    }
+
+    /// Forgets all counts: the steps they were for are no more.
+    pub(super) fn clear(&mut self) {
+        self.slots = [[Count::default(); VERSIONS_MAX]; 8];
+    }
+}

@@ -1,0 +1,318 @@
+//! What the evidence promises of a service, from the records to the question for a freeze.
+
+use super::*;
+use crate::model::{Calibration, Tail};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_millis(minute * 60_000)
+}
+
+struct Play {
+    trial: Trial,
+    minute: i64,
+    state: u64,
+}
+
+impl Play {
+    fn new(policy: &str) -> Self {
+        let policy = Policy::parse(policy).expect("a policy");
+        let name = |text: &str| text.to_owned();
+        Self {
+            trial: Trial::new(
+                name("checkout").parse().expect("a name"),
+                name("production").parse().expect("a name"),
+                policy,
+                at(0),
+            ),
+            minute: 0,
+            state: 7,
+        }
+    }
+
+    fn uniform(&mut self) -> f64 {
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (f64::from(u32::try_from(self.state >> 33).expect("31 bits")) + 0.5) / f64::from(1_u32 << 31)
+    }
+
+    /// A count of about that mean, a little more scattered than by chance alone.
+    fn count(&mut self, mean: f64) -> u64 {
+        let value = mean + mean.sqrt() * 2.0 * (self.uniform() + self.uniform() + self.uniform() - 1.5);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::as_conversions,
+            reason = "small"
+        )]
+        let count = value.max(0.0).round() as u64;
+        count
+    }
+
+    /// A minute passes in which these records came.
+    fn pass(&mut self, records: &[Told<'_>]) {
+        for told in records {
+            assert!(self.trial.errors(at(self.minute) + Duration::from_secs(30), told));
+        }
+        self.minute += 1;
+        self.trial.advance(at(self.minute) + Duration::from_secs(10));
+    }
+
+    fn report(&mut self, mean: f64) {
+        let told = Told {
+            errors: self.count(mean),
+            interval: MINUTE,
+            ..Told::default()
+        };
+        self.pass(&[told]);
+    }
+
+    fn reports(&mut self, minutes: i64, mean: f64) {
+        for _ in 0..minutes {
+            self.report(mean);
+        }
+    }
+
+    /// A minute in which the versions had these means, of so many requests each.
+    fn versions(&mut self, versions: &[(&str, f64, u64)]) {
+        let counts: Vec<u64> = versions.iter().map(|(_, mean, _)| self.count(*mean)).collect();
+        let told: Vec<Told<'_>> = versions
+            .iter()
+            .zip(counts)
+            .map(|((version, _, requests), errors)| Told {
+                errors,
+                requests: Some(*requests),
+                interval: MINUTE,
+                version: Some(*version),
+            })
+            .collect();
+        self.pass(&told);
+    }
+
+    fn deploy(&mut self, id: &str) {
+        self.trial.deploy(at(self.minute), id, (None, None), None);
+    }
+
+    fn level(&self) -> f64 {
+        let trial = &self.trial;
+        let terms = Terms {
+            tier: Criticality::Medium,
+            settings: &trial.settings,
+            told: &trial.bulletin.calibration,
+            evidence: &trial.policy.evidence,
+        };
+        trial.environment.report(trial.now, &terms).errors_per_step
+    }
+}
+
+/// Minutes of history, and whether thirty times the errors are put down to a deploy.
+#[test]
+fn nobody_is_convicted_before_there_is_a_baseline() {
+    for (history, convicts) in [(15, false), (235, false), (250, true)] {
+        let mut play = Play::new("");
+        play.reports(history, 10.0);
+        play.deploy("d");
+        play.reports(20, 300.0);
+        assert_eq!(play.trial.n_proposed() > 0, convicts, "after {history} minutes");
+    }
+}
+
+/// A source that tells something every minute and then nothing has said nothing good of the deploy.
+#[test]
+fn silence_of_a_dense_source_is_never_healthy() {
+    let mut play = Play::new("");
+    play.reports(600, 10.0);
+    play.deploy("d");
+    play.reports(5, 10.0);
+    for _ in 0..27 * 60 {
+        play.pass(&[]);
+    }
+    assert_eq!(play.trial.verdicts(), [WatchVerdict::Unknown]);
+}
+
+/// One that tells only what fails, every tenth minute, and is silent between, is healthy by that; silent for a day, it
+/// is not.
+#[test]
+fn silence_of_a_sparse_source_counts_until_it_lasts() {
+    for (goes_on, verdict) in [(true, WatchVerdict::Healthy), (false, WatchVerdict::Unknown)] {
+        let mut play = Play::new("evidence.watch_errors = 0");
+        let told = Told {
+            errors: 1,
+            ..Told::default()
+        };
+        for n in 0..6_000 {
+            play.pass(if n % 10 == 0 { std::slice::from_ref(&told) } else { &[] });
+        }
+        play.deploy("d");
+        for n in 0..27 * 60 {
+            let comes = goes_on && n % 10 == 0;
+            play.pass(if comes { std::slice::from_ref(&told) } else { &[] });
+        }
+        assert_eq!(play.trial.verdicts(), [verdict], "goes on: {goes_on}");
+    }
+}
+
+/// A service deployed every half hour, whose errors grow from 10 to 13: its baseline follows, and does not when they
+/// grow to five times.
+#[test]
+fn healthy_watches_teach_and_regressed_ones_do_not() {
+    let mut play = Play::new("");
+    play.reports(2_880, 10.0);
+    for n in 0..2 * 96 {
+        play.deploy(&format!("d-{n}"));
+        play.reports(30, 13.0);
+    }
+    let level = play.level();
+    assert!(
+        (11.3..13.5).contains(&level),
+        "it has learned from watches alone: {level}"
+    );
+    assert!(
+        play.trial
+            .verdicts()
+            .iter()
+            .all(|verdict| *verdict == WatchVerdict::Healthy)
+    );
+
+    let mut play = Play::new("");
+    play.reports(2_880, 10.0);
+    play.deploy("bad");
+    play.reports(125, 50.0);
+    assert_eq!(play.trial.verdicts(), [WatchVerdict::Regressed]);
+    assert!((9.5..10.5).contains(&play.level()), "{}", play.level());
+}
+
+/// A canary at a tenth of the traffic: what strikes both versions at once, the new one alone, and the old one alone.
+#[test]
+fn a_control_cancels_what_strikes_both() {
+    for (old, new, convicts) in [
+        (1.0, 1.0, false),
+        (8.0, 8.0, false),
+        (8.0, 1.0, false),
+        (1.0, 6.0, true),
+    ] {
+        let mut play = Play::new("");
+        for _ in 0..400 {
+            play.versions(&[("v1", 30.0, 10_000)]);
+        }
+        play.trial.deploy(
+            at(play.minute),
+            "canary",
+            (Some("v2"), Some("v1")),
+            Some(UnitInterval::clamped(0.1)),
+        );
+        for _ in 0..60 {
+            play.versions(&[("v1", 27.0 * old, 9_000), ("v2", 3.0 * new, 1_000)]);
+        }
+        assert_eq!(
+            play.trial.n_proposed() > 0,
+            convicts,
+            "{old} times on the old, {new} on the new"
+        );
+    }
+}
+
+/// Deployed again, a version stands beside nothing but itself: judged against the baseline, a fault shows.
+#[test]
+fn the_same_version_again_is_judged_by_the_baseline() {
+    let mut play = Play::new("");
+    play.trial.deploy(at(0), "first", (Some("v1"), None), None);
+    for _ in 0..400 {
+        play.versions(&[("v1", 30.0, 10_000)]);
+    }
+    play.trial.deploy(at(play.minute), "again", (Some("v1"), None), None);
+    for _ in 0..20 {
+        play.versions(&[("v1", 150.0, 10_000)]);
+    }
+    assert!(play.trial.n_proposed() > 0);
+}
+
+/// A service whose errors rise as far where nothing was deployed: what would convict a quiet one does not convict it,
+/// and where it would need too much it is called noisy.
+#[test]
+fn placebo_windows_raise_the_threshold_of_a_service_that_is_noisy() {
+    let threshold = |trial: &Trial| trial.reading().expect("watched");
+    for (mean_ln_e, is_noisy, convicts) in [(0.1, false, true), (1.6, false, true), (12.0, true, false)] {
+        let mut play = Play::new("");
+        play.reports(600, 10.0);
+        let windows = (0..1_000).map(|i| -mean_ln_e * ((f64::from(i) + 0.5) / 1_000.0_f64).ln());
+        play.trial.environment.replace_placebo(windows);
+        play.deploy("d");
+        play.report(10.0);
+        let reading = threshold(&play.trial);
+        assert_eq!(reading.is_noisy, is_noisy, "{mean_ln_e}: {reading:?}");
+        assert_eq!(
+            reading.ln_threshold > 500_f64.ln() + 1.0,
+            mean_ln_e > 1.0,
+            "{mean_ln_e}: {reading:?}"
+        );
+        play.reports(60, 100.0);
+        assert_eq!(play.trial.n_proposed() > 0, convicts, "{mean_ln_e}");
+    }
+
+    let mut pooled = Play::new("");
+    pooled.reports(600, 10.0);
+    pooled.deploy("d");
+    pooled.report(10.0);
+    let threshold = |trial: &Trial| trial.reading().expect("watched");
+    assert!(
+        (threshold(&pooled.trial).ln_threshold - 500_f64.ln()).abs() < 1e-3,
+        "its own windows are few"
+    );
+    let mut calibration = Calibration::default();
+    for tail in calibration.tails.iter_mut().flatten() {
+        *tail = Tail {
+            n: 500.0,
+            u: 9.0,
+            excess: 6.0,
+        };
+    }
+    pooled.trial.tell(Bulletin {
+        calibration,
+        ..Bulletin::default()
+    });
+    assert!(
+        threshold(&pooled.trial).is_noisy,
+        "as its like are: {:?}",
+        threshold(&pooled.trial)
+    );
+    pooled.reports(20, 100.0);
+    assert_eq!(
+        pooled.trial.n_proposed(),
+        0,
+        "a noisy service is reviewed and not frozen"
+    );
+}
+
+/// Everything there is to keep survives its snapshot, and goes on as if nothing had been.
+#[test]
+fn a_service_goes_on_from_its_snapshot() {
+    let mut play = Play::new("");
+    for n in 0..600 {
+        play.versions(&[("v1", 10.0, 10_000), ("v2", 10.0, 10_000)]);
+        if n == 590 {
+            play.trial.deploy(at(play.minute), "d", (Some("v3"), Some("v2")), None);
+        }
+    }
+    let bytes = postcard::to_stdvec(&play.trial.environment).expect("it has a serial form");
+    let copy: Environment = postcard::from_bytes(&bytes).expect("our own bytes");
+    assert_eq!(copy, play.trial.environment);
+    let mut other = Play {
+        trial: Trial {
+            environment: copy,
+            ..play.trial.clone()
+        },
+        minute: play.minute,
+        state: play.state,
+    };
+    for _ in 0..30 {
+        other.state = play.state;
+        play.versions(&[("v2", 10.0, 10_000), ("v3", 60.0, 10_000)]);
+        other.versions(&[("v2", 10.0, 10_000), ("v3", 60.0, 10_000)]);
+    }
+    assert_eq!(play.trial.environment, other.trial.environment);
+    assert!(play.trial.n_proposed() > 0);
+}
