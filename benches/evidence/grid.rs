@@ -1,8 +1,10 @@
 //! The null grid: false alarms at a nominal 1 % over every truth, mean and producer, and power on the same series.
 
 use crate::{
+    Options,
     chance::Chance,
     run::{Fault, LN_NOMINAL, Producer, Run, Shown, WATCH_MINUTES},
+    share,
     source::{Source, Truth},
 };
 
@@ -37,14 +39,14 @@ impl Cell {
     }
 }
 
-fn cell(truth: Truth, mean: f64, producer: Producer, trials: u32, chance: &mut Chance) -> [Cell; 2] {
+fn cell(truth: Truth, mean: f64, producer: Producer, options: &Options, chance: &mut Chance) -> [Cell; 2] {
     let mut cells = [Cell::default(); 2];
-    for _ in 0..trials {
+    for _ in 0..options.trials {
         let source = Source::new(truth, mean, chance);
-        let mut run = Run::new(source, producer, "");
+        let mut run = Run::new(source, producer, &options.policy);
         run.learn(i64::from(DAYS * 1_440 + chance.below(1_440)), chance);
         for _ in 0..WATCHES_EACH {
-            let shown = run.clone().watch(None, truth.size(), chance);
+            let shown = run.clone().watch(None, LN_NOMINAL, chance);
             for cell in &mut cells {
                 cell.healthy += 1;
                 cell.false_alarms += u32::from(shown.ln_e_max >= LN_NOMINAL);
@@ -55,14 +57,15 @@ fn cell(truth: Truth, mean: f64, producer: Producer, trials: u32, chance: &mut C
                     from: i64::from(chance.below(u32::try_from(minutes).expect("small"))),
                     multiple: 5.0,
                 };
-                cell.note(run.clone().watch(Some(fault), truth.size(), chance));
+                cell.note(run.clone().watch(Some(fault), LN_NOMINAL, chance));
             }
         }
     }
     cells
 }
 
-pub(crate) fn print(seed: u64, trials: u32) {
+pub(crate) fn print(options: &Options) {
+    let Options { seed, trials, .. } = *options;
     println!(
         "False alarms at a nominal 1 %, and the share of faults of 5 times the errors that were found, as a share of"
     );
@@ -75,11 +78,11 @@ pub(crate) fn print(seed: u64, trials: u32) {
     );
     println!("| truth | producer | mean a minute | false alarms | power | power, first hour | delay | oracle |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
-    for (row, truth) in (1_u64..).zip(Truth::ALL) {
+    for (row, truth) in (1_u64..).zip(Truth::GRID) {
         for producer in Producer::ALL {
             for (column, mean) in (1_u64..).zip(MEANS) {
                 let mut chance = Chance::new(seed.wrapping_mul(1_000_003) ^ (row << 8) ^ column);
-                let [any, early] = cell(truth, mean, producer, trials, &mut chance);
+                let [any, early] = cell(truth, mean, producer, options, &mut chance);
                 println!(
                     "| {} | {} | {mean} | {:.4} | {:.3} | {:.3} | {:.1} | {:.1} |",
                     truth.name(),
@@ -93,8 +96,4 @@ pub(crate) fn print(seed: u64, trials: u32) {
             }
         }
     }
-}
-
-fn share(part: u32, whole: u32) -> f64 {
-    f64::from(part) / f64::from(whole.max(1))
 }

@@ -7,12 +7,16 @@
 //! cargo bench --no-default-features --bench evidence -- delay     # by mean, scatter and instant of the fault
 //! ```
 //!
-//! `--trials N` and `--seed N` say how many and which; `--test` runs a little of each. The counts of `placebo` are those
+//! `--trials N` and `--seed N` say how many and which, `--policy TEXT` by which policy; `--test` runs a little of each. The counts of `placebo` are those
 //! of the Numenta Anomaly Benchmark, in `counts/` of the folder given by `--data` or `HOLDPOINT_DATA`.
+
+#![expect(clippy::print_stdout, reason = "tables are what it is for")]
 
 mod chance;
 mod grid;
 mod oracle;
+mod placebo;
+mod power;
 mod run;
 mod source;
 
@@ -25,6 +29,8 @@ struct Options {
     data: Option<String>,
     seed: u64,
     trials: u32,
+    /// A policy, as text: what would other values do?
+    policy: String,
 }
 
 fn options() -> Result<Options, String> {
@@ -33,6 +39,7 @@ fn options() -> Result<Options, String> {
         data: std::env::var("HOLDPOINT_DATA").ok(),
         seed: 1,
         trials: 200,
+        policy: String::new(),
     };
     let mut arguments = std::env::args().skip(1);
     let mut test = false;
@@ -43,6 +50,7 @@ fn options() -> Result<Options, String> {
             "--bench" => {}
             "--test" => test = true,
             "--data" => options.data = Some(value()?),
+            "--policy" => options.policy = value()?,
             "--seed" => options.seed = value()?.parse().map_err(|error| format!("--seed: {error}"))?,
             "--trials" => options.trials = value()?.parse().map_err(|error| format!("--trials: {error}"))?,
             "null" | "placebo" | "power" | "delay" => options.what.push(argument),
@@ -53,7 +61,7 @@ fn options() -> Result<Options, String> {
         options.trials = 2;
     }
     if options.what.is_empty() {
-        options.what = ["null"].map(String::from).to_vec();
+        options.what = ["null", "placebo", "power", "delay"].map(String::from).to_vec();
     }
     Ok(options)
 }
@@ -68,9 +76,17 @@ fn main() -> ExitCode {
     };
     for what in &options.what {
         match what.as_str() {
-            "null" => grid::print(options.seed, options.trials),
-            other => eprintln!("{other}: not there"),
+            "null" => grid::print(&options),
+            "placebo" => {
+                placebo::print(&options);
+            }
+            "power" => power::print(&options),
+            _ => power::print_delays(&options),
         }
     }
     ExitCode::SUCCESS
+}
+
+fn share(part: u32, whole: u32) -> f64 {
+    f64::from(part) / f64::from(whole.max(1))
 }

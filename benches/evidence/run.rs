@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use holdpoint::{
     model::Timestamp,
-    score::{Policy, Reading, Told, Trial},
+    score::{Policy, Told, Trial},
 };
 
 use crate::{chance::Chance, oracle::Oracle, source::Source};
@@ -30,6 +30,8 @@ impl Producer {
 const MINUTE_MS: i64 = 60_000;
 /// The watch: two hours of one-minute steps.
 pub(crate) const WATCH_MINUTES: i64 = 120;
+/// Where errors are rare it lasts longer.
+const LONGEST_MINUTES: i64 = 4 * WATCH_MINUTES;
 /// ln of the e-value at a nominal 1 %.
 pub(crate) const LN_NOMINAL: f64 = 4.605_170_185_988_092;
 
@@ -46,7 +48,7 @@ pub(crate) struct Run {
 /// What a watch of two hours showed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Shown {
-    /// The greatest ln E.
+    /// The greatest ln E before its last step.
     pub(crate) ln_e_max: f64,
     /// Minutes from the fault to conviction at the nominal 1 %.
     pub(crate) delay: Option<u32>,
@@ -118,35 +120,33 @@ impl Run {
         }
     }
 
-    /// Deploys and watches for two hours.
-    pub(crate) fn watch(&mut self, fault: Option<Fault>, size: f64, chance: &mut Chance) -> Shown {
+    /// Deploys and watches until the watch is over; a conviction is one at ln E ≥ `ln_threshold`, an oracle's too.
+    pub(crate) fn watch(&mut self, fault: Option<Fault>, ln_threshold: f64, chance: &mut Chance) -> Shown {
         let began = self.minute;
         self.trial
             .deploy(Timestamp::from_millis(began * MINUTE_MS), "d", (None, None), None);
-        let mut oracle = Oracle::new(size, fault.map_or(1.0, |fault| fault.multiple));
+        let mut oracle = Oracle::new(self.source.size(), fault.map_or(1.0, |fault| fault.multiple));
         let mut shown = Shown::default();
-        for minute in 0..WATCH_MINUTES {
+        for minute in 0..LONGEST_MINUTES {
+            let Some(reading) = self.trial.reading() else { break };
+            shown.ln_e_max = shown.ln_e_max.max(reading.ln_e);
+            if let Some(fault) = fault.filter(|fault| minute >= fault.from && shown.delay.is_none())
+                && reading.ln_e >= ln_threshold
+                && reading.is_material
+            {
+                shown.delay = u32::try_from(minute - fault.from).ok();
+            }
             let running = fault.filter(|fault| minute >= fault.from);
             let mean = self.source.mean(self.minute);
             let errors = self.pass(running.map_or(1.0, |fault| fault.multiple), chance);
-            if let Some(reading) = self.trial.reading() {
-                shown.ln_e_max = shown.ln_e_max.max(reading.ln_e);
-                if let Some(fault) = running.filter(|_| convicts(&reading) && shown.delay.is_none()) {
-                    shown.delay = u32::try_from(minute - fault.from + 1).ok();
-                }
-            }
             if let Some(fault) = running {
                 #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "a small count")]
                 let ln_ratio = oracle.observe(errors as f64, mean);
-                if ln_ratio >= LN_NOMINAL && shown.oracle_delay.is_none() {
+                if ln_ratio >= ln_threshold && shown.oracle_delay.is_none() {
                     shown.oracle_delay = u32::try_from(minute - fault.from + 1).ok();
                 }
             }
         }
         shown
     }
-}
-
-fn convicts(reading: &Reading) -> bool {
-    reading.ln_e >= LN_NOMINAL && reading.is_material
 }

@@ -8,11 +8,11 @@ const PHI: f64 = 0.9;
 const SD: f64 = 0.3;
 const MINUTES_A_DAY: f64 = 1_440.0;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Truth {
     Poisson,
-    /// Negative binomial of size 5 a minute.
-    Nb5,
+    /// Negative binomial of so large a size a minute.
+    Nb(f64),
     /// A log-rate that is an AR(1) process of standard deviation 0.3.
     Ar,
     /// All at once, and half as many again by day and half as many by night.
@@ -20,14 +20,14 @@ pub(crate) enum Truth {
 }
 
 impl Truth {
-    pub(crate) const ALL: [Self; 4] = [Self::Poisson, Self::Nb5, Self::Ar, Self::Nb5ArDiurnal];
+    pub(crate) const GRID: [Self; 4] = [Self::Poisson, Self::Nb(5.0), Self::Ar, Self::Nb5ArDiurnal];
 
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> String {
         match self {
-            Self::Poisson => "Poisson",
-            Self::Nb5 => "NB k=5",
-            Self::Ar => "AR(1) sd .3",
-            Self::Nb5ArDiurnal => "NB5+AR+diurnal",
+            Self::Poisson => "Poisson".to_owned(),
+            Self::Nb(size) => format!("NB k={size}"),
+            Self::Ar => "AR(1) sd .3".to_owned(),
+            Self::Nb5ArDiurnal => "NB5+AR+diurnal".to_owned(),
         }
     }
 
@@ -36,7 +36,7 @@ impl Truth {
         let ar = (SD * SD).exp_m1();
         match self {
             Self::Poisson => 1e9,
-            Self::Nb5 => 5.0,
+            Self::Nb(size) => size,
             Self::Ar => 1.0 / ar,
             Self::Nb5ArDiurnal => 1.0 / (1.2 * (1.0 + ar) - 1.0),
         }
@@ -61,6 +61,11 @@ impl Source {
         }
     }
 
+    /// The size of a minute's counts.
+    pub(crate) fn size(&self) -> f64 {
+        self.truth.size()
+    }
+
     /// The mean of a minute of the day, over all that may happen.
     pub(crate) fn mean(&self, minute: i64) -> f64 {
         if self.truth != Truth::Nb5ArDiurnal {
@@ -77,9 +82,10 @@ impl Source {
             self.z = PHI * self.z + (1.0 - PHI * PHI).sqrt() * chance.normal();
             rate *= (SD * self.z - SD * SD / 2.0).exp();
         }
-        if matches!(self.truth, Truth::Nb5 | Truth::Nb5ArDiurnal) {
-            rate *= chance.gamma_of_mean_one(5.0);
+        match self.truth {
+            Truth::Nb(size) => rate * chance.gamma_of_mean_one(size),
+            Truth::Nb5ArDiurnal => rate * chance.gamma_of_mean_one(5.0),
+            Truth::Poisson | Truth::Ar => rate,
         }
-        rate
     }
 }
