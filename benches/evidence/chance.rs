@@ -71,6 +71,7 @@ impl Chance {
     }
 
     /// By multiplication below 30, after Hörmann's PTRS (1993) above.
+    #[expect(clippy::many_single_char_names, reason = "the names are the paper's")]
     pub(crate) fn poisson(&mut self, mean: f64) -> u64 {
         if mean < 30.0 {
             let floor = (-mean).exp();
