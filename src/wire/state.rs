@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The version this program writes.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 const SERVICE_PREFIX: &str = "service:";
 const CHANGES_PREFIX: &str = "changes:";
 const FLEET_KEY: &str = "fleet";
@@ -32,7 +32,7 @@ pub enum Snapshot {
 pub enum Unreadable {
     #[error("snapshot under unknown key `{key}`")]
     Key { key: String },
-    #[error("snapshot version {version}; this program reads up to {VERSION}")]
+    #[error("snapshot version {version}; this program reads {VERSION}")]
     Version { version: u8 },
     #[error("empty snapshot")]
     Empty,
