@@ -327,12 +327,14 @@ impl Environment {
             spike: policy.evidence.spike_judged,
             blip: policy.evidence.restart_blip,
         };
-        for watch in &mut self.watches {
-            watch.observe(&step);
-        }
         if let Some(hold) = &mut self.hold {
+            // Errors under a freeze are put down to what it is for: a deploy that came meanwhile, the one that mends it
+            // perhaps, is judged by what follows.
             hold.observe(closed.start, &observation);
             return;
+        }
+        for watch in &mut self.watches {
+            watch.observe(&step);
         }
         if !self.incidents.touch(closed.start) {
             if self.baseline.is_known(scene.context.now, &policy.evidence) {

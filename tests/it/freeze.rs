@@ -105,6 +105,29 @@ fn after(minutes: &[(u64, u64)], deploys: &[(usize, &str, &str)]) -> (Option<u64
 }
 
 #[test]
+fn a_deploy_during_a_freeze_is_not_convicted_of_what_it_is_for() {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    for i in 0..560 {
+        let jitter = u64::try_from(i * 7 % 5).expect("small");
+        let errors = if (330..370).contains(&i) { 60 } else { 8 };
+        let mut events = vec![minute("checkout", at(i), errors + jitter, Some(6_000))];
+        match i {
+            330 => events.push(deploy("checkout", "d-81", at(i), "started", "")),
+            350 => events.push(deploy("checkout", "d-82", at(i), "started", "")),
+            _ => {}
+        }
+        driver.events(&events, at(i));
+        driver.time(at(i) + seconds(30));
+    }
+    let actions: Vec<Action> = driver.decisions.iter().map(|decision| decision.action).collect();
+    let begins = actions
+        .windows(2)
+        .filter(|pair| pair[0] != Action::Freeze && pair[1] == Action::Freeze);
+    assert_eq!(begins.count(), 1, "{actions:?}");
+    assert_eq!(actions.last(), Some(&Action::Proceed));
+}
+
+#[test]
 fn the_minute_of_a_restart_convicts_only_what_is_beyond_doubt() {
     let usual = |n: usize| vec![(10, 6_000); n];
     let started = [(0, "started", "")];
