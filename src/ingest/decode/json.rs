@@ -10,7 +10,10 @@
 
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor, value::BorrowedStrDeserializer};
+use serde::de::{
+    self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
+    value::{BorrowedStrDeserializer, StringDeserializer},
+};
 
 use super::MAX_DEPTH;
 
@@ -339,9 +342,9 @@ impl<'a> MapAccess<'a> for &mut Items<'_, 'a> {
         self.reader.key()?;
         let start = self.reader.at;
         if self.reader.string()? {
-            // Resolved, it may be a key that is known.
-            let mut json = serde_json::Deserializer::from_str(self.reader.since(start));
-            return seed.deserialize(&mut json).map(Some).map_err(|_told_again| Unusual);
+            // Resolved, it may be a key that is known. A key is a text also for who ignores it: half a surrogate pair is none.
+            let key: String = serde_json::from_str(self.reader.since(start)).map_err(|_told_again| Unusual)?;
+            return seed.deserialize(StringDeserializer::new(key)).map(Some);
         }
         let key = &self.reader.text[start + 1..self.reader.at - 1];
         seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some)
@@ -379,6 +382,54 @@ mod tests {
         Some(value)
     }
 
+    /// Any value; of an object, members that nobody reads.
+    struct Unread;
+
+    impl<'de> serde::Deserialize<'de> for Unread {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(Self)
+        }
+    }
+
+    impl<'de> Visitor<'de> for Unread {
+        type Value = Self;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("anything")
+        }
+        fn visit_unit<E>(self) -> Result<Self, E> {
+            Ok(self)
+        }
+        fn visit_bool<E>(self, _flag: bool) -> Result<Self, E> {
+            Ok(self)
+        }
+        fn visit_u64<E>(self, _number: u64) -> Result<Self, E> {
+            Ok(self)
+        }
+        fn visit_i64<E>(self, _number: i64) -> Result<Self, E> {
+            Ok(self)
+        }
+        fn visit_f64<E>(self, _number: f64) -> Result<Self, E> {
+            Ok(self)
+        }
+        fn visit_str<E>(self, _text: &str) -> Result<Self, E> {
+            Ok(self)
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+            while items.next_element::<Self>()?.is_some() {}
+            Ok(self)
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+            while members.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
+            Ok(self)
+        }
+    }
+
+    fn reads_members(text: &str) -> bool {
+        let mut reader = Reader::new(text);
+        Unread::deserialize(&mut reader).is_ok() && reader.end().is_ok()
+    }
+
     fn skips(text: &str) -> bool {
         let mut reader = Reader::new(text);
         reader.skip().is_ok() && reader.end().is_ok()
@@ -389,6 +440,8 @@ mod tests {
     fn check(text: &str) {
         let exact = serde_json::from_str::<Value>(text).ok();
         assert_eq!(read(text), exact, "{text:?}");
+        let members = serde_json::from_str::<Unread>(text).is_ok();
+        assert_eq!(reads_members(text), members, "{text:?}");
         let ignored = serde_json::from_str::<de::IgnoredAny>(text).is_ok();
         assert_eq!(skips(text), ignored, "{text:?}");
     }
@@ -471,6 +524,7 @@ mod tests {
         r#"{"a":1 "b":2}"#,
         r#"{"\u0061":1}"#,
         r#"{"\x":1}"#,
+        r#"{"\ud83d":1}"#,
         r#"{"a":1}}"#,
         "[1]]",
         "]",
