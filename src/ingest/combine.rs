@@ -100,6 +100,9 @@ struct PendingVariant {
     next: u32,
 }
 
+/// What a share keeps of each kind of bytes from batch to batch: several times what a large one of many services takes.
+const KEPT_BYTES_MAX: usize = 256 * 1024;
+
 /// Bytes before each packed original: the place of the next one, and its own length.
 const ORIGINAL_HEAD_BYTES: usize = 5;
 
@@ -212,6 +215,11 @@ impl Share {
         self.variants.clear();
         self.pending.clear();
         self.last.clear();
+        // A batch may all be for one partition, and the next one for another.
+        for bytes in [&mut self.bytes, &mut self.originals] {
+            bytes.shrink_to(KEPT_BYTES_MAX);
+        }
+        self.texts.shrink_to(KEPT_BYTES_MAX);
     }
 
     fn add_other(
