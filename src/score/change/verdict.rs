@@ -94,6 +94,8 @@ impl Changes {
                 guilty.extend(deployed);
             }
         }
+        // Of those not remembered nothing is learned, and they may have been it.
+        let n_suspects = guilty.len();
         let mut places: Vec<usize> = guilty.into_iter().filter_map(|sha| self.list.trace_of(sha)).collect();
         places.sort_unstable();
         places.dedup();
@@ -102,7 +104,7 @@ impl Changes {
         if places.iter().any(|place| is_revealed(traces[*place])) {
             return;
         }
-        let Some(share) = share(places.len()) else { return };
+        let Some(share) = share(n_suspects) else { return };
         for place in &places {
             let landed_at = self.list.landed_at(*place);
             let is_timely = landed_at.is_some_and(|at| time.since(at) <= HORIZON);
@@ -119,8 +121,8 @@ impl Changes {
                 }));
             }
         }
-        if let [place] = places[..] {
-            self.list.reveal(place);
+        if let ([place], 1) = (&places[..], n_suspects) {
+            self.list.reveal(*place);
         }
     }
 }
