@@ -76,7 +76,7 @@ impl Following {
             *looked = Stopwatch::start();
             follower.refresh()?;
             viewer.view.sweep(viewer.clock.now());
-            if std::mem::take(n_given) >= BUSY_RECORDS_MIN {
+            if std::mem::take(n_given) >= BUSY_RECORDS_MIN && !follower.is_caught_up() {
                 progress.note_busy();
             }
             // It is in no group, of which it could be outside.
