@@ -142,6 +142,11 @@ impl EProcess {
         }
     }
 
+    /// Blocks begin anew with the next step.
+    pub(crate) fn break_blocks(&mut self) {
+        self.n_unbroken = 0;
+    }
+
     /// Observed steps so far.
     pub(crate) fn n_steps(&self) -> u16 {
         self.n_steps

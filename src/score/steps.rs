@@ -136,7 +136,8 @@ impl Steps {
         }
         for (variant, part) in errors.variants().zip(totals.parts()) {
             let version = Version::of(variant.version);
-            if version == Version::NONE {
+            // What was all seen before has told its version then.
+            if version == Version::NONE || part.n_records == 0 {
                 continue;
             }
             let versions = self.versions.get_or_insert_default();

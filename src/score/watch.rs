@@ -178,6 +178,8 @@ impl Watch {
             let seen = self.seen(step, control.as_ref(), step.observation.sizes.blocks[0]);
             let blip = self.blip.get_or_insert_default();
             blip.observe(&seen.ln_ratios, seen.errors, seen.expected);
+            // No block reaches back over a restart.
+            self.process.break_blocks();
         } else {
             self.blip = None;
             let stage = usize::from(self.n_stages) - 1;
