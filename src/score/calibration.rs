@@ -40,11 +40,20 @@ pub(crate) struct Counts {
     mean_prior: f64,
     n_priors: f64,
     pools: Vec<Sketch>,
-    /// When which services last asked for a freeze by evidence, by hashes of their names.
-    alarms: Vec<(Timestamp, u64)>,
+    alarms: Vec<Alarm>,
     /// When that were several at once, last.
     shared_at: Option<Timestamp>,
     told_at: Timestamp,
+}
+
+/// A service that asks for a freeze by evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Alarm {
+    /// By the hash of its name.
+    service: u64,
+    /// When it began to ask: one that is withheld asks again each minute.
+    first: Timestamp,
+    last: Timestamp,
 }
 
 impl Default for Counts {
@@ -89,6 +98,10 @@ impl Counts {
 
     /// Empties the days that have passed.
     fn turn_to(&mut self, now: Timestamp) {
+        // Before the first time entry there is no day.
+        if now == Timestamp::MIN {
+            return;
+        }
         let day = now.millis().div_euclid(DAY_MS);
         self.first_day.get_or_insert(day);
         if day <= self.day {
@@ -106,13 +119,23 @@ impl Counts {
 
     /// A service asks for a freeze by evidence. The instant, if it is one of several and none was told of them yet.
     pub(crate) fn alarmed(&mut self, service: u64, now: Timestamp) -> Option<Timestamp> {
-        self.alarms
-            .retain(|(at, known)| now.since(*at) < SHARED_WITHIN && *known != service);
-        if self.alarms.len() < ALARMS_MAX {
-            self.alarms.push((now, service));
+        self.turn_to(now);
+        self.alarms.retain(|alarm| now.since(alarm.last) < SHARED_WITHIN);
+        if let Some(alarm) = self.alarms.iter_mut().find(|alarm| alarm.service == service) {
+            alarm.last = now;
+        } else if self.alarms.len() < ALARMS_MAX {
+            self.alarms.push(Alarm {
+                service,
+                first: now,
+                last: now,
+            });
         }
+        let began = self
+            .alarms
+            .iter()
+            .filter(|alarm| now.since(alarm.first) < SHARED_WITHIN);
         let is_told = self.shared_at.is_some_and(|at| now.since(at) < SHARED_WITHIN);
-        if self.alarms.len() < SHARED_SERVICES || is_told {
+        if began.count() < SHARED_SERVICES || is_told {
             return None;
         }
         self.shared_at = Some(now);
@@ -239,6 +262,20 @@ mod tests {
             (per_week - 0.25).abs() < 1e-6,
             "only the last day's is left of 28: {per_week}"
         );
+    }
+
+    #[test]
+    fn services_that_go_on_asking_for_causes_of_their_own_share_none() {
+        let mut counts = Counts::default();
+        let minute = |n: u64| at(0) + std::time::Duration::from_mins(n);
+        for now in 0..300 {
+            for service in 0..3 {
+                // One begins every hour, and all ask again each minute.
+                if now >= 60 * service {
+                    assert_eq!(counts.alarmed(service, minute(now)), None, "minute {now}");
+                }
+            }
+        }
     }
 
     #[test]
