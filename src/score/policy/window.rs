@@ -164,6 +164,9 @@ impl Policy {
                 }
             }
         }
+        if let Some(denied) = &mut denied {
+            denied.until = self.denied_until(denied.until, |window| window.scope.has(service, tier, environment));
+        }
         if exempt_from > Timestamp::MIN {
             outlook.closed = denied.or(outside.filter(|_| !is_allowed));
         }
@@ -172,6 +175,25 @@ impl Policy {
             outlook.changes_at = outlook.changes_at.min(closed.until);
         }
         outlook
+    }
+}
+
+/// Occurrences that follow each other without a gap are followed so far: a fortnight of days.
+const FOLLOWED_MAX: usize = 16;
+
+impl Policy {
+    /// When what is denied until `until` ends: a window that begins as another ends leaves no moment between them, in which
+    /// a gate would see a freeze that is over and none yet that follows.
+    fn denied_until(&self, mut until: Timestamp, is_meant: impl Fn(&Window) -> bool) -> Timestamp {
+        let denies = |window: &&Window| window.effect == WindowEffect::Deny && is_meant(window);
+        for _ in 0..FOLLOWED_MAX {
+            let follows = self.windows.iter().filter(denies);
+            match follows.filter_map(|window| window.at(until).open_until).max() {
+                Some(end) => until = end,
+                None => break,
+            }
+        }
+        until
     }
 }
 

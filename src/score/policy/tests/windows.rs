@@ -312,6 +312,37 @@ fn outside_of_what_is_allowed_and_inside_of_what_is_denied_it_is_closed_unless_e
     }
 }
 
+/// A weekend of two days, and a window of another name that begins as it ends.
+#[test]
+fn windows_that_follow_each_other_are_one_time_that_is_closed() {
+    let policy = policy(
+        r#"
+[[window]]
+name = "weekend"
+effect = "deny"
+from = "2026-03-07T00:00"
+length = "24h"
+repeat = "FREQ=WEEKLY;BYDAY=SA,SU"
+
+[[window]]
+name = "monday morning"
+effect = "deny"
+from = "2026-03-09T00:00"
+length = "6h"
+repeat = "FREQ=WEEKLY;BYDAY=MO"
+"#,
+    );
+    for time in ["07T00:00", "07T23:59", "08T00:00", "08T23:59", "09T05:59"] {
+        let now: Timestamp = format!("2026-03-{time}:00Z").parse().expect("an instant");
+        let closed = policy.outlook("shop", Criticality::Low, "production", now).closed;
+        assert_eq!(
+            closed.map(|closed| closed.until.to_string()).as_deref(),
+            Some("2026-03-09T06:00:00.000Z"),
+            "{time}"
+        );
+    }
+}
+
 #[test]
 fn without_windows_nothing_is_looked_at() {
     let policy = Policy::default();
