@@ -177,12 +177,18 @@ impl Fleet {
 
     /// Takes in what an incident said of a change, and tells all partitions when that moved a weight.
     fn learn(&mut self, share: f32, guilty: Trace, beside: &[Trace], sayings: &mut Vec<Saying>) {
-        let learner = self.learner.get_or_insert_default();
-        learner.learn(f64::from(share), guilty, beside);
-        let weights = learner.weights();
-        let is_told = self.told.weights.is_some_and(|told| !has_moved(&told, &weights));
+        if !beside.is_empty() {
+            let learner = self.learner.get_or_insert_default();
+            learner.learn(f64::from(share), guilty, beside);
+        }
+        let weights = self.learner.as_ref().map(|learner| learner.weights());
+        let is_told = match (&self.told.weights, &weights) {
+            (Some(told), Some(weights)) => !has_moved(told, weights),
+            (None, Some(_)) => false,
+            (_, None) => true,
+        };
         if !is_told || self.has_rate_moved() {
-            self.told.weights = Some(weights);
+            self.told.weights = weights.or(self.told.weights);
             self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
             sayings.push(Saying {
                 by: None,

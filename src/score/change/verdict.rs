@@ -112,7 +112,8 @@ impl Changes {
                 learned.rate.reveal(f64::from(share));
             }
             let beside = beside(&traces, *place);
-            if !beside.is_empty() {
+            // With nothing to compare it says how often, if not what.
+            if is_timely || !beside.is_empty() {
                 scene.said.push(Said::Message(Message::Verdict {
                     share,
                     guilty: traces[*place],
