@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Body, Criticality, ErrorCount, EventHash, Kind, Mode, Timestamp};
+use super::{Assistance, Body, Criticality, ErrorCount, EventHash, Kind, Mode, Timestamp};
 
 /// The grain of an error's time in the log: every length of an evidence step is a multiple of it.
 pub const ERROR_GRAIN_MS: i64 = 10_000;
@@ -274,6 +274,76 @@ pub struct PolicyText<'a> {
 pub enum Ground {
     Evidence,
     Incident,
+    /// A spent error budget, one that is being spent too fast, or dependents that alarm together.
+    Burn,
+}
+
+/// How a service is reached from the one whose errors are looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Path {
+    /// It is called, over so many hops: 1 to 3.
+    Callee(u8),
+    /// It calls.
+    Caller,
+}
+
+/// A question that goes to the surroundings of a service whose errors have risen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask<'a> {
+    /// Who is asked.
+    #[serde(borrow)]
+    pub service: Cow<'a, str>,
+    #[serde(borrow)]
+    pub environment: Cow<'a, str>,
+    /// Who asks, and when it first did: together they name the question.
+    #[serde(borrow)]
+    pub by: Cow<'a, str>,
+    pub asked_at: Timestamp,
+    pub path: Path,
+}
+
+/// The answer to an [`Ask`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told<'a> {
+    /// Who asked.
+    #[serde(borrow)]
+    pub service: Cow<'a, str>,
+    #[serde(borrow)]
+    pub environment: Cow<'a, str>,
+    pub asked_at: Timestamp,
+    /// Who answers, and how it is reached.
+    #[serde(borrow)]
+    pub by: Cow<'a, str>,
+    pub path: Path,
+    /// How many further services were asked on its way.
+    pub n_forwarded: u8,
+    /// How many services asked within the last minutes, this one included.
+    pub n_askers: u8,
+    /// Its deploys that could be it, at most three; the last may be none of them, if its errors have risen without one.
+    #[serde(borrow)]
+    pub clues: Vec<Clue<'a>>,
+}
+
+/// One deploy of a service asked, or with `None` that its errors have risen without one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Clue<'a> {
+    #[serde(borrow)]
+    pub deploy_id: Option<Cow<'a, str>>,
+    /// When it began, and when its last stage did.
+    pub started_at: Timestamp,
+    pub stage_at: Timestamp,
+    /// The chance that its changes cause an incident.
+    pub prior: f32,
+    /// ln of the evidence against it in its own service; `None` where that cannot be judged.
+    pub ln_e: Option<f32>,
+}
+
+/// What the fleet learns of one change that is deployed, or that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Unit {
+    pub ai: Assistance,
+    /// The chance that it causes an incident, by a model that knows nothing of AI or of its author.
+    pub probability: f32,
 }
 
 /// What one state machine tells another.
@@ -311,6 +381,36 @@ pub enum Message<'a> {
     Approved { at: Timestamp },
     /// What the fleet has learned, to every partition.
     Bulletin(Bulletin),
+    /// `caller` calls `service`, or no longer does.
+    Calls {
+        #[serde(borrow)]
+        service: Cow<'a, str>,
+        #[serde(borrow)]
+        caller: Cow<'a, str>,
+        calls: bool,
+        /// The caller's share of the fleet's traffic.
+        share: f32,
+        /// The sum of the shares of those that call the caller.
+        beyond: f32,
+        /// Whether the callee is to tell its own callees, if the shares of its callers have changed by it.
+        goes_on: bool,
+    },
+    #[serde(borrow)]
+    Ask(Ask<'a>),
+    #[serde(borrow)]
+    Told(Told<'a>),
+    /// Changes of a tier were deployed.
+    Deployed {
+        tier: Criticality,
+        at: Timestamp,
+        units: Vec<Unit>,
+    },
+    /// A deployed change of a tier failed.
+    Failed {
+        tier: Criticality,
+        at: Timestamp,
+        unit: Unit,
+    },
 }
 
 /// Who gets a message.
@@ -325,10 +425,16 @@ impl Message<'_> {
     #[must_use]
     pub fn recipient(&self) -> Recipient<'_> {
         match self {
-            Self::Presence { .. } | Self::Propose { .. } | Self::Loss { .. } | Self::Approved { .. } => {
-                Recipient::Fleet
-            }
-            Self::Answer { service, .. } => Recipient::Service(service),
+            Self::Presence { .. }
+            | Self::Propose { .. }
+            | Self::Loss { .. }
+            | Self::Approved { .. }
+            | Self::Deployed { .. }
+            | Self::Failed { .. } => Recipient::Fleet,
+            Self::Answer { service, .. }
+            | Self::Calls { service, .. }
+            | Self::Ask(Ask { service, .. })
+            | Self::Told(Told { service, .. }) => Recipient::Service(service),
             Self::Bulletin(_) => Recipient::EveryPartition,
         }
     }
@@ -339,6 +445,11 @@ impl Message<'_> {
 pub struct Bulletin {
     /// Per tier, low to critical: the loss above which risk alone asks for extra review; `None` before 50 changes.
     pub losses: [Option<f64>; 4],
+    /// Per tier: the median loss, up to which a change is among the harmless half; `None` before 50 changes.
+    pub medians: [Option<f64>; 4],
+    /// How much likelier AI-assisted changes fail than others of the same risk and tier, once even the lower end of what
+    /// is known is above 1.
+    pub ai_multiplier: Option<f64>,
     /// When an approval with a known level was last seen anywhere.
     pub approved_at: Option<Timestamp>,
 }

@@ -15,8 +15,8 @@ pub use decision::{
     Reason, Subject, Suspect, When,
 };
 pub use entry::{
-    Bulletin, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Message, Origin, Original, Originals, PolicyText,
-    Recipient, Tick, VARIANTS_MAX, Variant, Variants, Watermark,
+    Ask, Bulletin, Clue, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Message, Origin, Original, Originals, Path,
+    PolicyText, Recipient, Tick, Told, Unit, VARIANTS_MAX, Variant, Variants, Watermark,
 };
 pub use event::{
     Ai, Approval, Assistance, Author, Body, CausedBy, ChangeKind, Commit, Confidence, Criticality, Deploy,

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::model::{
     Action, ApprovalKind, Assistance, Change, Commit, Criticality, Decision, Exemption, Level, Mode, Obligation,
-    Reason, Second, Sequence, ServiceId, Subject, Timestamp, UnitInterval, When, hash_text,
+    Reason, Second, Sequence, ServiceId, Subject, Timestamp, Unit, UnitInterval, When, hash_text,
 };
 
 /// Commits remembered per service; the next drops the oldest.
@@ -76,7 +76,17 @@ pub(crate) struct Remembered {
     ai: Assistance,
     action: Action,
     mode: Mode,
-    by_risk: bool,
+    rank: Rank,
+}
+
+/// Where a change's loss stands among the last of its tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Rank {
+    /// In the lower half.
+    Low,
+    Usual,
+    /// Among those that risk alone sends to extra review.
+    High,
 }
 
 /// By which [`CHANGES_MAX`] was chosen.
@@ -95,15 +105,33 @@ pub(crate) struct Scene<'a> {
     pub(crate) service: &'a ServiceId,
     pub(crate) tier: Criticality,
     pub(crate) settings: &'a Settings,
-    pub(crate) traffic_share: f64,
+    /// What a change's chance to fail is multiplied by: its loss is that of the service.
+    pub(crate) blast: f64,
     pub(crate) approvals: &'a Approvals,
     pub(crate) context: &'a Context<'a>,
     pub(crate) said: &'a mut Vec<Said>,
 }
 
+/// What a change that landed comes to.
+pub(crate) struct Landed {
+    pub(crate) loss: f64,
+    /// −ln(1 − p).
+    pub(crate) lambda: f64,
+}
+
 impl Changes {
     pub(crate) fn len(&self) -> usize {
         self.list.len()
+    }
+
+    /// What is known of these commits as things that are deployed; one not remembered is left out.
+    pub(crate) fn units<'a>(&self, shas: impl Iterator<Item = &'a str>) -> Vec<Unit> {
+        let known = shas.filter_map(|sha| self.list.find(sha));
+        let unit = |change: &Remembered| Unit {
+            ai: change.ai,
+            probability: change.probability,
+        };
+        known.map(unit).collect()
     }
 
     /// The chance that a commit of this service causes an incident; that of any commit if it is not remembered.
@@ -113,9 +141,9 @@ impl Changes {
             .map_or(INCIDENT_RATE, |known| f64::from(known.probability))
     }
 
-    /// A commit landed: scores it, decides on it and remembers it. Returns its loss. A sha known already changes
+    /// A commit landed: scores it, decides on it and remembers it. A sha known already changes
     /// nothing.
-    pub(crate) fn land(&mut self, commit: &Commit<'_>, time: Timestamp, scene: &mut Scene<'_>) -> Option<f64> {
+    pub(crate) fn land(&mut self, commit: &Commit<'_>, time: Timestamp, scene: &mut Scene<'_>) -> Option<Landed> {
         if self.list.find(&commit.sha).is_some() {
             return None;
         }
@@ -123,8 +151,8 @@ impl Changes {
         let (probability, contributions) = moments.score(&commit.measures);
         moments.learn(&commit.measures);
         let context = scene.context;
-        let loss = probability * tier_weight(scene.tier) * scene.traffic_share;
-        let threshold = context.bulletin.losses.get(tier_index(scene.tier)).copied().flatten();
+        let loss = probability * scene.blast * ai_weight(commit.ai.assistance, context);
+        let rank = rank(loss, tier_index(scene.tier), context);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::as_conversions,
@@ -145,7 +173,7 @@ impl Changes {
             ai: commit.ai.assistance,
             action: Action::Proceed,
             mode: scene.settings.mode,
-            by_risk: threshold.is_some_and(|threshold| loss > threshold),
+            rank,
             asked: 0,
         };
         change.decide(scene);
@@ -161,7 +189,10 @@ impl Changes {
         })));
         self.bound(Some(&change), scene);
         self.list.push(change);
-        Some(loss)
+        Some(Landed {
+            loss,
+            lambda: -(-probability).ln_1p(),
+        })
     }
 
     /// Forgets the oldest changes until the rest, with one to come, are within their bounds.
@@ -226,8 +257,28 @@ impl Changes {
     }
 }
 
+/// What an AI change's loss is multiplied by: 1 until the fleet knows better.
+fn ai_weight(ai: Assistance, context: &Context<'_>) -> f64 {
+    match ai {
+        Assistance::None | Assistance::Unknown => 1.0,
+        Assistance::Assisted | Assistance::Authored => context.bulletin.ai_multiplier.unwrap_or(1.0),
+    }
+}
+
+fn rank(loss: f64, tier: usize, context: &Context<'_>) -> Rank {
+    let bulletin = context.bulletin;
+    let told = |of: &[Option<f64>; 4]| of.get(tier).copied().flatten();
+    if told(&bulletin.losses).is_some_and(|threshold| loss > threshold) {
+        Rank::High
+    } else if told(&bulletin.medians).is_some_and(|median| loss <= median) {
+        Rank::Low
+    } else {
+        Rank::Usual
+    }
+}
+
 /// How much a failure of a tier weighs.
-fn tier_weight(tier: Criticality) -> f64 {
+pub(crate) fn tier_weight(tier: Criticality) -> f64 {
     match tier {
         Criticality::Low => 0.5,
         Criticality::Medium => 1.0,
@@ -358,6 +409,7 @@ impl Remembered {
             },
             incidents: Vec::new(),
             requires_known_changes: false,
+            low_loss: self.rank == Rank::Low,
             suspects: Vec::new(),
             policy: context.policy.digest.clone(),
             model: model_digest(),
@@ -374,12 +426,12 @@ impl Remembered {
         let open = |rule: &&&Rule| n_approvals(rule.level) < usize::from(rule.approvals);
         let unmet: Vec<&Rule> = hits.iter().filter(open).copied().collect();
         // One approval by anybody meets what risk alone asks for.
-        let risky = self.by_risk && n_approvals(None) == 0;
+        let risky = self.rank == Rank::High && n_approvals(None) == 0;
         let source = context.bulletin.approved_at.max(scene.approvals.last_known_level());
         let has_source = source.is_some_and(|at| context.at.since(at) < SOURCE_WINDOW);
         Asked {
             advises_only: !risky && !has_source && !unmet.is_empty() && unmet.iter().all(|rule| rule.level.is_some()),
-            hit: !hits.is_empty() || self.by_risk,
+            hit: !hits.is_empty() || self.rank == Rank::High,
             unmet,
             risky,
         }

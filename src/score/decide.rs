@@ -11,11 +11,13 @@ use super::{
     Context, Said,
     environment::{Environment, OpenIncident, Proposal, Scene},
     hold::Found,
+    lease::{Because, Lease},
     policy::Settings,
+    slo::Alert,
 };
 use crate::model::{
-    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Sequence, ServiceId, Subject, Suspect, Timestamp,
-    UnitInterval, hash_text,
+    Action, Decision, Effect, Evidence, Exemption, Mode, Path, Reason, Sequence, ServiceId, Subject, Suspect,
+    Timestamp, UnitInterval, hash_text,
 };
 
 const COOLDOWN_CODE: &str = "cooldown";
@@ -66,6 +68,7 @@ struct Ought {
     about: Box<str>,
     to_lift: Vec<Box<str>>,
     suspects: Vec<Suspect>,
+    low_loss_passes: bool,
 }
 
 impl Ought {
@@ -93,8 +96,10 @@ impl Environment {
             settings,
             context,
             said,
+            ..
         } = scene;
-        let ought = self.ought(order, service, settings, context);
+        let mut ought = self.ought(order, service, settings, context);
+        ought.low_loss_passes = order.is_none() && settings.freeze.low_loss_passes;
         let mode = settings.mode;
         let requires_known_changes = settings.require_known_changes;
         let open = self.incidents.open().iter();
@@ -153,6 +158,7 @@ impl Environment {
             },
             incidents,
             requires_known_changes,
+            low_loss: ought.action == Action::Freeze && ought.low_loss_passes,
             suspects: ought.suspects,
             policy: context.policy.digest.clone(),
             model: super::risk::model_digest(),
@@ -178,6 +184,15 @@ impl Environment {
             let mut ought = by_found(&hold.found, &hold.deploy_id, settings, Action::Freeze, hold.until);
             ought.suspects = hold.found.suspects(service);
             ought.to_lift = vec![format!("roll back {}", hold.deploy_id).into(), wait_until(hold.until)];
+            self.note_relapse(&mut ought, context.now);
+            return ought;
+        }
+        if let Some((lease, (_, until))) = self.lease.as_ref().and_then(|lease| Some((lease, lease.granted?))) {
+            let mut ought = self.by_lease(lease, service, Action::Freeze, until);
+            ought.to_lift = vec![wait_until(until)];
+            if lease.because != Because::Spent {
+                self.note_relapse(&mut ought, context.now);
+            }
             return ought;
         }
         let lease = context.at + settings.freeze.lease;
@@ -190,14 +205,28 @@ impl Environment {
             return by_incident(incident, Action::ExtraReview, lease, code);
         }
         if let Some(proposal) = &self.proposal {
-            return by_proposal(proposal, service, settings, lease);
+            let mut ought = by_proposal(proposal, service, settings, lease);
+            if self.is_elsewhere() {
+                put_elsewhere(&mut ought, proposal);
+            }
+            return ought;
+        }
+        if let Some(proposed) = &self.lease {
+            let mut ought = self.by_lease(proposed, service, Action::ExtraReview, lease);
+            if proposed.withheld {
+                withhold(&mut ought);
+            }
+            return ought;
         }
         if let Some(until) = self.cooldown_until {
-            let reason = Reason::new(COOLDOWN_CODE, "a freeze has just ended");
+            let reason = self.cooldown_reason();
             return Ought {
                 to_lift: vec![wait_until(until)],
                 ..plain(Action::ExtraReview, Some(until), reason)
             };
+        }
+        if let Some((alert, _)) = self.budget.as_ref().and_then(|budget| budget.raised) {
+            return plain(Action::ExtraReview, Some(lease), self.burn_reason(alert));
         }
         if self.elevated_since.is_some() {
             let reason = Reason::new(
@@ -219,6 +248,138 @@ impl Environment {
             (Some(_), true) => Reason::new("healthy", "nothing speaks against it"),
         };
         plain(Action::Proceed, None, reason)
+    }
+
+    fn by_lease(&self, lease: &Lease, service: &ServiceId, action: Action, until: Timestamp) -> Ought {
+        let reason = match lease.because {
+            Because::Burn => self.burn_reason(Alert::Page),
+            Because::Spent => self.burn_reason(Alert::Spent),
+            Because::Dependents(n) => {
+                let mut reason = Reason::new(
+                    "dependents_regressed",
+                    format!("errors rose in {n} or more services that depend on it, and something here may be why"),
+                );
+                reason.value = Some(f64::from(n));
+                reason
+            }
+        };
+        let suspects = match lease.because {
+            Because::Dependents(_) => self.own_suspects(service),
+            Because::Burn | Because::Spent => Vec::new(),
+        };
+        Ought {
+            suspects,
+            ..plain(action, Some(until), reason)
+        }
+    }
+
+    fn burn_reason(&self, alert: Alert) -> Reason {
+        let (long, short, threshold) = alert.condition();
+        let spent = alert == Alert::Spent;
+        let code = if spent { "slo_budget_spent" } else { "slo_burn" };
+        let Some(budget) = &self.budget else {
+            return Reason::new(code, "errors spent its error budget");
+        };
+        let rate = round(budget.rate(long).unwrap_or(0.0), 100.0);
+        let text = if spent {
+            format!("{rate} times the error budget of its objective is spent")
+        } else {
+            format!(
+                "errors spend its error budget at {rate} times the rate its objective allows, over {} and {}",
+                long.text(),
+                short.text()
+            )
+        };
+        let mut reason = Reason::new(code, text);
+        let (errors, requests) = budget.counts(short);
+        reason.value = Some(rate);
+        reason.threshold = Some(threshold);
+        reason.evidence = BTreeMap::from([
+            ("burn_long", Evidence::Number(rate)),
+            (
+                "burn_short",
+                Evidence::Number(round(budget.rate(short).unwrap_or(0.0), 100.0)),
+            ),
+            ("window_long", Evidence::Text(long.text().into())),
+            ("window_short", Evidence::Text(short.text().into())),
+            ("errors", Evidence::Number(significant(errors))),
+            ("requests", Evidence::Number(significant(requests))),
+            ("objective", Evidence::Number(round(1.0 - budget.allowed(), 1e9))),
+        ]);
+        reason
+    }
+
+    /// The extra review after a freeze; with what has waited behind it, which comes all at once.
+    fn cooldown_reason(&self) -> Reason {
+        let queue = self.queue;
+        if queue.n_changes == 0 {
+            return Reason::new(COOLDOWN_CODE, "a freeze has just ended");
+        }
+        let risk = -(-f64::from(queue.lambda)).exp_m1();
+        let mut reason = Reason::new(
+            COOLDOWN_CODE,
+            format!(
+                "a freeze has just ended, and {} changes have waited behind it: deploy them a few at a time",
+                queue.n_changes
+            ),
+        );
+        reason.evidence = BTreeMap::from([
+            ("queued_changes", Evidence::Count(u64::from(queue.n_changes))),
+            ("queued_lambda", Evidence::Number(significant(f64::from(queue.lambda)))),
+            ("queued_risk", Evidence::Number(significant(risk))),
+        ]);
+        reason
+    }
+
+    /// Frozen for the third time in six hours: somebody must look.
+    fn note_relapse(&self, ought: &mut Ought, now: Timestamp) {
+        if self.has_relapsed(now) {
+            ought.reasons.push(Reason::new(
+                "relapse",
+                "frozen for the third time in six hours: page who owns it",
+            ));
+        }
+    }
+}
+
+/// The rise of errors is put down to another service: it is frozen there.
+fn put_elsewhere(ought: &mut Ought, proposal: &Proposal) {
+    let other = proposal
+        .found
+        .suspects
+        .iter()
+        .find_map(|blamed| Some((blamed, blamed.of.as_ref()?)));
+    let (code, text) = match other {
+        Some((blamed, (service, path))) => {
+            let what = blamed.deploy_id.as_ref().map_or_else(
+                || format!("trouble of {service}, with no deploy to blame"),
+                |deploy_id| format!("deploy {deploy_id} of {service}"),
+            );
+            let (code, whom) = match path {
+                Path::Callee(_) => ("dependency_regression", "which it depends on"),
+                Path::Caller => ("caller_regression", "which calls it"),
+            };
+            if let Some(deploy_id) = &blamed.deploy_id {
+                ought.to_lift = vec![format!("roll back {deploy_id} of {service}").into()];
+            }
+            ought.about = what.clone().into();
+            (code, format!("put down to {what}, {whom}"))
+        }
+        None => (
+            "dependency_regression",
+            "put down to a service that it depends on, as others do that alarm as well".to_owned(),
+        ),
+    };
+    for reason in &mut ought.reasons {
+        reason.code = code.into();
+        reason.text = format!("{}; {text}", reason.text).into();
+    }
+}
+
+fn withhold(ought: &mut Ought) {
+    for reason in &mut ought.reasons {
+        reason.code = "limiter_withheld".into();
+        reason.text = format!("{}; the fleet's limit on new freezes is reached", reason.text).into();
     }
 }
 
@@ -244,6 +405,7 @@ fn plain(action: Action, valid_until: Option<Timestamp>, reason: Reason) -> Ough
         about: "".into(),
         to_lift: Vec::new(),
         suspects: Vec::new(),
+        low_loss_passes: false,
     }
 }
 
@@ -279,10 +441,7 @@ fn by_proposal(proposal: &Proposal, service: &ServiceId, settings: &Settings, un
     let mut ought = by_found(found, deploy_id, settings, Action::ExtraReview, until);
     ought.suspects = found.suspects(service);
     if *withheld {
-        for reason in &mut ought.reasons {
-            reason.code = "limiter_withheld".into();
-            reason.text = format!("{}; the fleet's limit on new freezes is reached", reason.text).into();
-        }
+        withhold(&mut ought);
     }
     ought.to_lift = vec![format!("roll back {deploy_id}").into()];
     ought

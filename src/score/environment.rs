@@ -11,11 +11,13 @@
 //!
 //! **Invariant:** steps are closed in order, each once, and none before `now` allows it.
 
+mod burning;
 mod conviction;
 mod deploys;
 mod incidents;
 mod presence;
 mod report;
+mod surroundings;
 
 use std::time::Duration;
 
@@ -31,14 +33,18 @@ use self::{
 use super::{
     Context, Said,
     baseline::{Baseline, count},
+    blame::{Askers, Inquiry, Trail},
+    catalog::Graph,
     decide::Standing,
-    evidence::Observation,
+    evidence::{Observation, narrow},
     hold::{Found, Hold},
+    lease::Lease,
     policy::Settings,
+    slo::Budget,
     steps::{Closed, Grain, Steps},
     watch::Watch,
 };
-use crate::model::{Action, EnvironmentId, Errors, Ground, Incident, ServiceId, Timestamp};
+use crate::model::{Action, Criticality, EnvironmentId, Errors, Ground, Incident, ServiceId, Timestamp};
 
 /// A withheld freeze is asked for again this often.
 const PROPOSE_EVERY: Duration = Duration::from_mins(1);
@@ -64,7 +70,15 @@ pub(crate) struct Environment {
     /// Hashes of the last deploys whose watch is over.
     ended: Vec<u32>,
     pub(crate) hold: Option<Box<Hold>>,
-    pub(crate) proposal: Option<Proposal>,
+    pub(crate) proposal: Option<Box<Proposal>>,
+    /// Asked of its surroundings, while a freeze is proposed.
+    pub(crate) inquiry: Option<Box<Inquiry>>,
+    askers: Option<Box<Askers>>,
+    trail: Option<Box<Trail>>,
+    pub(crate) budget: Option<Box<Budget>>,
+    pub(crate) lease: Option<Box<Lease>>,
+    /// Changes that landed since the last freeze began, and their Λ.
+    pub(crate) queue: Queue,
     pub(crate) elevated_since: Option<Timestamp>,
     pub(crate) cooldown_until: Option<Timestamp>,
     pub(crate) incidents: Incidents,
@@ -83,9 +97,19 @@ pub(crate) struct Proposal {
     asked_at: Timestamp,
 }
 
+/// What waits behind a freeze.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Queue {
+    pub(crate) n_changes: u32,
+    /// −Σ ln(1 − p): the chance that one of them causes an incident is 1 − e^−Λ.
+    pub(crate) lambda: f32,
+}
+
 /// Where an environment acts: what it must know besides its own state, and what is said so far.
 pub(crate) struct Scene<'a> {
     pub(crate) service: &'a ServiceId,
+    pub(crate) tier: Criticality,
+    pub(crate) graph: Option<&'a Graph>,
     pub(crate) settings: &'a Settings,
     pub(crate) context: &'a Context<'a>,
     pub(crate) said: &'a mut Vec<Said>,
@@ -102,6 +126,12 @@ impl Environment {
             ended: Vec::new(),
             hold: None,
             proposal: None,
+            inquiry: None,
+            askers: None,
+            trail: None,
+            budget: None,
+            lease: None,
+            queue: Queue::default(),
             elevated_since: None,
             cooldown_until: None,
             incidents: Incidents::default(),
@@ -144,6 +174,8 @@ impl Environment {
     /// Closes the steps that are over while nothing is watched: only the baseline learns.
     fn pass_quiet_steps(&mut self, now: Timestamp, lateness: Duration) {
         while let Some(closed) = self.steps.close(now, lateness) {
+            self.spend(&closed);
+            self.note_unusual(&closed, now);
             self.learn(&closed);
             if closed.n_records == 0 && self.presence.is_silent() {
                 // Nothing is learned from here to the next record.
@@ -168,6 +200,7 @@ impl Environment {
             let Some(closed) = self.steps.close(now, scene.context.policy.lateness) else {
                 break;
             };
+            self.spend(&closed);
             self.observe(&closed, scene);
         }
         if !self.is_watched() {
@@ -181,7 +214,10 @@ impl Environment {
         }
         self.cooldown_until = self.cooldown_until.filter(|until| *until > now);
         self.settle_elevated(now);
+        self.settle_alert(now);
+        self.settle_inquiry(scene);
         self.propose_again(scene);
+        self.settle_lease(scene);
         self.decide(scene);
     }
 
@@ -189,6 +225,9 @@ impl Environment {
     fn observe(&mut self, closed: &Closed, scene: &mut Scene<'_>) {
         let grain = self.steps.grain;
         let Some(weight) = self.presence.observe(closed, grain) else {
+            if let Some(trail) = &mut self.trail {
+                trail.observe(closed.start, grain, None);
+            }
             return;
         };
         let expectation = self.baseline.expect(grain, closed.start, closed.requests);
@@ -200,6 +239,10 @@ impl Environment {
             size: self.baseline.size(grain),
             weight,
         };
+        if self.hold.is_none() {
+            let trail = self.trail.get_or_insert_with(|| Box::new(Trail::new(grain)));
+            trail.observe(closed.start, grain, Some(&observation));
+        }
         let horizon = Watch::horizon(grain, scene.settings.freeze.watch);
         for watch in &mut self.watches {
             watch.observe(closed.start, grain, &observation, horizon);
@@ -218,13 +261,12 @@ impl Environment {
     }
 
     fn end_hold(&mut self, settings: &Settings, now: Timestamp) {
+        let burning = self.is_burning();
         let Some(hold) = &mut self.hold else { return };
-        let over = hold.may_end(now) || (now >= hold.until && !hold.renew(settings.freeze.lease, now));
+        let over = hold.may_end(now) || (now >= hold.until && !hold.renew(settings.freeze.lease, burning, now));
         if over {
             self.hold = None;
-            let recent = |since: &&Timestamp| now.since(**since) < RELAPSE_WINDOW + RELAPSE_LEASE;
-            let relapsed = self.freezes.iter().filter(recent).count() > 2;
-            self.cool_down(now + if relapsed { COOLDOWN_RELAPSED } else { COOLDOWN });
+            self.cool_down(now + self.cooldown(now));
         }
     }
 
@@ -259,12 +301,17 @@ impl Environment {
         if !self.is_kept() {
             next = next.min(self.last_event + FORGET_AFTER);
         }
-        if self.is_watched() {
+        if self.is_watched() || self.budget.is_some() {
             next = next.min(self.steps.next_close(lateness));
         }
         let elevated_since = self.elevated_since.filter(|_| self.watches.is_empty());
         let others = [
             self.hold.as_ref().map(|hold| hold.until),
+            self.inquiry.as_ref().and_then(|inquiry| inquiry.waits_until()),
+            self.lease.as_ref().map(|lease| match lease.granted {
+                Some((_, until)) => until,
+                None => lease.asked_at + PROPOSE_EVERY,
+            }),
             self.proposal.as_ref().map(|proposal| proposal.asked_at + PROPOSE_EVERY),
             elevated_since.map(|since| since + ELEVATED_MIN),
             self.cooldown_until,
@@ -285,7 +332,7 @@ impl Environment {
             .standing
             .as_ref()
             .is_some_and(|standing| standing.action != Action::Proceed || standing.order.is_some());
-        stands || self.hold.is_some() || !self.incidents.is_empty()
+        stands || self.hold.is_some() || self.lease.is_some() || !self.incidents.is_empty()
     }
 
     /// Nothing has happened here for so long that it may be forgotten.
@@ -300,6 +347,18 @@ impl Environment {
     /// Whether there is history enough to convict anybody.
     pub(crate) fn has_baseline(&self, now: Timestamp) -> bool {
         self.baseline.is_known(now)
+    }
+
+    pub(crate) fn is_watching(&self, deploy_id: &str) -> bool {
+        self.watches.iter().any(|watch| *watch.deploy_id == *deploy_id)
+    }
+
+    /// A change landed; behind a freeze it waits.
+    pub(crate) fn queue_up(&mut self, lambda: f64) {
+        if self.hold.is_some() || self.lease.as_ref().is_some_and(|lease| lease.granted.is_some()) {
+            self.queue.n_changes = self.queue.n_changes.saturating_add(1);
+            self.queue.lambda += narrow(lambda);
+        }
     }
 
     /// Whether the source of its errors has been silent for longer than usual.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) const MULTIPLIERS: [f64; 6] = [1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
 const N: usize = MULTIPLIERS.len();
 /// ln `v_r`, all equal.
-const LN_WEIGHT: f64 = -1.791_759_469_228_055;
+pub(crate) const LN_WEIGHT: f64 = -1.791_759_469_228_055;
 /// The multipliers from this index on (r ≥ 5) are judged during a restart's blip.
 const BLIP_FROM: usize = 3;
 /// The shares of all mass that the stages of a deploy get; further stages get nothing of their own.
@@ -44,14 +44,14 @@ pub(crate) struct Observation {
 }
 
 /// ln `L_r` for each multiplier.
-fn ln_ratios(o: &Observation) -> [f64; N] {
+pub(crate) fn ln_ratios(o: &Observation) -> [f64; N] {
     let (x, m, k) = (o.errors, o.harmless, o.size);
     let base = (k + m).ln();
     MULTIPLIERS.map(|r| o.weight * (x * r.ln() - (k + x) * ((k + r * m).ln() - base)))
 }
 
 /// ln(eᵃ + eᵇ).
-fn ln_add(a: f64, b: f64) -> f64 {
+pub(crate) fn ln_add(a: f64, b: f64) -> f64 {
     let (high, low) = if a >= b { (a, b) } else { (b, a) };
     if low == f64::NEG_INFINITY {
         high

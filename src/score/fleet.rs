@@ -14,6 +14,7 @@ use super::{
     Said, Saying,
     change::tier_index,
     policy::{Limiter, Policy},
+    trend::{AiEvidence, Trend},
 };
 use crate::model::{Bulletin, Criticality, Ground, Message, Mode, Timestamp, hash_text};
 
@@ -38,6 +39,21 @@ pub struct Fleet {
     losses: [VecDeque<f64>; 4],
     told: Bulletin,
     n_withheld: u64,
+    trend: Trend,
+}
+
+/// What the fleet as a whole is known by, for people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FleetReport {
+    /// Known services in all environments.
+    pub n_services: usize,
+    /// New freezes granted within the last four hours, and proposals answered with no, ever.
+    pub n_granted: usize,
+    pub n_withheld: u64,
+    /// Per tier, low to critical: the loss above which risk alone asks for extra review, and the median loss.
+    pub losses: [Option<f64>; 4],
+    pub medians: [Option<f64>; 4],
+    pub ai: AiEvidence,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,6 +77,18 @@ impl Fleet {
     #[must_use]
     pub fn n_known(&self) -> usize {
         self.known.values().map(BTreeSet::len).sum()
+    }
+
+    #[must_use]
+    pub fn report(&self) -> FleetReport {
+        FleetReport {
+            n_services: self.n_known(),
+            n_granted: self.grants.len(),
+            n_withheld: self.n_withheld,
+            losses: self.told.losses,
+            medians: self.told.medians,
+            ai: self.trend.evidence(),
+        }
     }
 
     pub(crate) fn step(&mut self, message: &Message<'_>, now: Timestamp, policy: &Policy, sayings: &mut Vec<Saying>) {
@@ -122,8 +150,17 @@ impl Fleet {
                     });
                 }
             }
+            Message::Deployed { tier, at, units } => self.trend.deployed(*tier, *at, units),
+            Message::Failed { tier, at, unit } => {
+                self.trend.failed(*tier, *at, *unit);
+                self.tell(policy, sayings);
+            }
             // Not for the fleet.
-            Message::Answer { .. } | Message::Bulletin(_) => {}
+            Message::Answer { .. }
+            | Message::Bulletin(_)
+            | Message::Calls { .. }
+            | Message::Ask(_)
+            | Message::Told(_) => {}
         }
     }
 
@@ -138,9 +175,12 @@ impl Fleet {
             self.grants.pop_front();
         }
         let alike = |grant: &&Grant| {
-            (grant.environment, grant.mode, grant.ground) == (asked.environment, asked.mode, asked.ground)
+            (grant.environment, grant.mode) == (asked.environment, asked.mode)
+                && (grant.ground == Ground::Incident) == (asked.ground == Ground::Incident)
         };
-        let again = |grant: &Grant| grant.service == asked.service && now.since(grant.at) < SAME;
+        let again = |grant: &Grant| {
+            (grant.service, grant.ground) == (asked.service, asked.ground) && now.since(grant.at) < SAME
+        };
         if self.grants.iter().filter(alike).any(again) {
             return true;
         }
@@ -153,7 +193,7 @@ impl Fleet {
         };
         let granted = self.grants.len() < GRANTS_MAX
             && match asked.ground {
-                Ground::Evidence => {
+                Ground::Evidence | Ground::Burn => {
                     within(HOUR) < limit(n_known, limiter.new_per_hour_share.value(), limiter.new_per_hour_min)
                         && within(FOUR_HOURS)
                             < limit(
@@ -179,27 +219,38 @@ impl Fleet {
         granted
     }
 
-    /// Tells all partitions the quantiles, when one has moved.
+    /// Tells all partitions the quantiles and what AI changes weigh, when one of them has moved.
     fn tell(&mut self, policy: &Policy, sayings: &mut Vec<Saying>) {
-        let mut losses = self.told.losses;
-        let mut moved = false;
+        let mut bulletin = Bulletin {
+            ai_multiplier: moved(self.told.ai_multiplier, self.trend.multiplier()),
+            ..self.told
+        };
         for tier in Criticality::ALL {
-            let (known, told) = (&self.losses[tier_index(tier)], &mut losses[tier_index(tier)]);
-            let Some(value) = nearest_rank(known, 1.0 - policy.budget(tier).value()) else {
+            let (place, known) = (tier_index(tier), &self.losses[tier_index(tier)]);
+            if known.len() < LOSSES_MIN {
                 continue;
-            };
-            if told.is_none_or(|told| (value - told).abs() > MOVED * told.abs()) {
-                *told = Some(value);
-                moved = true;
             }
+            let mut sorted: Vec<f64> = known.iter().copied().collect();
+            sorted.sort_unstable_by(f64::total_cmp);
+            let quantile = |share| nearest_rank(&sorted, share);
+            bulletin.losses[place] = moved(self.told.losses[place], quantile(1.0 - policy.budget(tier).value()));
+            bulletin.medians[place] = moved(self.told.medians[place], quantile(0.5));
         }
-        if moved {
-            self.told.losses = losses;
+        if bulletin != self.told {
+            self.told = bulletin;
             sayings.push(Saying {
                 by: None,
                 said: Said::Message(Message::Bulletin(self.told)),
             });
         }
+    }
+}
+
+/// The value to tell: what was told, unless it has moved by more than [`MOVED`], come or gone.
+fn moved(told: Option<f64>, value: Option<f64>) -> Option<f64> {
+    match (told, value) {
+        (Some(told), Some(value)) if (value - told).abs() <= MOVED * told.abs() => Some(told),
+        _ => value,
     }
 }
 
@@ -216,13 +267,8 @@ fn limit(n_known: usize, share: f64, min: u32) -> usize {
     by_share.max(usize::try_from(min).unwrap_or(usize::MAX))
 }
 
-/// The value that a share `quantile` of `values` do not exceed; `None` for fewer than [`LOSSES_MIN`].
-fn nearest_rank(values: &VecDeque<f64>, quantile: f64) -> Option<f64> {
-    if values.len() < LOSSES_MIN {
-        return None;
-    }
-    let mut sorted: Vec<f64> = values.iter().copied().collect();
-    sorted.sort_unstable_by(f64::total_cmp);
+/// The value that a share `quantile` of `sorted` does not exceed; `None` where there is none.
+fn nearest_rank(sorted: &[f64], quantile: f64) -> Option<f64> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -230,7 +276,7 @@ fn nearest_rank(values: &VecDeque<f64>, quantile: f64) -> Option<f64> {
         clippy::as_conversions,
         reason = "a rank within 1 to 500"
     )]
-    let rank = ((quantile * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len());
+    let rank = ((quantile * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len().max(1));
     sorted.get(rank - 1).copied()
 }
 

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::{EProcess, Observation, Recovery, Since};
+use super::{
+    blame::Blamed,
+    evidence::{EProcess, Observation, Recovery, Since},
+};
 use crate::model::{Suspect, Timestamp};
 
 /// A freeze by evidence lasts at least so long …
-const LEASE_MIN: Duration = Duration::from_mins(15);
+pub(crate) const LEASE_MIN: Duration = Duration::from_mins(15);
 /// … and at most so long, renewals included.
-const LEASE_MAX: Duration = Duration::from_hours(4);
+pub(crate) const LEASE_MAX: Duration = Duration::from_hours(4);
 /// How far back "still" reaches: the mixture was begun between this and twice this ago.
 const WINDOW: Duration = Duration::from_mins(15);
 /// Errors go on while the windowed e-value is at least this.
@@ -36,19 +39,15 @@ pub(crate) struct Found {
     pub(crate) ln_e: f64,
     pub(crate) since_onset: Since,
     pub(crate) by_requests: bool,
-    pub(crate) suspects: Vec<(Option<Box<str>>, f64)>,
+    /// What it is put down to, the likeliest first.
+    pub(crate) suspects: Vec<Blamed>,
+    /// When the deploy began, when its last stage did, and the chance it had before the evidence.
+    pub(crate) began: (Timestamp, Timestamp, f32),
 }
 
 impl Found {
     pub(crate) fn suspects(&self, service: &crate::model::ServiceId) -> Vec<Suspect> {
-        self.suspects
-            .iter()
-            .map(|(deploy_id, probability)| Suspect {
-                deploy_id: deploy_id.clone(),
-                service: service.clone(),
-                probability: crate::model::UnitInterval::clamped(*probability),
-            })
-            .collect()
+        self.suspects.iter().map(|blamed| blamed.suspect(service)).collect()
     }
 }
 
@@ -93,10 +92,11 @@ impl Hold {
         self.rolled_back_at.is_some() && self.recovery.shown() && now >= self.since + LEASE_MIN
     }
 
-    /// At the end of its lease: another one while the errors go on, 4 h in all at most. False: it is over.
-    pub(crate) fn renew(&mut self, lease: Duration, now: Timestamp) -> bool {
+    /// At the end of its lease: another one while the errors go on, by its own windows or because the service is
+    /// `burning` its error budget, 4 h in all at most. False: it is over.
+    pub(crate) fn renew(&mut self, lease: Duration, burning: bool, now: Timestamp) -> bool {
         let end = self.since + LEASE_MAX;
-        let goes_on = self.windows[0].ln_e() >= STILL.ln();
+        let goes_on = burning || self.windows[0].ln_e() >= STILL.ln();
         // Time may have jumped over the end: a lease counts from when it is given.
         let until = (self.until.max(now) + lease.clamp(LEASE_MIN, LEASE_MAX)).min(end);
         if !goes_on || until <= now {

@@ -7,6 +7,7 @@
 
 mod baseline;
 mod blame;
+mod catalog;
 mod change;
 mod clocks;
 mod decide;
@@ -14,23 +15,29 @@ mod dedupe;
 mod environment;
 mod evidence;
 mod fleet;
+mod health;
 mod hold;
+mod lease;
 mod partition;
 pub mod policy;
 mod review;
 mod risk;
 mod service;
+mod short;
+mod slo;
 mod steps;
+mod trend;
 mod watch;
 
 pub use change::{ChangePage, ScoredChange};
 pub use clocks::Clocks;
 pub use dedupe::WINDOW_HASHES_MAX;
-pub use fleet::Fleet;
+pub use fleet::{Fleet, FleetReport};
 pub use partition::{Applied, Dropped, Image, Partition};
 pub use policy::Policy;
 pub use risk::Contribution;
 pub use service::{Service, ServiceReport};
+pub use trend::{AiEvidence, Classes, Comparison};
 pub use watch::{ClosedWatch, WatchVerdict};
 
 use crate::model::{Cause, Decision, Message, ServiceId, Subject, Timestamp};

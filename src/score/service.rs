@@ -1,18 +1,23 @@
 //! A service: its environments, its changes, and the words of people on it.
 
+mod deployed;
+mod neighbors;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Said,
-    change::{self, ChangePage, Changes},
+    catalog::Graph,
+    change::{self, ChangePage, Changes, Landed, tier_weight},
     decide::Order,
     environment::{self, Environment, EnvironmentReport},
+    health::{Cohorts, Health},
     policy::Policy,
     review::{Approvals, Note},
 };
 use crate::model::{
-    Body, Criticality, Deploy, Effect, EnvironmentId, Errors, Happened, Kind, Message, Override, ServiceId, Slo,
-    Subject, Timestamp,
+    Body, Criticality, Deploy, DeployStatus, Effect, EnvironmentId, Errors, Happened, Kind, Message, Override,
+    ServiceId, Slo, Subject, Timestamp,
 };
 
 /// Environments of one service; the next drops the one silent longest.
@@ -29,6 +34,11 @@ pub struct Service {
     criticality: Option<Criticality>,
     traffic_share: Option<f64>,
     slo: Option<Slo>,
+    /// What it calls and who calls it; `None` while nobody told.
+    graph: Option<Box<Graph>>,
+    health: Health,
+    /// What its last deploys brought; `None` before the first with known changes.
+    cohorts: Option<Box<Cohorts>>,
     environments: Vec<Environment>,
     changes: Changes,
     approvals: Approvals,
@@ -62,6 +72,13 @@ pub struct ServiceReport {
     pub late: u64,
     pub duplicates: u64,
     pub changes_remembered: usize,
+    /// What it calls, and the callers with the greatest shares of traffic.
+    pub depends_on: Vec<Box<str>>,
+    pub callers: Vec<Box<str>>,
+    /// The mean share of its deploys that fail.
+    pub change_failure_rate: f64,
+    /// What the chance of a change's failure is multiplied by to give its loss, in full exposure.
+    pub blast_radius: f64,
     pub environments: Vec<EnvironmentReport>,
 }
 
@@ -72,6 +89,9 @@ impl Service {
             criticality: None,
             traffic_share: None,
             slo: None,
+            graph: None,
+            health: Health::default(),
+            cohorts: None,
             environments: Vec::new(),
             changes: Changes::default(),
             approvals: Approvals::default(),
@@ -143,6 +163,18 @@ impl Service {
             late: self.late,
             duplicates: self.duplicates,
             changes_remembered: self.changes.len(),
+            depends_on: self
+                .graph
+                .iter()
+                .flat_map(|graph| graph.callees().map(Into::into))
+                .collect(),
+            callers: self
+                .graph
+                .iter()
+                .flat_map(|graph| graph.callers().map(Into::into))
+                .collect(),
+            change_failure_rate: self.health.rate(),
+            blast_radius: self.blast(policy),
             environments: environments
                 .map(|environment| {
                     environment.report(
@@ -200,8 +232,9 @@ impl Service {
         said.push(self.presence(&name, true));
         // Most services have one or two, and each is large.
         self.environments.reserve_exact(1);
-        self.environments
-            .push(Environment::new(name, at, context.now, context.policy.lateness));
+        let mut environment = Environment::new(name, at, context.now, context.policy.lateness);
+        environment.set_slo(self.slo);
+        self.environments.push(environment);
         let place = self.environments.len() - 1;
         let order = self.order_on(place, context.now);
         self.with_environment(place, context, said, |environment, scene| {
@@ -233,6 +266,18 @@ impl Service {
         policy.tier(self.name.as_str(), self.criticality)
     }
 
+    /// The blast radius at full exposure, and the health of the service: B = tier weight × traffic share × (1 + Σ of its
+    /// callers' shares within two hops, halved each hop), times the multiplier of its change failure rate.
+    fn blast(&self, policy: &Policy) -> f64 {
+        let reach = self.graph.as_ref().map_or(0.0, |graph| graph.reach());
+        tier_weight(self.tier(policy)) * self.share() * (1.0 + reach) * self.health.multiplier()
+    }
+
+    /// Its share of the fleet's traffic; where it is not told, as if it were all.
+    fn share(&self) -> f64 {
+        self.traffic_share.unwrap_or(1.0)
+    }
+
     /// Calls `act` with an environment and the scene it acts in.
     fn with_environment(
         &mut self,
@@ -250,11 +295,15 @@ impl Service {
             .settings(self.name.as_str(), tier, environment.name.as_str());
         let mut scene = environment::Scene {
             service: &self.name,
+            tier,
+            graph: self.graph.as_deref(),
             settings: &settings,
             context,
             said,
         };
+        let n_said = scene.said.len();
         act(environment, &mut scene);
+        self.judge(&said[n_said..]);
     }
 
     /// Calls `act` with the changes and the scene they are decided in: the default environment's settings hold.
@@ -264,14 +313,14 @@ impl Service {
         said: &mut Vec<Said>,
         act: impl FnOnce(&mut Changes, &mut change::Scene<'_>) -> R,
     ) -> R {
-        let tier = self.tier(context.policy);
+        let (tier, blast) = (self.tier(context.policy), self.blast(context.policy));
         let environment = self.default_environment.as_ref().map_or("", EnvironmentId::as_str);
         let settings = context.policy.settings(self.name.as_str(), tier, environment);
         let mut scene = change::Scene {
             service: &self.name,
             tier,
             settings: &settings,
-            traffic_share: self.traffic_share.unwrap_or(1.0),
+            blast,
             approvals: &self.approvals,
             context,
             said,
@@ -290,16 +339,20 @@ impl Service {
         match &event.body {
             Body::Commit(commit) => {
                 self.settle(event, context, said);
-                let loss = self.with_changes(context, said, |changes, scene| changes.land(commit, event.time, scene));
-                if let Some(loss) = loss {
+                let landed = self.with_changes(context, said, |changes, scene| changes.land(commit, event.time, scene));
+                if let Some(Landed { loss, lambda }) = landed {
                     said.push(Said::Message(Message::Loss {
                         tier: self.tier(context.policy),
                         loss,
                     }));
+                    for environment in &mut self.environments {
+                        environment.queue_up(lambda);
+                    }
                 }
             }
             Body::Deploy(deploy) => self.deploy(deploy, event, context, said),
             Body::Incident(incident) => {
+                self.note_incident(incident, event, context, said);
                 for place in self.places_meant(event, context, said) {
                     self.with_environment(place, context, said, |environment, scene| {
                         environment.incident(incident, event.time, scene);
@@ -318,7 +371,11 @@ impl Service {
                 self.criticality = catalog.criticality;
                 self.traffic_share = catalog.traffic_share.map(crate::model::UnitInterval::value);
                 self.slo = catalog.slo;
+                for environment in &mut self.environments {
+                    environment.set_slo(catalog.slo);
+                }
                 self.settle(event, context, said);
+                self.relate(catalog, context, said);
             }
             Body::Override(word) => self.take_word(word, event, context, said),
             // An older catalog entry than the one that stands; and errors are entries of their own.
@@ -363,9 +420,20 @@ impl Service {
         let Some(place) = self.place_of(name, event.time, context, said) else {
             return;
         };
+        if name == event.default_environment {
+            self.note_deploy(deploy, event.time, context, said);
+        }
+        let is_taken_back =
+            deploy.status == DeployStatus::RolledBack && self.environments[place].is_watching(&deploy.deploy_id);
+        let health = self.health;
         self.with_environment(place, context, said, |environment, scene| {
             environment.deploy(deploy, event.time, prior, scene);
         });
+        if is_taken_back {
+            // Whatever its watch says by then.
+            self.health = health;
+            self.health.note(true);
+        }
     }
 
     fn take_word(&mut self, word: &Override<'_>, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
@@ -411,8 +479,26 @@ impl Service {
         })
     }
 
+    /// What the fleet or another service tells it.
+    pub(crate) fn hear(&mut self, message: &Message<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+        match message {
+            Message::Answer { .. } => self.answer(message, context, said),
+            Message::Calls { .. } => self.hear_caller(message, context, said),
+            Message::Ask(ask) => self.hear_ask(ask, context, said),
+            Message::Told(told) => self.hear_told(told, context, said),
+            // Not for a service.
+            Message::Presence { .. }
+            | Message::Propose { .. }
+            | Message::Loss { .. }
+            | Message::Approved { .. }
+            | Message::Bulletin(_)
+            | Message::Deployed { .. }
+            | Message::Failed { .. } => {}
+        }
+    }
+
     /// The fleet's answer to a proposal.
-    pub(crate) fn answer(&mut self, answer: &Message<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+    fn answer(&mut self, answer: &Message<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
         let Message::Answer {
             environment,
             ground,
@@ -444,6 +530,7 @@ impl Service {
                 self.forget_environment(place, said);
             }
         }
+        self.tell_callees_again(context, said);
         self.changes.forget(&self.name, context.now, said);
         self.approvals
             .forget(context.now, |note| self.changes.is_meant_by(note));
@@ -472,8 +559,15 @@ impl Service {
             .environments
             .iter()
             .map(|environment| environment.next_deadline(policy.lateness));
+        let graph = self
+            .graph
+            .as_ref()
+            .map_or(Timestamp::NEVER, |graph| graph.next_deadline());
         environments.fold(
-            self.changes.next_deadline().min(self.last_event + FORGET_AFTER),
+            self.changes
+                .next_deadline()
+                .min(self.last_event + FORGET_AFTER)
+                .min(graph),
             Timestamp::min,
         )
     }

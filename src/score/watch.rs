@@ -23,7 +23,7 @@ const STAGES_MAX: usize = 5;
 pub(crate) struct Watch {
     pub(crate) deploy_id: Box<str>,
     pub(crate) started_at: Timestamp,
-    stage_at: Timestamp,
+    pub(crate) stage_at: Timestamp,
     /// Stages so far; none while no traffic has reached it.
     n_stages: u8,
     /// The judged step that was the first of each stage, from 1; 0 while it has had none.
@@ -146,13 +146,6 @@ impl Watch {
     pub(crate) fn since_onset(&self) -> Since {
         self.leading_blip()
             .map_or_else(|| self.process.since_onset(), |blip| blip.since)
-    }
-
-    /// Whether the estimated onset is within three steps of the first judged one of a stage.
-    pub(crate) fn is_anchored(&self) -> bool {
-        let onset = self.process.n_steps().saturating_sub(self.since_onset().n_steps) + 1;
-        let stages = self.first_steps.iter().filter(|first| **first > 0);
-        self.leading_blip().is_some() || stages.into_iter().any(|first| first.abs_diff(onset) <= 3)
     }
 
     pub(crate) fn is_over(&self, now: Timestamp, horizon: u16) -> bool {

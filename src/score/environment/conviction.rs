@@ -1,11 +1,10 @@
 //! From evidence to a freeze: what convicts a deploy, asking the fleet, its answer, and the end of a watch.
 
-use super::{Environment, PROPOSE_EVERY, Proposal, RELAPSE_LEASE, RELAPSE_WINDOW, Scene, ln_threshold};
+use super::{Environment, PROPOSE_EVERY, Proposal, Queue, Scene, ln_threshold};
 use crate::{
-    model::{Ground, Message, ServiceId, Suspect},
+    model::{Ground, Message, Suspect},
     score::{
         Said,
-        blame::{Candidate, suspects},
         hold::{Found, Hold},
         watch::{Ending, Watch, WatchVerdict},
     },
@@ -16,21 +15,32 @@ impl Environment {
     pub(super) fn convict(&mut self, margin: f64, scene: &mut Scene<'_>) {
         let size = self.baseline.size(self.steps.grain);
         let threshold = ln_threshold(scene.settings);
+        let may = self.lets_convict(scene.tier);
         let guilty = self.watches.iter().filter(|watch| {
             let since = watch.since_onset();
-            watch.judged && watch.ln_e() >= threshold && since.excess() >= 5.0 && since.ratio_low(size) > 1.0 + margin
+            may && watch.judged
+                && watch.ln_e() >= threshold
+                && since.excess() >= 5.0
+                && since.ratio_low(size) > 1.0 + margin
         });
         let Some(leading) = guilty.max_by(|a, b| a.ln_e().total_cmp(&b.ln_e())) else {
             self.proposal = None;
+            self.inquiry = None;
             return;
         };
+        let (deploy_id, began) = (
+            leading.deploy_id.clone(),
+            (leading.started_at, leading.stage_at, leading.prior),
+        );
         let found = Found {
             ln_e: leading.ln_e(),
             since_onset: leading.since_onset(),
             by_requests: margin <= scene.settings.freeze.margin,
-            suspects: self.suspects(scene.service),
+            suspects: Vec::new(),
+            began,
         };
-        let deploy_id = leading.deploy_id.clone();
+        let suspects = self.put_down();
+        let found = Found { suspects, ..found };
         if let Some(watch) = self.watches.iter_mut().find(|watch| watch.deploy_id == deploy_id) {
             watch.alarmed_at.get_or_insert(scene.context.now);
         }
@@ -38,28 +48,14 @@ impl Environment {
             proposal.found = found;
             proposal.deploy_id = deploy_id;
         } else {
-            self.proposal = Some(Proposal {
+            self.proposal = Some(Box::new(Proposal {
                 deploy_id,
                 found,
                 withheld: false,
                 asked_at: scene.context.now,
-            });
-            self.propose(Ground::Evidence, scene);
+            }));
+            self.inquire(scene);
         }
-    }
-
-    /// What a regression seen now is put down to, with probabilities.
-    fn suspects(&self, service: &ServiceId) -> Vec<(Option<Box<str>>, f64)> {
-        let candidates = self.watches.iter().map(|watch| Candidate {
-            deploy_id: &watch.deploy_id,
-            prior: f64::from(watch.prior),
-            ln_e: watch.ln_e(),
-            anchored: watch.is_anchored(),
-        });
-        suspects(service, &candidates.collect::<Vec<_>>())
-            .into_iter()
-            .map(|suspect| (suspect.deploy_id, suspect.probability.value()))
-            .collect()
     }
 
     /// Asks the fleet for a freeze.
@@ -78,7 +74,7 @@ impl Environment {
             && now >= proposal.asked_at + PROPOSE_EVERY
         {
             proposal.asked_at = now;
-            self.propose(Ground::Evidence, scene);
+            self.inquire(scene);
         }
         if self.incidents.ask_again(now, PROPOSE_EVERY) {
             self.propose(Ground::Incident, scene);
@@ -89,12 +85,13 @@ impl Environment {
     pub(crate) fn answer(&mut self, ground: Ground, granted: bool, scene: &mut Scene<'_>) {
         match ground {
             Ground::Incident => self.incidents.answer(granted),
+            Ground::Burn => self.answer_lease(granted, scene),
             Ground::Evidence => match self.proposal.take() {
-                Some(proposal) if granted => self.freeze(proposal, scene),
+                Some(proposal) if granted && !self.is_elsewhere() => self.freeze(*proposal, scene),
                 proposal => {
-                    self.proposal = proposal.map(|proposal| Proposal {
-                        withheld: !granted,
-                        ..proposal
+                    self.proposal = proposal.map(|mut proposal| {
+                        proposal.withheld = !granted;
+                        proposal
                     });
                 }
             },
@@ -104,13 +101,9 @@ impl Environment {
 
     fn freeze(&mut self, proposal: Proposal, scene: &mut Scene<'_>) {
         let now = scene.context.now;
-        self.freezes.retain(|since| now.since(*since) < RELAPSE_WINDOW);
-        self.freezes.push(now);
-        let lease = if self.freezes.len() > 2 {
-            RELAPSE_LEASE
-        } else {
-            scene.settings.freeze.lease
-        };
+        let lease = self.begin_freeze(scene.settings.freeze.lease, now);
+        self.queue = Queue::default();
+        (self.inquiry, self.trail) = (None, None);
         let suspects = proposal.found.suspects(scene.service);
         self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, now, lease)));
         self.elevated_since = None;
@@ -139,7 +132,7 @@ impl Environment {
             self.close(&watch, verdict, &[], scene);
         }
         if self.watches.is_empty() {
-            self.proposal = None;
+            (self.proposal, self.inquiry) = (None, None);
         }
     }
 
