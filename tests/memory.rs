@@ -50,6 +50,22 @@ fn bytes_each(n: usize, fill: impl Fn(&mut Driver, &[Name])) -> i64 {
     (build(n) - build(1)) / more
 }
 
+/// What the catalog says of each: an objective, and that it calls the eight after it.
+fn catalog(driver: &mut Driver, names: &[Name]) {
+    let events: Vec<String> = (0..names.len())
+        .map(|i| {
+            let (service, prefix) = &names[i];
+            let callees: Vec<String> = (1..9).map(|next| format!("\"{}\"", names[(i + next) % names.len()].0)).collect();
+            format!(
+                r#"{{"kind":"service","id":"catalog-{prefix}","time":"{}","service":"{service}","slo":{{"objective":0.999}},"depends_on":[{}]}}"#,
+                at(0),
+                callees.join(",")
+            )
+        })
+        .collect();
+    driver.events(&events, at(0));
+}
+
 /// The same event for each service at a minute, and then time.
 fn all(driver: &mut Driver, names: &[Name], (minutes, id): (i64, &str), kind: &str, fields: &str) {
     let time = at(minutes);
@@ -110,8 +126,46 @@ fn a_service_in_an_environment_takes_at_most_four_kibibytes() {
             );
         }
     });
+    let related = bytes_each(64, |driver, names| {
+        catalog(driver, names);
+        errors(driver, names, 0..300, 8);
+    });
+    // All of them alarm at once and ask each other, while deploys go on.
+    let alarmed = bytes_each(64, |driver, names| {
+        catalog(driver, names);
+        errors(driver, names, 0..300, 8);
+        deploys(driver, names, 300);
+        errors(driver, names, 301..304, 900);
+        assert!(
+            driver
+                .decisions
+                .iter()
+                .any(|decision| &*decision.reasons[0].code == "dependency_regression")
+                || names[0].0 == names[1].0
+        );
+    });
+    let everything = bytes_each(64, |driver, names| {
+        catalog(driver, names);
+        errors(driver, names, 0..300, 8);
+        deploys(driver, names, 300);
+        errors(driver, names, 301..330, 900);
+        deploys(driver, names, 330);
+        for i in 0..20 {
+            let fields = format!(r#""incident_id":"incident-of-a-usual-length-{i:02}","status":"detected""#);
+            all(driver, names, (331, &i.to_string()), "incident", &fields);
+            let fields = format!(r#""effect":"freeze","until":"{}","reason":"r","by":"p""#, at(900));
+            all(driver, names, (331, &i.to_string()), "override", &fields);
+        }
+    });
     eprintln!(
         "a service in an environment: {usual} bytes; with eight deploys watched: {watched}; with all there is: {full}"
+    );
+    eprintln!(
+        "with an error budget and surroundings: {related} bytes; when all alarm at once: {alarmed}; with all there is: {everything}"
+    );
+    assert!(
+        usual < related && alarmed <= ENVIRONMENT_BYTES_MAX && everything <= ENVIRONMENT_BYTES_MAX,
+        "{alarmed}, {everything}"
     );
     assert!(
         usual < watched && watched < full && full <= ENVIRONMENT_BYTES_MAX,

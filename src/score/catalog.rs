@@ -17,10 +17,10 @@ use crate::model::{Message, ServiceId, Timestamp, hash_text};
 
 /// Callees remembered, and what their names may take.
 const CALLEES_MAX: usize = 16;
-const CALLEES_BYTES_MAX: usize = 320;
+const CALLEES_BYTES_MAX: usize = 192;
 /// Callers remembered: blame looks at them one hop away, and the greatest shares make the blast radius.
 const CALLERS_MAX: usize = 8;
-const CALLERS_BYTES_MAX: usize = 224;
+const CALLERS_BYTES_MAX: usize = 128;
 /// Names hold no control characters, so one parts them.
 const PARTED_BY: char = '\n';
 /// A callee may come to be known shortly after its callers, as when a catalog is loaded in the order of names.
@@ -241,7 +241,7 @@ mod tests {
         let names: Vec<Cow<'_, str>> = (0..64).map(|i| format!("callee-{i:0100}").into()).collect();
         let mut messages = Vec::new();
         graph.set_callees(&of, &names, &mut messages);
-        assert!(graph.callees().count() == 2 && messages.len() == 2);
+        assert!(graph.callees().count() == 1 && messages.len() == 1);
         assert!(graph.bytes() <= CALLEES_BYTES_MAX + CALLERS_BYTES_MAX + 64);
     }
 

@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** changes and reviews together take at most [`BYTES_MAX`].
 
+mod loss;
 mod pages;
 mod sheet;
 
@@ -12,8 +13,12 @@ use std::{cmp::Reverse, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use self::loss::{Rank, ai_weight, rank};
 pub use self::pages::ChangePage;
-pub(crate) use self::pages::Pages;
+pub(crate) use self::{
+    loss::{Landed, tier_index, tier_weight},
+    pages::Pages,
+};
 use super::{
     Context, Said,
     policy::{Rule, Settings},
@@ -79,16 +84,6 @@ pub(crate) struct Remembered {
     rank: Rank,
 }
 
-/// Where a change's loss stands among the last of its tier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Rank {
-    /// In the lower half.
-    Low,
-    Usual,
-    /// Among those that risk alone sends to extra review.
-    High,
-}
-
 /// By which [`CHANGES_MAX`] was chosen.
 const _: () = assert!(size_of::<Remembered>() == 56);
 
@@ -110,13 +105,6 @@ pub(crate) struct Scene<'a> {
     pub(crate) approvals: &'a Approvals,
     pub(crate) context: &'a Context<'a>,
     pub(crate) said: &'a mut Vec<Said>,
-}
-
-/// What a change that landed comes to.
-pub(crate) struct Landed {
-    pub(crate) loss: f64,
-    /// −ln(1 − p).
-    pub(crate) lambda: f64,
 }
 
 impl Changes {
@@ -254,46 +242,6 @@ impl Changes {
         self.list
             .oldest()
             .map_or(Timestamp::NEVER, |oldest| oldest.start() + FORGET_AFTER)
-    }
-}
-
-/// What an AI change's loss is multiplied by: 1 until the fleet knows better.
-fn ai_weight(ai: Assistance, context: &Context<'_>) -> f64 {
-    match ai {
-        Assistance::None | Assistance::Unknown => 1.0,
-        Assistance::Assisted | Assistance::Authored => context.bulletin.ai_multiplier.unwrap_or(1.0),
-    }
-}
-
-fn rank(loss: f64, tier: usize, context: &Context<'_>) -> Rank {
-    let bulletin = context.bulletin;
-    let told = |of: &[Option<f64>; 4]| of.get(tier).copied().flatten();
-    if told(&bulletin.losses).is_some_and(|threshold| loss > threshold) {
-        Rank::High
-    } else if told(&bulletin.medians).is_some_and(|median| loss <= median) {
-        Rank::Low
-    } else {
-        Rank::Usual
-    }
-}
-
-/// How much a failure of a tier weighs.
-pub(crate) fn tier_weight(tier: Criticality) -> f64 {
-    match tier {
-        Criticality::Low => 0.5,
-        Criticality::Medium => 1.0,
-        Criticality::High => 2.0,
-        Criticality::Critical => 4.0,
-    }
-}
-
-/// Where a tier stands in a bulletin.
-pub(crate) fn tier_index(tier: Criticality) -> usize {
-    match tier {
-        Criticality::Low => 0,
-        Criticality::Medium => 1,
-        Criticality::High => 2,
-        Criticality::Critical => 3,
     }
 }
 

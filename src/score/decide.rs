@@ -3,21 +3,23 @@
 //! The worst ground decides, and a person's word is over all of them. What is published is what differs from what
 //! stands: another action, another ground, another mode, another end.
 
+mod grounds;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use self::grounds::{put_elsewhere, withhold};
 use super::{
     Context, Said,
-    environment::{Environment, OpenIncident, Proposal, Scene},
+    environment::{Environment, OpenIncident, Proposal, Queue, Scene},
     hold::Found,
-    lease::{Because, Lease},
+    lease::Because,
     policy::Settings,
-    slo::Alert,
 };
 use crate::model::{
-    Action, Decision, Effect, Evidence, Exemption, Mode, Path, Reason, Sequence, ServiceId, Subject, Suspect,
-    Timestamp, UnitInterval, hash_text,
+    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Sequence, ServiceId, Subject, Suspect, Timestamp,
+    UnitInterval, hash_text,
 };
 
 const COOLDOWN_CODE: &str = "cooldown";
@@ -121,6 +123,13 @@ impl Environment {
         };
         if !published {
             return;
+        }
+        let was_frozen = self
+            .standing
+            .as_ref()
+            .is_some_and(|standing| standing.action == Action::Freeze);
+        if ought.action == Action::Freeze && !was_frozen {
+            self.queue = Queue::default();
         }
         let sequence = self
             .standing
@@ -248,138 +257,6 @@ impl Environment {
             (Some(_), true) => Reason::new("healthy", "nothing speaks against it"),
         };
         plain(Action::Proceed, None, reason)
-    }
-
-    fn by_lease(&self, lease: &Lease, service: &ServiceId, action: Action, until: Timestamp) -> Ought {
-        let reason = match lease.because {
-            Because::Burn => self.burn_reason(Alert::Page),
-            Because::Spent => self.burn_reason(Alert::Spent),
-            Because::Dependents(n) => {
-                let mut reason = Reason::new(
-                    "dependents_regressed",
-                    format!("errors rose in {n} or more services that depend on it, and something here may be why"),
-                );
-                reason.value = Some(f64::from(n));
-                reason
-            }
-        };
-        let suspects = match lease.because {
-            Because::Dependents(_) => self.own_suspects(service),
-            Because::Burn | Because::Spent => Vec::new(),
-        };
-        Ought {
-            suspects,
-            ..plain(action, Some(until), reason)
-        }
-    }
-
-    fn burn_reason(&self, alert: Alert) -> Reason {
-        let (long, short, threshold) = alert.condition();
-        let spent = alert == Alert::Spent;
-        let code = if spent { "slo_budget_spent" } else { "slo_burn" };
-        let Some(budget) = &self.budget else {
-            return Reason::new(code, "errors spent its error budget");
-        };
-        let rate = round(budget.rate(long).unwrap_or(0.0), 100.0);
-        let text = if spent {
-            format!("{rate} times the error budget of its objective is spent")
-        } else {
-            format!(
-                "errors spend its error budget at {rate} times the rate its objective allows, over {} and {}",
-                long.text(),
-                short.text()
-            )
-        };
-        let mut reason = Reason::new(code, text);
-        let (errors, requests) = budget.counts(short);
-        reason.value = Some(rate);
-        reason.threshold = Some(threshold);
-        reason.evidence = BTreeMap::from([
-            ("burn_long", Evidence::Number(rate)),
-            (
-                "burn_short",
-                Evidence::Number(round(budget.rate(short).unwrap_or(0.0), 100.0)),
-            ),
-            ("window_long", Evidence::Text(long.text().into())),
-            ("window_short", Evidence::Text(short.text().into())),
-            ("errors", Evidence::Number(significant(errors))),
-            ("requests", Evidence::Number(significant(requests))),
-            ("objective", Evidence::Number(round(1.0 - budget.allowed(), 1e9))),
-        ]);
-        reason
-    }
-
-    /// The extra review after a freeze; with what has waited behind it, which comes all at once.
-    fn cooldown_reason(&self) -> Reason {
-        let queue = self.queue;
-        if queue.n_changes == 0 {
-            return Reason::new(COOLDOWN_CODE, "a freeze has just ended");
-        }
-        let risk = -(-f64::from(queue.lambda)).exp_m1();
-        let mut reason = Reason::new(
-            COOLDOWN_CODE,
-            format!(
-                "a freeze has just ended, and {} changes have waited behind it: deploy them a few at a time",
-                queue.n_changes
-            ),
-        );
-        reason.evidence = BTreeMap::from([
-            ("queued_changes", Evidence::Count(u64::from(queue.n_changes))),
-            ("queued_lambda", Evidence::Number(significant(f64::from(queue.lambda)))),
-            ("queued_risk", Evidence::Number(significant(risk))),
-        ]);
-        reason
-    }
-
-    /// Frozen for the third time in six hours: somebody must look.
-    fn note_relapse(&self, ought: &mut Ought, now: Timestamp) {
-        if self.has_relapsed(now) {
-            ought.reasons.push(Reason::new(
-                "relapse",
-                "frozen for the third time in six hours: page who owns it",
-            ));
-        }
-    }
-}
-
-/// The rise of errors is put down to another service: it is frozen there.
-fn put_elsewhere(ought: &mut Ought, proposal: &Proposal) {
-    let other = proposal
-        .found
-        .suspects
-        .iter()
-        .find_map(|blamed| Some((blamed, blamed.of.as_ref()?)));
-    let (code, text) = match other {
-        Some((blamed, (service, path))) => {
-            let what = blamed.deploy_id.as_ref().map_or_else(
-                || format!("trouble of {service}, with no deploy to blame"),
-                |deploy_id| format!("deploy {deploy_id} of {service}"),
-            );
-            let (code, whom) = match path {
-                Path::Callee(_) => ("dependency_regression", "which it depends on"),
-                Path::Caller => ("caller_regression", "which calls it"),
-            };
-            if let Some(deploy_id) = &blamed.deploy_id {
-                ought.to_lift = vec![format!("roll back {deploy_id} of {service}").into()];
-            }
-            ought.about = what.clone().into();
-            (code, format!("put down to {what}, {whom}"))
-        }
-        None => (
-            "dependency_regression",
-            "put down to a service that it depends on, as others do that alarm as well".to_owned(),
-        ),
-    };
-    for reason in &mut ought.reasons {
-        reason.code = code.into();
-        reason.text = format!("{}; {text}", reason.text).into();
-    }
-}
-
-fn withhold(ought: &mut Ought) {
-    for reason in &mut ought.reasons {
-        reason.code = "limiter_withheld".into();
-        reason.text = format!("{}; the fleet's limit on new freezes is reached", reason.text).into();
     }
 }
 

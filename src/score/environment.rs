@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use deploys::short_hash;
 pub(crate) use incidents::OpenIncident;
 pub(super) use report::EnvironmentReport;
 
@@ -355,7 +356,11 @@ impl Environment {
 
     /// A change landed; behind a freeze it waits.
     pub(crate) fn queue_up(&mut self, lambda: f64) {
-        if self.hold.is_some() || self.lease.as_ref().is_some_and(|lease| lease.granted.is_some()) {
+        if self
+            .standing
+            .as_ref()
+            .is_some_and(|standing| standing.action == Action::Freeze)
+        {
             self.queue.n_changes = self.queue.n_changes.saturating_add(1);
             self.queue.lambda += narrow(lambda);
         }

@@ -2,28 +2,27 @@
 
 mod deployed;
 mod neighbors;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
+use self::words::Word;
 use super::{
     Context, Said,
     catalog::Graph,
     change::{self, ChangePage, Changes, Landed, tier_weight},
-    decide::Order,
     environment::{self, Environment, EnvironmentReport},
     health::{Cohorts, Health},
     policy::Policy,
     review::{Approvals, Note},
 };
 use crate::model::{
-    Body, Criticality, Deploy, DeployStatus, Effect, EnvironmentId, Errors, Happened, Kind, Message, Override,
-    ServiceId, Slo, Subject, Timestamp,
+    Body, Criticality, Deploy, DeployStatus, EnvironmentId, Errors, Happened, Kind, Message, Override, ServiceId, Slo,
+    Subject, Timestamp,
 };
 
 /// Environments of one service; the next drops the one silent longest.
 const ENVIRONMENTS_MAX: usize = 16;
-/// A word is remembered for longer than the 7 days that any may last.
-const WORD_REMEMBERED: std::time::Duration = std::time::Duration::from_hours(8 * 24);
 /// A service never seen again is forgotten after 90 days.
 const FORGET_AFTER: std::time::Duration = std::time::Duration::from_hours(90 * 24);
 
@@ -51,15 +50,6 @@ pub struct Service {
     duplicates: u64,
     catalog_at: Timestamp,
     last_event: Timestamp,
-}
-
-/// A person's word on a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Word {
-    effect: Effect,
-    until: Timestamp,
-    time: Timestamp,
-    id: Box<str>,
 }
 
 /// What a service has taken in, and what is known of it, for people.
@@ -436,49 +426,6 @@ impl Service {
         }
     }
 
-    fn take_word(&mut self, word: &Override<'_>, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
-        let scope: Option<EnvironmentId> = match event.environment.map(str::parse) {
-            Some(Ok(name)) => Some(name),
-            Some(Err(_)) => return,
-            None => None,
-        };
-        let word = Word {
-            effect: word.effect,
-            until: word.until,
-            time: event.time,
-            id: event.id.into(),
-        };
-        match self.words.iter_mut().find(|(known, _)| *known == scope) {
-            Some((_, known)) if (known.time, &known.id) > (word.time, &word.id) => return,
-            Some((_, known)) => *known = word,
-            None => {
-                self.words.reserve_exact(1);
-                self.words.push((scope, word));
-            }
-        }
-        for place in self.places_meant(event, context, said) {
-            let order = self.order_on(place, context.now);
-            self.with_environment(place, context, said, |environment, scene| {
-                environment.touch(event.time);
-                environment.decide_under(order, scene);
-            });
-        }
-    }
-
-    /// The word in force on an environment: the newest of that on it and that on all, while it lasts.
-    fn order_on(&self, place: usize, now: Timestamp) -> Option<Order> {
-        let name = &self.environments.get(place)?.name;
-        let meant = self
-            .words
-            .iter()
-            .filter(|(scope, _)| scope.as_ref().is_none_or(|scope| scope == name));
-        let (_, newest) = meant.max_by(|(_, a), (_, b)| (a.time, &a.id).cmp(&(b.time, &b.id)))?;
-        (newest.until > newest.time && newest.until > now).then_some(Order {
-            effect: newest.effect,
-            until: newest.until,
-        })
-    }
-
     /// What the fleet or another service tells it.
     pub(crate) fn hear(&mut self, message: &Message<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
         match message {
@@ -534,9 +481,7 @@ impl Service {
         self.changes.forget(&self.name, context.now, said);
         self.approvals
             .forget(context.now, |note| self.changes.is_meant_by(note));
-        // Also one that only took back another: an older word that comes late must not stand again.
-        self.words
-            .retain(|(_, word)| word.until > context.now || context.now.since(word.time) < WORD_REMEMBERED);
+        self.forget_words(context.now);
         self.environments.is_empty() && self.changes.len() == 0 && context.now.since(self.last_event) >= FORGET_AFTER
     }
 

@@ -1,11 +1,14 @@
 //! The core, from outside: no broker, no clock.
 
+mod budget;
 mod changes;
 mod decisions;
 mod freeze;
+mod losses;
 mod pages;
 mod properties;
 mod schemas;
 mod script;
 mod support;
+mod surroundings;
 mod words;

@@ -49,6 +49,11 @@ enum Happening {
         freeze: bool,
         minutes: i64,
     },
+    Catalog {
+        service: usize,
+        calls: u8,
+        slo: bool,
+    },
 }
 
 impl Happening {
@@ -121,6 +126,13 @@ impl Happening {
                 let rest = format!(r#""effect":"{effect}","until":"{until}","reason":"r","by":"p""#);
                 vec![json("override", *service, &format!("o-{at_minute}-{nth}"), &rest)]
             }
+            Self::Catalog { service, calls, slo } => {
+                let callees = SERVICES.iter().enumerate().filter(|(i, _)| calls >> i & 1 == 1);
+                let callees: Vec<String> = callees.map(|(_, name)| format!("\"{name}\"")).collect();
+                let slo = if *slo { r#","slo":{"objective":0.999}"# } else { "" };
+                let rest = format!(r#""depends_on":[{}]{slo}"#, callees.join(","));
+                vec![json("service", *service, &format!("s-{at_minute}-{nth}"), &rest)]
+            }
         }
     }
 }
@@ -135,17 +147,24 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, id, ai)| Happening::Commit { service, id, ai }),
         1 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, id, dismissed)| Happening::Review { service, id, dismissed }),
         1 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, severity, resolved)| Happening::Incident { service, severity, resolved }),
+        1 => (service.clone(), 0..16_u8, any::<bool>()).prop_map(|(service, calls, slo)| Happening::Catalog { service, calls, slo }),
         1 => (service, any::<bool>(), 0..90_i64).prop_map(|(service, freeze, minutes)| Happening::Word { service, freeze, minutes }),
     ]
 }
 
-/// Six hours of two regular services, so that there are baselines, and then what happens, minute by minute.
+/// Five hours of two regular services that call each other and have an objective, so that there is something to go by, and then what happens, minute by minute.
 fn story() -> impl Strategy<Value = Vec<Vec<Happening>>> {
     prop::collection::vec(prop::collection::vec(happening(), 0..5), 10..60)
 }
 
 fn history() -> Vec<Vec<String>> {
-    (0..300_i64)
+    let entry = |service: &str, callee: &str| {
+        format!(
+            r#"{{"kind":"service","id":"catalog","time":"{}","service":"{service}","depends_on":["{callee}"],"slo":{{"objective":0.99}}}}"#,
+            at(0)
+        )
+    };
+    let mut history: Vec<Vec<String>> = (0..300_i64)
         .map(|i| {
             let errors = 5 + u64::try_from(i * 7 % 5).expect("small");
             vec![
@@ -153,7 +172,9 @@ fn history() -> Vec<Vec<String>> {
                 minute("search", at(i), errors / 2, None),
             ]
         })
-        .collect()
+        .collect();
+    history[0].extend([entry("checkout", "search"), entry("search", "checkout")]);
+    history
 }
 
 fn batches(story: &[Vec<Happening>]) -> Vec<Vec<String>> {

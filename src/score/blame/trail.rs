@@ -34,9 +34,10 @@ pub(crate) struct Trail {
     since_unusual: u8,
 }
 
-/// Errors beyond a harmless mean by more than chance likes: three deviations of a Poisson count, and at least five.
-pub(crate) fn is_unusual(errors: f64, harmless: f64) -> bool {
-    errors >= harmless + (3.0 * harmless.sqrt()).max(5.0)
+/// Errors beyond a harmless mean by more than chance likes: three deviations of a negative-binomial count, and at least
+/// five.
+pub(crate) fn is_unusual(errors: f64, harmless: f64, size: f64) -> bool {
+    errors >= harmless + (3.0 * (harmless + harmless * harmless / size).sqrt()).max(5.0)
 }
 
 impl Trail {
@@ -66,7 +67,7 @@ impl Trail {
         let (errors, harmless) = observation.map_or((0.0, 0.0), |seen| (seen.errors, seen.weight * seen.harmless));
         self.push([Short::of(errors), Short::of(harmless)]);
         self.next = start + step;
-        let unusual = observation.is_some() && is_unusual(errors, harmless);
+        let unusual = observation.is_some_and(|seen| is_unusual(errors, harmless, seen.size));
         self.since_unusual = if unusual {
             0
         } else {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{COOLDOWN, COOLDOWN_RELAPSED, Environment, PROPOSE_EVERY, Queue, RELAPSE_LEASE, RELAPSE_WINDOW, Scene};
+use super::{COOLDOWN, COOLDOWN_RELAPSED, Environment, PROPOSE_EVERY, RELAPSE_LEASE, RELAPSE_WINDOW, Scene};
 use crate::{
     model::{Criticality, Ground, Slo, Timestamp},
     score::{
@@ -121,6 +121,10 @@ impl Environment {
     pub(super) fn answer_lease(&mut self, granted: bool, scene: &Scene<'_>) {
         let now = scene.context.now;
         let Some(mut lease) = self.lease.take() else { return };
+        // A deploy was convicted meanwhile: that freeze is enough.
+        if self.hold.is_some() && lease.because != Because::Spent {
+            return;
+        }
         if lease.granted.is_none() {
             lease.withheld = !granted;
             if granted {
@@ -131,14 +135,15 @@ impl Environment {
                 };
                 lease.grant(length, now);
                 self.elevated_since = None;
-                self.queue = Queue::default();
             }
         }
         self.lease = Some(lease);
     }
 
-    /// A freeze begins: how long its lease is, four hours where it is the third in six.
+    /// A freeze begins, in the place of one by burn or dependents: how long its lease is, four hours where it is the third
+    /// in six.
     pub(super) fn begin_freeze(&mut self, lease: Duration, now: Timestamp) -> Duration {
+        self.lease = self.lease.take().filter(|lease| lease.because == Because::Spent);
         self.freezes.retain(|since| now.since(*since) < RELAPSE_WINDOW);
         self.freezes.reserve_exact(1);
         self.freezes.push(now);

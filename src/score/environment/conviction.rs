@@ -1,6 +1,6 @@
 //! From evidence to a freeze: what convicts a deploy, asking the fleet, its answer, and the end of a watch.
 
-use super::{Environment, PROPOSE_EVERY, Proposal, Queue, Scene, ln_threshold};
+use super::{Environment, PROPOSE_EVERY, Proposal, Scene, ln_threshold};
 use crate::{
     model::{Ground, Message, Suspect},
     score::{
@@ -102,7 +102,6 @@ impl Environment {
     fn freeze(&mut self, proposal: Proposal, scene: &mut Scene<'_>) {
         let now = scene.context.now;
         let lease = self.begin_freeze(scene.settings.freeze.lease, now);
-        self.queue = Queue::default();
         (self.inquiry, self.trail) = (None, None);
         let suspects = proposal.found.suspects(scene.service);
         self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, now, lease)));

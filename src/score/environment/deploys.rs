@@ -3,12 +3,14 @@
 use super::{Environment, Scene};
 use crate::{
     model::{ChangeKind, Deploy, DeployStatus, Timestamp, UnitInterval, hash_text},
-    score::{Context, watch::Watch},
+    score::{Context, catalog::Graph, watch::Watch},
 };
 
-/// Deploys watched at once; the next drops the oldest. Fewer while a freeze is held, which takes the place of two.
+/// Deploys watched at once; the next drops the oldest. Fewer where something else takes their place, so that all of it
+/// stays within 4 KiB: a freeze or an error budget that of two each, what is known of the surroundings that of up to two.
 const WATCHES_MAX: usize = 8;
-const WATCHES_MAX_HELD: usize = 6;
+const WATCHES_MIN: usize = 2;
+const WATCH_BYTES: usize = 210;
 /// Deploys remembered whose watch is over; the next drops the oldest.
 const ENDED_MAX: usize = 16;
 
@@ -51,18 +53,21 @@ impl Environment {
         if !self.is_watched() {
             self.pass_quiet_steps(now, policy.lateness);
         }
-        let max = if self.hold.is_some() {
-            WATCHES_MAX_HELD
-        } else {
-            WATCHES_MAX
-        };
-        if self.watches.len() >= max {
+        let graph_bytes = scene.graph.map_or(0, Graph::bytes);
+        if self.watches.len() >= self.watches_max(graph_bytes) {
             let oldest = self.watches[0].deploy_id.clone();
             self.close_watches(scene, |watch| watch.deploy_id == oldest);
         }
         self.watches.reserve_exact(1);
         self.watches
             .push(Watch::new(&deploy.deploy_id, time, self.baseline.is_known(now), prior));
+    }
+
+    fn watches_max(&self, graph_bytes: usize) -> usize {
+        let held = 2 * usize::from(self.hold.is_some());
+        let budgeted = 2 * usize::from(self.budget.is_some());
+        let fewer = held + budgeted + graph_bytes.div_ceil(WATCH_BYTES);
+        WATCHES_MAX.saturating_sub(fewer).max(WATCHES_MIN)
     }
 
     /// A deploy whose watch has ended opens none again by a late or repeated status.
@@ -80,6 +85,6 @@ impl Environment {
 }
 
 /// Half of a hash: two of seventeen deploys fall together once in thirty million times.
-fn short_hash(deploy_id: &str) -> u32 {
+pub(super) fn short_hash(deploy_id: &str) -> u32 {
     u32::try_from(hash_text(deploy_id) >> 32).unwrap_or(u32::MAX)
 }

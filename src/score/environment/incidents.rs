@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Incident, IncidentStatus, Timestamp, hash_text};
+use super::short_hash;
+use crate::model::{Incident, IncidentStatus, Second, Timestamp};
 
 /// Open incidents remembered; the next drops the least severe of those that freeze nothing.
 const OPEN_MAX: usize = 4;
@@ -12,14 +13,16 @@ const OPEN_MAX: usize = 4;
 const RESOLVED_MAX: usize = 8;
 /// An incident freezes until it is resolved, and at most this long after its last event.
 const OPEN_FOR_MAX: Duration = Duration::from_hours(4);
+/// So that the second in which one was resolved is not before it.
+const ALMOST_A_SECOND: Duration = Duration::from_millis(999);
 /// The severities that freeze: 1 is the worst.
 const FREEZES_FROM: u8 = 2;
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Incidents {
     open: Vec<OpenIncident>,
-    /// Hashes of their ids, and when they were resolved.
-    resolved: Vec<(u64, Timestamp)>,
+    /// Hashes of their ids, and when they were resolved, to the second above.
+    resolved: Vec<(u32, Second)>,
     /// Until when the last of them lasted.
     over_at: Option<Timestamp>,
 }
@@ -84,12 +87,13 @@ impl Incidents {
     }
 
     fn resolve(&mut self, incident_id: &str, time: Timestamp) -> Outcome {
-        let hash = hash_text(incident_id);
+        let hash = short_hash(incident_id);
         self.resolved.retain(|(known, _)| *known != hash);
         if self.resolved.len() >= RESOLVED_MAX {
             self.resolved.remove(0);
         }
-        self.resolved.push((hash, time));
+        self.resolved.reserve_exact(1);
+        self.resolved.push((hash, Second::of(time + ALMOST_A_SECOND)));
         let Some(place) = self.open.iter().position(|open| *open.incident_id == *incident_id) else {
             return Outcome::Nothing;
         };
@@ -102,11 +106,11 @@ impl Incidents {
     }
 
     fn detect(&mut self, incident: &Incident<'_>, time: Timestamp, now: Timestamp) -> Outcome {
-        let hash = hash_text(&incident.incident_id);
+        let hash = short_hash(&incident.incident_id);
         let is_old = self
             .resolved
             .iter()
-            .any(|(known, resolved_at)| *known == hash && time <= *resolved_at);
+            .any(|(known, resolved_at)| *known == hash && time <= resolved_at.start());
         // One that is over by now, as when a past is loaded, must not use up the fleet's grants.
         if is_old || time + OPEN_FOR_MAX <= now {
             return Outcome::Nothing;
@@ -144,6 +148,7 @@ impl Incidents {
             asked_at: now,
         };
         let asks = open.may_freeze();
+        self.open.reserve_exact(1);
         self.open.push(open);
         if asks { Outcome::Asks } else { Outcome::Nothing }
     }

@@ -7,6 +7,7 @@ use crate::{
         Said,
         baseline::count,
         blame::{Asker, Askers, Blamed, Candidate, DEPENDENTS_MIN, IMPLICATED, Inquiry, Trail, is_unusual, put_down},
+        evidence::narrow,
         steps::Closed,
     },
 };
@@ -27,7 +28,7 @@ impl Environment {
         let grain = self.steps.grain;
         let expectation = self.baseline.expect(grain, closed.start, closed.requests);
         // The margin of a service's policy is not asked here: what only it would call harmless is in the trail as well.
-        if self.trail.is_none() && !is_unusual(count(closed.errors), expectation.mean) {
+        if self.trail.is_none() && !is_unusual(count(closed.errors), expectation.mean, self.baseline.size(grain)) {
             return;
         }
         let observation = super::Observation {
@@ -219,19 +220,22 @@ impl Environment {
                 started_at,
                 stage_at,
                 prior,
-                ln_e: Some(crate::score::evidence::narrow(hold.found.ln_e)),
+                ln_e: Some(narrow(hold.found.ln_e)),
             }];
         }
         let mut watches: Vec<_> = self.watches.iter().collect();
         let promise = |watch: &crate::score::watch::Watch| f64::from(watch.prior).max(1e-9).ln() + watch.ln_e();
         watches.sort_by(|a, b| promise(b).total_cmp(&promise(a)));
         watches.truncate(CLUES_MAX);
+        // What it puts down to others itself speaks against none of its own: or services that call each other in a circle
+        // would each leave it to the next.
+        let most = if self.is_elsewhere() { 0.0 } else { f64::INFINITY };
         let deploys = watches.into_iter().map(|watch| Clue {
             deploy_id: Some(watch.deploy_id.as_ref().to_owned().into()),
             started_at: watch.started_at,
             stage_at: watch.stage_at,
             prior: watch.prior,
-            ln_e: watch.judged.then(|| crate::score::evidence::narrow(watch.ln_e())),
+            ln_e: watch.judged.then(|| narrow(watch.ln_e().min(most))),
         });
         let mut clues: Vec<Clue<'static>> = deploys.collect();
         if clues.is_empty()
@@ -244,7 +248,7 @@ impl Environment {
                     started_at: Timestamp::MIN,
                     stage_at: Timestamp::MIN,
                     prior: 0.01,
-                    ln_e: Some(crate::score::evidence::narrow(ln_risen)),
+                    ln_e: Some(narrow(ln_risen)),
                 });
             }
         }

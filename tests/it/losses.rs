@@ -1,0 +1,190 @@
+//! What a change's loss decides: review, passing a freeze, and what waits behind one.
+
+use holdpoint::{
+    model::{Action, Decision, Evidence, Subject},
+    score::FleetReport,
+};
+
+use crate::support::{Driver, at, deploy, minute, seconds};
+
+fn commit(id: &str, minutes: i64, lines: u32, more: &str) -> String {
+    format!(
+        r#"{{"kind":"commit","id":"c-{id}","time":"{}","service":"checkout","sha":"{id}"{more},"change":{{"lines_added":{lines},"lines_deleted":0,"files":1}}}}"#,
+        at(minutes)
+    )
+}
+
+fn of_change<'a>(driver: &'a Driver, sha: &str) -> &'a Decision {
+    let of = |decision: &&Decision| matches!(&decision.subject, Subject::Change(change) if *change.sha == *sha);
+    driver.decisions.iter().rfind(of).expect("decided")
+}
+
+fn of_service(driver: &Driver) -> &Decision {
+    let of = |decision: &&Decision| matches!(&decision.subject, Subject::Service { .. });
+    driver.decisions.iter().rfind(of).expect("decided")
+}
+
+/// Sixty changes of one to sixty lines.
+fn with_history(policy: &str) -> Driver {
+    let mut driver = Driver::with_policy(policy);
+    for i in 0..60_u32 {
+        let lines = 1 + i * 37 % 60;
+        driver.events(&[commit(&format!("h{i}"), i64::from(i), lines, "")], at(i64::from(i)));
+        driver.time(at(i64::from(i)) + seconds(30));
+    }
+    driver
+}
+
+#[test]
+fn changes_in_the_lower_half_of_their_tier_pass_where_the_policy_says_so() {
+    let mut driver = with_history("mode = \"enforce\"\nfreeze.low_loss_passes = true\n");
+    driver.events(
+        &[
+            commit("small", 61, 1, ""),
+            commit("usual", 61, 45, ""),
+            commit("huge", 61, 9_000, ""),
+        ],
+        at(61),
+    );
+    assert!(of_change(&driver, "small").low_loss && !of_change(&driver, "usual").low_loss);
+    let huge = of_change(&driver, "huge");
+    assert_eq!(
+        (huge.action, &*huge.reasons[0].code, huge.low_loss),
+        (Action::ExtraReview, "risk_quantile", false)
+    );
+    let incident = |status: &str, minutes: i64| {
+        format!(
+            r#"{{"kind":"incident","id":"i-{status}","time":"{}","service":"checkout","incident_id":"i","status":"{status}","severity":1}}"#,
+            at(minutes)
+        )
+    };
+    driver.events(&[incident("detected", 62)], at(62));
+    assert_eq!(
+        (of_service(&driver).action, of_service(&driver).low_loss),
+        (Action::Freeze, true)
+    );
+    driver.events(&[incident("resolved", 63)], at(63));
+    assert_eq!(
+        (of_service(&driver).action, of_service(&driver).low_loss),
+        (Action::ExtraReview, false)
+    );
+    let word = format!(
+        r#"{{"kind":"override","id":"o","time":"{}","service":"checkout","effect":"freeze","until":"{}","reason":"r","by":"p"}}"#,
+        at(64),
+        at(90)
+    );
+    driver.events(&[word], at(64));
+    assert_eq!(
+        (of_service(&driver).action, of_service(&driver).low_loss),
+        (Action::Freeze, false),
+        "a person's word is meant"
+    );
+    let mut silent = with_history("mode = \"enforce\"\n");
+    silent.events(&[incident("detected", 62)], at(62));
+    assert_eq!(
+        (of_service(&silent).action, of_service(&silent).low_loss),
+        (Action::Freeze, false)
+    );
+}
+
+#[test]
+fn what_hangs_on_a_service_and_how_often_it_fails_weigh_its_changes() {
+    let asked = |before: &[String]| {
+        let mut driver = with_history("mode = \"enforce\"\n");
+        driver.events(before, at(61));
+        // A little less than what is asked of.
+        driver.events(&[commit("x", 62, 50, "")], at(62));
+        of_change(&driver, "x").action == Action::ExtraReview
+    };
+    let entry = |service: &str, more: &str| {
+        format!(
+            r#"{{"kind":"service","id":"s-{service}","time":"{}","service":"{service}"{more}}}"#,
+            at(61)
+        )
+    };
+    assert!(!asked(&[]));
+    assert!(
+        asked(&[entry("web", r#","depends_on":["checkout"]"#)]),
+        "half as much hangs on a caller"
+    );
+    assert!(!asked(&[entry("web", r#","depends_on":["other"]"#)]));
+    let failed: Vec<String> = (0..3)
+        .flat_map(|i| {
+            let id = format!("d-{i}");
+            ["started", "rolled_back"].map(|status| deploy("checkout", &id, at(61), status, ""))
+        })
+        .collect();
+    assert!(asked(&failed), "three deploys of it were rolled back");
+}
+
+#[test]
+fn what_waits_behind_a_freeze_is_told_at_its_end() {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    for i in 0..480_i64 {
+        let jitter = u64::try_from(i * 7 % 5).expect("small");
+        let errors = if (330..340).contains(&i) { 60 } else { 8 };
+        let mut events = vec![minute("checkout", at(i), errors + jitter, Some(6_000))];
+        match i {
+            320 => events.push(commit("before", i, 10, "")),
+            330 => events.push(deploy("checkout", "d-81", at(i), "started", "")),
+            350 | 360 => events.push(commit(&format!("at-{i}"), i, 10, "")),
+            _ => {}
+        }
+        driver.events(&events, at(i));
+        driver.time(at(i) + seconds(30));
+    }
+    let cooldown = driver
+        .decisions
+        .iter()
+        .find(|decision| &*decision.reasons[0].code == "cooldown")
+        .expect("a freeze ended");
+    let evidence = &cooldown.reasons[0].evidence;
+    assert_eq!(
+        evidence.get("queued_changes"),
+        Some(&Evidence::Count(2)),
+        "{evidence:?}"
+    );
+    assert!(
+        matches!(evidence.get("queued_lambda"), Some(Evidence::Number(lambda)) if (0.001..0.1).contains(lambda)),
+        "{evidence:?}"
+    );
+}
+
+/// Changes, deploys and rollbacks of three services, with or without AI in them.
+#[test]
+fn the_fleet_learns_what_was_deployed_and_what_failed() {
+    let mut driver = Driver::with_policy("");
+    for i in 0..200_i64 {
+        let ai = ["none", "assisted", "unknown"][usize::try_from(i % 3).expect("small")];
+        let lines = u32::try_from(1 + i * 37 % 60).expect("small");
+        let sha = format!("s{i}");
+        let more = format!(r#","ai":{{"assistance":"{ai}"}}"#);
+        let started = deploy(
+            "checkout",
+            &format!("d{i}"),
+            at(i * 60),
+            "started",
+            &format!(r#","commits":["{sha}"]"#),
+        );
+        driver.events(&[commit(&sha, i * 60, lines, &more), started.clone()], at(i * 60));
+        if i % 10 == 9 {
+            let back = deploy("checkout", &format!("d{i}"), at(i * 60 + 1), "rolled_back", "");
+            driver.events(&[back.clone()], at(i * 60 + 1));
+        }
+        driver.time(at(i * 60 + 2));
+    }
+    let FleetReport { ai, .. } = driver.partition.fleet().report();
+    assert_eq!((ai.deployed.human, ai.deployed.ai, ai.deployed.unknown), (67, 67, 66));
+    assert_eq!(ai.failed.human + ai.failed.ai + ai.failed.unknown, 20, "{ai:?}");
+    assert!(
+        ai.n_compared > 0 && ai.comparison.is_none() && (ai.multiplier - 1.0).abs() < 1e-12,
+        "not enough data: {ai:?}"
+    );
+    let sha = format!(
+        r#"{{"kind":"incident","id":"x","time":"{}","service":"checkout","incident_id":"x","status":"detected","severity":3,"caused_by":{{"sha":"s199"}}}}"#,
+        at(200 * 60 + 600)
+    );
+    driver.events(&[sha.clone(), sha], at(200 * 60 + 600));
+    let again = driver.partition.fleet().report().ai;
+    assert_eq!(again.failed.ai, ai.failed.ai + 1, "an incident that names its change");
+}
