@@ -48,6 +48,22 @@ pub(crate) struct Order {
 }
 
 impl Standing {
+    /// Whether it has to be published, after `before`: whenever the end moved, or came or went; but an extra review only
+    /// when it would lapse, since its end follows the clock.
+    fn says_more_than(&self, before: &Self, now: Timestamp) -> bool {
+        let lapses = if self.has_own_end {
+            before.valid_until != self.valid_until
+        } else {
+            before.valid_until.is_some_and(|until| now + RENEW_BEFORE >= until)
+        };
+        let holds = self.action != Action::Proceed;
+        lapses
+            || before.action != self.action
+            || before.requires_known_changes != self.requires_known_changes
+            || (before.mode != self.mode && (holds || self.requires_known_changes))
+            || (holds && before.ground != self.ground)
+    }
+
     /// When it must be looked at again: at the end of what it says.
     pub(crate) fn speaks_at(&self) -> Option<Timestamp> {
         let end = if self.has_own_end {
@@ -78,6 +94,17 @@ impl Ought {
         self.reasons.first().map_or("", |reason| &reason.code)
     }
 
+    /// The hash of its ground and of what that is about.
+    fn ground(&self, incidents: &[Box<str>]) -> u64 {
+        let passes = if self.low_loss_passes { " low loss passes" } else { "" };
+        hash_text(&format!(
+            "{}:{}:{}{passes}",
+            self.code(),
+            self.about,
+            incidents.join(" ")
+        ))
+    }
+
     /// An extra review lasts as long as its ground does, which nobody knows; all else ends when it says.
     fn has_own_end(&self) -> bool {
         self.action != Action::ExtraReview || self.code() == COOLDOWN_CODE
@@ -100,60 +127,44 @@ impl Environment {
             said,
             ..
         } = scene;
-        let mut ought = self.ought(order, service, settings, context);
-        ought.low_loss_passes = order.is_none() && settings.freeze.low_loss_passes;
-        let mode = settings.mode;
-        let requires_known_changes = settings.require_known_changes;
+        let ought = self.ought(order, service, settings, context);
         let open = self.incidents.open().iter();
         let incidents: Vec<Box<str>> = open
             .filter(|_| ought.action != Action::Proceed)
             .map(|open| open.incident_id.clone())
             .collect();
-        let ground = hash_text(&format!("{}:{}:{}", ought.code(), ought.about, incidents.join(" ")));
-        let published = match &mut self.standing {
-            Some(standing) => {
-                standing.order = order;
-                standing.action != ought.action
-                    || standing.requires_known_changes != requires_known_changes
-                    || lapses(standing.valid_until, &ought, context.now)
-                    || (standing.mode != mode && (ought.action != Action::Proceed || requires_known_changes))
-                    || (ought.action != Action::Proceed && standing.ground != ground)
-            }
-            None => true,
-        };
-        if !published {
-            return;
-        }
-        let was_frozen = self
-            .standing
-            .as_ref()
-            .is_some_and(|standing| standing.action == Action::Freeze);
-        if ought.action == Action::Freeze && !was_frozen {
-            self.queue = Queue::default();
-        }
-        let sequence = self
-            .standing
-            .as_ref()
-            .map_or_else(Sequence::default, |standing| standing.sequence)
-            .next();
-        self.standing = Some(Standing {
-            sequence,
+        let before = self.standing.take();
+        let standing = Standing {
+            sequence: before
+                .as_ref()
+                .map_or_else(Sequence::default, |standing| standing.sequence)
+                .next(),
             action: ought.action,
-            mode,
+            mode: settings.mode,
             valid_until: ought.valid_until,
-            requires_known_changes,
-            ground,
+            requires_known_changes: settings.require_known_changes,
+            ground: ought.ground(&incidents),
             has_own_end: ought.has_own_end(),
             order,
-        });
+        };
+        if let Some(mut before) = before {
+            if !standing.says_more_than(&before, context.now) {
+                before.order = order;
+                self.standing = Some(before);
+                return;
+            }
+            if standing.action == Action::Freeze && before.action != Action::Freeze {
+                self.queue = Queue::default();
+            }
+        }
         said.push(Said::Decision(Box::new(Decision {
-            sequence,
+            sequence: standing.sequence,
             subject: Subject::Service {
                 service: (*service).clone(),
                 environment: self.name.clone(),
             },
             action: ought.action,
-            mode,
+            mode: standing.mode,
             decided_at: context.at,
             valid_until: ought.valid_until,
             risk: ought.risk,
@@ -166,85 +177,100 @@ impl Environment {
                 Exemption::ALL.to_vec()
             },
             incidents,
-            requires_known_changes,
-            low_loss: ought.action == Action::Freeze && ought.low_loss_passes,
+            requires_known_changes: standing.requires_known_changes,
+            low_loss: ought.low_loss_passes,
             suspects: ought.suspects,
             policy: context.policy.digest.clone(),
             model: super::risk::model_digest(),
             cause: (context.cause)(),
         })));
+        self.standing = Some(standing);
     }
 
     fn ought(&self, order: Option<Order>, service: &ServiceId, settings: &Settings, context: &Context<'_>) -> Ought {
         if let Some(order) = order {
             return by_order(order);
         }
-        let incident = self.incidents.leading();
-        if let Some(incident) = incident.filter(|incident| incident.granted) {
+        let mut ought = self
+            .frozen(service, settings, context.now)
+            .or_else(|| self.reviewed(service, settings, context.at))
+            .unwrap_or_else(|| self.proceeding(context.now));
+        ought.low_loss_passes = ought.action == Action::Freeze && settings.freeze.low_loss_passes;
+        ought
+    }
+
+    /// What freezes it, the gravest first.
+    fn frozen(&self, service: &ServiceId, settings: &Settings, now: Timestamp) -> Option<Ought> {
+        if let Some(incident) = self.incidents.leading().filter(|incident| incident.granted) {
             let until = incident.freezes_until();
             let mut ought = by_incident(incident, Action::Freeze, until, "incident");
             ought.to_lift = vec![
                 format!("resolve incident {}", incident.incident_id).into(),
                 wait_until(until),
             ];
-            return ought;
+            return Some(ought);
         }
         if let Some(hold) = &self.hold {
             let mut ought = by_found(&hold.found, &hold.deploy_id, settings, Action::Freeze, hold.until);
             ought.suspects = hold.found.suspects(service);
             ought.to_lift = vec![format!("roll back {}", hold.deploy_id).into(), wait_until(hold.until)];
-            self.note_relapse(&mut ought, context.now);
-            return ought;
+            self.note_relapse(&mut ought, now);
+            return Some(ought);
         }
-        if let Some((lease, (_, until))) = self.lease.as_ref().and_then(|lease| Some((lease, lease.granted?))) {
-            let mut ought = self.by_lease(lease, service, Action::Freeze, until);
-            ought.to_lift = vec![wait_until(until)];
-            if lease.because != Because::Spent {
-                self.note_relapse(&mut ought, context.now);
-            }
-            return ought;
+        let lease = self.lease.as_ref()?;
+        let (_, until) = lease.granted?;
+        let mut ought = self.by_lease(lease, service, Action::Freeze, until);
+        ought.to_lift = vec![wait_until(until)];
+        if lease.because != Because::Spent {
+            self.note_relapse(&mut ought, now);
         }
-        let lease = context.at + settings.freeze.lease;
-        if let Some(incident) = incident {
+        Some(ought)
+    }
+
+    /// What asks for extra review: freezes not granted, what a freeze leaves behind, and what does not suffice for one.
+    fn reviewed(&self, service: &ServiceId, settings: &Settings, at: Timestamp) -> Option<Ought> {
+        let until = at + settings.freeze.lease;
+        if let Some(incident) = self.incidents.leading() {
             let code = if incident.withheld {
                 "limiter_withheld"
             } else {
                 "incident"
             };
-            return by_incident(incident, Action::ExtraReview, lease, code);
+            return Some(by_incident(incident, Action::ExtraReview, until, code));
         }
         if let Some(proposal) = &self.proposal {
-            let mut ought = by_proposal(proposal, service, settings, lease);
+            let mut ought = by_proposal(proposal, service, settings, until);
             if self.is_elsewhere() {
                 put_elsewhere(&mut ought, proposal);
             }
-            return ought;
+            return Some(ought);
         }
         if let Some(proposed) = &self.lease {
-            let mut ought = self.by_lease(proposed, service, Action::ExtraReview, lease);
+            let mut ought = self.by_lease(proposed, service, Action::ExtraReview, until);
             if proposed.withheld {
                 withhold(&mut ought);
             }
-            return ought;
+            return Some(ought);
         }
         if let Some(until) = self.cooldown_until {
-            let reason = self.cooldown_reason();
-            return Ought {
+            return Some(Ought {
                 to_lift: vec![wait_until(until)],
-                ..plain(Action::ExtraReview, Some(until), reason)
-            };
+                ..plain(Action::ExtraReview, Some(until), self.cooldown_reason())
+            });
         }
-        if let Some((alert, _)) = self.budget.as_ref().and_then(|budget| budget.raised) {
-            return plain(Action::ExtraReview, Some(lease), self.burn_reason(alert));
-        }
-        if self.elevated_since.is_some() {
-            let reason = Reason::new(
+        let reason = match self.budget.as_ref().and_then(|budget| budget.raised) {
+            Some((alert, _)) => self.burn_reason(alert),
+            None if self.elevated_since.is_some() => Reason::new(
                 "evidence_elevated",
                 "errors since the last deploy are above what is usual",
-            );
-            return plain(Action::ExtraReview, Some(lease), reason);
-        }
-        let reason = match (&self.standing, self.has_baseline(context.now)) {
+            ),
+            None => return None,
+        };
+        Some(plain(Action::ExtraReview, Some(until), reason))
+    }
+
+    fn proceeding(&self, now: Timestamp) -> Ought {
+        let reason = match (&self.standing, self.has_baseline(now)) {
             (Some(_), _) if self.is_silent() => Reason::new(
                 "unknown_telemetry",
                 "nothing speaks against it; its errors have not been told for longer than usual",
@@ -262,16 +288,6 @@ impl Environment {
 
 /// An extra review that still holds is said again so long before its end.
 const RENEW_BEFORE: Duration = Duration::from_mins(2);
-
-/// Whether what stands has to be said again because of its end: whenever the end moved, or came or went; but an extra
-/// review only when it would lapse, since its end follows the clock.
-fn lapses(stands_until: Option<Timestamp>, ought: &Ought, now: Timestamp) -> bool {
-    if ought.has_own_end() {
-        stands_until != ought.valid_until
-    } else {
-        stands_until.is_some_and(|until| now + RENEW_BEFORE >= until)
-    }
-}
 
 fn plain(action: Action, valid_until: Option<Timestamp>, reason: Reason) -> Ought {
     Ought {

@@ -17,8 +17,8 @@ use super::{
     review::{Approvals, Note},
 };
 use crate::model::{
-    Body, Criticality, Deploy, DeployStatus, EnvironmentId, Errors, Happened, Kind, Message, Override, ServiceId, Slo,
-    Subject, Timestamp,
+    Body, Criticality, Deploy, DeployStatus, EnvironmentId, Errors, Happened, Kind, Message, ServiceId, Slo, Subject,
+    Timestamp,
 };
 
 /// Environments of one service; the next drops the one silent longest.

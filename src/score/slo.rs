@@ -330,7 +330,8 @@ mod tests {
 
     #[test]
     fn alerts_come_with_both_stretches_and_go_with_the_short_one() {
-        let cases: &[(&str, &[(i64, u64)], Option<Alert>)] = &[
+        type Case<'a> = (&'a str, &'a [(i64, u64)], Option<Alert>);
+        let cases: &[Case<'_>] = &[
             ("as allowed", &[(4_400, 9)], None),
             ("at its pace for three days", &[(4_400, 11)], Some(Alert::Slow)),
             ("not for long enough", &[(2_000, 11)], None),

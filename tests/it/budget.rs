@@ -78,7 +78,7 @@ fn a_slower_burn_and_a_spent_budget_ask_for_extra_review() {
         &[
             "0 production#1 enforce proceed new_service",
             "310 production#2 enforce extra_review slo_burn until 370",
-            "337 production#3 enforce proceed healthy",
+            "336 production#3 enforce proceed healthy",
         ],
     );
     let day = r#""slo":{"objective":0.9,"window_days":1}"#;
@@ -89,7 +89,7 @@ fn a_slower_burn_and_a_spent_budget_ask_for_extra_review() {
         story(day, &spent, &[]),
         &[
             "0 production#1 enforce proceed new_service",
-            "721 production#2 enforce extra_review slo_budget_spent until 781",
+            "720 production#2 enforce extra_review slo_budget_spent until 780",
         ],
     );
 }
@@ -149,13 +149,13 @@ fn a_spent_budget_freezes_only_where_the_policy_says_so_and_a_day_at_a_time() {
     assert_eq!(
         freezes,
         [
-            "721 production#3 enforce freeze slo_budget_spent until 2161",
-            "2161 production#4 enforce freeze slo_budget_spent until 3601",
+            "720 production#3 enforce freeze slo_budget_spent until 2160",
+            "2160 production#4 enforce freeze slo_budget_spent until 3600",
         ],
         "{told:#?}"
     );
     assert_eq!(
         told.last().map(String::as_str),
-        Some("3601 production#5 enforce proceed healthy")
+        Some("3600 production#5 enforce proceed healthy")
     );
 }

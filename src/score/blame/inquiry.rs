@@ -13,8 +13,8 @@ use crate::model::{Path, ServiceId, Timestamp, Told};
 
 /// A service that is no more answers nothing.
 const WAIT: Duration = Duration::from_secs(10);
-/// Deploys of others remembered: as many as can be named beside one of its own.
-const CANDIDATES_MAX: usize = 2;
+/// Candidates of others remembered: a deploy and the background of each of two.
+const CANDIDATES_MAX: usize = 4;
 /// Services that ask within this are alarmed by the same thing: detection takes one a few steps longer than another.
 const ALARM_WINDOW: Duration = Duration::from_mins(5);
 /// So many alarmed dependents are no chance; no more are remembered than are needed to count them.

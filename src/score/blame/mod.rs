@@ -30,7 +30,7 @@ use super::evidence::{LN_WEIGHT, ln_add};
 use crate::model::{MAX_SUSPECTS, Path, ServiceId, Suspect, Timestamp, UnitInterval};
 
 /// The chance that a regression in a watch is of none of the deploys.
-const BACKGROUND_PRIOR: f64 = 0.01;
+pub(crate) const BACKGROUND_PRIOR: f64 = 0.01;
 /// What a deploy's own service may take from it or add to it: a twentieth, and twenty times.
 const LN_SUPPORT_MAX: f64 = 2.995_732_273_553_991;
 /// Evidence in its own service from which on a deploy is implicated by it.
@@ -115,17 +115,16 @@ fn anchored(candidate: &Candidate, start: Timestamp, grain: std::time::Duration)
     let Some(after_start) = steps_after(candidate.started_at) else {
         return 0.0;
     };
-    let stages = [candidate.started_at, candidate.stage_at];
-    let n_stages = if candidate.stage_at > candidate.started_at {
+    let anchors = [candidate.started_at, candidate.stage_at];
+    let n_anchors = if candidate.stage_at > candidate.started_at {
         2
     } else {
         1
     };
-    let near = stages[..n_stages]
-        .iter()
-        .filter(|at| steps_after(**at).is_some_and(|steps| steps <= STEPS));
-    let staged = 0.5 / STEPS * f64::from(u8::try_from(near.count()).unwrap_or(2));
-    staged / f64::from(u8::try_from(n_stages).unwrap_or(2)) + 0.5 / HARMONIC / after_start.max(1.0)
+    let near = anchors[..n_anchors].iter();
+    let near = near.filter(|at| steps_after(**at).is_some_and(|steps| steps <= STEPS));
+    let share = |n: usize| f64::from(u8::try_from(n).unwrap_or(2));
+    0.5 / STEPS * share(near.count()) / share(n_anchors) + 0.5 / HARMONIC / after_start.max(1.0)
 }
 
 /// The posterior over the candidates and the background of the service itself.

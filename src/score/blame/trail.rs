@@ -113,7 +113,7 @@ impl Trail {
 }
 
 /// Steps, the last first, each with ln of how much likelier all from it on are if errors rose there:
-/// Σ_r v_r Π_{t ≥ j} `L_r`.
+/// `Σ_r v_r Π_{t ≥ j} L_r`.
 #[derive(Debug)]
 pub(crate) struct Rise {
     onsets: Vec<(Timestamp, f64)>,

@@ -6,9 +6,13 @@ use crate::{
     score::{
         Said,
         baseline::count,
-        blame::{Asker, Askers, Blamed, Candidate, DEPENDENTS_MIN, IMPLICATED, Inquiry, Trail, is_unusual, put_down},
+        blame::{
+            Asker, Askers, BACKGROUND_PRIOR, Blamed, Candidate, DEPENDENTS_MIN, IMPLICATED, Inquiry, Trail, is_unusual,
+            put_down,
+        },
         evidence::narrow,
         steps::Closed,
+        watch::Watch,
     },
 };
 
@@ -210,26 +214,27 @@ impl Environment {
             .then(|| u8::try_from(n).unwrap_or(u8::MAX))
     }
 
-    /// What here could be why another service alarms: the deploy it is frozen for, those under watch, or a rise of errors
-    /// without any.
+    /// What here could be why another service alarms: the deploy it is frozen for, or those under watch; and if errors have
+    /// risen, that it is none of them.
     fn clues(&self) -> Vec<Clue<'static>> {
         if let Some(hold) = &self.hold {
             let (started_at, stage_at, prior) = hold.found.began;
-            return vec![Clue {
+            let deploy = Clue {
                 deploy_id: Some(hold.deploy_id.as_ref().to_owned().into()),
                 started_at,
                 stage_at,
                 prior,
                 ln_e: Some(narrow(hold.found.ln_e)),
-            }];
+            };
+            return vec![deploy, of_none(hold.found.ln_e)];
         }
-        let mut watches: Vec<_> = self.watches.iter().collect();
-        let promise = |watch: &crate::score::watch::Watch| f64::from(watch.prior).max(1e-9).ln() + watch.ln_e();
-        watches.sort_by(|a, b| promise(b).total_cmp(&promise(a)));
-        watches.truncate(CLUES_MAX);
         // What it puts down to others itself speaks against none of its own: or services that call each other in a circle
         // would each leave it to the next.
         let most = if self.is_elsewhere() { 0.0 } else { f64::INFINITY };
+        let mut watches: Vec<&Watch> = self.watches.iter().collect();
+        let promise = |watch: &Watch| f64::from(watch.prior).max(1e-9).ln() + watch.ln_e();
+        watches.sort_by(|a, b| promise(b).total_cmp(&promise(a)));
+        watches.truncate(CLUES_MAX);
         let deploys = watches.into_iter().map(|watch| Clue {
             deploy_id: Some(watch.deploy_id.as_ref().to_owned().into()),
             started_at: watch.started_at,
@@ -238,20 +243,23 @@ impl Environment {
             ln_e: watch.judged.then(|| narrow(watch.ln_e().min(most))),
         });
         let mut clues: Vec<Clue<'static>> = deploys.collect();
-        if clues.is_empty()
-            && let Some(trail) = &self.trail
-        {
+        if let Some(trail) = &self.trail {
             let ln_risen = trail.rise(self.baseline.size(self.steps.grain)).ln_anywhere();
             if ln_risen >= IMPLICATED.ln() {
-                clues.push(Clue {
-                    deploy_id: None,
-                    started_at: Timestamp::MIN,
-                    stage_at: Timestamp::MIN,
-                    prior: 0.01,
-                    ln_e: Some(narrow(ln_risen)),
-                });
+                clues.push(of_none(ln_risen.min(most)));
             }
         }
         clues
+    }
+}
+
+/// That errors have risen, and no deploy of the service need be why.
+fn of_none(ln_e: f64) -> Clue<'static> {
+    Clue {
+        deploy_id: None,
+        started_at: Timestamp::MIN,
+        stage_at: Timestamp::MIN,
+        prior: narrow(BACKGROUND_PRIOR),
+        ln_e: Some(narrow(ln_e)),
     }
 }

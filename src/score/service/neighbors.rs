@@ -49,13 +49,13 @@ impl Service {
     /// With each deploy, so that one that came to be known since knows its callers too.
     pub(super) fn tell_callees(&mut self, context: &Context<'_>, said: &mut Vec<Said>) {
         self.with_graph(context, said, |graph, speaker, messages| {
-            graph.tell(speaker, true, messages)
+            graph.tell(speaker, true, messages);
         });
     }
 
     pub(super) fn tell_callees_again(&mut self, context: &Context<'_>, said: &mut Vec<Said>) {
         self.with_graph(context, said, |graph, speaker, messages| {
-            graph.tell_again(speaker, messages)
+            graph.tell_again(speaker, messages);
         });
     }
 
