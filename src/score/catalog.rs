@@ -13,7 +13,7 @@ use std::{borrow::Cow, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::evidence::narrow;
-use crate::model::{Message, ServiceId, Timestamp, hash_text};
+use crate::model::{Message, Second, ServiceId, Timestamp, hash_text};
 
 /// Callees remembered, and what their names may take.
 const CALLEES_MAX: usize = 16;
@@ -25,6 +25,8 @@ const CALLERS_BYTES_MAX: usize = 128;
 const PARTED_BY: char = '\n';
 /// A callee may come to be known shortly after its callers, as when a catalog is loaded in the order of names.
 const TELL_AGAIN: Duration = Duration::from_mins(5);
+/// The same is not told again within this: a catalog may be written anew each minute.
+const TOLD_FOR: Duration = Duration::from_hours(1);
 /// How much of a caller's traffic counts, one hop away and two.
 const NEAR: f64 = 0.5;
 const FAR: f64 = 0.25;
@@ -39,6 +41,8 @@ pub(crate) struct Graph {
     weights: Vec<Weight>,
     /// When the callees are to be told once more.
     tell_at: Option<Timestamp>,
+    /// When they were told last, and what.
+    told: Option<(Second, Weight)>,
     asked: [u32; ASKED_MAX],
 }
 
@@ -111,13 +115,35 @@ impl Graph {
         {
             messages.push(self.calls(of, gone, false));
         }
+        if *names == *self.callees && self.is_told(of) {
+            return;
+        }
         self.callees = names.into();
         self.tell_at = (!self.callees.is_empty()).then_some(of.now + TELL_AGAIN);
+        self.told = None;
         self.tell(of, true, messages);
     }
 
-    /// Tells all callees that they are called, and by how much.
-    pub(crate) fn tell(&self, of: &Speaker<'_>, goes_on: bool, messages: &mut Vec<Message<'static>>) {
+    fn weight(&self, of: &Speaker<'_>) -> Weight {
+        Weight {
+            share: narrow(of.share),
+            beyond: self.callers_share(),
+        }
+    }
+
+    /// Whether all callees were told just this, and lately.
+    fn is_told(&self, of: &Speaker<'_>) -> bool {
+        let weight = self.weight(of);
+        self.told
+            .is_some_and(|(at, told)| told == weight && of.now.since(at.start()) < TOLD_FOR)
+    }
+
+    /// Tells all callees that they are called, and by how much, unless they know.
+    pub(crate) fn tell(&mut self, of: &Speaker<'_>, goes_on: bool, messages: &mut Vec<Message<'static>>) {
+        if self.is_told(of) {
+            return;
+        }
+        self.told = Some((Second::of(of.now), self.weight(of)));
         for callee in self.callees() {
             let mut message = self.calls(of, callee, true);
             if let Message::Calls { goes_on: further, .. } = &mut message {
@@ -141,7 +167,7 @@ impl Graph {
     /// Tells them once more, when it is time.
     pub(crate) fn tell_again(&mut self, of: &Speaker<'_>, messages: &mut Vec<Message<'static>>) {
         if self.tell_at.is_some_and(|at| at <= of.now) {
-            self.tell_at = None;
+            (self.tell_at, self.told) = (None, None);
             self.tell(of, true, messages);
         }
     }
@@ -242,6 +268,9 @@ mod tests {
         let mut messages = Vec::new();
         graph.set_callees(&of, &names, &mut messages);
         assert!(graph.callees().count() == 1 && messages.len() == 1);
+        graph.set_callees(&of, &names, &mut messages);
+        graph.tell(&of, true, &mut messages);
+        assert_eq!(messages.len(), 1, "the same within an hour");
         assert!(graph.bytes() <= CALLEES_BYTES_MAX + CALLERS_BYTES_MAX + 64);
     }
 

@@ -293,7 +293,10 @@ impl Service {
         };
         let n_said = scene.said.len();
         act(environment, &mut scene);
-        self.judge(&said[n_said..]);
+        // What fails in staging fails nobody.
+        if self.default_environment.as_ref() == Some(&environment.name) {
+            self.judge(&said[n_said..]);
+        }
     }
 
     /// Calls `act` with the changes and the scene they are decided in: the default environment's settings hold.
@@ -413,8 +416,9 @@ impl Service {
         if name == event.default_environment {
             self.note_deploy(deploy, event.time, context, said);
         }
-        let is_taken_back =
-            deploy.status == DeployStatus::RolledBack && self.environments[place].is_watching(&deploy.deploy_id);
+        let is_taken_back = name == event.default_environment
+            && deploy.status == DeployStatus::RolledBack
+            && self.environments[place].is_watching(&deploy.deploy_id);
         let health = self.health;
         self.with_environment(place, context, said, |environment, scene| {
             environment.deploy(deploy, event.time, prior, scene);
