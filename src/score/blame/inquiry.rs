@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, ln_path};
+use super::Candidate;
 use crate::model::{Path, ServiceId, Timestamp, Told};
 
 /// A service that is no more answers nothing.
 const WAIT: Duration = Duration::from_secs(10);
-/// Candidates of others remembered: a deploy and the background of each of two.
-const CANDIDATES_MAX: usize = 4;
+/// Candidates of others remembered: as many as suspects are named.
+const CANDIDATES_MAX: usize = 3;
 /// Services that ask within this are alarmed by the same thing: detection takes one a few steps longer than another.
 const ALARM_WINDOW: Duration = Duration::from_mins(5);
 /// So many alarmed dependents are no chance; no more are remembered than are needed to count them.
@@ -54,8 +54,9 @@ impl Inquiry {
         self.concluded = n_asked == 0;
     }
 
-    /// Takes in an answer; one to an earlier question is passed over. True: there is something to conclude from it.
-    pub(crate) fn take(&mut self, told: &Told<'_>) -> bool {
+    /// Takes in an answer, and keeps the candidates of the greatest weight; one to an earlier question is passed over. True:
+    /// there is something to conclude from it.
+    pub(crate) fn take(&mut self, told: &Told<'_>, weigh: impl Fn(&Candidate) -> f64) -> bool {
         let Ok(by) = told.by.parse::<ServiceId>() else {
             return false;
         };
@@ -83,12 +84,8 @@ impl Inquiry {
                 ln_e: clue.ln_e,
             }));
         }
-        let promise = |candidate: &Candidate| {
-            let path = candidate.of.as_ref().map_or(0.0, |(_, path)| ln_path(*path));
-            f64::from(candidate.prior).max(1e-9).ln() + path + f64::from(candidate.ln_e.unwrap_or(0.0)).min(7.0)
-        };
         self.candidates
-            .sort_by(|a, b| promise(b).total_cmp(&promise(a)).then_with(|| a.of.cmp(&b.of)));
+            .sort_by(|a, b| weigh(b).total_cmp(&weigh(a)).then_with(|| a.of.cmp(&b.of)));
         self.candidates.truncate(CANDIDATES_MAX);
         self.candidates.shrink_to_fit();
         self.concluded || self.n_outstanding == 0

@@ -87,7 +87,7 @@ fn ln_path(path: Path) -> f64 {
 }
 
 /// ln of a candidate's weight, but for what all have in common.
-fn ln_weight(candidate: &Candidate, rise: &Rise) -> f64 {
+pub(crate) fn ln_weight(candidate: &Candidate, rise: &Rise) -> f64 {
     let onset = if candidate.deploy_id.is_some() {
         rise.ln_factor(|start, grain| anchored(candidate, start, grain))
     } else {
@@ -154,18 +154,19 @@ pub(crate) fn put_down(rise: &Rise, candidates: Vec<Candidate>) -> Posterior {
     });
     let probability = |weight: f64| UnitInterval::clamped((weight - total).exp()).rounded().value();
     let elsewhere = weighed.iter().filter(|(candidate, _)| candidate.of.is_some());
-    Posterior {
-        elsewhere: elsewhere.map(|(_, weight)| probability(*weight)).sum(),
-        blamed: weighed
-            .into_iter()
-            .take(MAX_SUSPECTS)
-            .map(|(candidate, weight)| Blamed {
-                deploy_id: candidate.deploy_id,
-                of: candidate.of,
-                probability: probability(weight),
-            })
-            .collect(),
-    }
+    let elsewhere = elsewhere.map(|(_, weight)| probability(*weight)).sum();
+    let mut blamed: Vec<Blamed> = weighed
+        .into_iter()
+        .take(MAX_SUSPECTS)
+        .map(|(candidate, weight)| Blamed {
+            deploy_id: candidate.deploy_id,
+            of: candidate.of,
+            probability: probability(weight),
+        })
+        .collect();
+    // Collected in the place of all candidates, and kept for hours.
+    blamed.shrink_to_fit();
+    Posterior { blamed, elsewhere }
 }
 
 /// ln of the even mixture over the multiples that errors may have risen by.
