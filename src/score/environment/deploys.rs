@@ -7,7 +7,8 @@ use crate::{
 };
 
 /// Deploys watched at once; the next drops the oldest. Fewer where something else takes their place, so that all of it
-/// stays within 4 KiB: a freeze or an error budget that of two each, what is known of the surroundings that of up to two.
+/// stays near 4 KiB: a freeze that of three, an error budget that of two, what is known of the surroundings that of up to
+/// two.
 const WATCHES_MAX: usize = 8;
 const WATCHES_MIN: usize = 2;
 const WATCH_BYTES: usize = 210;
@@ -64,7 +65,7 @@ impl Environment {
     }
 
     fn watches_max(&self, graph_bytes: usize) -> usize {
-        let held = 2 * usize::from(self.hold.is_some());
+        let held = 3 * usize::from(self.hold.is_some());
         let budgeted = 2 * usize::from(self.budget.is_some());
         let fewer = held + budgeted + graph_bytes.div_ceil(WATCH_BYTES);
         WATCHES_MAX.saturating_sub(fewer).max(WATCHES_MIN)

@@ -8,7 +8,7 @@ use crate::{
         baseline::count,
         blame::{
             Asker, Askers, BACKGROUND_PRIOR, Blamed, Candidate, DEPENDENTS_MIN, IMPLICATED, Inquiry, Trail, is_unusual,
-            put_down,
+            ln_weight, put_down,
         },
         evidence::narrow,
         steps::Closed,
@@ -124,8 +124,11 @@ impl Environment {
 
     /// An answer of its surroundings.
     pub(crate) fn told(&mut self, told: &Told<'_>, scene: &mut Scene<'_>) {
-        let Some(inquiry) = &mut self.inquiry else { return };
-        if inquiry.take(told) {
+        let (Some(inquiry), Some(trail)) = (&mut self.inquiry, &self.trail) else {
+            return;
+        };
+        let rise = trail.rise(self.baseline.size(self.steps.grain));
+        if inquiry.take(told, |candidate| ln_weight(candidate, &rise)) {
             self.conclude(scene);
         }
         self.decide(scene);
