@@ -39,7 +39,7 @@ impl Environment {
             suspects: Vec::new(),
             began,
         };
-        let suspects = self.put_down();
+        let suspects = self.put_down(scene.context.now);
         let found = Found { suspects, ..found };
         if let Some(watch) = self.watches.iter_mut().find(|watch| watch.deploy_id == deploy_id) {
             watch.alarmed_at.get_or_insert(scene.context.now);

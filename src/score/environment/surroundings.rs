@@ -1,5 +1,7 @@
 //! What an environment and its surroundings have to do with each other: questions out, answers in, and the other way.
 
+use std::time::Duration;
+
 use super::{Environment, Scene};
 use crate::{
     model::{Ask, Clue, Ground, Message, Path, Timestamp, Told},
@@ -18,6 +20,8 @@ use crate::{
 
 /// Put down to others with this chance or more, a rise of errors freezes them and not the service.
 const ELSEWHERE: f64 = 0.5;
+/// What errors are put down to stands from then on: their onset is about to leave the trail.
+const SETTLED_AFTER: Duration = Duration::from_mins(30);
 /// Deploys told of in an answer.
 const CLUES_MAX: usize = 3;
 
@@ -50,7 +54,14 @@ impl Environment {
     }
 
     /// What a rise of errors seen now is put down to, others included as far as they have answered.
-    pub(super) fn put_down(&mut self) -> Vec<Blamed> {
+    pub(super) fn put_down(&mut self, now: Timestamp) -> Vec<Blamed> {
+        let alarmed_at = self.watches.iter().filter_map(|watch| watch.alarmed_at).min();
+        if let Some(proposal) = &self.proposal
+            && !proposal.found.suspects.is_empty()
+            && alarmed_at.is_some_and(|at| now.since(at) >= SETTLED_AFTER)
+        {
+            return proposal.found.suspects.clone();
+        }
         let Some(trail) = &self.trail else {
             return Vec::new();
         };
@@ -155,7 +166,7 @@ impl Environment {
         let was_concluded = inquiry.is_concluded();
         let was_elsewhere = inquiry.elsewhere;
         inquiry.conclude();
-        let suspects = self.put_down();
+        let suspects = self.put_down(scene.context.now);
         let Some(proposal) = &mut self.proposal else { return };
         proposal.found.suspects = suspects;
         if !self.is_elsewhere() && (!was_concluded || was_elsewhere) {
