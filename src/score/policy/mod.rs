@@ -8,6 +8,7 @@ mod explain;
 mod glob;
 mod parse;
 mod recurrence;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -19,7 +20,8 @@ pub use evidence::Evidence;
 pub use explain::{Asked, Explanation, Named, Origin, Value, explain};
 pub use glob::Glob;
 pub use parse::{Fault, Faults};
-pub use window::{At, Closed, Outlook, Scope, Window, WindowEffect};
+pub use schedule::At;
+pub use window::{Closed, Outlook, Scope, Window, WindowEffect};
 
 use crate::model::{Assistance, Criticality, EnvironmentId, Level, Mode, ServiceId, UnitInterval};
 

@@ -19,7 +19,8 @@ use crate::{
     score::policy::{
         glob::Glob,
         recurrence::Recurrence,
-        window::{self, Days, LENGTH_MAX, Schedule, Scope, Window, WindowEffect},
+        schedule::{self, Days, LENGTH_MAX, Memo, Schedule},
+        window::{Scope, Window, WindowEffect},
     },
 };
 
@@ -172,7 +173,7 @@ pub(super) fn zone(reader: &mut Reader, item: Option<Item<'_>>) -> TimeZone {
     let Some(name) = reader.text(Some(&item)) else {
         return TimeZone::UTC;
     };
-    window::zone(name).unwrap_or_else(|| {
+    schedule::zone(name).unwrap_or_else(|| {
         reader.wrong(
             &item,
             format!(
@@ -226,6 +227,7 @@ fn schedule(reader: &mut Reader, section: &mut Section<'_>, effect: Option<Windo
         length: length?,
         days,
         except,
+        memo: Memo::default(),
     })
 }
 
