@@ -103,7 +103,7 @@ struct Counters {
 /// The control topic and the overrides, as far as they were read.
 #[derive(Debug, Default)]
 pub struct View {
-    pub(super) services: DashMap<ServiceId, OfService, RandomState>,
+    pub(super) services: DashMap<ServiceId, Box<OfService>, RandomState>,
     pub(super) recent: Recent,
     heartbeats: DashMap<PartitionIndex, Seen<Arc<Heartbeat>>, RandomState>,
     ingest: DashMap<Box<str>, Seen<IngestMark>, RandomState>,

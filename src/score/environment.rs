@@ -79,7 +79,7 @@ pub(crate) struct Environment {
     /// Hashes of the last deploys whose watch is over.
     ended: Vec<u32>,
     pub(crate) hold: Option<Box<Hold>>,
-    pub(crate) proposal: Option<Proposal>,
+    pub(crate) proposal: Option<Box<Proposal>>,
     pub(crate) elevated_since: Option<Timestamp>,
     pub(crate) cooldown_until: Option<Timestamp>,
     pub(crate) incidents: Incidents,

@@ -60,9 +60,9 @@ struct Slot {
     errors: u64,
     requests: u64,
     n_records: u32,
-    n_with_requests: u32,
-    /// Records that named a version which is told apart.
-    n_with_version: u32,
+    /// Records that told no attempts; those that named no version which is told apart. What counts is whether there are.
+    n_without_requests: u16,
+    n_without_version: u16,
 }
 
 /// One step that is over.
@@ -130,10 +130,11 @@ impl Steps {
         let (slot, all) = (&mut self.slots[index], totals.all());
         slot.errors = slot.errors.saturating_add(all.errors);
         slot.n_records = slot.n_records.saturating_add(all.n_records);
-        if let Some(requests) = all.requests {
-            slot.requests = slot.requests.saturating_add(requests);
-            slot.n_with_requests = slot.n_with_requests.saturating_add(all.n_records);
+        match all.requests {
+            Some(requests) => slot.requests = slot.requests.saturating_add(requests),
+            None => slot.n_without_requests = added(slot.n_without_requests, all.n_records),
         }
+        let mut n_without_version = all.n_records;
         for (variant, part) in errors.variants().zip(totals.parts()) {
             let version = Version::of(variant.version);
             // What was all seen before has told its version then.
@@ -142,9 +143,10 @@ impl Steps {
             }
             let versions = self.versions.get_or_insert_default();
             if versions.book(version, index, part) {
-                slot.n_with_version = slot.n_with_version.saturating_add(part.n_records);
+                n_without_version = n_without_version.saturating_sub(part.n_records);
             }
         }
+        slot.n_without_version = added(slot.n_without_version, n_without_version);
         true
     }
 
@@ -162,7 +164,7 @@ impl Steps {
         let slot = std::mem::take(&mut self.slots[index]);
         let by_version = self.versions.as_mut().map(|versions| versions.take(index));
         self.next += 1;
-        let told = slot.n_records > 0 && slot.n_with_requests == slot.n_records;
+        let told = slot.n_records > 0 && slot.n_without_requests == 0;
         // Fewer attempts than errors: the two do not count the same thing, and the errors are counted.
         let requests = (told && slot.requests >= slot.errors).then_some(slot.requests);
         Some(Closed {
@@ -170,7 +172,7 @@ impl Steps {
             errors: slot.errors,
             requests,
             n_records: slot.n_records,
-            by_version: by_version.filter(|_| slot.n_records > 0 && slot.n_with_version == slot.n_records),
+            by_version: by_version.filter(|_| slot.n_records > 0 && slot.n_without_version == 0),
         })
     }
 
@@ -224,10 +226,15 @@ impl Steps {
                 into.errors = into.errors.saturating_add(slot.errors);
                 into.requests = into.requests.saturating_add(slot.requests);
                 into.n_records = into.n_records.saturating_add(slot.n_records);
-                into.n_with_requests = into.n_with_requests.saturating_add(slot.n_with_requests);
+                into.n_without_requests = into.n_without_requests.saturating_add(slot.n_without_requests);
+                into.n_without_version = u16::MAX;
             }
         }
     }
+}
+
+fn added(n: u16, more: u32) -> u16 {
+    n.saturating_add(u16::try_from(more).unwrap_or(u16::MAX))
 }
 
 #[cfg(test)]

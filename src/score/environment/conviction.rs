@@ -99,15 +99,15 @@ impl Environment {
             watch.alarmed_at.get_or_insert(scene.context.now);
         }
         let asked = self.proposal.take();
-        let asks = !calibration.is_noisy && asked.as_ref().is_none_or(Proposal::is_noisy);
-        self.proposal = Some(Proposal {
+        let asks = !calibration.is_noisy && asked.as_ref().is_none_or(|asked| asked.is_noisy());
+        self.proposal = Some(Box::new(Proposal {
             deploy_id,
             found,
             withheld: !asks && asked.as_ref().is_some_and(|asked| asked.withheld),
             asked_at: asked
                 .filter(|_| !asks)
                 .map_or(scene.context.now, |asked| asked.asked_at),
-        });
+        }));
         if asks {
             self.propose(Ground::Evidence, scene);
         }
@@ -156,13 +156,12 @@ impl Environment {
         match ground {
             Ground::Incident => self.incidents.answer(granted),
             Ground::Evidence => match self.proposal.take() {
-                Some(proposal) if granted && !proposal.is_noisy() => self.freeze(proposal, scene),
-                proposal => {
-                    self.proposal = proposal.map(|proposal| Proposal {
-                        withheld: !granted,
-                        ..proposal
-                    });
+                Some(proposal) if granted && !proposal.is_noisy() => self.freeze(*proposal, scene),
+                Some(mut proposal) => {
+                    proposal.withheld = !granted;
+                    self.proposal = Some(proposal);
                 }
+                None => {}
             },
         }
         self.decide(scene);

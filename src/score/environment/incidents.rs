@@ -15,8 +15,12 @@ const OPEN_FOR_MAX: Duration = Duration::from_hours(4);
 /// The severities that freeze: 1 is the worst.
 const FREEZES_FROM: u8 = 2;
 
+/// Most environments never have one, and then keep nothing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Incidents {
+pub(crate) struct Incidents(Option<Box<Known>>);
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Known {
     open: Vec<OpenIncident>,
     /// Hashes of their ids, and when they were resolved.
     resolved: Vec<(u64, Timestamp)>,
@@ -56,33 +60,71 @@ impl OpenIncident {
 
 impl Incidents {
     pub(super) fn is_empty(&self) -> bool {
-        self.open.is_empty()
+        self.open().is_empty()
     }
 
     /// Those open, in order of arrival.
     pub(crate) fn open(&self) -> &[OpenIncident] {
-        &self.open
+        self.0.as_ref().map_or(&[], |known| &known.open)
     }
 
     /// The one that decides: of those that may freeze one that was granted, then the most severe.
     pub(crate) fn leading(&self) -> Option<&OpenIncident> {
-        let may_freeze = self.open.iter().filter(|open| open.may_freeze());
+        let may_freeze = self.open().iter().filter(|open| open.may_freeze());
         may_freeze.min_by_key(|open| (!open.granted, open.severity))
     }
 
     /// Whether one was open during the step that begins at `start`: then it is not what is usual.
     pub(super) fn touch(&self, start: Timestamp) -> bool {
-        !self.open.is_empty() || self.over_at.is_some_and(|over_at| start < over_at)
+        let over_at = self.0.as_ref().and_then(|known| known.over_at);
+        !self.is_empty() || over_at.is_some_and(|over_at| start < over_at)
     }
 
     /// An incident was detected, went on, or was resolved.
     pub(super) fn take(&mut self, incident: &Incident<'_>, time: Timestamp, now: Timestamp) -> Outcome {
+        let known = self.0.get_or_insert_default();
         match incident.status {
-            IncidentStatus::Resolved => self.resolve(&incident.incident_id, time),
-            IncidentStatus::Detected => self.detect(incident, time, now),
+            IncidentStatus::Resolved => known.resolve(&incident.incident_id, time),
+            IncidentStatus::Detected => known.detect(incident, time, now),
         }
     }
 
+    /// Lets go of those whose time is over.
+    pub(super) fn end_old(&mut self, now: Timestamp) -> Outcome {
+        self.0.as_mut().map_or(Outcome::Nothing, |known| known.end_old(now))
+    }
+
+    /// The fleet's answer for all that may freeze.
+    pub(super) fn answer(&mut self, granted: bool) {
+        let open = self.0.iter_mut().flat_map(|known| &mut known.open);
+        for open in open.filter(|open| open.may_freeze()) {
+            open.granted |= granted;
+            open.withheld = !open.granted;
+        }
+    }
+
+    /// Whether a freeze is to be asked for again; notes that it was.
+    pub(super) fn ask_again(&mut self, now: Timestamp, every: Duration) -> bool {
+        let mut waiting = self.open().iter().filter(|open| open.may_freeze() && !open.granted);
+        let due = waiting.any(|open| now >= open.asked_at + every);
+        if due {
+            for open in self.0.iter_mut().flat_map(|known| &mut known.open) {
+                open.asked_at = now;
+            }
+        }
+        due
+    }
+
+    /// When time alone makes a difference next, asking again included.
+    pub(super) fn next_deadline(&self, every: Duration) -> Timestamp {
+        let ends = self.open().iter().map(OpenIncident::freezes_until);
+        let asked = self.open().iter().filter(|open| open.may_freeze() && !open.granted);
+        ends.chain(asked.map(|open| open.asked_at + every))
+            .fold(Timestamp::NEVER, Timestamp::min)
+    }
+}
+
+impl Known {
     fn resolve(&mut self, incident_id: &str, time: Timestamp) -> Outcome {
         let hash = hash_text(incident_id);
         self.resolved.retain(|(known, _)| *known != hash);
@@ -148,8 +190,7 @@ impl Incidents {
         if asks { Outcome::Asks } else { Outcome::Nothing }
     }
 
-    /// Lets go of those whose time is over.
-    pub(super) fn end_old(&mut self, now: Timestamp) -> Outcome {
+    fn end_old(&mut self, now: Timestamp) -> Outcome {
         let mut outcome = Outcome::Nothing;
         for open in self.open.extract_if(.., |open| open.freezes_until() <= now) {
             self.over_at = self.over_at.max(Some(open.freezes_until()));
@@ -158,33 +199,5 @@ impl Incidents {
             }
         }
         outcome
-    }
-
-    /// The fleet's answer for all that may freeze.
-    pub(super) fn answer(&mut self, granted: bool) {
-        for open in self.open.iter_mut().filter(|open| open.may_freeze()) {
-            open.granted |= granted;
-            open.withheld = !open.granted;
-        }
-    }
-
-    /// Whether a freeze is to be asked for again; notes that it was.
-    pub(super) fn ask_again(&mut self, now: Timestamp, every: Duration) -> bool {
-        let mut waiting = self.open.iter().filter(|open| open.may_freeze() && !open.granted);
-        let due = waiting.any(|open| now >= open.asked_at + every);
-        if due {
-            for open in &mut self.open {
-                open.asked_at = now;
-            }
-        }
-        due
-    }
-
-    /// When time alone makes a difference next, asking again included.
-    pub(super) fn next_deadline(&self, every: Duration) -> Timestamp {
-        let ends = self.open.iter().map(OpenIncident::freezes_until);
-        let asked = self.open.iter().filter(|open| open.may_freeze() && !open.granted);
-        ends.chain(asked.map(|open| open.asked_at + every))
-            .fold(Timestamp::NEVER, Timestamp::min)
     }
 }

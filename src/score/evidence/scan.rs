@@ -26,12 +26,11 @@ const STEPS: usize = 1 << (SCALES - 1);
 /// What is lost a step, as a logarithm.
 const FADES: f64 = 1.0 / 15.0;
 
-/// The last observed steps of an environment: errors, and how many were expected.
+/// The last observed steps of an environment, the newest first: errors, and how many were expected.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Recent {
     errors: [Short; STEPS],
     expected: [Short; STEPS],
-    next: u8,
 }
 
 /// Sums over steps.
@@ -47,14 +46,14 @@ impl Recent {
         Self {
             errors: [Short::default(); STEPS],
             expected: [Short::default(); STEPS],
-            next: 0,
         }
     }
 
     pub(crate) fn push(&mut self, errors: f64, expected: f64) {
-        let at = usize::from(self.next) % STEPS;
-        (self.errors[at], self.expected[at]) = (Short::of(errors), Short::of(expected));
-        self.next = (self.next + 1) % 32;
+        for (steps, newest) in [(&mut self.errors, errors), (&mut self.expected, expected)] {
+            steps.copy_within(..STEPS - 1, 1);
+            steps[0] = Short::of(newest);
+        }
     }
 
     /// The last `n` steps, each counted as at most `spike` times what was expected.
@@ -64,9 +63,8 @@ impl Recent {
             counted: 0.0,
             expected: 0.0,
         };
-        for back in 1..=n.min(STEPS) {
-            let at = (usize::from(self.next) + STEPS - back) % STEPS;
-            let (errors, expected) = (self.errors[at].value(), self.expected[at].value());
+        for (errors, expected) in self.errors.iter().zip(&self.expected).take(n) {
+            let (errors, expected) = (errors.value(), expected.value());
             sums.errors += errors;
             sums.counted += without_spike(errors, expected, spike);
             sums.expected += expected;
