@@ -49,12 +49,12 @@ pub struct StandingDecision {
     /// From this instant on it binds nobody. A freeze always has one.
     pub valid_until: Option<Timestamp>,
     pub risk: Option<UnitInterval>,
-    pub reasons: Vec<StandingReason>,
-    pub to_lift: Vec<Box<str>>,
-    pub obligations: Vec<Obligation>,
-    pub exempt: Vec<Exemption>,
+    pub reasons: Box<[StandingReason]>,
+    pub to_lift: Box<[Box<str>]>,
+    pub obligations: Box<[Obligation]>,
+    pub exempt: Box<[Exemption]>,
     /// Of a service that is held: the ids of all incidents open on it.
-    pub incidents: Vec<Box<str>>,
+    pub incidents: Box<[Box<str>]>,
     /// Of a service: a change never seen is not known, rather than nothing against it.
     pub requires_known_changes: bool,
     /// One JSON object on one line, as its writer wrote it: for passing on.

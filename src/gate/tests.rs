@@ -95,14 +95,15 @@ fn decision(subject: Subject, action: Action) -> StandingDecision {
         decided_at: now() - secs(600),
         valid_until: Some(now() + secs(3600)),
         risk: None,
-        reasons: vec![StandingReason {
+        reasons: [StandingReason {
             code: "deploy_regression".into(),
             text: "errors since d-81".into(),
-        }],
-        to_lift: vec!["roll back d-81".into()],
-        obligations: Vec::new(),
-        exempt: Vec::new(),
-        incidents: Vec::new(),
+        }]
+        .into(),
+        to_lift: ["roll back d-81".into()].into(),
+        obligations: [].into(),
+        exempt: [].into(),
+        incidents: [].into(),
         requires_known_changes: false,
         json: "{}".into(),
     }
@@ -129,7 +130,7 @@ fn because(decision: StandingDecision, code: &str, incident: Option<&str>) -> St
         text: "so".into(),
     };
     StandingDecision {
-        reasons: vec![reason],
+        reasons: [reason].into(),
         incidents: incident.into_iter().map(Into::into).collect(),
         ..decision
     }
@@ -137,7 +138,7 @@ fn because(decision: StandingDecision, code: &str, incident: Option<&str>) -> St
 
 fn exempting(decision: StandingDecision, exempt: Exemption) -> StandingDecision {
     StandingDecision {
-        exempt: vec![exempt],
+        exempt: [exempt].into(),
         ..decision
     }
 }

@@ -43,7 +43,7 @@ fn a_stop_says_what_why_until_when_and_what_lifts_it() {
         when: When::default(),
     };
     let change = StandingDecision {
-        obligations: vec![asked],
+        obligations: [asked].into(),
         ..on_change("e9d71f5ee7c92d6d", ExtraReview)
     };
     says(

@@ -276,10 +276,10 @@ pub fn decode_decision(value: &[u8]) -> Result<StandingDecision, Unreadable> {
         valid_until: read.valid_until,
         risk: read.risk,
         reasons: read.reasons.into_iter().map(standing_reason).collect(),
-        to_lift: read.to_lift,
+        to_lift: read.to_lift.into(),
         obligations: read.obligations.into_iter().filter_map(obligation).collect(),
         exempt: read.exempt.iter().filter_map(|name| exemption(name)).collect(),
-        incidents: read.incidents,
+        incidents: read.incidents.into(),
         requires_known_changes: read.requires_known_changes,
         json: on_one_line(value),
     })

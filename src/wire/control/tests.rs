@@ -191,8 +191,8 @@ fn a_decision_reads_back_and_keeps_its_bytes() {
             )
         );
         assert_eq!(
-            (read.to_lift, read.obligations, read.exempt),
-            (decision.to_lift, decision.obligations, decision.exempt)
+            (&*read.to_lift, &*read.obligations, &*read.exempt),
+            (&*decision.to_lift, &*decision.obligations, &*decision.exempt)
         );
         assert_eq!(read.risk, decision.risk.map(UnitInterval::rounded));
         assert_eq!(read.reasons[0].code, decision.reasons[0].code);
