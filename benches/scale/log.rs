@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use holdpoint::{
-    model::{Entry, Errors, EventHash, Offset, Origin, Original, Tick, Timestamp, Variant, Watermark},
-    score::{Partition, Saying},
+    model::{Entry, Errors, EventHash, Offset, Origin, Original, PolicyText, Tick, Timestamp, Variant, Watermark},
+    score::{Partition, Policy, Saying},
     wire::events,
 };
 
@@ -49,6 +49,19 @@ impl Log {
         });
         self.partition
             .step(&tick, Offset(self.offset), self.now, &mut self.sayings);
+        self.sayings.clear();
+    }
+
+    /// A policy comes into force.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub(crate) fn take_policy(&mut self, revision: i64, text: &str) {
+        Policy::parse(text).expect("a policy");
+        self.offset += 1;
+        let entry = Entry::Policy(PolicyText { revision, text });
+        self.partition
+            .step(&entry, Offset(self.offset), self.now, &mut self.sayings);
         self.sayings.clear();
     }
 

@@ -17,6 +17,7 @@ mod commit;
 mod fleet;
 mod log;
 mod memory;
+mod policy;
 mod restore;
 mod site;
 mod step;
@@ -58,6 +59,8 @@ enum Question {
     },
     /// What a tick costs.
     Tick(Sizes),
+    /// What a new policy costs.
+    Policy(Sizes),
     /// What a service takes, in memory and as a snapshot.
     Memory(Sizes),
     /// How long a restore takes, in the core and through brokers.
@@ -82,6 +85,7 @@ fn main() -> anyhow::Result<()> {
         Some(Question::Step(sizes)) => step::run(&sizes.services, step::EVENTS),
         Some(Question::Commit { changes }) => commit::run(&changes),
         Some(Question::Tick(sizes)) => tick::run(&sizes.services),
+        Some(Question::Policy(sizes)) => policy::run(&sizes.services),
         Some(Question::Memory(sizes)) => memory::run(&sizes.services),
         Some(Question::Restore(restore)) => restore.run(),
         Some(Question::MemoryOf { services }) => memory::row_of(services),
@@ -98,6 +102,7 @@ fn all(sizes: &[usize], n_events: usize, restore: &restore::Restore) -> anyhow::
     step::run(sizes, n_events)?;
     commit::run(&commit::SIZES)?;
     tick::run(sizes)?;
+    policy::run(sizes)?;
     memory::run(sizes)?;
     restore.run()
 }

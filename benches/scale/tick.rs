@@ -77,7 +77,7 @@ fn timed(log: &mut Log, duration: Duration) -> Duration {
     watch.elapsed()
 }
 
-fn median(mut took: Vec<Duration>) -> Duration {
+pub(crate) fn median(mut took: Vec<Duration>) -> Duration {
     took.sort();
     took[took.len() / 2]
 }

@@ -89,14 +89,15 @@ fn freeze(service: &str, deploy: &str, decided_at: Timestamp) -> StandingDecisio
         decided_at,
         valid_until: None,
         risk: None,
-        reasons: vec![StandingReason {
+        reasons: [StandingReason {
             code: "deploy_regression".into(),
             text: "more errors".into(),
-        }],
-        to_lift: Vec::new(),
-        obligations: Vec::new(),
-        exempt: Vec::new(),
-        incidents: Vec::new(),
+        }]
+        .into(),
+        to_lift: [].into(),
+        obligations: [].into(),
+        exempt: [].into(),
+        incidents: [].into(),
         requires_known_changes: false,
         json: json.as_str().into(),
     }
