@@ -351,7 +351,7 @@ impl Environment {
 
     fn end_hold(&mut self, settings: &Settings, now: Timestamp) {
         let Some(hold) = &mut self.hold else { return };
-        let over = hold.may_end(now) || (now >= hold.until && !hold.renew(settings.freeze.lease, now));
+        let over = hold.may_end(now) || (now >= hold.due_at() && !hold.renew(settings.freeze.lease, now));
         if over {
             self.hold = None;
             let recent = |since: &&Timestamp| now.since(**since) < RELAPSE_WINDOW + RELAPSE_LEASE;
@@ -396,7 +396,7 @@ impl Environment {
         }
         let elevated_since = self.elevated_since.filter(|_| self.watches.is_empty());
         let others = [
-            self.hold.as_ref().map(|hold| hold.until),
+            self.hold.as_ref().map(|hold| hold.due_at()),
             self.proposal
                 .as_ref()
                 .filter(|proposal| !proposal.is_noisy())

@@ -1,10 +1,12 @@
 //! What is published of a service, in what order, and when.
 
+use holdpoint::model::Action;
+
 use crate::{
     script::{
         Act, BY_JUNIOR, ENFORCE, again, check, commit, event, incident, play, policy, seen_a_senior, until, word,
     },
-    support::{at, deploy, minute},
+    support::{Driver, at, deploy, minute, seconds},
 };
 
 #[test]
@@ -338,6 +340,34 @@ fn a_freeze_by_evidence_has_a_life() {
             "602 production#8 enforce proceed healthy",
         ],
     );
+}
+
+/// A gate that waits goes by `valid_until`, and time is told to the service a little later than it is.
+#[test]
+fn what_follows_a_freeze_is_said_before_its_end() {
+    for (case, bad) in [("renewed", 300), ("over", 10)] {
+        let mut driver = Driver::with_policy(ENFORCE);
+        let script = regression(bad, 120, None);
+        let mut freezes = 0;
+        for (minutes, act) in script {
+            let Act::Event(json) = act else { continue };
+            driver.events(&[json], at(minutes));
+            for second in (0..60).step_by(5) {
+                let now = at(minutes) + seconds(second);
+                driver.time(now);
+                let newest = driver.decisions.last().expect("it was seen");
+                let is_frozen = newest.action == Action::Freeze;
+                freezes += u32::from(is_frozen);
+                let told_late = now + seconds(5);
+                assert!(
+                    !is_frozen || newest.valid_until.is_some_and(|until| told_late < until),
+                    "{case}: {} s after {minutes} min: {newest:?}",
+                    second
+                );
+            }
+        }
+        assert!(freezes > 0, "{case}");
+    }
 }
 
 #[test]
