@@ -361,8 +361,7 @@ fn what_follows_a_freeze_is_said_before_its_end() {
                 let told_late = now + seconds(5);
                 assert!(
                     !is_frozen || newest.valid_until.is_some_and(|until| told_late < until),
-                    "{case}: {} s after {minutes} min: {newest:?}",
-                    second
+                    "{case}: {second} s after {minutes} min: {newest:?}"
                 );
             }
         }

@@ -1,0 +1,90 @@
+//! What options' values may be: addresses, days, lengths of time.
+
+use std::time::Duration;
+
+use crate::model::Timestamp;
+
+/// An address that can be asked.
+pub fn url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.to_owned()),
+        Some(_) | None => Err("an address such as http://holdpoint:8484".to_owned()),
+    }
+}
+
+/// A day, from its beginning in UTC, or an instant.
+pub(super) fn date(text: &str) -> Result<Timestamp, String> {
+    let instant = text.parse().or_else(|_no_instant| format!("{text}T00:00:00Z").parse());
+    instant.map_err(|_neither: crate::model::InvalidTimestamp| {
+        format!("`{text}` is no date, such as 2026-01-01 or 2026-01-01T12:00:00+01:00")
+    })
+}
+
+pub(super) fn duration_above_zero(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("longer than nothing, such as 30s".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// `90s`, `10m`, `2h`, `7d`, or plain `0`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no length of time, such as 90s, 10m, 2h or 7d");
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_not_a_number| wrong())?;
+    number
+        .checked_mul(seconds)
+        .filter(|seconds| *seconds <= 366 * 86_400)
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_a_day_in_utc_or_an_instant() {
+        for (text, expected) in [
+            ("2026-01-02", Some("2026-01-02T00:00:00.000Z")),
+            ("2026-01-02T01:00:00+01:00", Some("2026-01-02T00:00:00.000Z")),
+            ("2026-02-30", None),
+            ("last week", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                date(text).ok().map(|date| date.to_string()).as_deref(),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_have_a_unit() {
+        for (text, seconds) in [
+            ("0", Some(0)),
+            ("30s", Some(30)),
+            ("10m", Some(600)),
+            ("7d", Some(604_800)),
+            ("10", None),
+            ("", None),
+            ("m", None),
+            ("é", None),
+            ("99999999999999999999s", None),
+        ] {
+            assert_eq!(duration(text).ok(), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+}
