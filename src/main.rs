@@ -14,6 +14,12 @@ use holdpoint::{
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// jemalloc's options, ended by a zero. What a fetch brings is larger than 8 MiB, and by default memory of that size goes
+/// back to the system at once: the kernel would clear every page of it again for the next fetch. `MALLOC_CONF` in the
+/// environment has the last word.
+#[unsafe(export_name = "malloc_conf")]
+static ALLOCATOR_OPTIONS: &[u8; 21] = b"oversize_threshold:0\0";
+
 /// The settings file that is read if it is there and none is named.
 const DEFAULT_CONFIG: &str = "holdpoint.toml";
 /// An instance that gave up, for its supervisor: `EX_SOFTWARE`.
