@@ -35,6 +35,15 @@ use super::baseline::Sizes;
 
 /// The multiples of the greatest harmless mean that a fault may have.
 pub(crate) const MULTIPLIERS: [f64; 6] = [1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
+/// Their logarithms.
+const LN_MULTIPLIERS: [f64; 6] = [
+    0.405_465_108_108_164_4,
+    std::f64::consts::LN_2,
+    1.098_612_288_668_109_8,
+    1.609_437_912_434_100_3,
+    std::f64::consts::LN_10,
+    3.401_197_381_662_155_5,
+];
 const N: usize = MULTIPLIERS.len();
 /// ln `v_r`, all equal.
 const LN_WEIGHT: f64 = -1.791_759_469_228_055;
@@ -70,17 +79,22 @@ impl Observation {
     pub(crate) fn ln_ratios(&self, size: f64, exposure: f64) -> [f64; N] {
         let (x, m, k) = (self.counted, self.harmless, size);
         let base = (k + m).ln();
-        MULTIPLIERS.map(|r| {
-            let (r, ln_r) = ln_multiplied(r, exposure);
-            self.weight * (x * ln_r - (k + x) * ((k + r * m).ln() - base))
-        })
+        multiplied(exposure).map(|(r, ln_r)| self.weight * (x * ln_r - (k + x) * ((k + r * m).ln() - base)))
     }
 }
 
-/// What is left of the multiple r where only a part of the traffic meets it, 1 + p(r − 1), and its logarithm.
-fn ln_multiplied(r: f64, exposure: f64) -> (f64, f64) {
-    let r = 1.0 + exposure * (r - 1.0);
-    (r, r.ln())
+/// What is left of each multiple r where only a part of the traffic meets it, 1 + p(r − 1), and its logarithm.
+fn multiplied(exposure: f64) -> [(f64, f64); N] {
+    let mut multiplied = [(1.0, 0.0); N];
+    for ((left, r), ln_r) in multiplied.iter_mut().zip(MULTIPLIERS).zip(LN_MULTIPLIERS) {
+        *left = if exposure >= 1.0 {
+            (r, ln_r)
+        } else {
+            let r = 1.0 + exposure * (r - 1.0);
+            (r, r.ln())
+        };
+    }
+    multiplied
 }
 
 /// The errors of a step that count where `expected` were: at most `multiple` times as many, and ten.
@@ -208,6 +222,12 @@ impl EProcess {
         for (ln_s, ratio) in self.ln_s.iter_mut().zip(seen.ln_ratios) {
             *ln_s = narrow(ln_add(f64::from(*ln_s), ln_mass) + ratio);
         }
+    }
+
+    /// Whether ln E may be above `ln_e`, by a bound that costs less than ln E: no weighted mean is above the greatest.
+    pub(crate) fn may_exceed(&self, ln_e: f64) -> bool {
+        let greatest = self.ln_s.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        f64::from(self.rest) + f64::from(greatest).exp() + self.scan.ln_e().exp() > ln_e.exp()
     }
 
     /// ln E.

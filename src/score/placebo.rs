@@ -230,7 +230,9 @@ impl Placebo {
     pub(crate) fn observe(&mut self, start: Timestamp, seen: &Seen<'_>, shared_alarm_at: Option<Timestamp>) {
         let Some(window) = &mut self.window else { return };
         window.process.observe(seen, &[1], window.horizon);
-        window.ln_e_max = window.ln_e_max.max(narrow(window.process.ln_e()));
+        if window.process.may_exceed(f64::from(window.ln_e_max)) {
+            window.ln_e_max = window.ln_e_max.max(narrow(window.process.ln_e()));
+        }
         if window.process.n_steps() < window.horizon {
             if start.since(window.began) >= WINDOW_MAX {
                 self.window = None;

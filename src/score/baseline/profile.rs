@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{model::Timestamp, score::steps::Grain};
+use crate::{
+    model::Timestamp,
+    score::{evidence::narrow, steps::Grain},
+};
 
 const QUARTER_HOURS: usize = 96;
 pub(super) const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
@@ -15,27 +18,29 @@ const MEMORY_DAYS: f64 = 14.0 / std::f64::consts::LN_2;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Profile(Box<Cells>);
 
-/// A multiple of the level from 0 to 300, to a part in two thousand: in equal steps of ln(1 + 20 x).
+/// A multiple of the level from 0 to 256, to a part in eight thousand; below 1/128 in equal steps.
+///
+/// Four bits of exponent and twelve of fraction, cut from an `f32` that is scaled to where its exponents are these. A
+/// profile is read and written with each step of each service: a logarithm would be a tenth of what that costs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct Ratio(u16);
 
 impl Ratio {
-    const STEPS: f64 = 7_500.0;
+    /// 2⁻¹¹⁹: 256 times it has the exponent that no longer fits, and its 128th part is the least normal number.
+    const SCALE: f32 = f32::from_bits((127 - 119) << 23);
+    /// Bits of an `f32`'s fraction that are cut off.
+    const CUT: u32 = 11;
 
     fn of(value: f64) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::as_conversions,
-            reason = "within 0 to 65,535"
-        )]
-        let steps = ((20.0 * value.max(0.0)).ln_1p() * Self::STEPS).round().min(65_535.0) as u16;
-        Self(steps)
+        let bits = (narrow(value.max(0.0)) * Self::SCALE).to_bits();
+        // To the nearest, the even one of two.
+        let rounded = (bits + (1 << (Self::CUT - 1)) - 1 + ((bits >> Self::CUT) & 1)) >> Self::CUT;
+        Self(u16::try_from(rounded).unwrap_or(u16::MAX))
     }
 
     fn value(self) -> f64 {
-        (f64::from(self.0) / Self::STEPS).exp_m1() / 20.0
+        f64::from(f32::from_bits(u32::from(self.0) << Self::CUT)) / f64::from(Self::SCALE)
     }
 }
 
@@ -118,4 +123,34 @@ fn truncated(n: f64) -> u8 {
     )]
     let n = n.ceil() as u8;
     n
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_kept_to_a_part_in_eight_thousand() {
+        for exact in [0.0, 1.0, 0.5, 1.0 / 128.0, 96.0] {
+            assert!((Ratio::of(exact).value() - exact).abs() < f64::EPSILON, "{exact}");
+        }
+        let mut ratio = 1.0 / 128.0;
+        while ratio < 255.0 {
+            let back = Ratio::of(ratio).value();
+            assert!(
+                (back / ratio - 1.0).abs() <= 1.0 / 8_192.0,
+                "{ratio} came back as {back}"
+            );
+            ratio *= 1.003;
+        }
+        for small in [1e-9, 1e-5, 0.003] {
+            assert!((Ratio::of(small).value() - small).abs() <= 1.0 / 1_048_576.0, "{small}");
+        }
+        for odd in [-1.0, f64::NAN] {
+            assert!(Ratio::of(odd).value().abs() < f64::EPSILON, "{odd}");
+        }
+        for much in [256.0, 1e9, f64::INFINITY] {
+            assert!((255.0..256.0).contains(&Ratio::of(much).value()), "{much}");
+        }
+    }
 }

@@ -15,7 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LN_WEIGHT, MULTIPLIERS, Since, ln_add, ln_multiplied, narrow, without_spike};
+use super::{LN_WEIGHT, Since, ln_add, multiplied, narrow, without_spike};
 use crate::score::{
     baseline::{SCALES, Sizes},
     short::Short,
@@ -149,7 +149,7 @@ impl Scan {
         }
         let base = (k + m).ln();
         let mut ln_e = f64::NEG_INFINITY;
-        for (r, ln_r) in MULTIPLIERS.map(|r| ln_multiplied(r, blocks.exposure)) {
+        for (r, ln_r) in multiplied(blocks.exposure) {
             ln_e = ln_add(ln_e, x * ln_r - (k + x) * ((k + r * m).ln() - base));
         }
         let ln_part = mass.ln() + LN_WEIGHT + ln_e;
