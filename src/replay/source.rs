@@ -29,7 +29,8 @@ const LOOK_AHEAD_MAX: usize = 64;
 enum Standing {
     /// An event of this time.
     Event(Timestamp),
-    /// An event far ahead of its file's time, with no line after it: it counts if the time of all files says so.
+    /// An event further ahead of its file's time than any before it, with no line after it: it counts if the time of all
+    /// files says so.
     Alone(Timestamp),
     Rejected,
 }
@@ -70,6 +71,8 @@ pub(super) struct Source<'r> {
     spare: Vec<Vec<u8>>,
     /// The greatest time of the lines that had their turn.
     latest: Option<Timestamp>,
+    /// The longest that one of them went ahead of those before: in a history of commits, nights and holidays.
+    longest: Duration,
 }
 
 /// The line whose turn it is.
@@ -88,6 +91,7 @@ impl<'r> Source<'r> {
             pending: VecDeque::new(),
             spare: Vec::new(),
             latest: None,
+            longest: Duration::ZERO,
         }
     }
 
@@ -125,6 +129,8 @@ impl<'r> Source<'r> {
     pub(super) fn pass(&mut self) {
         let Some(line) = self.pending.pop_front() else { return };
         if let Standing::Event(time) = line.standing {
+            let ahead = self.latest.map_or(Duration::ZERO, |latest| time.since(latest));
+            self.longest = self.longest.max(ahead);
             self.latest = self.latest.max(Some(time));
         }
         self.spare.push(line.decoded.into_owner().bytes);
@@ -177,6 +183,7 @@ impl<'r> Source<'r> {
                 Behind::Time(..) | Behind::Unreadable | Behind::End => Standing::Event(time),
             },
             Behind::Time(..) | Behind::Unreadable => Standing::Rejected,
+            Behind::End if self.latest.is_some_and(|latest| time <= latest + self.longest) => Standing::Event(time),
             Behind::End => Standing::Alone(time),
         })
     }

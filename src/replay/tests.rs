@@ -182,13 +182,16 @@ fn errors(times: &[&str]) -> String {
 #[test]
 fn a_line_far_ahead_counts_if_the_next_one_confirms_it() {
     // The times of a file's lines, and how many of them are from the future.
-    let cases: [(&[&str], u64); 9] = [
+    let cases: [(&[&str], u64); 11] = [
         (&["08:00:00", "08:05:00", "08:01:00"], 0),
         (&["08:00:00", "08:05:01", "08:00:00"], 1),
         (&["08:00:00", "09:00:00", "08:55:00"], 0),
         // What does not confirm the second needs to be confirmed itself.
         (&["08:00:00", "09:00:00", "08:54:59"], 2),
         (&["08:00:00", "09:00:00"], 1),
+        // As far as others went: of commits, the last one is as good as those before.
+        (&["06:00:00", "06:40:00", "07:20:00"], 0),
+        (&["06:00:00", "06:40:00", "07:20:01"], 1),
         (&["08:00:00"], 0),
         (&["09:00:00", "08:00:00", "08:00:30"], 1),
         // The newest first.
