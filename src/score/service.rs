@@ -1,25 +1,25 @@
 //! A service: its environments, its changes, and the words of people on it.
 
+mod words;
+
 use serde::{Deserialize, Serialize};
 
+use self::words::Word;
 use super::{
     Context, Said,
     change::{self, ChangePage, Changes},
-    decide::Order,
     environment::{self, Environment, EnvironmentReport},
     policy::Policy,
     review::{Approvals, Note},
     steps::Totals,
 };
 use crate::model::{
-    Body, Bulletin, Criticality, Deploy, Effect, EnvironmentId, Errors, Happened, Kind, Message, Override, ServiceId,
+    Body, Bulletin, Criticality, Deploy, EnvironmentId, Errors, Happened, Kind, Message, ServiceId,
     Slo, Subject, Timestamp,
 };
 
 /// Environments of one service; the next drops the one silent longest.
 const ENVIRONMENTS_MAX: usize = 16;
-/// A word is remembered for longer than the 7 days that any may last.
-const WORD_REMEMBERED: std::time::Duration = std::time::Duration::from_hours(8 * 24);
 /// A service never seen again is forgotten after 90 days.
 const FORGET_AFTER: std::time::Duration = std::time::Duration::from_hours(90 * 24);
 
@@ -42,15 +42,6 @@ pub struct Service {
     duplicates: u64,
     catalog_at: Timestamp,
     last_event: Timestamp,
-}
-
-/// A person's word on a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Word {
-    effect: Effect,
-    until: Timestamp,
-    time: Timestamp,
-    id: Box<str>,
 }
 
 /// What a service has taken in, and what is known of it, for people.
@@ -398,49 +389,6 @@ impl Service {
         });
     }
 
-    fn take_word(&mut self, word: &Override<'_>, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
-        let scope: Option<EnvironmentId> = match event.environment.map(str::parse) {
-            Some(Ok(name)) => Some(name),
-            Some(Err(_)) => return,
-            None => None,
-        };
-        let word = Word {
-            effect: word.effect,
-            until: word.until,
-            time: event.time,
-            id: event.id.into(),
-        };
-        match self.words.iter_mut().find(|(known, _)| *known == scope) {
-            Some((_, known)) if (known.time, &known.id) > (word.time, &word.id) => return,
-            Some((_, known)) => *known = word,
-            None => {
-                self.words.reserve_exact(1);
-                self.words.push((scope, word));
-            }
-        }
-        for place in self.places_meant(event, context, said) {
-            let order = self.order_on(place, context.now);
-            self.with_environment(place, context, said, |environment, scene| {
-                environment.touch(event.time);
-                environment.decide_under(order, scene);
-            });
-        }
-    }
-
-    /// The word in force on an environment: the newest of that on it and that on all, while it lasts.
-    fn order_on(&self, place: usize, now: Timestamp) -> Option<Order> {
-        let name = &self.environments.get(place)?.name;
-        let meant = self
-            .words
-            .iter()
-            .filter(|(scope, _)| scope.as_ref().is_none_or(|scope| scope == name));
-        let (_, newest) = meant.max_by(|(_, a), (_, b)| (a.time, &a.id).cmp(&(b.time, &b.id)))?;
-        (newest.until > newest.time && newest.until > now).then_some(Order {
-            effect: newest.effect,
-            until: newest.until,
-        })
-    }
-
     /// The fleet's answer to a proposal.
     pub(crate) fn answer(&mut self, answer: &Message<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
         let Message::Answer {
@@ -477,9 +425,7 @@ impl Service {
         self.changes.forget(&self.name, context.now, said);
         self.approvals
             .forget(context.now, |note| self.changes.is_meant_by(note));
-        // Also one that only took back another: an older word that comes late must not stand again.
-        self.words
-            .retain(|(_, word)| word.until > context.now || context.now.since(word.time) < WORD_REMEMBERED);
+        self.forget_words(context.now);
         self.environments.is_empty() && self.changes.len() == 0 && context.now.since(self.last_event) >= FORGET_AFTER
     }
 
