@@ -274,6 +274,8 @@ pub struct PolicyText<'a> {
 pub enum Ground {
     Evidence,
     Incident,
+    /// An error budget that is being spent too fast, or is spent.
+    Burn,
 }
 
 /// What one state machine tells another.

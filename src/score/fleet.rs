@@ -234,9 +234,12 @@ impl Fleet {
             self.grants.pop_front();
         }
         let alike = |grant: &&Grant| {
-            (grant.environment, grant.mode, grant.ground) == (asked.environment, asked.mode, asked.ground)
+            (grant.environment, grant.mode) == (asked.environment, asked.mode)
+                && (grant.ground == Ground::Incident) == (asked.ground == Ground::Incident)
         };
-        let again = |grant: &Grant| grant.service == asked.service && now.since(grant.at) < SAME;
+        let again = |grant: &Grant| {
+            (grant.service, grant.ground) == (asked.service, asked.ground) && now.since(grant.at) < SAME
+        };
         if self.grants.iter().filter(alike).any(again) {
             return true;
         }
@@ -249,7 +252,7 @@ impl Fleet {
         };
         let granted = self.grants.len() < GRANTS_MAX
             && match asked.ground {
-                Ground::Evidence => {
+                Ground::Evidence | Ground::Burn => {
                     within(HOUR) < limit(n_known, limiter.new_per_hour_share.value(), limiter.new_per_hour_min)
                         && within(FOUR_HOURS)
                             < limit(

@@ -11,9 +11,9 @@ use super::{
 use crate::model::{Suspect, Timestamp};
 
 /// A freeze by evidence lasts at least so long …
-const LEASE_MIN: Duration = Duration::from_mins(15);
+pub(crate) const LEASE_MIN: Duration = Duration::from_mins(15);
 /// … and at most so long, renewals included.
-const LEASE_MAX: Duration = Duration::from_hours(4);
+pub(crate) const LEASE_MAX: Duration = Duration::from_hours(4);
 /// How far back "still" reaches: the mixture was begun between this and twice this ago.
 const WINDOW: Duration = Duration::from_mins(15);
 /// Errors go on while the windowed e-value is at least this.
@@ -104,13 +104,17 @@ impl Hold {
         self.rolled_back_at.is_some() && self.recovery.shown() && now >= self.since + LEASE_MIN
     }
 
-    /// At the end of its lease: another one while the errors go on, 4 h in all at most. False: it is over.
+    /// Whether the errors go on.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.windows[0].ln_e() >= STILL.ln()
+    }
+
+    /// Another lease behind the one that ends, 4 h in all at most. False: it is over.
     pub(crate) fn renew(&mut self, lease: Duration, now: Timestamp) -> bool {
         let end = self.since + LEASE_MAX;
-        let goes_on = self.windows[0].ln_e() >= STILL.ln();
         // Time may have jumped over the end: a lease counts from when it is given.
         let until = (self.until.max(now) + lease.clamp(LEASE_MIN, LEASE_MAX)).min(end);
-        if !goes_on || until <= now {
+        if until <= now {
             return false;
         }
         self.until = until;

@@ -16,6 +16,7 @@ mod environment;
 mod evidence;
 mod fleet;
 mod hold;
+mod lease;
 mod partition;
 mod placebo;
 pub mod policy;
@@ -23,6 +24,7 @@ mod review;
 mod risk;
 mod service;
 mod short;
+mod slo;
 mod steps;
 mod trial;
 mod watch;
@@ -41,7 +43,7 @@ pub use watch::{ClosedWatch, WatchVerdict};
 use crate::model::{Cause, Decision, Message, ServiceId, Subject, Timestamp};
 
 /// The version of what a step does: state written by another is read, but its tail may speak.
-pub const STEP_VERSION: u32 = 2;
+pub const STEP_VERSION: u32 = 3;
 
 /// Something a step wants done.
 #[derive(Debug, Clone, PartialEq)]

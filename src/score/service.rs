@@ -14,8 +14,8 @@ use super::{
     steps::Totals,
 };
 use crate::model::{
-    Body, Bulletin, Criticality, Deploy, EnvironmentId, Errors, Happened, Kind, Message, ServiceId,
-    Slo, Subject, Timestamp,
+    Body, Bulletin, Criticality, Deploy, EnvironmentId, Errors, Happened, Kind, Message, ServiceId, Slo, Subject,
+    Timestamp,
 };
 
 /// Environments of one service; the next drops the one silent longest.
@@ -202,13 +202,9 @@ impl Service {
         said.push(self.presence(&name, true));
         // Most services have one or two, and each is large.
         self.environments.reserve_exact(1);
-        self.environments.push(Environment::new(
-            &self.name,
-            name,
-            at,
-            context.now,
-            context.policy.lateness,
-        ));
+        let mut environment = Environment::new(&self.name, name, at, context.now, context.policy.lateness);
+        environment.set_slo(self.slo);
+        self.environments.push(environment);
         let place = self.environments.len() - 1;
         let order = self.order_on(place, context.now);
         self.with_environment(place, context, said, |environment, scene| {
@@ -332,6 +328,9 @@ impl Service {
                 self.criticality = catalog.criticality;
                 self.traffic_share = catalog.traffic_share.map(crate::model::UnitInterval::value);
                 self.slo = catalog.slo;
+                for environment in &mut self.environments {
+                    environment.set_slo(catalog.slo);
+                }
                 self.settle(event, context, said);
                 if tier != self.tier(context.policy) {
                     // Another mode may hold for it, and other windows.

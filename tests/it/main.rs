@@ -1,5 +1,6 @@
 //! The core, from outside: no broker, no clock.
 
+mod budget;
 mod changes;
 mod decisions;
 mod freeze;

@@ -49,6 +49,10 @@ enum Happening {
         freeze: bool,
         minutes: i64,
     },
+    Catalog {
+        service: usize,
+        slo: bool,
+    },
 }
 
 impl Happening {
@@ -87,12 +91,7 @@ impl Happening {
                 )]
             }
             Self::Commit { service, id, ai } => {
-                let ai = if *ai { "authored" } else { "none" };
-                let rest = format!(
-                    r#""sha":"sha-{id}","author":{{"id":"a","level":"mid"}},"ai":{{"assistance":"{ai}"}},"change":{{"lines_added":{},"lines_deleted":1,"files":2}}"#,
-                    u32::from(*id) * 10
-                );
-                vec![json("commit", *service, &format!("c-{id}"), &rest)]
+                vec![json("commit", *service, &format!("c-{id}"), &commit(*id, *ai))]
             }
             Self::Review { service, id, dismissed } => {
                 let verdict = if *dismissed { "dismissed" } else { "approved" };
@@ -104,12 +103,8 @@ impl Happening {
                 severity,
                 resolved,
             } => {
-                let status = if *resolved { "resolved" } else { "detected" };
-                let rest = format!(
-                    r#""incident_id":"i","status":"{status}","severity":{}"#,
-                    severity % 5 + 1
-                );
-                vec![json("incident", *service, &format!("i-{at_minute}-{nth}"), &rest)]
+                let id = format!("i-{at_minute}-{nth}");
+                vec![json("incident", *service, &id, &incident(*severity, *resolved))]
             }
             Self::Word {
                 service,
@@ -121,7 +116,39 @@ impl Happening {
                 let rest = format!(r#""effect":"{effect}","until":"{until}","reason":"r","by":"p""#);
                 vec![json("override", *service, &format!("o-{at_minute}-{nth}"), &rest)]
             }
+            Self::Catalog { service, slo } => {
+                vec![json(
+                    "service",
+                    *service,
+                    &format!("s-{at_minute}-{nth}"),
+                    catalog(*slo),
+                )]
+            }
         }
+    }
+}
+
+fn commit(id: u8, ai: bool) -> String {
+    let ai = if ai { "authored" } else { "none" };
+    format!(
+        r#""sha":"sha-{id}","author":{{"id":"a","level":"mid"}},"ai":{{"assistance":"{ai}"}},"change":{{"lines_added":{},"lines_deleted":1,"files":2}}"#,
+        u32::from(id) * 10
+    )
+}
+
+fn incident(severity: u8, resolved: bool) -> String {
+    let status = if resolved { "resolved" } else { "detected" };
+    format!(
+        r#""incident_id":"i","status":"{status}","severity":{}"#,
+        severity % 5 + 1
+    )
+}
+
+fn catalog(slo: bool) -> &'static str {
+    if slo {
+        r#""slo":{"objective":0.999}"#
+    } else {
+        r#""owner":"o""#
     }
 }
 
@@ -135,6 +162,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, id, ai)| Happening::Commit { service, id, ai }),
         1 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, id, dismissed)| Happening::Review { service, id, dismissed }),
         1 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, severity, resolved)| Happening::Incident { service, severity, resolved }),
+        1 => (service.clone(), any::<bool>()).prop_map(|(service, slo)| Happening::Catalog { service, slo }),
         1 => (service, any::<bool>(), 0..90_i64).prop_map(|(service, freeze, minutes)| Happening::Word { service, freeze, minutes }),
     ]
 }
@@ -144,8 +172,15 @@ fn story() -> impl Strategy<Value = Vec<Vec<Happening>>> {
     prop::collection::vec(prop::collection::vec(happening(), 0..5), 10..60)
 }
 
+/// Both have an objective.
 fn history() -> Vec<Vec<String>> {
-    (0..300_i64)
+    let entry = |service: &str| {
+        format!(
+            r#"{{"kind":"service","id":"catalog","time":"{}","service":"{service}","slo":{{"objective":0.99}}}}"#,
+            at(0)
+        )
+    };
+    let mut history: Vec<Vec<String>> = (0..300_i64)
         .map(|i| {
             let errors = 5 + u64::try_from(i * 7 % 5).expect("small");
             vec![
@@ -153,7 +188,9 @@ fn history() -> Vec<Vec<String>> {
                 minute("search", at(i), errors / 2, None),
             ]
         })
-        .collect()
+        .collect();
+    history[0].extend([entry("checkout"), entry("search")]);
+    history
 }
 
 fn batches(story: &[Vec<Happening>]) -> Vec<Vec<String>> {

@@ -6,9 +6,11 @@ use crate::{
     score::{Said, steps::Version, watch::Watch},
 };
 
-/// Deploys watched at once; the next drops the oldest. Fewer while a freeze is held, which takes the place of three.
+/// Deploys watched at once; the next drops the oldest. Fewer where something else takes their place, so that all of it
+/// stays within 4 KiB: a freeze that of three, an error budget that of one.
 const WATCHES_MAX: usize = 6;
-const WATCHES_MAX_HELD: usize = 3;
+const WATCHES_OF_HOLD: usize = 3;
+const WATCHES_OF_BUDGET: usize = 1;
 /// Deploys remembered whose watch is over; the next drops the oldest.
 const ENDED_MAX: usize = 16;
 
@@ -58,12 +60,7 @@ impl Environment {
             self.baseline.break_off();
             self.abandon_placebo();
         }
-        let max = if self.hold.is_some() {
-            WATCHES_MAX_HELD
-        } else {
-            WATCHES_MAX
-        };
-        if self.watches.len() >= max {
+        if self.watches.len() >= self.watches_max() {
             let oldest = self.watches[0].deploy_id.clone();
             self.close_watches(scene, |watch| watch.deploy_id == oldest);
         }
@@ -81,6 +78,12 @@ impl Environment {
             rate_class: self.rate_class(),
             windows: windows.unwrap_or_default(),
         })));
+    }
+
+    fn watches_max(&self) -> usize {
+        let of_hold = WATCHES_OF_HOLD * usize::from(self.hold.is_some());
+        let of_budget = WATCHES_OF_BUDGET * usize::from(self.budget().is_some());
+        WATCHES_MAX - of_hold - of_budget
     }
 
     /// The version it brings and the one it takes the place of; none of the same deployed again, which stands beside

@@ -66,8 +66,10 @@ pub struct Freeze {
     pub margin: f64,
     /// How much observed time a deploy is watched; 10 min to 24 h.
     pub watch: Duration,
-    /// How long a freeze by evidence lasts unless renewed; 15 min to 4 h.
+    /// How long a freeze by evidence or burn lasts unless renewed; 15 min to 4 h.
     pub lease: Duration,
+    /// A service that has spent its error budget is frozen, renewed daily.
+    pub spent_budget: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +97,7 @@ pub struct Patch {
     pub margin: Option<f64>,
     pub watch: Option<Duration>,
     pub lease: Option<Duration>,
+    pub spent_budget: Option<bool>,
     pub budget: Option<UnitInterval>,
     pub require_known_changes: Option<bool>,
 }
@@ -154,6 +157,7 @@ impl Patch {
             margin,
             watch,
             lease,
+            spent_budget,
             budget,
             require_known_changes,
         } = self;
@@ -162,6 +166,7 @@ impl Patch {
         set(&mut settings.freeze.margin, *margin);
         set(&mut settings.freeze.watch, *watch);
         set(&mut settings.freeze.lease, *lease);
+        set(&mut settings.freeze.spent_budget, *spent_budget);
         set(&mut settings.review.budget, *budget);
         set(&mut settings.require_known_changes, *require_known_changes);
     }

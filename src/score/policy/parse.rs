@@ -80,6 +80,7 @@ impl Default for Policy {
                     margin: 0.25,
                     watch: 2 * HOUR,
                     lease: HOUR,
+                    spent_budget: false,
                 },
                 review: Review {
                     budget: UnitInterval::clamped(0.10),
@@ -153,6 +154,7 @@ fn patch(reader: &mut Reader, section: &mut Section<'_>) -> Patch {
         }),
         watch: reader.duration(freeze.take("watch"), 10 * MINUTE..=24 * HOUR),
         lease: reader.duration(freeze.take("lease"), 15 * MINUTE..=4 * HOUR),
+        spent_budget: reader.boolean(freeze.take("spent_budget")),
         budget: reader.share(review.take("budget")),
         require_known_changes: reader.boolean(section.take("require_known_changes")),
     };
