@@ -50,9 +50,21 @@ fn bytes_each(n: usize, fill: impl Fn(&mut Driver, &[Name])) -> i64 {
     (build(n) - build(1)) / more
 }
 
-/// What the catalog says of each: an objective.
+/// What the catalog says of each: an objective, and that it calls the eight after it.
 fn catalog(driver: &mut Driver, names: &[Name]) {
-    all(driver, names, (0, ""), "service", r#""slo":{"objective":0.999}"#);
+    let events: Vec<String> = (0..names.len())
+        .map(|i| {
+            let (service, prefix) = &names[i];
+            let callees = (1..9).map(|next| format!("\"{}\"", names[(i + next) % names.len()].0));
+            let callees: Vec<String> = callees.collect();
+            format!(
+                r#"{{"kind":"service","id":"catalog-{prefix}","time":"{}","service":"{service}","slo":{{"objective":0.999}},"depends_on":[{}]}}"#,
+                at(0),
+                callees.join(",")
+            )
+        })
+        .collect();
+    driver.events(&events, at(0));
 }
 
 /// The same event for each service at a minute, and then time.

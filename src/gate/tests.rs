@@ -104,6 +104,7 @@ fn decision(subject: Subject, action: Action) -> StandingDecision {
         exempt: Vec::new(),
         incidents: Vec::new(),
         requires_known_changes: false,
+        low_loss: false,
         json: "{}".into(),
     }
 }

@@ -70,11 +70,19 @@ struct Ought {
     about: Box<str>,
     to_lift: Vec<Box<str>>,
     suspects: Vec<Suspect>,
+    low_loss_passes: bool,
 }
 
 impl Ought {
     fn code(&self) -> &str {
         self.reasons.first().map_or("", |reason| &reason.code)
+    }
+
+    /// The hash of its ground and of what that is about.
+    fn ground(&self, incidents: &[Box<str>]) -> u64 {
+        let passes = if self.low_loss_passes { " low loss passes" } else { "" };
+        let (code, about) = (self.code(), &self.about);
+        hash_text(&format!("{code}:{about}:{}{passes}", incidents.join(" ")))
     }
 
     /// An extra review lasts as long as its ground does, which nobody knows; all else ends when it says.
@@ -101,7 +109,7 @@ impl Environment {
             .filter(|_| ought.action != Action::Proceed)
             .map(|open| open.incident_id.clone())
             .collect();
-        let ground = hash_text(&format!("{}:{}:{}", ought.code(), ought.about, incidents.join(" ")));
+        let ground = ought.ground(&incidents);
         let published = match &mut self.standing {
             Some(standing) => {
                 standing.order = order;
@@ -115,6 +123,10 @@ impl Environment {
         };
         if !published {
             return;
+        }
+        let stood = self.standing.as_ref().map(|standing| standing.action);
+        if ought.action == Action::Freeze && stood != Some(Action::Freeze) {
+            self.clear_queue();
         }
         let sequence = self
             .standing
@@ -152,6 +164,7 @@ impl Environment {
             },
             incidents,
             requires_known_changes,
+            low_loss: ought.low_loss_passes,
             suspects: ought.suspects,
             policy: context.policy.digest.clone(),
             model: super::risk::model_digest(context.bulletin.weights.as_ref()),
@@ -194,9 +207,12 @@ impl Environment {
         if let Some(order) = order {
             return by_order(order);
         }
-        self.frozen(service, settings, context.now)
+        let mut ought = self
+            .frozen(service, settings, context.now)
             .or_else(|| self.reviewed(service, settings, context.at))
-            .unwrap_or_else(|| self.proceeding(context))
+            .unwrap_or_else(|| self.proceeding(context));
+        ought.low_loss_passes = ought.action == Action::Freeze && settings.freeze.low_loss_passes;
+        ought
     }
 
     /// What freezes it, the gravest first.
@@ -249,10 +265,9 @@ impl Environment {
             return Some(ought);
         }
         if let Some(until) = self.cooldown_until {
-            let reason = Reason::new(COOLDOWN_CODE, "a freeze has just ended");
             return Some(Ought {
                 to_lift: vec![wait_until(until)],
-                ..plain(Action::ExtraReview, Some(until), reason)
+                ..plain(Action::ExtraReview, Some(until), self.cooldown_reason())
             });
         }
         let reason = match self.budget().and_then(|budget| budget.raised) {
@@ -305,6 +320,7 @@ fn plain(action: Action, valid_until: Option<Timestamp>, reason: Reason) -> Ough
         about: "".into(),
         to_lift: Vec::new(),
         suspects: Vec::new(),
+        low_loss_passes: false,
     }
 }
 

@@ -34,6 +34,7 @@ use self::{
 use super::{
     Context, Said,
     baseline::{Baseline, Pending, count},
+    catalog::Graph,
     decide::Standing,
     evidence::{Blocks, Observation, Recent, Seen, Shares, without_spike},
     hold::{Found, Hold},
@@ -115,6 +116,7 @@ impl Proposal {
 pub(crate) struct Scene<'a> {
     pub(crate) service: &'a ServiceId,
     pub(crate) tier: Criticality,
+    pub(crate) graph: Option<&'a Graph>,
     pub(crate) settings: &'a Settings,
     pub(crate) context: &'a Context<'a>,
     pub(crate) said: &'a mut Vec<Said>,
@@ -446,6 +448,10 @@ impl Environment {
     /// Whether there is history enough to convict anybody.
     pub(crate) fn has_baseline(&self, now: Timestamp, policy: &Policy) -> bool {
         self.baseline.is_known(now, &policy.evidence)
+    }
+
+    pub(crate) fn is_watching(&self, deploy_id: &str) -> bool {
+        self.watches.iter().any(|watch| *watch.deploy_id == *deploy_id)
     }
 
     /// Whether the source of its errors has been silent for longer than usual.

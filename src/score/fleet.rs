@@ -160,7 +160,7 @@ impl Fleet {
                 self.learn(*share, *guilty, beside, sayings);
             }
             // Not for the fleet.
-            Message::Answer { .. } | Message::Bulletin(_) => {}
+            Message::Answer { .. } | Message::Bulletin(_) | Message::Calls { .. } => {}
         }
     }
 
@@ -280,26 +280,34 @@ impl Fleet {
 
     /// Tells all partitions the quantiles, when one has moved.
     fn tell(&mut self, policy: &Policy, sayings: &mut Vec<Saying>) {
-        let mut losses = self.told.losses;
-        let mut moved = false;
+        let (mut losses, mut medians) = (self.told.losses, self.told.medians);
         for tier in Criticality::ALL {
-            let (known, told) = (&self.losses[tier_index(tier)], &mut losses[tier_index(tier)]);
-            let Some(value) = nearest_rank(known, 1.0 - policy.budget(tier).value()) else {
+            let place = tier_index(tier);
+            if self.losses[place].len() < LOSSES_MIN {
                 continue;
-            };
-            if told.is_none_or(|told| (value - told).abs() > MOVED * told.abs()) {
-                *told = Some(value);
-                moved = true;
             }
+            let mut sorted: Vec<f64> = self.losses[place].iter().copied().collect();
+            sorted.sort_unstable_by(f64::total_cmp);
+            let risky = nearest_rank(&sorted, 1.0 - policy.budget(tier).value());
+            losses[place] = unless_near(losses[place], risky);
+            medians[place] = unless_near(medians[place], nearest_rank(&sorted, 0.5));
         }
-        if moved || self.has_rate_moved() {
-            self.told.losses = losses;
+        if (losses, medians) != (self.told.losses, self.told.medians) || self.has_rate_moved() {
+            (self.told.losses, self.told.medians) = (losses, medians);
             self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
             sayings.push(Saying {
                 by: None,
                 said: Said::Message(Message::Bulletin(Box::new(self.told))),
             });
         }
+    }
+}
+
+/// The value to tell: what was told, unless it has moved by more than [`MOVED`].
+fn unless_near(told: Option<f64>, value: Option<f64>) -> Option<f64> {
+    match (told, value) {
+        (Some(told), Some(value)) if (value - told).abs() <= MOVED * told.abs() => Some(told),
+        _ => value,
     }
 }
 
@@ -327,13 +335,8 @@ fn limit(n_known: usize, share: f64, min: u32) -> usize {
     by_share.max(usize::try_from(min).unwrap_or(usize::MAX))
 }
 
-/// The value that a share `quantile` of `values` do not exceed; `None` for fewer than [`LOSSES_MIN`].
-fn nearest_rank(values: &VecDeque<f64>, quantile: f64) -> Option<f64> {
-    if values.len() < LOSSES_MIN {
-        return None;
-    }
-    let mut sorted: Vec<f64> = values.iter().copied().collect();
-    sorted.sort_unstable_by(f64::total_cmp);
+/// The value that a share `quantile` of `sorted` does not exceed; `None` where there is none.
+fn nearest_rank(sorted: &[f64], quantile: f64) -> Option<f64> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -341,7 +344,7 @@ fn nearest_rank(values: &VecDeque<f64>, quantile: f64) -> Option<f64> {
         clippy::as_conversions,
         reason = "a rank within 1 to 500"
     )]
-    let rank = ((quantile * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len());
+    let rank = ((quantile * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len().max(1));
     sorted.get(rank - 1).copied()
 }
 

@@ -8,6 +8,7 @@
 mod baseline;
 mod blame;
 mod calibration;
+mod catalog;
 mod change;
 mod clocks;
 mod decide;
@@ -15,6 +16,7 @@ mod dedupe;
 mod environment;
 mod evidence;
 mod fleet;
+mod health;
 mod hold;
 mod lease;
 mod partition;

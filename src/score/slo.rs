@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{baseline::count, evidence::narrow, short::Short};
-use crate::model::{Slo, Timestamp};
+use crate::model::{Second, Slo, Timestamp};
 
 const MINUTE_MS: u32 = 60_000;
 const DAY_MS: u32 = 86_400_000;
@@ -105,7 +105,7 @@ struct Sum {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Budget {
     /// The share of requests that may fail: above 0, at most 1.
-    allowed: f64,
+    allowed: f32,
     /// What a slot of the window's ring spans.
     slot_ms: u32,
     slots: Slots,
@@ -117,7 +117,7 @@ pub(crate) struct Budget {
     /// The end of the last closed step.
     end: Timestamp,
     /// The alert that stands, and since when one does.
-    pub(crate) raised: Option<(Alert, Timestamp)>,
+    pub(crate) raised: Option<(Alert, Second)>,
 }
 
 /// Per ring, the slots that are full: errors and requests.
@@ -143,7 +143,7 @@ impl<'de> Deserialize<'de> for Slots {
 impl Budget {
     pub(crate) fn new(slo: Slo) -> Self {
         Self {
-            allowed: (1.0 - slo.objective.value()).max(ALLOWED_MIN),
+            allowed: narrow((1.0 - slo.objective.value()).max(ALLOWED_MIN)),
             slot_ms: u32::from(slo.window_days.max(1)).saturating_mul(DAY_MS / 28),
             slots: Slots([[Short::default(); 2]; N_ALL]),
             running: [0; N_RINGS],
@@ -164,9 +164,9 @@ impl Budget {
         }
     }
 
-    /// The share of requests that may fail.
-    pub(crate) fn allowed(&self) -> f64 {
-        self.allowed
+    /// The share of requests that must succeed, to seven digits.
+    pub(crate) fn objective(&self) -> f64 {
+        ((1.0 - f64::from(self.allowed)) * 1e7).round() / 1e7
     }
 
     fn span_ms(&self, ring: usize) -> u32 {
@@ -243,7 +243,7 @@ impl Budget {
         let span =
             Duration::from_millis(u64::from(self.span_ms(ring))).as_secs_f64() * count(n.try_into().unwrap_or(1));
         let seen = (self.end.since(self.first).as_secs_f64() / span).min(1.0);
-        Some(errors / requests / self.allowed * seen)
+        Some(errors / requests / f64::from(self.allowed) * seen)
     }
 
     /// Whether the rates over the long and the short stretch both reach what `alert` asks for.
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn the_rings_take_less_than_their_budget_of_memory() {
-        assert!(size_of::<Budget>() <= 400, "{}", size_of::<Budget>());
+        assert!(size_of::<Budget>() <= 376, "{}", size_of::<Budget>());
         assert_eq!(N_SLOTS.iter().sum::<usize>(), N_ALL);
     }
 }

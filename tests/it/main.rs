@@ -5,6 +5,7 @@ mod changes;
 mod decisions;
 mod freeze;
 mod learning;
+mod losses;
 mod pages;
 mod properties;
 mod schemas;

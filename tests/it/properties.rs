@@ -51,6 +51,7 @@ enum Happening {
     },
     Catalog {
         service: usize,
+        calls: u8,
         slo: bool,
     },
 }
@@ -116,13 +117,9 @@ impl Happening {
                 let rest = format!(r#""effect":"{effect}","until":"{until}","reason":"r","by":"p""#);
                 vec![json("override", *service, &format!("o-{at_minute}-{nth}"), &rest)]
             }
-            Self::Catalog { service, slo } => {
-                vec![json(
-                    "service",
-                    *service,
-                    &format!("s-{at_minute}-{nth}"),
-                    catalog(*slo),
-                )]
+            Self::Catalog { service, calls, slo } => {
+                let id = format!("s-{at_minute}-{nth}");
+                vec![json("service", *service, &id, &catalog(*calls, *slo))]
             }
         }
     }
@@ -144,12 +141,11 @@ fn incident(severity: u8, resolved: bool) -> String {
     )
 }
 
-fn catalog(slo: bool) -> &'static str {
-    if slo {
-        r#""slo":{"objective":0.999}"#
-    } else {
-        r#""owner":"o""#
-    }
+fn catalog(calls: u8, slo: bool) -> String {
+    let callees = SERVICES.iter().enumerate().filter(|(i, _)| calls >> i & 1 == 1);
+    let callees: Vec<String> = callees.map(|(_, name)| format!("\"{name}\"")).collect();
+    let slo = if slo { r#","slo":{"objective":0.999}"# } else { "" };
+    format!(r#""depends_on":[{}]{slo}"#, callees.join(","))
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -162,7 +158,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, id, ai)| Happening::Commit { service, id, ai }),
         1 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, id, dismissed)| Happening::Review { service, id, dismissed }),
         1 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, severity, resolved)| Happening::Incident { service, severity, resolved }),
-        1 => (service.clone(), any::<bool>()).prop_map(|(service, slo)| Happening::Catalog { service, slo }),
+        1 => (service.clone(), 0..16_u8, any::<bool>()).prop_map(|(service, calls, slo)| Happening::Catalog { service, calls, slo }),
         1 => (service, any::<bool>(), 0..90_i64).prop_map(|(service, freeze, minutes)| Happening::Word { service, freeze, minutes }),
     ]
 }
@@ -172,11 +168,11 @@ fn story() -> impl Strategy<Value = Vec<Vec<Happening>>> {
     prop::collection::vec(prop::collection::vec(happening(), 0..5), 10..60)
 }
 
-/// Both have an objective.
+/// Both have an objective, and they call each other.
 fn history() -> Vec<Vec<String>> {
-    let entry = |service: &str| {
+    let entry = |service: &str, callee: &str| {
         format!(
-            r#"{{"kind":"service","id":"catalog","time":"{}","service":"{service}","slo":{{"objective":0.99}}}}"#,
+            r#"{{"kind":"service","id":"catalog","time":"{}","service":"{service}","depends_on":["{callee}"],"slo":{{"objective":0.99}}}}"#,
             at(0)
         )
     };
@@ -189,7 +185,7 @@ fn history() -> Vec<Vec<String>> {
             ]
         })
         .collect();
-    history[0].extend([entry("checkout"), entry("search")]);
+    history[0].extend([entry("checkout", "search"), entry("search", "checkout")]);
     history
 }
 

@@ -98,6 +98,7 @@ fn freeze(service: &str, deploy: &str, decided_at: Timestamp) -> StandingDecisio
         exempt: Vec::new(),
         incidents: Vec::new(),
         requires_known_changes: false,
+        low_loss: false,
         json: json.as_str().into(),
     }
 }

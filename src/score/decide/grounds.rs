@@ -1,8 +1,8 @@
-//! The grounds that are no deploy's own evidence: budgets, and what freezes again and again.
+//! The grounds that are no deploy's own evidence: budgets, and what a freeze leaves behind.
 
 use std::collections::BTreeMap;
 
-use super::{Ought, plain, round, significant};
+use super::{COOLDOWN_CODE, Ought, plain, round, significant};
 use crate::{
     model::{Action, Evidence, Reason, Timestamp},
     score::{
@@ -52,7 +52,31 @@ impl Environment {
             ("window_short", Evidence::Text(short.text().into())),
             ("errors", Evidence::Number(significant(errors))),
             ("requests", Evidence::Number(significant(requests))),
-            ("objective", Evidence::Number(round(1.0 - budget.allowed(), 1e9))),
+            ("objective", Evidence::Number(budget.objective())),
+        ]);
+        reason
+    }
+
+    /// The extra review after a freeze; with what has waited behind it, which comes all at once.
+    pub(super) fn cooldown_reason(&self) -> Reason {
+        let queue = self.queue();
+        if queue.n_changes == 0 {
+            return Reason::new(COOLDOWN_CODE, "a freeze has just ended");
+        }
+        let risk = -(-f64::from(queue.lambda)).exp_m1();
+        let what = if queue.n_changes == 1 {
+            "a change has waited behind it".to_owned()
+        } else {
+            format!(
+                "{} changes have waited behind it: deploy them a few at a time",
+                queue.n_changes
+            )
+        };
+        let mut reason = Reason::new(COOLDOWN_CODE, format!("a freeze has just ended, and {what}"));
+        reason.evidence = BTreeMap::from([
+            ("queued_changes", Evidence::Count(u64::from(queue.n_changes))),
+            ("queued_lambda", Evidence::Number(significant(f64::from(queue.lambda)))),
+            ("queued_risk", Evidence::Number(significant(risk))),
         ]);
         reason
     }

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{COOLDOWN, COOLDOWN_RELAPSED, Environment, PROPOSE_EVERY, RELAPSE_LEASE, RELAPSE_WINDOW, Scene};
 use crate::{
-    model::{Criticality, Ground, Slo, Timestamp},
+    model::{Action, Criticality, Ground, Second, Slo, Timestamp},
     score::{
+        evidence::narrow,
         lease::{Because, Lease},
         slo::{Alert, Budget, Stretch},
         steps::Closed,
@@ -27,7 +28,17 @@ const RELAPSED_FROM: usize = 3;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Concerns {
     budget: Option<Box<Budget>>,
-    lease: Option<Lease>,
+    lease: Option<Box<Lease>>,
+    /// Changes that landed since the last freeze began, and their Λ.
+    queue: Queue,
+}
+
+/// What waits behind a freeze.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Queue {
+    pub(crate) n_changes: u32,
+    /// −Σ ln(1 − p): the chance that one of them causes an incident is 1 − e^−Λ.
+    pub(crate) lambda: f32,
 }
 
 impl Environment {
@@ -57,16 +68,38 @@ impl Environment {
 
     /// The freeze that no deploy's own evidence asks for, granted or not.
     pub(crate) fn lease(&self) -> Option<&Lease> {
-        self.concerns.as_ref()?.lease.as_ref()
+        self.concerns.as_ref()?.lease.as_deref()
     }
 
-    fn take_lease(&mut self) -> Option<Lease> {
+    fn take_lease(&mut self) -> Option<Box<Lease>> {
         self.concerns.as_mut()?.lease.take()
     }
 
-    fn put_lease(&mut self, lease: Option<Lease>) {
+    fn put_lease(&mut self, lease: Option<Box<Lease>>) {
         if lease.is_some() || self.concerns.is_some() {
             self.concerns.get_or_insert_default().lease = lease;
+            self.drop_empty_concerns();
+        }
+    }
+
+    pub(crate) fn queue(&self) -> Queue {
+        self.concerns.as_ref().map(|known| known.queue).unwrap_or_default()
+    }
+
+    /// A change landed; behind a freeze it waits.
+    pub(crate) fn queue_up(&mut self, lambda: f64) {
+        let standing = self.standing.as_ref();
+        if standing.is_some_and(|standing| standing.action == Action::Freeze) {
+            let queue = &mut self.concerns.get_or_insert_default().queue;
+            queue.n_changes = queue.n_changes.saturating_add(1);
+            queue.lambda += narrow(lambda);
+        }
+    }
+
+    /// A freeze begins: nothing waits behind it yet.
+    pub(crate) fn clear_queue(&mut self) {
+        if let Some(concerns) = &mut self.concerns {
+            concerns.queue = Queue::default();
             self.drop_empty_concerns();
         }
     }
@@ -97,9 +130,9 @@ impl Environment {
             return;
         };
         budget.raised = match (budget.raised, budget.alert()) {
-            (None, Some(alert)) => Some((alert, now)),
+            (None, Some(alert)) => Some((alert, Second::of(now))),
             (Some((_, since)), Some(alert)) => Some((alert, since)),
-            (Some((_, since)), None) if now.since(since) >= ALERT_MIN => None,
+            (Some((_, since)), None) if now.since(since.start()) >= ALERT_MIN => None,
             (raised, None) => raised,
         };
     }
@@ -123,7 +156,7 @@ impl Environment {
         let because = self.because(scene);
         let Some(mut lease) = self.take_lease() else {
             if let Some(because) = because {
-                self.put_lease(Some(Lease::proposed(because, now)));
+                self.put_lease(Some(Box::new(Lease::proposed(because, now))));
                 self.propose(Ground::Burn, scene);
             }
             return;

@@ -7,10 +7,12 @@ use crate::{
 };
 
 /// Deploys watched at once; the next drops the oldest. Fewer where something else takes their place, so that all of it
-/// stays within 4 KiB: a freeze that of three, an error budget that of one.
+/// stays within 4 KiB: a freeze that of three, an error budget and the names of callees and callers that of one
+/// each.
 const WATCHES_MAX: usize = 6;
 const WATCHES_OF_HOLD: usize = 3;
 const WATCHES_OF_BUDGET: usize = 1;
+const WATCHES_OF_GRAPH: usize = 1;
 /// Deploys remembered whose watch is over; the next drops the oldest.
 const ENDED_MAX: usize = 16;
 
@@ -60,7 +62,7 @@ impl Environment {
             self.baseline.break_off();
             self.abandon_placebo();
         }
-        if self.watches.len() >= self.watches_max() {
+        if self.watches.len() >= self.watches_max(scene) {
             let oldest = self.watches[0].deploy_id.clone();
             self.close_watches(scene, |watch| watch.deploy_id == oldest);
         }
@@ -80,10 +82,11 @@ impl Environment {
         })));
     }
 
-    fn watches_max(&self) -> usize {
+    fn watches_max(&self, scene: &Scene<'_>) -> usize {
         let of_hold = WATCHES_OF_HOLD * usize::from(self.hold.is_some());
         let of_budget = WATCHES_OF_BUDGET * usize::from(self.budget().is_some());
-        WATCHES_MAX - of_hold - of_budget
+        let of_graph = WATCHES_OF_GRAPH * usize::from(scene.graph.is_some());
+        WATCHES_MAX - of_hold - of_budget - of_graph
     }
 
     /// The version it brings and the one it takes the place of; none of the same deployed again, which stands beside

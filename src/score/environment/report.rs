@@ -45,7 +45,7 @@ pub struct BudgetReport {
 impl BudgetReport {
     fn of(budget: &Budget) -> Self {
         Self {
-            objective: 1.0 - budget.allowed(),
+            objective: budget.objective(),
             burn_five_minutes: budget.rate(Stretch::FiveMinutes),
             burn_hour: budget.rate(Stretch::Hour),
             burn_six_hours: budget.rate(Stretch::SixHours),

@@ -128,6 +128,7 @@ fn values(policy: &Policy, settings: &Settings, asked: &Asked<'_>, file: &File<'
                 watch,
                 lease,
                 spent_budget,
+                low_loss_passes,
             },
         // A tier's changes are ranked together, so its share is the tier's.
         review: Review { budget: _ },
@@ -150,6 +151,7 @@ fn values(policy: &Policy, settings: &Settings, asked: &Asked<'_>, file: &File<'
         ("freeze.watch", length(*watch)),
         ("freeze.lease", length(*lease)),
         ("freeze.spent_budget", spent_budget.to_string()),
+        ("freeze.low_loss_passes", low_loss_passes.to_string()),
         ("review.budget", budget.to_string()),
     ];
     let fleet = [

@@ -70,6 +70,8 @@ pub struct Freeze {
     pub lease: Duration,
     /// A service that has spent its error budget is frozen, renewed daily.
     pub spent_budget: bool,
+    /// Changes whose loss is in the lower half of their tier's pass a freeze.
+    pub low_loss_passes: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +100,7 @@ pub struct Patch {
     pub watch: Option<Duration>,
     pub lease: Option<Duration>,
     pub spent_budget: Option<bool>,
+    pub low_loss_passes: Option<bool>,
     pub budget: Option<UnitInterval>,
     pub require_known_changes: Option<bool>,
 }
@@ -158,6 +161,7 @@ impl Patch {
             watch,
             lease,
             spent_budget,
+            low_loss_passes,
             budget,
             require_known_changes,
         } = self;
@@ -167,6 +171,7 @@ impl Patch {
         set(&mut settings.freeze.watch, *watch);
         set(&mut settings.freeze.lease, *lease);
         set(&mut settings.freeze.spent_budget, *spent_budget);
+        set(&mut settings.freeze.low_loss_passes, *low_loss_passes);
         set(&mut settings.review.budget, *budget);
         set(&mut settings.require_known_changes, *require_known_changes);
     }

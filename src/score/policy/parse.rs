@@ -81,6 +81,7 @@ impl Default for Policy {
                     watch: 2 * HOUR,
                     lease: HOUR,
                     spent_budget: false,
+                    low_loss_passes: false,
                 },
                 review: Review {
                     budget: UnitInterval::clamped(0.10),
@@ -155,6 +156,7 @@ fn patch(reader: &mut Reader, section: &mut Section<'_>) -> Patch {
         watch: reader.duration(freeze.take("watch"), 10 * MINUTE..=24 * HOUR),
         lease: reader.duration(freeze.take("lease"), 15 * MINUTE..=4 * HOUR),
         spent_budget: reader.boolean(freeze.take("spent_budget")),
+        low_loss_passes: reader.boolean(freeze.take("low_loss_passes")),
         budget: reader.share(review.take("budget")),
         require_known_changes: reader.boolean(section.take("require_known_changes")),
     };
