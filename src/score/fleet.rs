@@ -357,12 +357,16 @@ mod tests {
     }
 
     fn asks(fleet: &mut Fleet, service: &str, minute: i64) -> bool {
+        asks_by(fleet, Ground::Evidence, service, minute)
+    }
+
+    fn asks_by(fleet: &mut Fleet, ground: Ground, service: &str, minute: i64) -> bool {
         let mut sayings = Vec::new();
         let message = Message::Propose {
             service: service.into(),
             environment: "production".into(),
             mode: Mode::Enforce,
-            ground: Ground::Evidence,
+            ground,
         };
         fleet.step(&message, at(minute), &Policy::default(), &mut sayings);
         matches!(
@@ -381,5 +385,20 @@ mod tests {
         let later: Vec<bool> = (0..8).map(|i| asks(&mut fleet, &format!("t{i}"), 130)).collect();
         assert_eq!(later.iter().filter(|granted| **granted).count(), 4, "ten in four hours");
         assert_eq!(fleet.n_withheld(), 6);
+    }
+
+    #[test]
+    fn burn_and_evidence_share_a_limit_that_incidents_have_no_part_in() {
+        let mut fleet = Fleet::default();
+        for i in 0..5 {
+            let ground = if i % 2 == 0 { Ground::Burn } else { Ground::Evidence };
+            assert!(asks_by(&mut fleet, ground, &format!("s{i}"), i));
+        }
+        assert!(!asks_by(&mut fleet, Ground::Burn, "s5", 5) && !asks(&mut fleet, "s6", 5));
+        assert!(
+            !asks_by(&mut fleet, Ground::Burn, "s1", 5),
+            "a grant by evidence is none by burn"
+        );
+        assert!(asks_by(&mut fleet, Ground::Incident, "s5", 5));
     }
 }
