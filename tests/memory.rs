@@ -50,6 +50,23 @@ fn bytes_each(n: usize, fill: impl Fn(&mut Driver, &[Name])) -> i64 {
     (build(n) - build(1)) / more
 }
 
+/// What the catalog says of each: an objective, and that it calls the eight after it.
+fn catalog(driver: &mut Driver, names: &[Name]) {
+    let events: Vec<String> = (0..names.len())
+        .map(|i| {
+            let (service, prefix) = &names[i];
+            let callees = (1..9).map(|next| format!("\"{}\"", names[(i + next) % names.len()].0));
+            let callees: Vec<String> = callees.collect();
+            format!(
+                r#"{{"kind":"service","id":"catalog-{prefix}","time":"{}","service":"{service}","slo":{{"objective":0.999}},"depends_on":[{}]}}"#,
+                at(0),
+                callees.join(",")
+            )
+        })
+        .collect();
+    driver.events(&events, at(0));
+}
+
 /// The same event for each service at a minute, and then time.
 fn all(driver: &mut Driver, names: &[Name], (minutes, id): (i64, &str), kind: &str, fields: &str) {
     let time = at(minutes);
@@ -87,6 +104,7 @@ fn a_service_in_an_environment_takes_at_most_four_kibibytes() {
         deploys(driver, names, 300);
     });
     let full = bytes_each(64, |driver, names| {
+        catalog(driver, names);
         errors(driver, names, 0..300, 8);
         deploys(driver, names, 300);
         errors(driver, names, 301..306, 900);

@@ -57,6 +57,8 @@ pub struct StandingDecision {
     pub incidents: Box<[Box<str>]>,
     /// Of a service: a change never seen is not known, rather than nothing against it.
     pub requires_known_changes: bool,
+    /// Of a change: its loss is in the lower half of its tier's. Of a frozen service: such changes pass.
+    pub low_loss: bool,
     /// One JSON object on one line, as its writer wrote it: for passing on.
     pub json: KeptText,
 }

@@ -105,6 +105,7 @@ fn decision(subject: Subject, action: Action) -> StandingDecision {
         exempt: [].into(),
         incidents: [].into(),
         requires_known_changes: false,
+        low_loss: false,
         json: "{}".into(),
     }
 }

@@ -70,6 +70,7 @@ pub struct AskedChange {
 /// - Else a service without a decision in force, or whose heartbeat is stale, is unknown and follows the fail mode.
 /// - A change without a decision in force decides nothing, unless the service's decision requires known changes and
 ///   binds: then it is unknown.
+/// - A freeze that says so lets by a request that names changes, each of them known and of low loss.
 /// - The worst of what is left decides; what is in shadow mode never blocks.
 #[must_use]
 pub fn assess(view: &View, request: &Request, now: Timestamp) -> Verdict {
@@ -86,6 +87,15 @@ pub fn assess(view: &View, request: &Request, now: Timestamp) -> Verdict {
             known: decision.is_some(),
         })
         .collect();
+    let all_low = !found.is_empty()
+        && found
+            .iter()
+            .all(|(_, decision)| decision.as_ref().is_some_and(|known| known.low_loss));
+    let of_service = if all_low {
+        of_service.let_low_loss_by()
+    } else {
+        of_service
+    };
     let mut worst = of_service.clone();
     if !of_service.is_final() {
         for decision in found.into_iter().filter_map(|(_, decision)| decision) {

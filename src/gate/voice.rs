@@ -155,6 +155,18 @@ impl Voice {
         }
     }
 
+    /// What it says to changes of low loss: a service's freeze may let them by.
+    pub(super) fn let_low_loss_by(self) -> Self {
+        match &self.basis {
+            Basis::Decision(decision) if decision.action == Action::Freeze && decision.low_loss => Self {
+                outcome: Outcome::Proceed,
+                passed: true,
+                ..self
+            },
+            Basis::Decision(_) | Basis::Word { .. } | Basis::Nothing(_) => self,
+        }
+    }
+
     /// A person let the service proceed: nothing else is asked.
     pub(super) fn is_final(&self) -> bool {
         matches!(&self.basis, Basis::Word { word, .. } if word.effect == Effect::Proceed)

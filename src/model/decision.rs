@@ -242,6 +242,8 @@ pub struct Decision {
     pub incidents: Vec<Box<str>>,
     /// Of a service: a change never seen is not known, rather than nothing against it.
     pub requires_known_changes: bool,
+    /// Of a change: its loss is in the lower half of its tier's. Of a frozen service: such changes pass.
+    pub low_loss: bool,
     pub suspects: Vec<Suspect>,
     /// `sha256:` and the digest of the policy in force.
     pub policy: Box<str>,

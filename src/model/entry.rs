@@ -274,6 +274,8 @@ pub struct PolicyText<'a> {
 pub enum Ground {
     Evidence,
     Incident,
+    /// An error budget that is being spent too fast, or is spent.
+    Burn,
 }
 
 /// What one state machine tells another.
@@ -322,6 +324,20 @@ pub enum Message<'a> {
     },
     /// What the fleet has learned, to every partition.
     Bulletin(Box<Bulletin>),
+    /// `caller` calls `service`, or no longer does.
+    Calls {
+        #[serde(borrow)]
+        service: Cow<'a, str>,
+        #[serde(borrow)]
+        caller: Cow<'a, str>,
+        calls: bool,
+        /// The caller's share of the fleet's traffic.
+        share: f32,
+        /// The sum of the shares of those that call the caller.
+        beyond: f32,
+        /// Whether the callee is to tell its own callees, if the shares of its callers have changed by it.
+        goes_on: bool,
+    },
 }
 
 /// Who gets a message.
@@ -342,7 +358,7 @@ impl Message<'_> {
             | Self::Loss { .. }
             | Self::Approved { .. }
             | Self::Verdict { .. } => Recipient::Fleet,
-            Self::Answer { service, .. } => Recipient::Service(service),
+            Self::Answer { service, .. } | Self::Calls { service, .. } => Recipient::Service(service),
             Self::Bulletin(_) => Recipient::EveryPartition,
         }
     }
@@ -353,6 +369,8 @@ impl Message<'_> {
 pub struct Bulletin {
     /// Per tier, low to critical: the loss above which risk alone asks for extra review; `None` before 50 changes.
     pub losses: [Option<f64>; 4],
+    /// Per tier: the median loss, up to which a change is among the harmless half; `None` before 50 changes.
+    pub medians: [Option<f64>; 4],
     /// When an approval with a known level was last seen anywhere.
     pub approved_at: Option<Timestamp>,
     /// What the fleet has learned of commit risk; `None` before its first verdict.

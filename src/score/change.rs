@@ -7,6 +7,7 @@
 
 mod bound;
 mod leaf;
+mod loss;
 mod pages;
 mod sheet;
 mod verdict;
@@ -16,8 +17,14 @@ use std::{cmp::Reverse, time::Duration};
 use serde::{Deserialize, Serialize};
 
 pub use self::pages::ChangePage;
-pub(crate) use self::pages::Pages;
-use self::verdict::{Learned, rate_of};
+pub(crate) use self::{
+    loss::{Landed, tier_index, tier_weight},
+    pages::Pages,
+};
+use self::{
+    loss::{Rank, rank},
+    verdict::{Learned, rate_of},
+};
 use super::{
     Context, Said,
     policy::{Condition, Rule, Settings},
@@ -75,7 +82,7 @@ pub(crate) struct Remembered {
     ai: Assistance,
     action: Action,
     mode: Mode,
-    by_risk: bool,
+    rank: Rank,
 }
 
 /// By which [`bound::CHANGES_MAX`] was chosen.
@@ -96,7 +103,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) service: &'a ServiceId,
     pub(crate) tier: Criticality,
     pub(crate) settings: &'a Settings,
-    pub(crate) traffic_share: f64,
+    /// What a change's chance to fail is multiplied by: its loss is that of the service.
+    pub(crate) blast: f64,
     pub(crate) approvals: &'a Approvals,
     pub(crate) context: &'a Context<'a>,
     pub(crate) said: &'a mut Vec<Said>,
@@ -116,9 +124,8 @@ impl Changes {
         )
     }
 
-    /// A commit landed: scores it, decides on it and remembers it. Returns its loss. A sha known already changes
-    /// nothing.
-    pub(crate) fn land(&mut self, commit: &Commit<'_>, time: Timestamp, scene: &mut Scene<'_>) -> Option<f64> {
+    /// A commit landed: scores it, decides on it and remembers it. A sha known already changes nothing.
+    pub(crate) fn land(&mut self, commit: &Commit<'_>, time: Timestamp, scene: &mut Scene<'_>) -> Option<Landed> {
         if self.list.find(&commit.sha).is_some() {
             return None;
         }
@@ -128,8 +135,7 @@ impl Changes {
         let score = risk::score(&commit.measures, &scaled, &learned.rate, context.bulletin);
         learned.moments.learn(&commit.measures);
         learned.rate.land(&score);
-        let loss = score.probability * tier_weight(scene.tier) * scene.traffic_share;
-        let threshold = context.bulletin.losses.get(tier_index(scene.tier)).copied().flatten();
+        let loss = score.probability * scene.blast;
         let author = Author::of(&commit.author, &context.policy.levels);
         let mut change = Remembered {
             sha: commit.sha.as_ref().into(),
@@ -144,7 +150,7 @@ impl Changes {
             ai: commit.ai.assistance,
             action: Action::Proceed,
             mode: scene.settings.mode,
-            by_risk: threshold.is_some_and(|threshold| loss > threshold),
+            rank: rank(loss, tier_index(scene.tier), context),
             asked: 0,
         };
         change.decide(scene);
@@ -165,7 +171,10 @@ impl Changes {
         };
         let trace = risk::pack(&scaled, made, Target::of(&change.sha));
         self.list.push(change, trace);
-        Some(loss)
+        Some(Landed {
+            loss,
+            lambda: -(-score.probability).ln_1p(),
+        })
     }
 
     /// A review came or was dismissed: the changes it is about are decided again.
@@ -215,26 +224,6 @@ impl Changes {
 )]
 fn narrow(probability: f64) -> f32 {
     probability as f32
-}
-
-/// How much a failure of a tier weighs.
-fn tier_weight(tier: Criticality) -> f64 {
-    match tier {
-        Criticality::Low => 0.5,
-        Criticality::Medium => 1.0,
-        Criticality::High => 2.0,
-        Criticality::Critical => 4.0,
-    }
-}
-
-/// Where a tier stands in a bulletin.
-pub(crate) fn tier_index(tier: Criticality) -> usize {
-    match tier {
-        Criticality::Low => 0,
-        Criticality::Medium => 1,
-        Criticality::High => 2,
-        Criticality::Critical => 3,
-    }
 }
 
 impl Beside {
@@ -359,6 +348,7 @@ impl Remembered {
             },
             incidents: Vec::new(),
             requires_known_changes: false,
+            low_loss: self.rank == Rank::Low,
             suspects: Vec::new(),
             policy: context.policy.digest.clone(),
             model: model_digest(context.bulletin.weights.as_ref()),
@@ -380,12 +370,12 @@ impl Remembered {
         let open = |rule: &&&Rule| n_approvals(rule.level) < usize::from(rule.approvals);
         let unmet: Vec<&Rule> = hits.iter().filter(open).copied().collect();
         // One approval by anybody meets what risk alone asks for.
-        let risky = self.by_risk && n_approvals(None) == 0;
+        let risky = self.rank == Rank::High && n_approvals(None) == 0;
         let source = context.bulletin.approved_at.max(scene.approvals.last_known_level());
         let has_source = source.is_some_and(|at| context.at.since(at) < SOURCE_WINDOW);
         Asked {
             advises_only: !risky && !has_source && !unmet.is_empty() && unmet.iter().all(|rule| rule.level.is_some()),
-            hit: !hits.is_empty() || self.by_risk,
+            hit: !hits.is_empty() || self.rank == Rank::High,
             unmet,
             risky,
         }

@@ -3,14 +3,18 @@
 //! The worst ground decides, and a person's word is over all of them. What is published is what differs from what
 //! stands: another action, another ground, another mode, another end.
 
+mod grounds;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use self::grounds::withhold;
 use super::{
     Context, Said,
     environment::{Environment, OpenIncident, Proposal, Scene},
     hold::Found,
+    lease::Because,
     policy::{Closed, Settings, WindowEffect},
 };
 use crate::model::{
@@ -66,11 +70,19 @@ struct Ought {
     about: Box<str>,
     to_lift: Vec<Box<str>>,
     suspects: Vec<Suspect>,
+    low_loss_passes: bool,
 }
 
 impl Ought {
     fn code(&self) -> &str {
         self.reasons.first().map_or("", |reason| &reason.code)
+    }
+
+    /// The hash of its ground and of what that is about.
+    fn ground(&self, incidents: &[Box<str>]) -> u64 {
+        let passes = if self.low_loss_passes { " low loss passes" } else { "" };
+        let (code, about) = (self.code(), &self.about);
+        hash_text(&format!("{code}:{about}:{}{passes}", incidents.join(" ")))
     }
 
     /// An extra review lasts as long as its ground does, which nobody knows; all else ends when it says.
@@ -97,7 +109,7 @@ impl Environment {
             .filter(|_| ought.action != Action::Proceed)
             .map(|open| open.incident_id.clone())
             .collect();
-        let ground = hash_text(&format!("{}:{}:{}", ought.code(), ought.about, incidents.join(" ")));
+        let ground = ought.ground(&incidents);
         let published = match &mut self.standing {
             Some(standing) => {
                 standing.order = order;
@@ -111,6 +123,10 @@ impl Environment {
         };
         if !published {
             return;
+        }
+        let stood = self.standing.as_ref().map(|standing| standing.action);
+        if ought.action == Action::Freeze && stood != Some(Action::Freeze) {
+            self.clear_queue();
         }
         let sequence = self
             .standing
@@ -148,6 +164,7 @@ impl Environment {
             },
             incidents,
             requires_known_changes,
+            low_loss: ought.low_loss_passes,
             suspects: ought.suspects,
             policy: context.policy.digest.clone(),
             model: super::risk::model_digest(context.bulletin.weights.as_ref()),
@@ -181,55 +198,90 @@ impl Environment {
     }
 
     fn is_frozen(&self) -> bool {
-        self.hold.is_some() || self.incidents.leading().is_some_and(|incident| incident.granted)
+        self.hold.is_some()
+            || self.incidents.leading().is_some_and(|incident| incident.granted)
+            || self.lease().is_some_and(|lease| lease.granted.is_some())
     }
 
     fn ought(&self, order: Option<Order>, service: &ServiceId, settings: &Settings, context: &Context<'_>) -> Ought {
         if let Some(order) = order {
             return by_order(order);
         }
-        let incident = self.incidents.leading();
-        if let Some(incident) = incident.filter(|incident| incident.granted) {
+        let mut ought = self
+            .frozen(service, settings, context.now)
+            .or_else(|| self.reviewed(service, settings, context.at))
+            .unwrap_or_else(|| self.proceeding(context));
+        ought.low_loss_passes = ought.action == Action::Freeze && settings.freeze.low_loss_passes;
+        ought
+    }
+
+    /// What freezes it, the gravest first.
+    fn frozen(&self, service: &ServiceId, settings: &Settings, now: Timestamp) -> Option<Ought> {
+        if let Some(incident) = self.incidents.leading().filter(|incident| incident.granted) {
             let until = incident.freezes_until();
             let mut ought = by_incident(incident, Action::Freeze, until, "incident");
             ought.to_lift = vec![
                 format!("resolve incident {}", incident.incident_id).into(),
                 wait_until(until),
             ];
-            return ought;
+            return Some(ought);
         }
         if let Some(hold) = &self.hold {
             let mut ought = by_found(&hold.found, &hold.deploy_id, settings, Action::Freeze, hold.until);
             ought.suspects = hold.found.suspects(service);
             ought.to_lift = vec![format!("roll back {}", hold.deploy_id).into(), wait_until(hold.until)];
-            return ought;
+            self.note_relapse(&mut ought, now);
+            return Some(ought);
         }
-        let lease = context.at + settings.freeze.lease;
-        if let Some(incident) = incident {
+        let lease = self.lease()?;
+        let (_, until) = lease.granted?;
+        let mut ought = self.by_lease(lease, Action::Freeze, until);
+        ought.to_lift = vec![wait_until(until)];
+        if lease.because == Because::Burn {
+            self.note_relapse(&mut ought, now);
+        }
+        Some(ought)
+    }
+
+    /// What asks for extra review: freezes not granted, what a freeze leaves behind, and what does not suffice for one.
+    fn reviewed(&self, service: &ServiceId, settings: &Settings, at: Timestamp) -> Option<Ought> {
+        let until = at + settings.freeze.lease;
+        if let Some(incident) = self.incidents.leading() {
             let code = if incident.withheld {
                 "limiter_withheld"
             } else {
                 "incident"
             };
-            return by_incident(incident, Action::ExtraReview, lease, code);
+            return Some(by_incident(incident, Action::ExtraReview, until, code));
         }
         if let Some(proposal) = &self.proposal {
-            return by_proposal(proposal, service, settings, lease);
+            return Some(by_proposal(proposal, service, settings, until));
+        }
+        if let Some(proposed) = self.lease() {
+            let mut ought = self.by_lease(proposed, Action::ExtraReview, until);
+            if proposed.withheld {
+                withhold(&mut ought);
+            }
+            return Some(ought);
         }
         if let Some(until) = self.cooldown_until {
-            let reason = Reason::new(COOLDOWN_CODE, "a freeze has just ended");
-            return Ought {
+            return Some(Ought {
                 to_lift: vec![wait_until(until)],
-                ..plain(Action::ExtraReview, Some(until), reason)
-            };
+                ..plain(Action::ExtraReview, Some(until), self.cooldown_reason())
+            });
         }
-        if self.elevated_since.is_some() {
-            let reason = Reason::new(
+        let reason = match self.budget().and_then(|budget| budget.raised) {
+            Some((alert, _)) => self.burn_reason(alert),
+            None if self.elevated_since.is_some() => Reason::new(
                 "evidence_elevated",
                 "errors since the last deploy are above what is usual",
-            );
-            return plain(Action::ExtraReview, Some(lease), reason);
-        }
+            ),
+            None => return None,
+        };
+        Some(plain(Action::ExtraReview, Some(until), reason))
+    }
+
+    fn proceeding(&self, context: &Context<'_>) -> Ought {
         let reason = match (&self.standing, self.has_baseline(context.now, context.policy)) {
             (Some(_), _) if self.is_silent(context.policy) => Reason::new(
                 "unknown_telemetry",
@@ -268,6 +320,7 @@ fn plain(action: Action, valid_until: Option<Timestamp>, reason: Reason) -> Ough
         about: "".into(),
         to_lift: Vec::new(),
         suspects: Vec::new(),
+        low_loss_passes: false,
     }
 }
 
@@ -328,10 +381,7 @@ fn by_proposal(proposal: &Proposal, service: &ServiceId, settings: &Settings, un
             .into();
         }
     } else if *withheld {
-        for reason in &mut ought.reasons {
-            reason.code = "limiter_withheld".into();
-            reason.text = format!("{}; the fleet's limit on new freezes is reached", reason.text).into();
-        }
+        withhold(&mut ought);
     }
     ought.to_lift = vec![format!("roll back {deploy_id}").into()];
     ought

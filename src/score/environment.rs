@@ -11,6 +11,7 @@
 //!
 //! **Invariant:** steps are closed in order, each once, and none before `now` allows it.
 
+mod burning;
 mod conviction;
 mod deploys;
 mod incidents;
@@ -26,12 +27,14 @@ pub(crate) use incidents::OpenIncident;
 pub(super) use report::EnvironmentReport;
 
 use self::{
+    burning::Concerns,
     incidents::{Incidents, Outcome},
     presence::Presence,
 };
 use super::{
     Context, Said,
     baseline::{Baseline, Pending, count},
+    catalog::Graph,
     decide::Standing,
     evidence::{Blocks, Observation, Recent, Seen, Shares, without_spike},
     hold::{Found, Hold},
@@ -80,6 +83,8 @@ pub(crate) struct Environment {
     ended: Vec<u32>,
     pub(crate) hold: Option<Box<Hold>>,
     pub(crate) proposal: Option<Box<Proposal>>,
+    /// Few services have any.
+    concerns: Option<Box<Concerns>>,
     pub(crate) elevated_since: Option<Timestamp>,
     pub(crate) cooldown_until: Option<Timestamp>,
     pub(crate) incidents: Incidents,
@@ -111,6 +116,7 @@ impl Proposal {
 pub(crate) struct Scene<'a> {
     pub(crate) service: &'a ServiceId,
     pub(crate) tier: Criticality,
+    pub(crate) graph: Option<&'a Graph>,
     pub(crate) settings: &'a Settings,
     pub(crate) context: &'a Context<'a>,
     pub(crate) said: &'a mut Vec<Said>,
@@ -139,6 +145,7 @@ impl Environment {
             ended: Vec::new(),
             hold: None,
             proposal: None,
+            concerns: None,
             elevated_since: None,
             cooldown_until: None,
             incidents: Incidents::default(),
@@ -199,6 +206,7 @@ impl Environment {
     pub(crate) fn pass_quiet_steps(&mut self, settings: &Settings, context: &Context<'_>) {
         let Context { now, policy, .. } = *context;
         while let Some(closed) = self.steps.close(now, policy.lateness) {
+            self.spend(&closed);
             self.learn(&closed, settings, context);
             if closed.n_records == 0 && self.presence.is_silent(&policy.evidence) {
                 // Nothing is learned from here to the next record.
@@ -292,6 +300,7 @@ impl Environment {
             let Some(closed) = self.steps.close(now, scene.context.policy.lateness) else {
                 break;
             };
+            self.spend(&closed);
             self.observe(&closed, scene);
         }
         if !self.is_watched() {
@@ -304,7 +313,9 @@ impl Environment {
         }
         self.cooldown_until = self.cooldown_until.filter(|until| *until > now);
         self.settle_elevated(now);
+        self.settle_alert(now);
         self.propose_again(scene);
+        self.settle_lease(scene);
         self.decide(scene);
     }
 
@@ -350,13 +361,13 @@ impl Environment {
     }
 
     fn end_hold(&mut self, settings: &Settings, now: Timestamp) {
+        let burning = self.is_burning();
         let Some(hold) = &mut self.hold else { return };
-        let over = hold.may_end(now) || (now >= hold.due_at() && !hold.renew(settings.freeze.lease, now));
-        if over {
+        let is_due = now >= hold.due_at();
+        let goes_on = hold.goes_on() || burning;
+        if hold.may_end(now) || (is_due && !(goes_on && hold.renew(settings.freeze.lease, now))) {
             self.hold = None;
-            let recent = |since: &&Timestamp| now.since(**since) < RELAPSE_WINDOW + RELAPSE_LEASE;
-            let relapsed = self.freezes.iter().filter(recent).count() > 2;
-            self.cool_down(now + if relapsed { COOLDOWN_RELAPSED } else { COOLDOWN });
+            self.cool_down(now + self.cooldown(now));
         }
     }
 
@@ -391,12 +402,13 @@ impl Environment {
         if !self.is_kept() {
             next = next.min(self.last_event + FORGET_AFTER);
         }
-        if self.is_watched() {
+        if self.is_watched() || self.budget().is_some() {
             next = next.min(self.steps.next_close(lateness));
         }
         let elevated_since = self.elevated_since.filter(|_| self.watches.is_empty());
         let others = [
             self.hold.as_ref().map(|hold| hold.due_at()),
+            self.lease().map(|lease| lease.next_deadline(PROPOSE_EVERY)),
             self.proposal
                 .as_ref()
                 .filter(|proposal| !proposal.is_noisy())
@@ -421,7 +433,7 @@ impl Environment {
             .standing
             .as_ref()
             .is_some_and(|standing| standing.action != Action::Proceed || standing.order.is_some());
-        stands || self.hold.is_some() || !self.incidents.is_empty()
+        stands || self.hold.is_some() || self.lease().is_some() || !self.incidents.is_empty()
     }
 
     /// Nothing has happened here for so long that it may be forgotten.
@@ -436,6 +448,10 @@ impl Environment {
     /// Whether there is history enough to convict anybody.
     pub(crate) fn has_baseline(&self, now: Timestamp, policy: &Policy) -> bool {
         self.baseline.is_known(now, &policy.evidence)
+    }
+
+    pub(crate) fn is_watching(&self, deploy_id: &str) -> bool {
+        self.watches.iter().any(|watch| *watch.deploy_id == *deploy_id)
     }
 
     /// Whether the source of its errors has been silent for longer than usual.

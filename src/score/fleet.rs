@@ -160,7 +160,7 @@ impl Fleet {
                 self.learn(*share, *guilty, beside, sayings);
             }
             // Not for the fleet.
-            Message::Answer { .. } | Message::Bulletin(_) => {}
+            Message::Answer { .. } | Message::Bulletin(_) | Message::Calls { .. } => {}
         }
     }
 
@@ -234,9 +234,12 @@ impl Fleet {
             self.grants.pop_front();
         }
         let alike = |grant: &&Grant| {
-            (grant.environment, grant.mode, grant.ground) == (asked.environment, asked.mode, asked.ground)
+            (grant.environment, grant.mode) == (asked.environment, asked.mode)
+                && (grant.ground == Ground::Incident) == (asked.ground == Ground::Incident)
         };
-        let again = |grant: &Grant| grant.service == asked.service && now.since(grant.at) < SAME;
+        let again = |grant: &Grant| {
+            (grant.service, grant.ground) == (asked.service, asked.ground) && now.since(grant.at) < SAME
+        };
         if self.grants.iter().filter(alike).any(again) {
             return true;
         }
@@ -249,7 +252,7 @@ impl Fleet {
         };
         let granted = self.grants.len() < GRANTS_MAX
             && match asked.ground {
-                Ground::Evidence => {
+                Ground::Evidence | Ground::Burn => {
                     within(HOUR) < limit(n_known, limiter.new_per_hour_share.value(), limiter.new_per_hour_min)
                         && within(FOUR_HOURS)
                             < limit(
@@ -277,26 +280,34 @@ impl Fleet {
 
     /// Tells all partitions the quantiles, when one has moved.
     fn tell(&mut self, policy: &Policy, sayings: &mut Vec<Saying>) {
-        let mut losses = self.told.losses;
-        let mut moved = false;
+        let (mut losses, mut medians) = (self.told.losses, self.told.medians);
         for tier in Criticality::ALL {
-            let (known, told) = (&self.losses[tier_index(tier)], &mut losses[tier_index(tier)]);
-            let Some(value) = nearest_rank(known, 1.0 - policy.budget(tier).value()) else {
+            let place = tier_index(tier);
+            if self.losses[place].len() < LOSSES_MIN {
                 continue;
-            };
-            if told.is_none_or(|told| (value - told).abs() > MOVED * told.abs()) {
-                *told = Some(value);
-                moved = true;
             }
+            let mut sorted: Vec<f64> = self.losses[place].iter().copied().collect();
+            sorted.sort_unstable_by(f64::total_cmp);
+            let risky = nearest_rank(&sorted, 1.0 - policy.budget(tier).value());
+            losses[place] = unless_near(losses[place], risky);
+            medians[place] = unless_near(medians[place], nearest_rank(&sorted, 0.5));
         }
-        if moved || self.has_rate_moved() {
-            self.told.losses = losses;
+        if (losses, medians) != (self.told.losses, self.told.medians) || self.has_rate_moved() {
+            (self.told.losses, self.told.medians) = (losses, medians);
             self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
             sayings.push(Saying {
                 by: None,
                 said: Said::Message(Message::Bulletin(Box::new(self.told))),
             });
         }
+    }
+}
+
+/// The value to tell: what was told, unless it has moved by more than [`MOVED`].
+fn unless_near(told: Option<f64>, value: Option<f64>) -> Option<f64> {
+    match (told, value) {
+        (Some(told), Some(value)) if (value - told).abs() <= MOVED * told.abs() => Some(told),
+        _ => value,
     }
 }
 
@@ -324,13 +335,8 @@ fn limit(n_known: usize, share: f64, min: u32) -> usize {
     by_share.max(usize::try_from(min).unwrap_or(usize::MAX))
 }
 
-/// The value that a share `quantile` of `values` do not exceed; `None` for fewer than [`LOSSES_MIN`].
-fn nearest_rank(values: &VecDeque<f64>, quantile: f64) -> Option<f64> {
-    if values.len() < LOSSES_MIN {
-        return None;
-    }
-    let mut sorted: Vec<f64> = values.iter().copied().collect();
-    sorted.sort_unstable_by(f64::total_cmp);
+/// The value that a share `quantile` of `sorted` does not exceed; `None` where there is none.
+fn nearest_rank(sorted: &[f64], quantile: f64) -> Option<f64> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -338,7 +344,7 @@ fn nearest_rank(values: &VecDeque<f64>, quantile: f64) -> Option<f64> {
         clippy::as_conversions,
         reason = "a rank within 1 to 500"
     )]
-    let rank = ((quantile * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len());
+    let rank = ((quantile * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len().max(1));
     sorted.get(rank - 1).copied()
 }
 
@@ -351,12 +357,16 @@ mod tests {
     }
 
     fn asks(fleet: &mut Fleet, service: &str, minute: i64) -> bool {
+        asks_by(fleet, Ground::Evidence, service, minute)
+    }
+
+    fn asks_by(fleet: &mut Fleet, ground: Ground, service: &str, minute: i64) -> bool {
         let mut sayings = Vec::new();
         let message = Message::Propose {
             service: service.into(),
             environment: "production".into(),
             mode: Mode::Enforce,
-            ground: Ground::Evidence,
+            ground,
         };
         fleet.step(&message, at(minute), &Policy::default(), &mut sayings);
         matches!(
@@ -375,5 +385,20 @@ mod tests {
         let later: Vec<bool> = (0..8).map(|i| asks(&mut fleet, &format!("t{i}"), 130)).collect();
         assert_eq!(later.iter().filter(|granted| **granted).count(), 4, "ten in four hours");
         assert_eq!(fleet.n_withheld(), 6);
+    }
+
+    #[test]
+    fn burn_and_evidence_share_a_limit_that_incidents_have_no_part_in() {
+        let mut fleet = Fleet::default();
+        for i in 0..5 {
+            let ground = if i % 2 == 0 { Ground::Burn } else { Ground::Evidence };
+            assert!(asks_by(&mut fleet, ground, &format!("s{i}"), i));
+        }
+        assert!(!asks_by(&mut fleet, Ground::Burn, "s5", 5) && !asks(&mut fleet, "s6", 5));
+        assert!(
+            !asks_by(&mut fleet, Ground::Burn, "s1", 5),
+            "a grant by evidence is none by burn"
+        );
+        assert!(asks_by(&mut fleet, Ground::Incident, "s5", 5));
     }
 }

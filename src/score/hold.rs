@@ -11,12 +11,12 @@ use super::{
 use crate::model::{Suspect, Timestamp};
 
 /// A freeze by evidence lasts at least so long …
-const LEASE_MIN: Duration = Duration::from_mins(15);
+pub(crate) const LEASE_MIN: Duration = Duration::from_mins(15);
 /// … and at most so long, renewals included.
-const LEASE_MAX: Duration = Duration::from_hours(4);
+pub(crate) const LEASE_MAX: Duration = Duration::from_hours(4);
 /// What follows a lease is said so long before its end: readers go by `valid_until`, and a gate that waits would pass in
 /// the seconds until time is told, even where the freeze is renewed.
-const SPEAKS_BEFORE: Duration = Duration::from_secs(10);
+pub(crate) const SPEAKS_BEFORE: Duration = Duration::from_secs(10);
 /// How far back "still" reaches: the mixture was begun between this and twice this ago.
 const WINDOW: Duration = Duration::from_mins(15);
 /// Errors go on while the windowed e-value is at least this.
@@ -112,13 +112,17 @@ impl Hold {
         self.until - SPEAKS_BEFORE
     }
 
-    /// When it is due: another lease while the errors go on, 4 h in all at most. False: it is over.
+    /// Whether the errors go on.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.windows[0].ln_e() >= STILL.ln()
+    }
+
+    /// Another lease behind the one that ends, 4 h in all at most. False: it is over.
     pub(crate) fn renew(&mut self, lease: Duration, now: Timestamp) -> bool {
         let end = self.since + LEASE_MAX;
-        let goes_on = self.windows[0].ln_e() >= STILL.ln();
         // Time may have jumped over the end: a lease counts from when it is given.
         let until = (self.until.max(now) + lease.clamp(LEASE_MIN, LEASE_MAX)).min(end);
-        if !goes_on || until <= self.until.max(now) {
+        if until <= self.until.max(now) {
             return false;
         }
         self.until = until;

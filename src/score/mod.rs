@@ -8,6 +8,7 @@
 mod baseline;
 mod blame;
 mod calibration;
+mod catalog;
 mod change;
 mod clocks;
 mod decide;
@@ -15,7 +16,9 @@ mod dedupe;
 mod environment;
 mod evidence;
 mod fleet;
+mod health;
 mod hold;
+mod lease;
 mod partition;
 mod placebo;
 pub mod policy;
@@ -23,6 +26,7 @@ mod review;
 mod risk;
 mod service;
 mod short;
+mod slo;
 mod steps;
 mod trial;
 mod watch;
@@ -41,7 +45,7 @@ pub use watch::{ClosedWatch, WatchVerdict};
 use crate::model::{Cause, Decision, Message, ServiceId, Subject, Timestamp};
 
 /// The version of what a step does: state written by another is read, but its tail may speak.
-pub const STEP_VERSION: u32 = 2;
+pub const STEP_VERSION: u32 = 3;
 
 /// Something a step wants done.
 #[derive(Debug, Clone, PartialEq)]

@@ -259,7 +259,7 @@ impl Partition {
                     cause: Cause::Time(self.clocks.now()),
                 };
                 self.visit(slots, &occasion, sayings, |service, context, said| {
-                    service.answer(message, context, said);
+                    service.hear(message, context, said);
                     false
                 });
             }

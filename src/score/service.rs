@@ -1,25 +1,30 @@
 //! A service: its environments, its changes, and the words of people on it.
 
+mod deployed;
+mod neighbors;
+mod report;
+mod words;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::report::ServiceReport;
+use self::words::Word;
 use super::{
     Context, Said,
-    change::{self, ChangePage, Changes},
-    decide::Order,
-    environment::{self, Environment, EnvironmentReport},
+    catalog::Graph,
+    change::{self, ChangePage, Changes, Landed, tier_weight},
+    environment::{self, Environment},
+    health::Health,
     policy::Policy,
     review::{Approvals, Note},
     steps::Totals,
 };
 use crate::model::{
-    Body, Bulletin, Criticality, Deploy, Effect, EnvironmentId, Errors, Happened, Kind, Message, Override, ServiceId,
-    Slo, Subject, Timestamp,
+    Body, Criticality, EnvironmentId, Errors, Happened, Kind, Message, ServiceId, Slo, Subject, Timestamp,
 };
 
 /// Environments of one service; the next drops the one silent longest.
 const ENVIRONMENTS_MAX: usize = 16;
-/// A word is remembered for longer than the 7 days that any may last.
-const WORD_REMEMBERED: std::time::Duration = std::time::Duration::from_hours(8 * 24);
 /// A service never seen again is forgotten after 90 days.
 const FORGET_AFTER: std::time::Duration = std::time::Duration::from_hours(90 * 24);
 
@@ -30,6 +35,9 @@ pub struct Service {
     criticality: Option<Criticality>,
     traffic_share: Option<f64>,
     slo: Option<Slo>,
+    /// What it calls and who calls it; `None` while nobody told.
+    graph: Option<Box<Graph>>,
+    health: Health,
     environments: Vec<Environment>,
     changes: Changes,
     approvals: Approvals,
@@ -44,28 +52,6 @@ pub struct Service {
     last_event: Timestamp,
 }
 
-/// A person's word on a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Word {
-    effect: Effect,
-    until: Timestamp,
-    time: Timestamp,
-    id: Box<str>,
-}
-
-/// What a service has taken in, and what is known of it, for people.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ServiceReport {
-    pub service: ServiceId,
-    pub tier: Criticality,
-    /// Unique events taken in, by the names of [`Kind::ALL`], exactly once, ever.
-    pub applied: [u64; Kind::ALL.len()],
-    pub late: u64,
-    pub duplicates: u64,
-    pub changes_remembered: usize,
-    pub environments: Vec<EnvironmentReport>,
-}
-
 impl Service {
     pub(crate) fn new(name: ServiceId, at: Timestamp) -> Self {
         Self {
@@ -73,6 +59,8 @@ impl Service {
             criticality: None,
             traffic_share: None,
             slo: None,
+            graph: None,
+            health: Health::default(),
             environments: Vec::new(),
             changes: Changes::default(),
             approvals: Approvals::default(),
@@ -133,31 +121,6 @@ impl Service {
         self.applied[kind.index()]
     }
 
-    #[must_use]
-    pub fn report(&self, policy: &Policy, bulletin: &Bulletin, now: Timestamp) -> ServiceReport {
-        let tier = policy.tier(self.name.as_str(), self.criticality);
-        let environments = self.environments.iter();
-        ServiceReport {
-            service: self.name.clone(),
-            tier,
-            applied: self.applied,
-            late: self.late,
-            duplicates: self.duplicates,
-            changes_remembered: self.changes.len(),
-            environments: environments
-                .map(|environment| {
-                    let terms = environment::Terms {
-                        tier,
-                        settings: &policy.settings(self.name.as_str(), tier, environment.name.as_str()),
-                        told: &bulletin.calibration,
-                        evidence: &policy.evidence,
-                    };
-                    environment.report(now, &terms)
-                })
-                .collect(),
-        }
-    }
-
     pub(crate) fn note_duplicates(&mut self, n: u64) {
         self.duplicates += n;
     }
@@ -211,13 +174,9 @@ impl Service {
         said.push(self.presence(&name, true));
         // Most services have one or two, and each is large.
         self.environments.reserve_exact(1);
-        self.environments.push(Environment::new(
-            &self.name,
-            name,
-            at,
-            context.now,
-            context.policy.lateness,
-        ));
+        let mut environment = Environment::new(&self.name, name, at, context.now, context.policy.lateness);
+        environment.set_slo(self.slo);
+        self.environments.push(environment);
         let place = self.environments.len() - 1;
         let order = self.order_on(place, context.now);
         self.with_environment(place, context, said, |environment, scene| {
@@ -249,6 +208,18 @@ impl Service {
         policy.tier(self.name.as_str(), self.criticality)
     }
 
+    /// The blast radius at full exposure, and the health of the service: B = tier weight × traffic share × (1 + Σ of its
+    /// callers' shares within two hops, halved each hop), times the multiplier of its change failure rate.
+    fn blast(&self, policy: &Policy) -> f64 {
+        let reach = self.graph.as_ref().map_or(0.0, |graph| graph.reach());
+        tier_weight(self.tier(policy)) * self.share() * (1.0 + reach) * self.health.multiplier()
+    }
+
+    /// Its share of the fleet's traffic; where it is not told, as if it were all.
+    fn share(&self) -> f64 {
+        self.traffic_share.unwrap_or(1.0)
+    }
+
     /// Calls `act` with an environment and the scene it acts in.
     fn with_environment(
         &mut self,
@@ -267,11 +238,17 @@ impl Service {
         let mut scene = environment::Scene {
             service: &self.name,
             tier,
+            graph: self.graph.as_deref(),
             settings: &settings,
             context,
             said,
         };
+        let n_said = scene.said.len();
         act(environment, &mut scene);
+        // What fails in staging fails nobody.
+        if self.default_environment.as_ref() == Some(&environment.name) {
+            self.judge(&said[n_said..]);
+        }
     }
 
     /// Calls `act` with the changes and the scene they are decided in: the default environment's settings hold.
@@ -281,14 +258,14 @@ impl Service {
         said: &mut Vec<Said>,
         act: impl FnOnce(&mut Changes, &mut change::Scene<'_>) -> R,
     ) -> R {
-        let tier = self.tier(context.policy);
+        let (tier, blast) = (self.tier(context.policy), self.blast(context.policy));
         let environment = self.default_environment.as_ref().map_or("", EnvironmentId::as_str);
         let settings = context.policy.settings(self.name.as_str(), tier, environment);
         let mut scene = change::Scene {
             service: &self.name,
             tier,
             settings: &settings,
-            traffic_share: self.traffic_share.unwrap_or(1.0),
+            blast,
             approvals: &self.approvals,
             context,
             said,
@@ -307,12 +284,15 @@ impl Service {
         match &event.body {
             Body::Commit(commit) => {
                 self.settle(event, context, said);
-                let loss = self.with_changes(context, said, |changes, scene| changes.land(commit, event.time, scene));
-                if let Some(loss) = loss {
+                let landed = self.with_changes(context, said, |changes, scene| changes.land(commit, event.time, scene));
+                if let Some(Landed { loss, lambda }) = landed {
                     said.push(Said::Message(Message::Loss {
                         tier: self.tier(context.policy),
                         loss,
                     }));
+                    for environment in &mut self.environments {
+                        environment.queue_up(lambda);
+                    }
                 }
             }
             Body::Deploy(deploy) => self.deploy(deploy, event, context, said),
@@ -341,7 +321,11 @@ impl Service {
                 self.criticality = catalog.criticality;
                 self.traffic_share = catalog.traffic_share.map(crate::model::UnitInterval::value);
                 self.slo = catalog.slo;
+                for environment in &mut self.environments {
+                    environment.set_slo(catalog.slo);
+                }
                 self.settle(event, context, said);
+                self.relate(catalog, context, said);
                 if tier != self.tier(context.policy) {
                     // Another mode may hold for it, and other windows.
                     for place in 0..self.environments.len() {
@@ -376,73 +360,24 @@ impl Service {
         (0..self.environments.len()).collect()
     }
 
-    fn deploy(&mut self, deploy: &Deploy<'_>, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
-        let name = event.environment.unwrap_or(event.default_environment);
-        self.changes.deploy(deploy);
-        // Λ = −Σ ln(1 − p), π = 1 − e^−Λ: splitting a change does not lower the total.
-        let lambda: f64 = deploy
-            .commits
-            .iter()
-            .map(|sha| -(-self.changes.probability(sha, context.bulletin)).ln_1p())
-            .sum();
-        let prior = if deploy.commits.is_empty() {
-            self.changes.probability("", context.bulletin)
-        } else {
-            -(-lambda).exp_m1()
-        };
-        let Some(place) = self.place_of(name, event.time, context, said) else {
-            return;
-        };
-        self.with_environment(place, context, said, |environment, scene| {
-            environment.deploy(deploy, event.time, prior, scene);
-        });
-    }
-
-    fn take_word(&mut self, word: &Override<'_>, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
-        let scope: Option<EnvironmentId> = match event.environment.map(str::parse) {
-            Some(Ok(name)) => Some(name),
-            Some(Err(_)) => return,
-            None => None,
-        };
-        let word = Word {
-            effect: word.effect,
-            until: word.until,
-            time: event.time,
-            id: event.id.into(),
-        };
-        match self.words.iter_mut().find(|(known, _)| *known == scope) {
-            Some((_, known)) if (known.time, &known.id) > (word.time, &word.id) => return,
-            Some((_, known)) => *known = word,
-            None => {
-                self.words.reserve_exact(1);
-                self.words.push((scope, word));
-            }
+    /// What the fleet or another service tells it.
+    pub(crate) fn hear(&mut self, message: &Message<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+        match message {
+            Message::Answer { .. } => self.answer(message, context, said),
+            Message::Calls { .. } => self.hear_caller(message, context, said),
+            // Not for a service.
+            Message::Presence { .. }
+            | Message::Propose { .. }
+            | Message::Watched(_)
+            | Message::Loss { .. }
+            | Message::Approved { .. }
+            | Message::Verdict { .. }
+            | Message::Bulletin(_) => {}
         }
-        for place in self.places_meant(event, context, said) {
-            let order = self.order_on(place, context.now);
-            self.with_environment(place, context, said, |environment, scene| {
-                environment.touch(event.time);
-                environment.decide_under(order, scene);
-            });
-        }
-    }
-
-    /// The word in force on an environment: the newest of that on it and that on all, while it lasts.
-    fn order_on(&self, place: usize, now: Timestamp) -> Option<Order> {
-        let name = &self.environments.get(place)?.name;
-        let meant = self
-            .words
-            .iter()
-            .filter(|(scope, _)| scope.as_ref().is_none_or(|scope| scope == name));
-        let (_, newest) = meant.max_by(|(_, a), (_, b)| (a.time, &a.id).cmp(&(b.time, &b.id)))?;
-        (newest.until > newest.time && newest.until > now).then_some(Order {
-            effect: newest.effect,
-            until: newest.until,
-        })
     }
 
     /// The fleet's answer to a proposal.
-    pub(crate) fn answer(&mut self, answer: &Message<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+    fn answer(&mut self, answer: &Message<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
         let Message::Answer {
             environment,
             ground,
@@ -474,12 +409,11 @@ impl Service {
                 self.forget_environment(place, said);
             }
         }
+        self.tell_callees_again(context, said);
         self.changes.forget(&self.name, context.now, said);
         self.approvals
             .forget(context.now, |note| self.changes.is_meant_by(note));
-        // Also one that only took back another: an older word that comes late must not stand again.
-        self.words
-            .retain(|(_, word)| word.until > context.now || context.now.since(word.time) < WORD_REMEMBERED);
+        self.forget_words(context.now);
         self.environments.is_empty() && self.changes.len() == 0 && context.now.since(self.last_event) >= FORGET_AFTER
     }
 
@@ -502,9 +436,8 @@ impl Service {
             .environments
             .iter()
             .map(|environment| environment.next_deadline(policy.lateness));
-        environments.fold(
-            self.changes.next_deadline().min(self.last_event + FORGET_AFTER),
-            Timestamp::min,
-        )
+        let graph = self.graph.as_ref().map(|graph| graph.next_deadline());
+        let own = self.changes.next_deadline().min(self.last_event + FORGET_AFTER);
+        environments.chain(graph).fold(own, Timestamp::min)
     }
 }

@@ -181,6 +181,7 @@ impl Trial {
         let mut scene = Scene {
             service: &self.service,
             tier: Criticality::Medium,
+            graph: None,
             settings: &self.settings,
             context: &context,
             said: &mut said,

@@ -1,9 +1,11 @@
 //! The core, from outside: no broker, no clock.
 
+mod budget;
 mod changes;
 mod decisions;
 mod freeze;
 mod learning;
+mod losses;
 mod pages;
 mod properties;
 mod schemas;

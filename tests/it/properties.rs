@@ -49,6 +49,11 @@ enum Happening {
         freeze: bool,
         minutes: i64,
     },
+    Catalog {
+        service: usize,
+        calls: u8,
+        slo: bool,
+    },
 }
 
 impl Happening {
@@ -87,12 +92,7 @@ impl Happening {
                 )]
             }
             Self::Commit { service, id, ai } => {
-                let ai = if *ai { "authored" } else { "none" };
-                let rest = format!(
-                    r#""sha":"sha-{id}","author":{{"id":"a","level":"mid"}},"ai":{{"assistance":"{ai}"}},"change":{{"lines_added":{},"lines_deleted":1,"files":2}}"#,
-                    u32::from(*id) * 10
-                );
-                vec![json("commit", *service, &format!("c-{id}"), &rest)]
+                vec![json("commit", *service, &format!("c-{id}"), &commit(*id, *ai))]
             }
             Self::Review { service, id, dismissed } => {
                 let verdict = if *dismissed { "dismissed" } else { "approved" };
@@ -104,12 +104,8 @@ impl Happening {
                 severity,
                 resolved,
             } => {
-                let status = if *resolved { "resolved" } else { "detected" };
-                let rest = format!(
-                    r#""incident_id":"i","status":"{status}","severity":{}"#,
-                    severity % 5 + 1
-                );
-                vec![json("incident", *service, &format!("i-{at_minute}-{nth}"), &rest)]
+                let id = format!("i-{at_minute}-{nth}");
+                vec![json("incident", *service, &id, &incident(*severity, *resolved))]
             }
             Self::Word {
                 service,
@@ -121,8 +117,35 @@ impl Happening {
                 let rest = format!(r#""effect":"{effect}","until":"{until}","reason":"r","by":"p""#);
                 vec![json("override", *service, &format!("o-{at_minute}-{nth}"), &rest)]
             }
+            Self::Catalog { service, calls, slo } => {
+                let id = format!("s-{at_minute}-{nth}");
+                vec![json("service", *service, &id, &catalog(*calls, *slo))]
+            }
         }
     }
+}
+
+fn commit(id: u8, ai: bool) -> String {
+    let ai = if ai { "authored" } else { "none" };
+    format!(
+        r#""sha":"sha-{id}","author":{{"id":"a","level":"mid"}},"ai":{{"assistance":"{ai}"}},"change":{{"lines_added":{},"lines_deleted":1,"files":2}}"#,
+        u32::from(id) * 10
+    )
+}
+
+fn incident(severity: u8, resolved: bool) -> String {
+    let status = if resolved { "resolved" } else { "detected" };
+    format!(
+        r#""incident_id":"i","status":"{status}","severity":{}"#,
+        severity % 5 + 1
+    )
+}
+
+fn catalog(calls: u8, slo: bool) -> String {
+    let callees = SERVICES.iter().enumerate().filter(|(i, _)| calls >> i & 1 == 1);
+    let callees: Vec<String> = callees.map(|(_, name)| format!("\"{name}\"")).collect();
+    let slo = if slo { r#","slo":{"objective":0.999}"# } else { "" };
+    format!(r#""depends_on":[{}]{slo}"#, callees.join(","))
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -135,6 +158,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, id, ai)| Happening::Commit { service, id, ai }),
         1 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, id, dismissed)| Happening::Review { service, id, dismissed }),
         1 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, severity, resolved)| Happening::Incident { service, severity, resolved }),
+        1 => (service.clone(), 0..16_u8, any::<bool>()).prop_map(|(service, calls, slo)| Happening::Catalog { service, calls, slo }),
         1 => (service, any::<bool>(), 0..90_i64).prop_map(|(service, freeze, minutes)| Happening::Word { service, freeze, minutes }),
     ]
 }
@@ -144,8 +168,15 @@ fn story() -> impl Strategy<Value = Vec<Vec<Happening>>> {
     prop::collection::vec(prop::collection::vec(happening(), 0..5), 10..60)
 }
 
+/// Both have an objective, and they call each other.
 fn history() -> Vec<Vec<String>> {
-    (0..300_i64)
+    let entry = |service: &str, callee: &str| {
+        format!(
+            r#"{{"kind":"service","id":"catalog","time":"{}","service":"{service}","depends_on":["{callee}"],"slo":{{"objective":0.99}}}}"#,
+            at(0)
+        )
+    };
+    let mut history: Vec<Vec<String>> = (0..300_i64)
         .map(|i| {
             let errors = 5 + u64::try_from(i * 7 % 5).expect("small");
             vec![
@@ -153,7 +184,9 @@ fn history() -> Vec<Vec<String>> {
                 minute("search", at(i), errors / 2, None),
             ]
         })
-        .collect()
+        .collect();
+    history[0].extend([entry("checkout", "search"), entry("search", "checkout")]);
+    history
 }
 
 fn batches(story: &[Vec<Happening>]) -> Vec<Vec<String>> {

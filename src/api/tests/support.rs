@@ -81,6 +81,10 @@ fn report(service: ServiceId) -> oneshot::Receiver<Option<Option<ServiceReport>>
                 late: 3,
                 duplicates: 2,
                 changes_remembered: 1,
+                depends_on: Vec::new(),
+                callers: Vec::new(),
+                change_failure_rate: 0.075,
+                blast_radius: 2.0,
                 environments: Vec::new(),
             }))
         }

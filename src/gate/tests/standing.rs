@@ -89,6 +89,48 @@ fn nothing_known_follows_the_fail_mode_and_shadow_mode_never_blocks() {
 }
 
 #[test]
+fn changes_of_low_loss_pass_a_freeze_that_says_so_and_no_other() {
+    let low = |decision: StandingDecision| StandingDecision {
+        low_loss: true,
+        ..decision
+    };
+    let frozen = || low(on_service(Freeze));
+    let (a, b) = (|| low(on_change("a", Proceed)), || on_change("b", Proceed));
+    let cases: [(&str, Vec<_>, &[&str], _); 7] = [
+        ("one", vec![frozen(), a()], &["a"], GO),
+        ("one of two", vec![frozen(), a(), b()], &["a", "b"], FROZEN),
+        ("none named", vec![frozen(), a()], &[], FROZEN),
+        (
+            "one never seen",
+            vec![frozen(), a()],
+            &["a", "z"],
+            not_all_known(FROZEN),
+        ),
+        (
+            "where the policy does not say so",
+            vec![on_service(Freeze), a()],
+            &["a"],
+            FROZEN,
+        ),
+        (
+            "under review itself",
+            vec![frozen(), low(on_change("a", ExtraReview))],
+            &["a"],
+            REVIEW,
+        ),
+        (
+            "an extra review",
+            vec![low(on_service(ExtraReview)), a()],
+            &["a"],
+            REVIEW,
+        ),
+    ];
+    for (case, decisions, changes, expected) in cases {
+        check(case, &view(decisions, ALIVE, &[]), &release(changes), expected);
+    }
+}
+
+#[test]
 fn the_worst_of_service_and_changes_decides() {
     let (ok, bad) = (|| on_service(Proceed), || on_service(Freeze));
     let (a, b) = (|| on_change("a", Proceed), || on_change("b", ExtraReview));

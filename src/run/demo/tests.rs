@@ -99,6 +99,7 @@ fn freeze(service: &str, deploy: &str, decided_at: Timestamp) -> StandingDecisio
         exempt: [].into(),
         incidents: [].into(),
         requires_known_changes: false,
+        low_loss: false,
         json: json.as_str().into(),
     }
 }

@@ -1,6 +1,6 @@
 //! From evidence to a freeze: what convicts a deploy, asking the fleet, its answer, and the end of a watch.
 
-use super::{Environment, PROPOSE_EVERY, Proposal, RELAPSE_LEASE, RELAPSE_WINDOW, Scene, margin};
+use super::{Environment, PROPOSE_EVERY, Proposal, Scene, margin};
 use crate::{
     model::{Criticality, Ground, Message, ServiceId, Suspect, Timestamp},
     score::{
@@ -76,6 +76,9 @@ impl Environment {
             // No threshold is lower; most steps of most watches end here.
             if !watch.judged || watch.ln_e() < LN_THRESHOLD_MIN || !is_material(watch, &sizes, margin) {
                 continue;
+            }
+            if !self.lets_convict(scene.tier) {
+                break;
             }
             let calibration = self.calibration(watch, &scene.terms());
             let leads = guilty.is_none_or(|(leading, _)| watch.ln_e() > leading.ln_e());
@@ -155,6 +158,7 @@ impl Environment {
     pub(crate) fn answer(&mut self, ground: Ground, granted: bool, scene: &mut Scene<'_>) {
         match ground {
             Ground::Incident => self.incidents.answer(granted),
+            Ground::Burn => self.answer_lease(granted, scene),
             Ground::Evidence => match self.proposal.take() {
                 Some(proposal) if granted && !proposal.is_noisy() => self.freeze(*proposal, scene),
                 Some(mut proposal) => {
@@ -169,13 +173,7 @@ impl Environment {
 
     fn freeze(&mut self, proposal: Proposal, scene: &mut Scene<'_>) {
         let now = scene.context.now;
-        self.freezes.retain(|since| now.since(*since) < RELAPSE_WINDOW);
-        self.freezes.push(now);
-        let lease = if self.freezes.len() > 2 {
-            RELAPSE_LEASE
-        } else {
-            scene.settings.freeze.lease
-        };
+        let lease = self.begin_freeze(scene.settings.freeze.lease, now);
         let suspects = proposal.found.suspects(scene.service);
         self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, now, lease)));
         self.elevated_since = None;

@@ -6,9 +6,13 @@ use crate::{
     score::{Said, steps::Version, watch::Watch},
 };
 
-/// Deploys watched at once; the next drops the oldest. Fewer while a freeze is held, which takes the place of three.
+/// Deploys watched at once; the next drops the oldest. Fewer where something else takes their place, so that all of it
+/// stays within 4 KiB: a freeze that of three, an error budget and the names of callees and callers that of one
+/// each.
 const WATCHES_MAX: usize = 6;
-const WATCHES_MAX_HELD: usize = 3;
+const WATCHES_OF_HOLD: usize = 3;
+const WATCHES_OF_BUDGET: usize = 1;
+const WATCHES_OF_GRAPH: usize = 1;
 /// Deploys remembered whose watch is over; the next drops the oldest.
 const ENDED_MAX: usize = 16;
 
@@ -58,12 +62,7 @@ impl Environment {
             self.baseline.break_off();
             self.abandon_placebo();
         }
-        let max = if self.hold.is_some() {
-            WATCHES_MAX_HELD
-        } else {
-            WATCHES_MAX
-        };
-        if self.watches.len() >= max {
+        if self.watches.len() >= self.watches_max(scene) {
             let oldest = self.watches[0].deploy_id.clone();
             self.close_watches(scene, |watch| watch.deploy_id == oldest);
         }
@@ -81,6 +80,13 @@ impl Environment {
             rate_class: self.rate_class(),
             windows: windows.unwrap_or_default(),
         })));
+    }
+
+    fn watches_max(&self, scene: &Scene<'_>) -> usize {
+        let of_hold = WATCHES_OF_HOLD * usize::from(self.hold.is_some());
+        let of_budget = WATCHES_OF_BUDGET * usize::from(self.budget().is_some());
+        let of_graph = WATCHES_OF_GRAPH * usize::from(scene.graph.is_some());
+        WATCHES_MAX - of_hold - of_budget - of_graph
     }
 
     /// The version it brings and the one it takes the place of; none of the same deployed again, which stands beside

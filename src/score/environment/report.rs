@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::{Environment, Terms};
-use crate::model::{EnvironmentId, Mode, Timestamp};
+use crate::{
+    model::{EnvironmentId, Mode, Timestamp},
+    score::slo::{Budget, Stretch},
+};
 
 /// What is known of a service in an environment, for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,6 +25,34 @@ pub struct EnvironmentReport {
     /// Whether its source reports nearly every step.
     pub dense: bool,
     pub watches: Vec<WatchReport>,
+    /// Where the catalog gives it an objective.
+    pub budget: Option<BudgetReport>,
+}
+
+/// How an error budget is spent, for people. Rates are `None` without requests: 1 spends exactly the budget.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BudgetReport {
+    /// The share of requests that must succeed.
+    pub objective: f64,
+    pub burn_five_minutes: Option<f64>,
+    pub burn_hour: Option<f64>,
+    pub burn_six_hours: Option<f64>,
+    pub burn_three_days: Option<f64>,
+    /// The share of the budget that is spent; above 1, all of it and more.
+    pub spent: Option<f64>,
+}
+
+impl BudgetReport {
+    fn of(budget: &Budget) -> Self {
+        Self {
+            objective: budget.objective(),
+            burn_five_minutes: budget.rate(Stretch::FiveMinutes),
+            burn_hour: budget.rate(Stretch::Hour),
+            burn_six_hours: budget.rate(Stretch::SixHours),
+            burn_three_days: budget.rate(Stretch::ThreeDays),
+            spent: budget.rate(Stretch::Window),
+        }
+    }
 }
 
 /// A deploy under watch, for people.
@@ -53,6 +84,7 @@ impl Environment {
             silent: self.presence.is_silent(evidence),
             dense: self.presence.is_dense(evidence),
             watches: watches.collect(),
+            budget: self.budget().map(BudgetReport::of),
         }
     }
 }

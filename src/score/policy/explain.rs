@@ -127,6 +127,8 @@ fn values(policy: &Policy, settings: &Settings, asked: &Asked<'_>, file: &File<'
                 margin,
                 watch,
                 lease,
+                spent_budget,
+                low_loss_passes,
             },
         // A tier's changes are ranked together, so its share is the tier's.
         review: Review { budget: _ },
@@ -148,6 +150,8 @@ fn values(policy: &Policy, settings: &Settings, asked: &Asked<'_>, file: &File<'
         ("freeze.margin", margin.to_string()),
         ("freeze.watch", length(*watch)),
         ("freeze.lease", length(*lease)),
+        ("freeze.spent_budget", spent_budget.to_string()),
+        ("freeze.low_loss_passes", low_loss_passes.to_string()),
         ("review.budget", budget.to_string()),
     ];
     let fleet = [

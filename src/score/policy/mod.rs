@@ -66,8 +66,12 @@ pub struct Freeze {
     pub margin: f64,
     /// How much observed time a deploy is watched; 10 min to 24 h.
     pub watch: Duration,
-    /// How long a freeze by evidence lasts unless renewed; 15 min to 4 h.
+    /// How long a freeze by evidence or burn lasts unless renewed; 15 min to 4 h.
     pub lease: Duration,
+    /// A service that has spent its error budget is frozen, renewed daily.
+    pub spent_budget: bool,
+    /// Changes whose loss is in the lower half of their tier's pass a freeze.
+    pub low_loss_passes: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +99,8 @@ pub struct Patch {
     pub margin: Option<f64>,
     pub watch: Option<Duration>,
     pub lease: Option<Duration>,
+    pub spent_budget: Option<bool>,
+    pub low_loss_passes: Option<bool>,
     pub budget: Option<UnitInterval>,
     pub require_known_changes: Option<bool>,
 }
@@ -154,6 +160,8 @@ impl Patch {
             margin,
             watch,
             lease,
+            spent_budget,
+            low_loss_passes,
             budget,
             require_known_changes,
         } = self;
@@ -162,6 +170,8 @@ impl Patch {
         set(&mut settings.freeze.margin, *margin);
         set(&mut settings.freeze.watch, *watch);
         set(&mut settings.freeze.lease, *lease);
+        set(&mut settings.freeze.spent_budget, *spent_budget);
+        set(&mut settings.freeze.low_loss_passes, *low_loss_passes);
         set(&mut settings.review.budget, *budget);
         set(&mut settings.require_known_changes, *require_known_changes);
     }

@@ -80,6 +80,8 @@ impl Default for Policy {
                     margin: 0.25,
                     watch: 2 * HOUR,
                     lease: HOUR,
+                    spent_budget: false,
+                    low_loss_passes: false,
                 },
                 review: Review {
                     budget: UnitInterval::clamped(0.10),
@@ -153,6 +155,8 @@ fn patch(reader: &mut Reader, section: &mut Section<'_>) -> Patch {
         }),
         watch: reader.duration(freeze.take("watch"), 10 * MINUTE..=24 * HOUR),
         lease: reader.duration(freeze.take("lease"), 15 * MINUTE..=4 * HOUR),
+        spent_budget: reader.boolean(freeze.take("spent_budget")),
+        low_loss_passes: reader.boolean(freeze.take("low_loss_passes")),
         budget: reader.share(review.take("budget")),
         require_known_changes: reader.boolean(section.take("require_known_changes")),
     };

@@ -38,6 +38,8 @@ struct Written<'a> {
     incidents: &'a [Box<str>],
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     requires_known_changes: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    low_loss: bool,
     suspects: Vec<SuspectWritten<'a>>,
     policy: &'a str,
     model: &'a str,
@@ -129,6 +131,7 @@ pub fn encode_decision(decision: &Decision) -> Vec<u8> {
         exempt: &decision.exempt,
         incidents: &decision.incidents,
         requires_known_changes: decision.requires_known_changes,
+        low_loss: decision.low_loss,
         suspects: decision.suspects.iter().map(suspect_written).collect(),
         policy: &decision.policy,
         model: &decision.model,
@@ -225,6 +228,8 @@ struct Read<'a> {
     incidents: Vec<Box<str>>,
     #[serde(default)]
     requires_known_changes: bool,
+    #[serde(default)]
+    low_loss: bool,
 }
 
 #[derive(Deserialize)]
@@ -281,6 +286,7 @@ pub fn decode_decision(value: &[u8]) -> Result<StandingDecision, Unreadable> {
         exempt: read.exempt.iter().filter_map(|name| exemption(name)).collect(),
         incidents: read.incidents.into(),
         requires_known_changes: read.requires_known_changes,
+        low_loss: read.low_loss,
         json: on_one_line(value),
     })
 }

@@ -56,6 +56,7 @@ fn freeze() -> Decision {
         exempt: Exemption::ALL.to_vec(),
         incidents: Vec::new(),
         requires_known_changes: false,
+        low_loss: false,
         suspects: vec![Suspect {
             deploy_id: Some("d-81".into()),
             service: "checkout".parse().expect("a name"),
@@ -106,6 +107,7 @@ fn review() -> Decision {
         exempt: Vec::new(),
         incidents: Vec::new(),
         requires_known_changes: false,
+        low_loss: false,
         suspects: vec![Suspect {
             deploy_id: None,
             service: "tax".parse().expect("a name"),

@@ -25,11 +25,13 @@ pub(super) struct Item<'a> {
 }
 
 /// Keys one table further in, for who leaves the table out.
-const INNER: [&str; 5] = [
+const INNER: [&str; 7] = [
     "freeze.false_freezes_per_week",
     "freeze.margin",
     "freeze.watch",
     "freeze.lease",
+    "freeze.spent_budget",
+    "freeze.low_loss_passes",
     "review.budget",
 ];
 

@@ -75,7 +75,7 @@ revision = -7
 lateness = "1m"
 mode = "enforce"
 require_known_changes = true
-freeze = { false_freezes_per_week = 1_000, margin = 0, watch = "1d", lease = "15m" }
+freeze = { false_freezes_per_week = 1_000, margin = 0, watch = "1d", lease = "15m", spent_budget = true, low_loss_passes = true }
 review.budget = 1
 [limiter]
 new_per_hour_share = 0.1
@@ -215,6 +215,8 @@ fn every_place() -> Policy {
                 margin: 0.0,
                 watch: 24 * HOUR,
                 lease: 15 * MINUTE,
+                spent_budget: true,
+                low_loss_passes: true,
             },
             review: Review {
                 budget: UnitInterval::ONE,

@@ -122,13 +122,15 @@ fn a_policy_with_faults_is_not_explained() {
 }
 
 /// A key, and values of it.
-const KEYS: [(&str, [&str; 3]); 6] = [
+const KEYS: [(&str, [&str; 3]); 8] = [
     ("mode", ["\"shadow\"", "\"enforce\"", "\"shadow\""]),
     ("require_known_changes", ["true", "false", "true"]),
     ("freeze.false_freezes_per_week", ["0.25", "3", "100"]),
     ("freeze.margin", ["0", "0.125", "7.5"]),
     ("freeze.watch", ["\"15m\"", "\"3h\"", "\"24h\""]),
     ("freeze.lease", ["\"15m\"", "\"90m\"", "\"4h\""]),
+    ("freeze.spent_budget", ["true", "false", "true"]),
+    ("freeze.low_loss_passes", ["true", "false", "true"]),
 ];
 
 proptest! {

@@ -1,0 +1,188 @@
+//! What a change's loss decides: review, passing a freeze, and what waits behind one.
+
+use holdpoint::model::{Action, Decision, Evidence, Subject};
+
+use crate::support::{Driver, at, deploy, minute, seconds};
+
+fn commit(id: &str, minutes: i64, lines: u32, more: &str) -> String {
+    format!(
+        r#"{{"kind":"commit","id":"c-{id}","time":"{}","service":"checkout","sha":"{id}"{more},"change":{{"lines_added":{lines},"lines_deleted":0,"files":1}}}}"#,
+        at(minutes)
+    )
+}
+
+fn of_change<'a>(driver: &'a Driver, sha: &str) -> &'a Decision {
+    let of = |decision: &&Decision| matches!(&decision.subject, Subject::Change(change) if *change.sha == *sha);
+    driver.decisions.iter().rfind(of).expect("decided")
+}
+
+fn of_service(driver: &Driver) -> &Decision {
+    let of = |decision: &&Decision| matches!(&decision.subject, Subject::Service { .. });
+    driver.decisions.iter().rfind(of).expect("decided")
+}
+
+/// Sixty changes of one to sixty lines.
+fn with_history(policy: &str) -> Driver {
+    let mut driver = Driver::with_policy(policy);
+    for i in 0..60_u32 {
+        let lines = 1 + i * 37 % 60;
+        driver.events(&[commit(&format!("h{i}"), i64::from(i), lines, "")], at(i64::from(i)));
+        driver.time(at(i64::from(i)) + seconds(30));
+    }
+    driver
+}
+
+#[test]
+fn changes_in_the_lower_half_of_their_tier_pass_where_the_policy_says_so() {
+    let mut driver = with_history("mode = \"enforce\"\nfreeze.low_loss_passes = true\n");
+    driver.events(
+        &[
+            commit("small", 61, 1, ""),
+            commit("usual", 61, 70, ""),
+            commit("huge", 61, 9_000, ""),
+        ],
+        at(61),
+    );
+    assert!(of_change(&driver, "small").low_loss && !of_change(&driver, "usual").low_loss);
+    let huge = of_change(&driver, "huge");
+    assert_eq!(
+        (huge.action, &*huge.reasons[0].code, huge.low_loss),
+        (Action::ExtraReview, "risk_quantile", false)
+    );
+    let incident = |status: &str, minutes: i64| {
+        format!(
+            r#"{{"kind":"incident","id":"i-{status}","time":"{}","service":"checkout","incident_id":"i","status":"{status}","severity":1}}"#,
+            at(minutes)
+        )
+    };
+    driver.events(&[incident("detected", 62)], at(62));
+    assert_eq!(
+        (of_service(&driver).action, of_service(&driver).low_loss),
+        (Action::Freeze, true)
+    );
+    driver.events(&[incident("resolved", 63)], at(63));
+    assert_eq!(
+        (of_service(&driver).action, of_service(&driver).low_loss),
+        (Action::ExtraReview, false)
+    );
+    let word = format!(
+        r#"{{"kind":"override","id":"o","time":"{}","service":"checkout","effect":"freeze","until":"{}","reason":"r","by":"p"}}"#,
+        at(64),
+        at(90)
+    );
+    driver.events(&[word], at(64));
+    assert_eq!(
+        (of_service(&driver).action, of_service(&driver).low_loss),
+        (Action::Freeze, false),
+        "a person's word is meant"
+    );
+    let mut silent = with_history("mode = \"enforce\"\n");
+    silent.events(&[incident("detected", 62)], at(62));
+    assert_eq!(
+        (of_service(&silent).action, of_service(&silent).low_loss),
+        (Action::Freeze, false)
+    );
+}
+
+#[test]
+fn what_hangs_on_a_service_and_how_often_it_fails_weigh_its_changes() {
+    let asked = |before: &[String]| {
+        let mut driver = with_history("mode = \"enforce\"\n");
+        driver.events(before, at(61));
+        // A little less than what is asked of.
+        driver.events(&[commit("x", 62, 50, "")], at(62));
+        of_change(&driver, "x").action == Action::ExtraReview
+    };
+    let entry = |service: &str, more: &str| {
+        format!(
+            r#"{{"kind":"service","id":"s-{service}","time":"{}","service":"{service}"{more}}}"#,
+            at(61)
+        )
+    };
+    assert!(!asked(&[]));
+    assert!(
+        asked(&[entry("web", r#","depends_on":["checkout"]"#)]),
+        "half as much hangs on a caller"
+    );
+    assert!(!asked(&[entry("web", r#","depends_on":["other"]"#)]));
+    let failed: Vec<String> = (0..3)
+        .flat_map(|i| {
+            let id = format!("d-{i}");
+            ["started", "rolled_back"].map(|status| deploy("checkout", &id, at(61), status, ""))
+        })
+        .collect();
+    assert!(asked(&failed), "three deploys of it were rolled back");
+}
+
+#[test]
+fn what_waits_behind_a_freeze_is_told_at_its_end() {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    for i in 0..480_i64 {
+        let jitter = u64::try_from(i * 7 % 5).expect("small");
+        let errors = if (330..340).contains(&i) { 60 } else { 8 };
+        let mut events = vec![minute("checkout", at(i), errors + jitter, Some(6_000))];
+        match i {
+            320 => events.push(commit("before", i, 10, "")),
+            330 => events.push(deploy("checkout", "d-81", at(i), "started", "")),
+            350 | 360 => events.push(commit(&format!("at-{i}"), i, 10, "")),
+            _ => {}
+        }
+        driver.events(&events, at(i));
+        driver.time(at(i) + seconds(30));
+    }
+    let cooldown = driver
+        .decisions
+        .iter()
+        .find(|decision| &*decision.reasons[0].code == "cooldown")
+        .expect("a freeze ended");
+    let evidence = &cooldown.reasons[0].evidence;
+    assert_eq!(
+        evidence.get("queued_changes"),
+        Some(&Evidence::Count(2)),
+        "{evidence:?}"
+    );
+    assert!(
+        matches!(evidence.get("queued_lambda"), Some(Evidence::Number(lambda)) if (0.001..0.1).contains(lambda)),
+        "{evidence:?}"
+    );
+}
+
+#[test]
+fn what_hangs_on_a_service_is_known_two_hops_away_and_forgotten_with_the_call() {
+    let mut driver = Driver::with_policy("");
+    let entry = |service: &str, minutes: i64, share: f64, depends_on: &str| {
+        format!(
+            r#"{{"kind":"service","id":"{service}-{minutes}","time":"{}","service":"{service}","traffic_share":{share},"depends_on":[{depends_on}]}}"#,
+            at(minutes)
+        )
+    };
+    let blast = |driver: &Driver, service: &str| driver.partition.report(service).expect("known").blast_radius;
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-6;
+    // The callers come first, and are known all the same.
+    driver.events(
+        &[
+            entry("web", 0, 0.5, "\"api\""),
+            entry("api", 0, 0.25, "\"db\""),
+            entry("db", 0, 1.0, ""),
+        ],
+        at(0),
+    );
+    driver.time(at(1));
+    driver.time(at(6));
+    driver.time(at(7));
+    assert!(
+        near(blast(&driver, "api"), 0.25 * (1.0 + 0.5 * 0.5)),
+        "{}",
+        blast(&driver, "api")
+    );
+    assert!(
+        near(blast(&driver, "db"), 1.0 + 0.5 * 0.25 + 0.25 * 0.5),
+        "{}",
+        blast(&driver, "db")
+    );
+    driver.events(&[entry("web", 8, 0.5, "")], at(8));
+    assert!(near(blast(&driver, "api"), 0.25), "{}", blast(&driver, "api"));
+    assert!(near(blast(&driver, "db"), 1.0 + 0.5 * 0.25), "{}", blast(&driver, "db"));
+    let report = driver.partition.report("db").expect("known");
+    assert_eq!((report.callers, report.depends_on), (vec!["api".into()], Vec::new()));
+}
