@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Body, Criticality, ErrorCount, EventHash, Kind, Mode, N_MEASURES, Timestamp};
+use super::{Assistance, Body, Criticality, ErrorCount, EventHash, Kind, Mode, N_MEASURES, Timestamp};
 
 /// The grain of an error's time in the log: every length of an evidence step is a multiple of it.
 pub const ERROR_GRAIN_MS: i64 = 10_000;
@@ -278,6 +278,14 @@ pub enum Ground {
     Burn,
 }
 
+/// What the fleet learns of one change that is deployed, or that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Unit {
+    pub ai: Assistance,
+    /// The chance that it causes an incident, by a model that knows nothing of AI or of its author.
+    pub probability: f32,
+}
+
 /// What one state machine tells another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Message<'a> {
@@ -338,6 +346,18 @@ pub enum Message<'a> {
         /// Whether the callee is to tell its own callees, if the shares of its callers have changed by it.
         goes_on: bool,
     },
+    /// Changes of a tier were deployed.
+    Deployed {
+        tier: Criticality,
+        at: Timestamp,
+        units: Vec<Unit>,
+    },
+    /// A deployed change of a tier failed.
+    Failed {
+        tier: Criticality,
+        at: Timestamp,
+        unit: Unit,
+    },
 }
 
 /// Who gets a message.
@@ -357,7 +377,9 @@ impl Message<'_> {
             | Self::Watched(_)
             | Self::Loss { .. }
             | Self::Approved { .. }
-            | Self::Verdict { .. } => Recipient::Fleet,
+            | Self::Verdict { .. }
+            | Self::Deployed { .. }
+            | Self::Failed { .. } => Recipient::Fleet,
             Self::Answer { service, .. } | Self::Calls { service, .. } => Recipient::Service(service),
             Self::Bulletin(_) => Recipient::EveryPartition,
         }
@@ -371,6 +393,9 @@ pub struct Bulletin {
     pub losses: [Option<f64>; 4],
     /// Per tier: the median loss, up to which a change is among the harmless half; `None` before 50 changes.
     pub medians: [Option<f64>; 4],
+    /// How much likelier AI-assisted changes fail than others of the same risk and tier, once even the lower end of what
+    /// is known is above 1.
+    pub ai_multiplier: Option<f64>,
     /// When an approval with a known level was last seen anywhere.
     pub approved_at: Option<Timestamp>,
     /// What the fleet has learned of commit risk; `None` before its first verdict.

@@ -16,8 +16,8 @@ pub use decision::{
 };
 pub use entry::{
     Bulletin, Calibration, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Message, Origin, Original, Originals,
-    PolicyText, RATE_CLASSES, Recipient, RiskWeights, Tail, Tick, Trace, VARIANTS_MAX, Variant, Variants, Watched,
-    Watermark,
+    PolicyText, RATE_CLASSES, Recipient, RiskWeights, Tail, Tick, Trace, Unit, VARIANTS_MAX, Variant, Variants,
+    Watched, Watermark,
 };
 pub use event::{
     Ai, Approval, Assistance, Author, Body, CausedBy, ChangeKind, Commit, Confidence, Criticality, Deploy,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{Assistance, Criticality, EventHash},
-    score::ScoredChange,
+    score::{AiEvidence, ScoredChange},
 };
 
 /// Scores kept: 40 MiB.
@@ -179,7 +179,7 @@ impl Capture {
     }
 
     /// Changes by how AI had part in them.
-    pub(super) fn ai(&self) -> AiSummary {
+    pub(super) fn ai(&self, tested: AiEvidence) -> AiSummary {
         let classes = CLASSES.map(|(assistance, name)| {
             let of_class = |score: &&Score| score.assistance == assistance;
             let changes = count(self.scores.values().filter(of_class).count());
@@ -200,6 +200,7 @@ impl Capture {
             classes: classes.into(),
             same_risk: OddsRatio::of(&cells),
             strata: cells,
+            tested,
         }
     }
 
@@ -327,7 +328,7 @@ mod tests {
                 capture.blame("s", &i.to_string());
             }
         }
-        let ai = capture.ai();
+        let ai = capture.ai(crate::score::Fleet::default().report().ai);
         let failed = |place: usize| ai.classes[place].failed_share.expect("changes").share;
         assert!(failed(2) > 1.3 * failed(0), "{ai:?}");
         let same_risk = ai.same_risk.expect("failures on both sides");

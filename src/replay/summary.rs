@@ -8,7 +8,10 @@ use super::{
     adjusted::{Cell, OddsRatio},
     interval::{Rate, Share},
 };
-use crate::{model::Criticality, score::Policy};
+use crate::{
+    model::Criticality,
+    score::{AiEvidence, Policy},
+};
 
 /// A rule of the policy that meets more of the changes than this is one that people learn to work around.
 pub(super) const RULE_SHARE_MAX: f64 = 0.25;
@@ -152,6 +155,8 @@ pub struct AiSummary {
     /// With AI against without, within quarters of risk of each tier; `None` for fewer than 5 failures on either side.
     pub same_risk: Option<OddsRatio>,
     pub strata: Vec<Cell>,
+    /// What the fleet's own test had come to at the end: of changes that were deployed, by rollbacks and incidents.
+    pub tested: AiEvidence,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

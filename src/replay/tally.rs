@@ -170,7 +170,7 @@ impl Tally {
             freezes: self.detection.freezes(partition.fleet().n_withheld(), recorded),
             detection: self.detection.summary(),
             tiers: self.tiers(),
-            ai: self.capture.ai(),
+            ai: self.capture.ai(partition.fleet().report().ai),
             warnings: Vec::new(),
         };
         summary.warnings = warnings(&summary, partition.policy());

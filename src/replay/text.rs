@@ -228,8 +228,22 @@ impl Summary {
                 f,
                 "             of like risk, odds of failing with AI: {:.2} times those without ({:.2} to {:.2})",
                 odds.ratio, odds.low, odds.high
+            )?,
+            None => writeln!(f, "             of like risk: not enough data to compare")?,
+        }
+        let tested = &self.ai.tested;
+        match &tested.comparison {
+            Some(found) => writeln!(
+                f,
+                "             as the fleet tests it, by {} failures of deployed changes: {:.2} times as likely ({:.2} to {:.2}); \
+                 evidence for more {:.2}, for less {:.2}",
+                tested.n_compared, found.ratio, found.ratio_low, found.ratio_high, found.e_more, found.e_less
             ),
-            None => writeln!(f, "             of like risk: not enough data to compare"),
+            None => writeln!(
+                f,
+                "             as the fleet tests it: not enough data, {} failures of deployed changes",
+                tested.n_compared
+            ),
         }
     }
 }

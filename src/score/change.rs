@@ -22,7 +22,7 @@ pub(crate) use self::{
     pages::Pages,
 };
 use self::{
-    loss::{Rank, rank},
+    loss::{Rank, ai_weight, rank},
     verdict::{Learned, rate_of},
 };
 use super::{
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::model::{
     Action, ApprovalKind, Assistance, Bulletin, Change, Commit, Criticality, Decision, Exemption, Level, Mode,
-    Obligation, Reason, Second, Sequence, ServiceId, Subject, Timestamp, UnitInterval, When, hash_text,
+    Obligation, Reason, Second, Sequence, ServiceId, Subject, Timestamp, Unit, UnitInterval, When, hash_text,
 };
 
 /// A change is forgotten this long after its last event.
@@ -115,6 +115,16 @@ impl Changes {
         self.list.len()
     }
 
+    /// What is known of these commits as things that are deployed; one not remembered is left out.
+    pub(crate) fn units<'a>(&self, shas: impl Iterator<Item = &'a str>) -> Vec<Unit> {
+        let known = shas.filter_map(|sha| self.list.find(sha));
+        let unit = |change: &Remembered| Unit {
+            ai: change.ai,
+            probability: change.probability,
+        };
+        known.map(unit).collect()
+    }
+
     /// The chance that a commit of this service causes an incident; that of any commit if it is not remembered.
     pub(crate) fn probability(&self, sha: &str, bulletin: &Bulletin) -> f64 {
         let known = self.list.find(sha);
@@ -135,7 +145,7 @@ impl Changes {
         let score = risk::score(&commit.measures, &scaled, &learned.rate, context.bulletin);
         learned.moments.learn(&commit.measures);
         learned.rate.land(&score);
-        let loss = score.probability * scene.blast;
+        let loss = score.probability * scene.blast * ai_weight(commit.ai.assistance, context);
         let author = Author::of(&commit.author, &context.policy.levels);
         let mut change = Remembered {
             sha: commit.sha.as_ref().into(),

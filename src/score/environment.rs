@@ -23,6 +23,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use conviction::Terms;
+pub(super) use deploys::short_hash;
 pub(crate) use incidents::OpenIncident;
 pub(super) use report::EnvironmentReport;
 

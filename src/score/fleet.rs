@@ -16,6 +16,7 @@ use super::{
     change::tier_index,
     policy::{Limiter, Policy},
     risk::{LearnedWeight, Learner, Rate},
+    trend::{AiEvidence, Trend},
 };
 use crate::model::{Bulletin, Criticality, Ground, Message, Mode, RiskWeights, Timestamp, Trace, Watched, hash_text};
 
@@ -50,6 +51,21 @@ pub struct Fleet {
     learner: Option<Box<Learner>>,
     /// How often changes cause incidents.
     rate: Rate,
+    trend: Trend,
+}
+
+/// What the fleet as a whole is known by, for people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FleetReport {
+    /// Known services in all environments.
+    pub n_services: usize,
+    /// New freezes granted within the last four hours, and proposals answered with no, ever.
+    pub n_granted: usize,
+    pub n_withheld: u64,
+    /// Per tier, low to critical: the loss above which risk alone asks for extra review, and the median loss.
+    pub losses: [Option<f64>; 4],
+    pub medians: [Option<f64>; 4],
+    pub ai: AiEvidence,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,21 +106,25 @@ impl Fleet {
             .map_or_else(|| Learner::default().learned(), |learner| learner.learned())
     }
 
+    #[must_use]
+    pub fn report(&self) -> FleetReport {
+        FleetReport {
+            n_services: self.n_known(),
+            n_granted: self.grants.len(),
+            n_withheld: self.n_withheld,
+            losses: self.told.losses,
+            medians: self.told.medians,
+            ai: self.trend.evidence(),
+        }
+    }
+
     pub(crate) fn step(&mut self, message: &Message<'_>, now: Timestamp, policy: &Policy, sayings: &mut Vec<Saying>) {
         match message {
             Message::Presence {
                 service,
                 environment,
                 known,
-            } => {
-                let services = self.known.entry(environment.as_ref().into()).or_default();
-                if *known {
-                    services.insert(hash_text(service));
-                } else {
-                    services.remove(&hash_text(service));
-                }
-                self.known.retain(|_, services| !services.is_empty());
-            }
+            } => self.note_presence(service, environment, *known),
             Message::Propose {
                 service,
                 environment,
@@ -138,16 +158,7 @@ impl Fleet {
             }
             Message::Watched(watched) => self.watched(watched, now, policy, sayings),
             Message::Loss { tier, loss } => self.land(*tier, *loss, policy, sayings),
-            Message::Approved { at } => {
-                let hours_later = self.told.approved_at.is_none_or(|told| at.since(told) >= HOUR);
-                if hours_later {
-                    self.told.approved_at = Some(*at);
-                    sayings.push(Saying {
-                        by: None,
-                        said: Said::Message(Message::Bulletin(Box::new(self.told))),
-                    });
-                }
-            }
+            Message::Approved { at } => self.note_approval(*at, sayings),
             Message::Verdict {
                 share,
                 guilty,
@@ -159,8 +170,34 @@ impl Fleet {
                 }
                 self.learn(*share, *guilty, beside, sayings);
             }
+            Message::Deployed { tier, at, units } => self.trend.deployed(*tier, *at, units),
+            Message::Failed { tier, at, unit } => {
+                self.trend.failed(*tier, *at, *unit);
+                self.tell(policy, sayings);
+            }
             // Not for the fleet.
             Message::Answer { .. } | Message::Bulletin(_) | Message::Calls { .. } => {}
+        }
+    }
+
+    fn note_presence(&mut self, service: &str, environment: &str, known: bool) {
+        let services = self.known.entry(environment.into()).or_default();
+        if known {
+            services.insert(hash_text(service));
+        } else {
+            services.remove(&hash_text(service));
+        }
+        self.known.retain(|_, services| !services.is_empty());
+    }
+
+    /// Told on once an hour.
+    fn note_approval(&mut self, at: Timestamp, sayings: &mut Vec<Saying>) {
+        if self.told.approved_at.is_none_or(|told| at.since(told) >= HOUR) {
+            self.told.approved_at = Some(at);
+            sayings.push(Saying {
+                by: None,
+                said: Said::Message(Message::Bulletin(Box::new(self.told))),
+            });
         }
     }
 
@@ -292,8 +329,12 @@ impl Fleet {
             losses[place] = unless_near(losses[place], risky);
             medians[place] = unless_near(medians[place], nearest_rank(&sorted, 0.5));
         }
-        if (losses, medians) != (self.told.losses, self.told.medians) || self.has_rate_moved() {
+        let ai_multiplier = unless_near(self.told.ai_multiplier, self.trend.multiplier());
+        let told = &self.told;
+        if (losses, medians, ai_multiplier) != (told.losses, told.medians, told.ai_multiplier) || self.has_rate_moved()
+        {
             (self.told.losses, self.told.medians) = (losses, medians);
+            self.told.ai_multiplier = ai_multiplier;
             self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
             sayings.push(Saying {
                 by: None,

@@ -11,6 +11,7 @@ mod calibration;
 mod catalog;
 mod change;
 mod clocks;
+mod cohorts;
 mod decide;
 mod dedupe;
 mod environment;
@@ -28,17 +29,19 @@ mod service;
 mod short;
 mod slo;
 mod steps;
+mod trend;
 mod trial;
 mod watch;
 
 pub use change::{ChangePage, ScoredChange};
 pub use clocks::Clocks;
 pub use dedupe::WINDOW_HASHES_MAX;
-pub use fleet::Fleet;
+pub use fleet::{Fleet, FleetReport};
 pub use partition::{Applied, Dropped, Image, Partition};
 pub use policy::Policy;
 pub use risk::{Contribution, LearnedWeight};
 pub use service::{Service, ServiceReport};
+pub use trend::{AiEvidence, Classes, Comparison};
 pub use trial::{Reading, Told, Trial};
 pub use watch::{ClosedWatch, WatchVerdict};
 

@@ -13,6 +13,7 @@ use super::{
     Context, Said,
     catalog::Graph,
     change::{self, ChangePage, Changes, Landed, tier_weight},
+    cohorts::Cohorts,
     environment::{self, Environment},
     health::Health,
     policy::Policy,
@@ -38,6 +39,8 @@ pub struct Service {
     /// What it calls and who calls it; `None` while nobody told.
     graph: Option<Box<Graph>>,
     health: Health,
+    /// What its last deploys brought; `None` before the first with known changes.
+    cohorts: Option<Box<Cohorts>>,
     environments: Vec<Environment>,
     changes: Changes,
     approvals: Approvals,
@@ -61,6 +64,7 @@ impl Service {
             slo: None,
             graph: None,
             health: Health::default(),
+            cohorts: None,
             environments: Vec::new(),
             changes: Changes::default(),
             approvals: Approvals::default(),
@@ -297,6 +301,7 @@ impl Service {
             }
             Body::Deploy(deploy) => self.deploy(deploy, event, context, said),
             Body::Incident(incident) => {
+                self.note_incident(incident, event, context, said);
                 for place in self.places_meant(event, context, said) {
                     self.with_environment(place, context, said, |environment, scene| {
                         environment.incident(incident, event.time, scene);
@@ -372,6 +377,8 @@ impl Service {
             | Message::Loss { .. }
             | Message::Approved { .. }
             | Message::Verdict { .. }
+            | Message::Deployed { .. }
+            | Message::Failed { .. }
             | Message::Bulletin(_) => {}
         }
     }

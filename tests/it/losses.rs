@@ -1,6 +1,9 @@
 //! What a change's loss decides: review, passing a freeze, and what waits behind one.
 
-use holdpoint::model::{Action, Decision, Evidence, Subject};
+use holdpoint::{
+    model::{Action, Decision, Evidence, Subject},
+    score::FleetReport,
+};
 
 use crate::support::{Driver, at, deploy, minute, seconds};
 
@@ -145,6 +148,45 @@ fn what_waits_behind_a_freeze_is_told_at_its_end() {
         matches!(evidence.get("queued_lambda"), Some(Evidence::Number(lambda)) if (0.001..0.1).contains(lambda)),
         "{evidence:?}"
     );
+}
+
+/// Changes, deploys and rollbacks of three services, with or without AI in them.
+#[test]
+fn the_fleet_learns_what_was_deployed_and_what_failed() {
+    let mut driver = Driver::with_policy("");
+    for i in 0..200_i64 {
+        let ai = ["none", "assisted", "unknown"][usize::try_from(i % 3).expect("small")];
+        let lines = u32::try_from(1 + i * 37 % 60).expect("small");
+        let sha = format!("s{i}");
+        let more = format!(r#","ai":{{"assistance":"{ai}"}}"#);
+        let started = deploy(
+            "checkout",
+            &format!("d{i}"),
+            at(i * 60),
+            "started",
+            &format!(r#","commits":["{sha}"]"#),
+        );
+        driver.events(&[commit(&sha, i * 60, lines, &more), started], at(i * 60));
+        if i % 10 == 9 {
+            let back = deploy("checkout", &format!("d{i}"), at(i * 60 + 1), "rolled_back", "");
+            driver.events(&[back], at(i * 60 + 1));
+        }
+        driver.time(at(i * 60 + 2));
+    }
+    let FleetReport { ai, .. } = driver.partition.fleet().report();
+    assert_eq!((ai.deployed.human, ai.deployed.ai, ai.deployed.unknown), (67, 67, 66));
+    assert_eq!(ai.failed.human + ai.failed.ai + ai.failed.unknown, 20, "{ai:?}");
+    assert!(
+        ai.n_compared > 0 && ai.comparison.is_none() && (ai.multiplier - 1.0).abs() < 1e-12,
+        "not enough data: {ai:?}"
+    );
+    let sha = format!(
+        r#"{{"kind":"incident","id":"x","time":"{}","service":"checkout","incident_id":"x","status":"detected","severity":3,"caused_by":{{"sha":"s199"}}}}"#,
+        at(200 * 60 + 600)
+    );
+    driver.events(&[sha.clone(), sha], at(200 * 60 + 600));
+    let again = driver.partition.fleet().report().ai;
+    assert_eq!(again.failed.ai, ai.failed.ai + 1, "an incident that names its change");
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Changes by how AI had part in them.
 
 use super::html::{NONE, Page, add, percent, share, table, whole, words};
-use crate::replay::{adjusted::Cell, interval::Share, summary::Summary};
+use crate::{
+    replay::{adjusted::Cell, interval::Share, summary::Summary},
+    score::AiEvidence,
+};
 
 pub(super) fn write(page: &mut Page, summary: &Summary) {
     let ai = &summary.ai;
@@ -50,7 +53,31 @@ pub(super) fn write(page: &mut Page, summary: &Summary) {
         ),
     }
     strata(page, &ai.strata);
+    tested(page, &ai.tested);
     add!(page, "</section>\n");
+}
+
+/// What the fleet's own test had come to.
+fn tested(page: &mut Page, tested: &AiEvidence) {
+    let n = whole(tested.n_compared);
+    match &tested.comparison {
+        Some(found) => add!(
+            page,
+            "<p>As the fleet tests it while it runs, by {n} rollbacks and incidents of deployed changes: a change with AI \
+             fails {:.2} times as often as one without (95 % interval {:.2} – {:.2}, at all times at once). Evidence that \
+             it is more: {:.2}, that it is less: {:.2}; 20 is enough.</p>\n",
+            found.ratio,
+            found.ratio_low,
+            found.ratio_high,
+            found.e_more,
+            found.e_less
+        ),
+        None => add!(
+            page,
+            "<p>As the fleet tests it while it runs: <strong>not enough data</strong>, {n} failures of deployed changes that \
+             both classes could have had.</p>\n"
+        ),
+    }
 }
 
 fn strata(page: &mut Page, cells: &[Cell]) {

@@ -1,10 +1,14 @@
 //! What a change's failure would cost, as far as it decides: where that stands among its tier's last changes.
 //!
-//! L = p · B: the chance that it fails, and the service's blast radius.
+//! L = p · B: the chance that it fails, and the service's blast radius; of an AI change times what the fleet has learned
+//! of such, which is 1 until it is sure.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{model::Criticality, score::Context};
+use crate::{
+    model::{Assistance, Criticality},
+    score::Context,
+};
 
 /// Where a change's loss stands among the last of its tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +25,14 @@ pub(crate) struct Landed {
     pub(crate) loss: f64,
     /// −ln(1 − p).
     pub(crate) lambda: f64,
+}
+
+/// What an AI change's loss is multiplied by: 1 until the fleet knows better.
+pub(super) fn ai_weight(ai: Assistance, context: &Context<'_>) -> f64 {
+    match ai {
+        Assistance::None | Assistance::Unknown => 1.0,
+        Assistance::Assisted | Assistance::Authored => context.bulletin.ai_multiplier.unwrap_or(1.0),
+    }
 }
 
 pub(super) fn rank(loss: f64, tier: usize, context: &Context<'_>) -> Rank {

@@ -120,6 +120,6 @@ impl Environment {
 }
 
 /// Half of a hash: two of seventeen deploys fall together once in thirty million times.
-pub(super) fn short_hash(deploy_id: &str) -> u32 {
+pub(in crate::score) fn short_hash(deploy_id: &str) -> u32 {
     u32::try_from(hash_text(deploy_id) >> 32).unwrap_or(u32::MAX)
 }

@@ -1,0 +1,462 @@
+//! Whether changes that AI had a part in fail more often than others of the same risk and tier.
+//!
+//! Compared without strata, a class of changes that are merely larger is blamed for what size does. So changes are set
+//! beside those of the same tier and the same quarter of commit risk, in which neither AI nor the author has a part. At
+//! each failed change, with `n_a` AI and `n_h` other changes of its stratum at risk (deployed within 7 days),
+//!
+//! ```text
+//! q(θ) = θ n_a / (θ n_a + n_h)      lik(θ) ← lik(θ) · (q(θ) if the failed one is an AI change, else 1 − q(θ))
+//! ```
+//!
+//! which is Cox's partial likelihood of a hazard ratio θ. `lik(θ) / lik(1)` is a nonnegative martingale where θ is 1, so
+//! a mixture of them passes 1/α with a chance of at most α, whenever it is looked at (Ville); the mirror image asks for
+//! θ < 1. With a mixture M over all θ, {θ : M / lik(θ) < 1/α} is a confidence sequence: it holds θ at all times at once
+//! with a chance of at least 1 − α. After Lindon and Malek, *Anytime-Valid Inference for Multinomial Count Data*
+//! (2011.03567), and Cox, *Regression Models and Life-Tables* (1972).
+//!
+//! A class that was not told is its own: silence is not "human". It is counted and takes no part in the test.
+//!
+//! **Invariant:** state is bounded: 33 buckets of six hours, 500 probabilities, one number per θ.
+
+use std::{collections::VecDeque, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{change::tier_index, cohorts::AT_RISK};
+use crate::model::{Assistance, Criticality, Timestamp, Unit};
+
+/// What is at risk is counted by the six hours in which it was deployed.
+const BUCKET: Duration = Duration::from_hours(6);
+/// A week of them, and a day for what comes late.
+const BUCKETS_MAX: usize = 33;
+const N_BINS: usize = 4;
+const N_STRATA: usize = 4 * N_BINS;
+/// Probabilities from which the quarters are told, and the least number for it.
+const PROBABILITIES_MAX: usize = 500;
+const PROBABILITIES_MIN: usize = 100;
+/// The quarters stand still for so long: a change is to be in one stratum while it is at risk.
+const EDGES_LAST: Duration = Duration::from_hours(28 * 24);
+/// θ from 1/8 to 8, evenly in its logarithm.
+const N_THETAS: usize = 97;
+const LN_THETA_MAX: f64 = 2.079_441_541_679_835_7;
+/// What the tests for more and, mirrored, for less are mixed of.
+const ALTERNATIVES: [f64; 4] = [1.25, 1.5, 2.0, 3.0];
+/// 1/α, for α = .05.
+const CONVICTS: f64 = 20.0;
+/// Failures with both classes at risk, before which nothing is told.
+const FAILURES_MIN: u64 = 20;
+/// However sure it is, a class weighs no more than so many times another.
+const MULTIPLIER_MAX: f64 = 3.0;
+
+/// What the fleet knows of changes that AI had a part in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Trend {
+    buckets: VecDeque<Bucket>,
+    probabilities: VecDeque<f32>,
+    edges: Option<([f32; N_BINS - 1], Timestamp)>,
+    /// ln lik(θ) for each of [`thetas`], then for the alternatives and their mirror images, over ln lik(1).
+    ln_grid: Vec<f64>,
+    ln_more: [f64; 4],
+    ln_less: [f64; 4],
+    /// Deployed changes and failures by class, ever; and failures that took part in the test.
+    n_deployed: [u64; 3],
+    n_failed: [u64; 3],
+    n_compared: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Bucket {
+    begins: Timestamp,
+    /// Per stratum: human, AI, not told.
+    counts: [[u32; 3]; N_STRATA],
+}
+
+/// What is known of AI-assisted changes in the fleet, for people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AiEvidence {
+    /// Changes deployed and failures, by class; ever.
+    pub deployed: Classes,
+    pub failed: Classes,
+    /// Failures that both classes could have had: what the comparison rests on.
+    pub n_compared: u64,
+    /// `None`: not enough data.
+    pub comparison: Option<Comparison>,
+    /// What an AI change's loss is multiplied by: 1 until even the lower bound is above it.
+    pub multiplier: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Classes {
+    /// Without AI, as told.
+    pub human: u64,
+    /// Assisted or authored.
+    pub ai: u64,
+    /// Not told.
+    pub unknown: u64,
+}
+
+/// How much likelier an AI change fails than another of its tier and risk.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The likeliest ratio, and what it lies within with 95 % at all times at once; from ⅛ to 8.
+    pub ratio: f64,
+    pub ratio_low: f64,
+    pub ratio_high: f64,
+    /// Evidence that it is above 1, and that it is below; 20 convicts at 5 %, whenever it is looked at.
+    pub e_more: f64,
+    pub e_less: f64,
+}
+
+impl Default for Trend {
+    fn default() -> Self {
+        Self {
+            buckets: VecDeque::new(),
+            probabilities: VecDeque::new(),
+            edges: None,
+            ln_grid: vec![0.0; N_THETAS],
+            ln_more: [0.0; 4],
+            ln_less: [0.0; 4],
+            n_deployed: [0; 3],
+            n_failed: [0; 3],
+            n_compared: 0,
+        }
+    }
+}
+
+fn class(ai: Assistance) -> usize {
+    match ai {
+        Assistance::None => 0,
+        Assistance::Assisted | Assistance::Authored => 1,
+        Assistance::Unknown => 2,
+    }
+}
+
+fn thetas() -> impl Iterator<Item = f64> {
+    (0..N_THETAS).map(theta)
+}
+
+fn theta(i: usize) -> f64 {
+    let steps = f64::from(u8::try_from(i).unwrap_or(u8::MAX)) - f64::from(u8::try_from(N_THETAS / 2).unwrap_or(0));
+    (LN_THETA_MAX * steps / f64::from(u8::try_from(N_THETAS / 2).unwrap_or(1))).exp()
+}
+
+fn classes(n: [u64; 3]) -> Classes {
+    let [human, ai, unknown] = n;
+    Classes { human, ai, unknown }
+}
+
+/// ln of the mean of what `lns` are logarithms of.
+fn ln_mean(lns: &[f64]) -> f64 {
+    let greatest = lns.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let n = f64::from(u32::try_from(lns.len()).unwrap_or(u32::MAX).max(1));
+    greatest + (lns.iter().map(|ln| (ln - greatest).exp()).sum::<f64>() / n).ln()
+}
+
+impl Trend {
+    /// Changes of a tier were deployed at `at`.
+    pub(crate) fn deployed(&mut self, tier: Criticality, at: Timestamp, units: &[Unit]) {
+        for unit in units {
+            if self.probabilities.len() >= PROBABILITIES_MAX {
+                self.probabilities.pop_front();
+            }
+            self.probabilities.push_back(unit.probability);
+            self.settle_edges(at);
+            self.n_deployed[class(unit.ai)] += 1;
+            if let Some(stratum) = self.stratum(tier, unit.probability) {
+                let counts = &mut self.bucket(at).counts[stratum][class(unit.ai)];
+                *counts = counts.saturating_add(1);
+            }
+        }
+    }
+
+    /// One deployed change of a tier failed at `at`.
+    pub(crate) fn failed(&mut self, tier: Criticality, at: Timestamp, unit: Unit) {
+        self.n_failed[class(unit.ai)] += 1;
+        let Some(stratum) = self.stratum(tier, unit.probability) else {
+            return;
+        };
+        let [n_human, n_ai] = self.at_risk(stratum, at);
+        let failed_ai = match unit.ai {
+            Assistance::None => false,
+            Assistance::Assisted | Assistance::Authored => true,
+            Assistance::Unknown => return,
+        };
+        // Where only one class is at risk, its failing says nothing.
+        if n_human <= 0.0 || n_ai <= 0.0 {
+            return;
+        }
+        self.n_compared += 1;
+        let ln_share = |theta: f64| {
+            let share = theta * n_ai / (theta * n_ai + n_human);
+            if failed_ai { share.ln() } else { (1.0 - share).ln() }
+        };
+        let ln_one = ln_share(1.0);
+        for (ln, theta) in self.ln_grid.iter_mut().zip(thetas()) {
+            *ln += ln_share(theta) - ln_one;
+        }
+        for (i, theta) in ALTERNATIVES.into_iter().enumerate() {
+            self.ln_more[i] += ln_share(theta) - ln_one;
+            self.ln_less[i] += ln_share(1.0 / theta) - ln_one;
+        }
+    }
+
+    /// Human and AI changes of a stratum at risk at `at`.
+    fn at_risk(&self, stratum: usize, at: Timestamp) -> [f64; 2] {
+        let within = self
+            .buckets
+            .iter()
+            .filter(|bucket| bucket.begins <= at && at.since(bucket.begins) < AT_RISK);
+        let counts = within.map(|bucket| bucket.counts[stratum]);
+        counts.fold([0.0; 2], |[human, ai], [more_human, more_ai, _]| {
+            [human + f64::from(more_human), ai + f64::from(more_ai)]
+        })
+    }
+
+    fn bucket(&mut self, at: Timestamp) -> &mut Bucket {
+        let begins = at.floor(BUCKET);
+        let place = self.buckets.partition_point(|bucket| bucket.begins < begins);
+        if self.buckets.get(place).is_none_or(|bucket| bucket.begins != begins) {
+            let counts = [[0; 3]; N_STRATA];
+            self.buckets.insert(place, Bucket { begins, counts });
+        }
+        let drop_first = self.buckets.len() > BUCKETS_MAX && place > 0;
+        if drop_first {
+            self.buckets.pop_front();
+        } else {
+            self.buckets.truncate(BUCKETS_MAX);
+        }
+        &mut self.buckets[place - usize::from(drop_first)]
+    }
+
+    fn stratum(&self, tier: Criticality, probability: f32) -> Option<usize> {
+        let (edges, _) = self.edges.as_ref()?;
+        let bin = edges.iter().filter(|edge| probability > **edge).count();
+        Some(tier_index(tier) * N_BINS + bin)
+    }
+
+    /// Sets the quarters of commit risk by the last changes, once there are enough, and then every four weeks.
+    fn settle_edges(&mut self, at: Timestamp) {
+        let stand = self.edges.is_some_and(|(_, since)| at < since + EDGES_LAST);
+        if stand || self.probabilities.len() < PROBABILITIES_MIN {
+            return;
+        }
+        let mut sorted: Vec<f32> = self.probabilities.iter().copied().collect();
+        sorted.sort_unstable_by(f32::total_cmp);
+        let n = sorted.len();
+        self.edges = Some(([sorted[n / 4], sorted[n / 2], sorted[3 * n / 4]], at));
+    }
+
+    /// What an AI change's loss is to be multiplied by; `None` for 1.
+    pub(crate) fn multiplier(&self) -> Option<f64> {
+        let low = self.comparison()?.ratio_low;
+        (low > 1.0).then_some(low.min(MULTIPLIER_MAX))
+    }
+
+    fn comparison(&self) -> Option<Comparison> {
+        if self.n_compared < FAILURES_MIN {
+            return None;
+        }
+        let ln_mixed = ln_mean(&self.ln_grid);
+        let within = |i: &usize| ln_mixed - self.ln_grid[*i] < CONVICTS.ln();
+        // Between a point that is refuted and the next that is not, the wider one is told.
+        let low = (0..N_THETAS).find(within).unwrap_or(0).saturating_sub(1);
+        let high = ((0..N_THETAS).rev().find(within).unwrap_or(N_THETAS - 1) + 1).min(N_THETAS - 1);
+        let likeliest = (0..N_THETAS)
+            .max_by(|a, b| self.ln_grid[*a].total_cmp(&self.ln_grid[*b]))
+            .unwrap_or(0);
+        Some(Comparison {
+            ratio: theta(likeliest),
+            ratio_low: theta(low),
+            ratio_high: theta(high),
+            e_more: ln_mean(&self.ln_more).min(700.0).exp(),
+            e_less: ln_mean(&self.ln_less).min(700.0).exp(),
+        })
+    }
+
+    pub(crate) fn evidence(&self) -> AiEvidence {
+        AiEvidence {
+            deployed: classes(self.n_deployed),
+            failed: classes(self.n_failed),
+            n_compared: self.n_compared,
+            comparison: self.comparison(),
+            multiplier: self.multiplier().unwrap_or(1.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Chance(u64);
+
+    impl Chance {
+        fn uniform(&mut self) -> f64 {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            f64::from(u32::try_from(self.0 >> 33).expect("31 bits")) / f64::from(1_u32 << 31)
+        }
+    }
+
+    /// What a history is made of.
+    struct Story {
+        n: u32,
+        /// How much likelier an AI change fails than another of the same risk.
+        ratio: f64,
+        /// Whether AI changes are mostly the riskier ones.
+        confounded: bool,
+        /// Whether their risk is told: else all are in one stratum.
+        told: bool,
+    }
+
+    /// Fifty changes a day, of which half have AI in them; riskier ones fail more often.
+    fn play(story: &Story, seed: u64) -> Trend {
+        let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x4d);
+        let mut trend = Trend::default();
+        for i in 0..story.n {
+            let at = Timestamp::from_millis(1_772_409_600_000 + i64::from(i) * 86_400_000 / 50);
+            let risk = chance.uniform();
+            let share = if story.confounded { 0.15 + 0.7 * risk } else { 0.5 };
+            let ai = chance.uniform() < share;
+            let unit = Unit {
+                ai: if ai { Assistance::Assisted } else { Assistance::None },
+                probability: if story.told { f64_to_f32(risk) } else { 0.5 },
+            };
+            let tier = if i % 3 == 0 {
+                Criticality::Low
+            } else {
+                Criticality::High
+            };
+            trend.deployed(tier, at, &[unit]);
+            let fails = (0.01 + 0.09 * risk * risk) * if ai { story.ratio } else { 1.0 };
+            if chance.uniform() < fails {
+                trend.failed(tier, at, unit);
+            }
+        }
+        trend
+    }
+
+    fn f64_to_f32(value: f64) -> f32 {
+        super::super::evidence::narrow(value)
+    }
+
+    fn convicted(trend: &Trend) -> bool {
+        trend
+            .comparison()
+            .is_some_and(|comparison| comparison.e_more >= CONVICTS)
+    }
+
+    #[test]
+    fn a_class_that_is_merely_the_riskier_one_is_not_convicted() {
+        let mut n = [0, 0, 0];
+        for seed in 0..200 {
+            let story = |told| Story {
+                n: 2_300,
+                ratio: 1.0,
+                confounded: true,
+                told,
+            };
+            n[0] += u32::from(convicted(&play(&story(true), seed)));
+            n[1] += u32::from(convicted(&play(&story(false), seed)));
+            let fair = Story {
+                n: 2_300,
+                ratio: 1.0,
+                confounded: false,
+                told: true,
+            };
+            n[2] += u32::from(convicted(&play(&fair, seed)));
+        }
+        // 5 % of 200 are 10; three standard deviations more are 19.
+        assert!(n[0] <= 19 && n[2] <= 19, "stratified {n:?} of 200");
+        assert!(n[1] >= 60, "the confounder is one: without strata only {n:?}");
+    }
+
+    #[test]
+    fn a_ratio_of_one_and_a_half_is_found_and_lies_within_the_confidence_sequence() {
+        let (mut n_found, mut n_within) = (0, 0);
+        for seed in 0..20 {
+            let trend = play(
+                &Story {
+                    n: 20_000,
+                    ratio: 1.5,
+                    confounded: true,
+                    told: true,
+                },
+                seed,
+            );
+            let comparison = trend.comparison().expect("enough failures");
+            n_found += u32::from(trend.multiplier().is_some());
+            n_within += u32::from(comparison.ratio_low <= 1.5 && 1.5 <= comparison.ratio_high);
+            assert!(comparison.e_less < 1.0, "{comparison:?}");
+            assert!(
+                trend
+                    .multiplier()
+                    .is_none_or(|multiplier| multiplier <= comparison.ratio)
+            );
+        }
+        assert!(
+            n_found >= 18 && n_within >= 18,
+            "found {n_found}, within {n_within} of 20"
+        );
+    }
+
+    #[test]
+    fn a_ratio_below_one_is_found_too_and_lets_nobody_off() {
+        let trend = play(
+            &Story {
+                n: 20_000,
+                ratio: 0.6,
+                confounded: true,
+                told: true,
+            },
+            3,
+        );
+        let comparison = trend.comparison().expect("enough failures");
+        assert!(
+            comparison.e_less >= CONVICTS && comparison.ratio_high < 1.0,
+            "{comparison:?}"
+        );
+        assert_eq!(trend.multiplier(), None);
+    }
+
+    #[test]
+    fn few_failures_are_not_enough_and_what_was_not_told_takes_no_part() {
+        let trend = play(
+            &Story {
+                n: 300,
+                ratio: 1.0,
+                confounded: false,
+                told: true,
+            },
+            1,
+        );
+        assert_eq!(
+            (trend.evidence().comparison, trend.evidence().multiplier.to_bits()),
+            (None, 1.0_f64.to_bits())
+        );
+        let mut trend = play(
+            &Story {
+                n: 5_000,
+                ratio: 1.0,
+                confounded: false,
+                told: true,
+            },
+            1,
+        );
+        let before = trend.comparison();
+        let at = Timestamp::from_millis(1_772_409_600_000 + 5_000 * 86_400_000 / 50);
+        for _ in 0..500 {
+            let unit = Unit {
+                ai: Assistance::Unknown,
+                probability: 0.9,
+            };
+            trend.deployed(Criticality::High, at, &[unit]);
+            trend.failed(Criticality::High, at, unit);
+        }
+        assert_eq!(trend.comparison(), before);
+        assert_eq!(trend.evidence().failed.unknown, 500);
+        assert!(trend.buckets.len() <= BUCKETS_MAX && trend.probabilities.len() <= PROBABILITIES_MAX);
+    }
+}
