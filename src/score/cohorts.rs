@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{environment::short_hash, evidence::narrow, short::Short};
+use super::{environment::short_hash, evidence::narrow, short::Short, trend::class};
 use crate::model::{Assistance, Second, Timestamp, Unit};
 
 /// Deploys remembered by what they brought; the next drops the oldest.
@@ -24,7 +24,7 @@ struct Cohort {
     at: Second,
     /// The greatest of its changes' probabilities.
     probability: Short,
-    /// Of all its changes; `None` where they differ: then its failure is nobody's.
+    /// Of all its changes; `None` where they differ, or once it failed: then a failure is nobody's.
     ai: Option<Assistance>,
 }
 
@@ -38,14 +38,6 @@ pub(crate) struct Cohorts {
 /// Assisted and authored are one class: the question is whether AI was in it.
 fn is_same_class(a: Assistance, b: Assistance) -> bool {
     class(a) == class(b)
-}
-
-fn class(ai: Assistance) -> u8 {
-    match ai {
-        Assistance::None => 0,
-        Assistance::Assisted | Assistance::Authored => 1,
-        Assistance::Unknown => 2,
-    }
 }
 
 impl Cohorts {
@@ -78,13 +70,11 @@ impl Cohorts {
     /// A deploy failed at `at`: the change whose failure it is, if it is one's at risk and was not told of already.
     pub(crate) fn fail_deploy(&mut self, deploy_id: &str, at: Timestamp) -> Option<Unit> {
         let deploy = short_hash(deploy_id);
-        let place = self.last.iter().position(|known| known.deploy == deploy)?;
-        let cohort = self.last.remove(place);
-        let ai = cohort.ai.filter(|_| at.since(cohort.at.start()) < AT_RISK)?;
-        self.is_another(at).then_some(Unit {
-            ai,
-            probability: narrow(cohort.probability.value()),
-        })
+        let cohort = self.last.iter_mut().find(|known| known.deploy == deploy)?;
+        // It is remembered, or it would begin again with its next status.
+        let ai = cohort.ai.take().filter(|_| at.since(cohort.at.start()) < AT_RISK)?;
+        let probability = narrow(cohort.probability.value());
+        self.is_another(at).then_some(Unit { ai, probability })
     }
 
     /// Whether a failure at `at` is another one than the last; notes it.
@@ -116,6 +106,10 @@ mod tests {
         assert_eq!(
             cohorts.fail_deploy("a", at(2)).map(|unit| unit.ai),
             Some(Assistance::Assisted)
+        );
+        assert!(
+            !cohorts.begin("a", at(2), &[unit(Assistance::Assisted)]),
+            "it has failed"
         );
         assert_eq!(cohorts.fail_deploy("b", at(20)), None, "of both");
         assert_eq!(cohorts.fail_deploy("c", at(5)), None, "the same failure");

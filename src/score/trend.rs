@@ -14,6 +14,9 @@
 //! with a chance of at least 1 − α. After Lindon and Malek, *Anytime-Valid Inference for Multinomial Count Data*
 //! (2011.03567), and Cox, *Regression Models and Life-Tables* (1972).
 //!
+//! The quarters are set anew every four weeks; what is at risk then stays in the one it was deployed in. A named sha is
+//! taken as deployed if it is remembered.
+//!
 //! A class that was not told is its own: silence is not "human". It is counted and takes no part in the test.
 //!
 //! **Invariant:** state is bounded: 33 buckets of six hours, 500 probabilities, one number per θ.
@@ -123,7 +126,8 @@ impl Default for Trend {
     }
 }
 
-fn class(ai: Assistance) -> usize {
+/// Without AI, with it, not told.
+pub(super) fn class(ai: Assistance) -> usize {
     match ai {
         Assistance::None => 0,
         Assistance::Assisted | Assistance::Authored => 1,
@@ -162,8 +166,10 @@ impl Trend {
             self.probabilities.push_back(unit.probability);
             self.settle_edges(at);
             self.n_deployed[class(unit.ai)] += 1;
-            if let Some(stratum) = self.stratum(tier, unit.probability) {
-                let counts = &mut self.bucket(at).counts[stratum][class(unit.ai)];
+            if let Some(stratum) = self.stratum(tier, unit.probability)
+                && let Some(bucket) = self.bucket(at)
+            {
+                let counts = &mut bucket.counts[stratum][class(unit.ai)];
                 *counts = counts.saturating_add(1);
             }
         }
@@ -176,6 +182,7 @@ impl Trend {
             return;
         };
         let [n_human, n_ai] = self.at_risk(stratum, at);
+        self.remove(stratum, at, unit.ai);
         let failed_ai = match unit.ai {
             Assistance::None => false,
             Assistance::Assisted | Assistance::Authored => true,
@@ -212,20 +219,28 @@ impl Trend {
         })
     }
 
-    fn bucket(&mut self, at: Timestamp) -> &mut Bucket {
+    /// What failed is at risk no more: one of its class that was deployed last.
+    fn remove(&mut self, stratum: usize, at: Timestamp, ai: Assistance) {
+        let mut counts = self.buckets.iter_mut().rev().filter(|bucket| bucket.begins <= at);
+        let known = counts.find_map(|bucket| Some(&mut bucket.counts[stratum][class(ai)]).filter(|n| **n > 0));
+        if let Some(n) = known {
+            *n -= 1;
+        }
+    }
+
+    /// The bucket that holds `at`; the oldest makes place. `None`: it is from before all that are kept.
+    fn bucket(&mut self, at: Timestamp) -> Option<&mut Bucket> {
         let begins = at.floor(BUCKET);
-        let place = self.buckets.partition_point(|bucket| bucket.begins < begins);
+        let mut place = self.buckets.partition_point(|bucket| bucket.begins < begins);
         if self.buckets.get(place).is_none_or(|bucket| bucket.begins != begins) {
+            if self.buckets.len() >= BUCKETS_MAX {
+                place = place.checked_sub(1)?;
+                self.buckets.pop_front();
+            }
             let counts = [[0; 3]; N_STRATA];
             self.buckets.insert(place, Bucket { begins, counts });
         }
-        let drop_first = self.buckets.len() > BUCKETS_MAX && place > 0;
-        if drop_first {
-            self.buckets.pop_front();
-        } else {
-            self.buckets.truncate(BUCKETS_MAX);
-        }
-        &mut self.buckets[place - usize::from(drop_first)]
+        self.buckets.get_mut(place)
     }
 
     fn stratum(&self, tier: Criticality, probability: f32) -> Option<usize> {
@@ -419,6 +434,47 @@ mod tests {
             "{comparison:?}"
         );
         assert_eq!(trend.multiplier(), None);
+    }
+
+    #[test]
+    fn a_ratio_of_two_is_found_soon_and_none_acquits_nobody() {
+        let story = |n, ratio| Story {
+            n,
+            ratio,
+            confounded: true,
+            told: true,
+        };
+        let n_found = (0..20).filter(|seed| convicted(&play(&story(5_000, 2.0), *seed)));
+        let acquitted = |trend: &Trend| trend.comparison().is_some_and(|found| found.e_less >= CONVICTS);
+        let n_acquitted = (0..200).filter(|seed| acquitted(&play(&story(2_300, 1.0), *seed)));
+        let (n_found, n_acquitted) = (n_found.count(), n_acquitted.count());
+        assert!(n_found >= 17, "{n_found} of 20");
+        // 5 % of 200 are 10; three standard deviations more are 19.
+        assert!(n_acquitted <= 19, "{n_acquitted} of 200");
+        let sure = play(&story(40_000, 6.0), 1);
+        assert_eq!(sure.multiplier(), Some(MULTIPLIER_MAX), "{:?}", sure.comparison());
+    }
+
+    #[test]
+    fn what_was_deployed_before_all_that_is_kept_drops_nothing_newer() {
+        let at = |hours: i64| Timestamp::from_millis(1_772_409_600_000 + hours * 3_600_000);
+        let unit = Unit {
+            ai: Assistance::None,
+            probability: 0.5,
+        };
+        let mut trend = Trend::default();
+        for hour in 0..400 {
+            trend.deployed(Criticality::Low, at(hour), &[unit]);
+        }
+        let before = trend.buckets.clone();
+        trend.deployed(Criticality::Low, at(0), &[unit]);
+        assert_eq!(trend.buckets, before);
+        assert_eq!(trend.buckets.len(), BUCKETS_MAX);
+        let stratum = trend.stratum(Criticality::Low, 0.5).expect("enough changes");
+        let [n, _] = trend.at_risk(stratum, at(400));
+        trend.failed(Criticality::Low, at(400), unit);
+        let [n_left, _] = trend.at_risk(stratum, at(400));
+        assert!((n - n_left - 1.0).abs() < f64::EPSILON, "{n} {n_left}");
     }
 
     #[test]
