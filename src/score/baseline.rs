@@ -60,6 +60,8 @@ pub(crate) struct Expectation {
     pub(crate) mean: f64,
     /// Whether it was made from the step's attempts.
     pub(crate) by_requests: bool,
+    /// Whether the time of day makes no difference, or what it makes is known: that quarter-hour was seen before.
+    pub(crate) is_of_known_hour: bool,
 }
 
 impl Baseline {
@@ -104,11 +106,13 @@ impl Baseline {
                 Expectation {
                     mean: (rate * count(requests)).max(1e-9),
                     by_requests: true,
+                    is_of_known_hour: true,
                 }
             }
             Some(_) | None => Expectation {
                 mean: (self.level(grain) * self.profile.ratio(start)).max(1e-9),
                 by_requests: false,
+                is_of_known_hour: self.profile.has(start),
             },
         }
     }

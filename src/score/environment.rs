@@ -282,7 +282,10 @@ impl Environment {
     /// A step beside the baseline, and the margin it was judged with.
     fn judge(&self, closed: &Closed, weight: f64, settings: &Settings, policy: &Policy) -> (Observation, f64) {
         let expectation = self.baseline.expect(self.steps.grain, closed.start, closed.requests);
-        let margin = margin(settings, expectation.by_requests);
+        let mut margin = margin(settings, expectation.by_requests);
+        if !expectation.is_of_known_hour {
+            margin += policy.evidence.unseen_margin;
+        }
         let observation = Observation {
             errors: count(closed.errors),
             counted: without_spike(count(closed.errors), expectation.mean, policy.evidence.spike_judged),

@@ -43,6 +43,8 @@ fn a_deploy_freezes_its_service_when_errors_multiply_and_only_then() {
         ("a little more", 330, (8, 9), Some(6_000), false),
         ("too short a history", 200, (8, 60), Some(6_000), false),
         ("rare errors", 600, (1, 12), None, true),
+        ("twice at a time of day never seen", 330, (8, 19), None, false),
+        ("the same a day later", 330 + 1_440, (8, 19), None, true),
     ];
     for (name, history, (usual, after), requests, freezes) in cases {
         let case = Case {

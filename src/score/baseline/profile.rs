@@ -94,6 +94,11 @@ impl Profile {
         self.0.ratio[Self::index(at)].value()
     }
 
+    /// Whether the quarter-hour of `at` was seen on any day.
+    pub(super) fn has(&self, at: Timestamp) -> bool {
+        self.0.n[Self::index(at)] > 0
+    }
+
     /// Learns from so many errors in so many steps of the quarter-hour of `at`, where the level is `level` errors a step.
     pub(super) fn learn(&mut self, at: Timestamp, (errors, n_steps): (f64, f64), grain: Grain, level: f64) {
         let ratio = errors / (n_steps * level);

@@ -26,6 +26,9 @@ pub struct Evidence {
     pub step_caution: f64,
     /// The same for blocks of steps: 1; 1 to 10.
     pub block_caution: f64,
+    /// Added to the margin at a time of day that was never seen, where errors are not held against attempts: .5, by which
+    /// many services' errors differ between night and noon; 0 to 10.
+    pub unseen_margin: f64,
     /// The share of steps with a record that makes a source dense, so that silence is no good news: 0.8.
     pub dense_share: f64,
     /// Silent for so many times its usual gap, a source is unknown: 5; 2 to 100.
@@ -52,6 +55,7 @@ impl Default for Evidence {
             spike_judged: 10.0,
             step_caution: 1.0,
             block_caution: 1.0,
+            unseen_margin: 0.5,
             dense_share: 0.8,
             silent_gaps: 5.0,
             e_value_min: 200.0,

@@ -31,13 +31,14 @@ pub(super) fn evidence(reader: &mut Reader, item: Option<Item<'_>>, evidence: &m
     reader.close(&section);
 }
 
-fn numbers(evidence: &mut Evidence) -> [Number<'_>; 11] {
+fn numbers(evidence: &mut Evidence) -> [Number<'_>; 12] {
     [
         ("watch_errors", &mut evidence.watch_errors, 0.0, 1_000.0),
         ("spike_learned", &mut evidence.spike_learned, 2.0, 1_000.0),
         ("spike_judged", &mut evidence.spike_judged, 2.0, 1_000.0),
         ("step_caution", &mut evidence.step_caution, 1.0, 10.0),
         ("block_caution", &mut evidence.block_caution, 1.0, 10.0),
+        ("unseen_margin", &mut evidence.unseen_margin, 0.0, 10.0),
         ("dense_share", &mut evidence.dense_share, 0.1, 1.0),
         ("silent_gaps", &mut evidence.silent_gaps, 2.0, 100.0),
         ("e_value_min", &mut evidence.e_value_min, 20.0, 1e6),

@@ -93,6 +93,7 @@ spike_learned = 10
 spike_judged = 20
 step_caution = 2
 block_caution = 2.0
+unseen_margin = 1
 dense_share = 0.5
 silent_gaps = 3
 e_value_min = 20
@@ -171,6 +172,7 @@ fn every_evidence() -> Evidence {
         spike_judged: 20.0,
         step_caution: 2.0,
         block_caution: 2.0,
+        unseen_margin: 1.0,
         dense_share: 0.5,
         silent_gaps: 3.0,
         e_value_min: 20.0,
