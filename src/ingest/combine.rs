@@ -8,8 +8,11 @@
 //!
 //! **Invariant:** combining and packing change no decision.
 
+mod text;
+
 use foldhash::{HashMap, HashMapExt};
 
+use self::text::{NO_TEXT, Text, place, usize_of};
 use crate::model::{
     Body, ERROR_GRAIN_MS, Entry, ErrorCount, Errors, Event, EventHash, Happened, Origin, Original, Timestamp,
     VARIANTS_MAX, Variant, hash_text,
@@ -50,17 +53,6 @@ struct Share {
     last: HashMap<u64, u32>,
 }
 
-/// A place in the arena.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Text {
-    start: u32,
-    end: u32,
-}
-
-const NO_TEXT: Text = Text {
-    start: u32::MAX,
-    end: u32::MAX,
-};
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug)]
@@ -478,26 +470,6 @@ impl PendingVariant {
     fn is(&self, texts: &str, variant: Variant<'_>) -> bool {
         self.of(texts) == variant
     }
-}
-
-impl Text {
-    /// The text; `None` where there was none.
-    fn of(self, texts: &str) -> Option<&str> {
-        (self != NO_TEXT).then(|| &texts[usize_of(self.start)..usize_of(self.end)])
-    }
-
-    fn is(self, texts: &str, other: Option<&str>) -> bool {
-        self.of(texts) == other
-    }
-}
-
-/// Batches are closed at 16 MiB, so places fit in 32 bits.
-fn place(index: usize) -> u32 {
-    u32::try_from(index).expect("a batch is closed long before 4 GiB")
-}
-
-fn usize_of(place: u32) -> usize {
-    usize::try_from(place).expect("at least 32 bits")
 }
 
 #[cfg(test)]

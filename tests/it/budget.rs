@@ -34,6 +34,11 @@ fn story(fields: &str, stretches: &[(i64, u64)], deploys: &[(i64, &str)]) -> Vec
 
 const HUNDREDTH: &str = r#""slo":{"objective":0.99}"#;
 
+fn freezes(told: &[String]) -> Vec<&str> {
+    let freezes = told.iter().filter(|line| line.contains(" freeze "));
+    freezes.map(String::as_str).collect()
+}
+
 #[test]
 fn a_burning_budget_freezes_without_any_deploy_and_lets_go_when_it_stops() {
     check(
@@ -49,13 +54,8 @@ fn a_burning_budget_freezes_without_any_deploy_and_lets_go_when_it_stops() {
         ],
     );
     let told = play(ENFORCE, story(HUNDREDTH, &[(400, 8), (330, 3_000)], &[]));
-    let freezes: Vec<&str> = told
-        .iter()
-        .filter(|line| line.contains(" freeze "))
-        .map(String::as_str)
-        .collect();
     assert_eq!(
-        freezes,
+        freezes(&told),
         [
             "417 production#3 enforce freeze slo_burn until 477",
             "477 production#4 enforce freeze slo_burn until 537",
@@ -120,13 +120,8 @@ fn the_third_freeze_in_six_hours_lasts_four_pages_and_is_followed_by_a_day_of_re
     let minutes = [(330, 8), (8, 60), (90, 8), (8, 60), (90, 8), (8, 60), (330, 8)];
     let deploys = [(330, "d-1"), (428, "d-2"), (526, "d-3")];
     let told = play(ENFORCE, story(r#""owner":"team""#, &minutes, &deploys));
-    let freezes: Vec<&str> = told
-        .iter()
-        .filter(|line| line.contains(" freeze "))
-        .map(String::as_str)
-        .collect();
     assert_eq!(
-        freezes,
+        freezes(&told),
         [
             "332 production#3 enforce freeze deploy_regression until 392",
             "430 production#7 enforce freeze deploy_regression until 490",
@@ -145,13 +140,8 @@ fn a_spent_budget_freezes_only_where_the_policy_says_so_and_a_day_at_a_time() {
     let day = r#""slo":{"objective":0.9,"window_days":1}"#;
     let policy = format!("{ENFORCE}freeze.spent_budget = true\n");
     let told = play(&policy, story(day, &[(2_000, 1_200), (2_300, 0)], &[]));
-    let freezes: Vec<&str> = told
-        .iter()
-        .filter(|line| line.contains(" freeze "))
-        .map(String::as_str)
-        .collect();
     assert_eq!(
-        freezes,
+        freezes(&told),
         [
             "720 production#3 enforce freeze slo_budget_spent until 2160",
             "2160 production#4 enforce freeze slo_budget_spent until 3600",
