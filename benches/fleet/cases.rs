@@ -1,8 +1,10 @@
 //! Single cases, with their seeds: what to look at next.
 
+use holdpoint::model::Timestamp;
+
 use crate::{
     figures::is_counted,
-    judge::{Found, Freeze, Ground, Judged, Outcome, Traits},
+    judge::{Found, Freeze, Ground, Judged, Outcome, Suffers, Traits},
     table::say,
 };
 
@@ -70,7 +72,7 @@ fn missed_line(seed: u64, found: &Found) -> String {
 
 fn freeze_line(seed: u64, freeze: &Freeze) -> String {
     format!(
-        "  seed {seed} {} {}@{} {} {}, held {} min; near: {}; {}",
+        "  seed {seed} {} {}@{} {} {}, held {} min; near: {}; {}{}",
         freeze.at,
         freeze.traits.service,
         freeze.environment,
@@ -78,7 +80,24 @@ fn freeze_line(seed: u64, freeze: &Freeze) -> String {
         freeze.deploy.as_deref().unwrap_or("–"),
         freeze.held.as_secs() / 60,
         freeze.nearby.join(", "),
-        of_traits(&freeze.traits)
+        of_traits(&freeze.traits),
+        freeze.suffers.as_ref().map_or_else(String::new, suffers)
+    )
+}
+
+fn suffers(suffers: &Suffers) -> String {
+    let after = |at: Option<Timestamp>| {
+        at.map_or("never".to_owned(), |at| {
+            format!("{:+} s", (at.millis() - suffers.from.millis()) / 1_000)
+        })
+    };
+    format!(
+        "; since {} from {} ({}), held at {}; the deploy named began at {}",
+        suffers.from,
+        suffers.by,
+        suffers.deploy.as_deref().unwrap_or("an outage"),
+        after(suffers.held_at),
+        after(suffers.named_at)
     )
 }
 

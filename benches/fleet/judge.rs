@@ -14,7 +14,7 @@ use holdpoint::{
 pub(crate) use self::{
     blames::{Blame, Guilty},
     faults::{Excused, Found, Outcome},
-    freezes::{Freeze, Ground},
+    freezes::{Freeze, Ground, Suffers},
 };
 use crate::drive::{Heard, Run};
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use holdpoint::{
     model::{Action, Timestamp},
-    sim::{Cause, Simulation, Truth},
+    sim::{Cause, Deploy, Simulation, Truth},
 };
 
-use super::{ACCOUNTS, Traits, accountable, begun, ends, traits};
+use super::{ACCOUNTS, Traits, accountable, begun, ends, is_by_errors, traits};
 use crate::drive::{Heard, Run};
 
 /// What a freeze was for.
@@ -34,6 +34,21 @@ pub(crate) struct Freeze {
     pub(crate) ground: Ground,
     /// What happened in the half hour before, of what is no fault.
     pub(crate) nearby: Vec<&'static str>,
+    /// What it suffers from, where it is innocent.
+    pub(crate) suffers: Option<Suffers>,
+}
+
+/// Trouble that came from a callee.
+#[derive(Debug, Clone)]
+pub(crate) struct Suffers {
+    pub(crate) from: Timestamp,
+    /// The failing service, and its bad deploy if one did it.
+    pub(crate) by: Box<str>,
+    pub(crate) deploy: Option<Box<str>>,
+    /// When that was first held for its errors, from the beginning of the trouble on.
+    pub(crate) held_at: Option<Timestamp>,
+    /// When the deploy that the freeze names began.
+    pub(crate) named_at: Option<Timestamp>,
 }
 
 pub(super) fn freezes(run: &Run) -> Vec<Freeze> {
@@ -58,6 +73,7 @@ pub(super) fn freezes(run: &Run) -> Vec<Freeze> {
                     Ground::Nothing
                 },
                 nearby: nearby(simulation, place, (voice, i)),
+                suffers: suffers(run, place, heard).filter(|_| in_production),
             });
         }
     }
@@ -71,6 +87,35 @@ fn ground(truth: &Truth, place: usize, at: Timestamp) -> Ground {
         (Cause::Outage(_) | Cause::Blip, None) => Ground::OwnOutage,
     });
     grounds.min().unwrap_or(Ground::Nothing)
+}
+
+fn suffers(run: &Run, place: usize, heard: &Heard) -> Option<Suffers> {
+    let (truth, services) = (run.simulation.truth(), run.simulation.services());
+    let raises = accountable(truth, place, heard.at).filter(|raise| raise.by.is_some());
+    let raise = raises.max_by(|a, b| a.excess.total_cmp(&b.excess))?;
+    let mut origin = &services[raise.by?];
+    let mut deploy = None;
+    match raise.cause {
+        Cause::Deploy(place) => {
+            origin = &services[truth.deploys[place].service];
+            deploy = Some(truth.deploys[place].id.clone());
+        }
+        Cause::Outage(place) => origin = &services[truth.outages[place].service],
+        Cause::Blip => {}
+    }
+    let held = super::voice(run, origin).iter();
+    let held = held.filter(|held| held.at >= raise.from && held.action != Action::Proceed && is_by_errors(held));
+    let named = truth
+        .deploys
+        .iter()
+        .find(|deploy| heard.deploy.as_ref() == Some(&deploy.id));
+    Some(Suffers {
+        from: raise.from,
+        by: origin.name.clone(),
+        deploy,
+        held_at: held.map(|held| held.at).next(),
+        named_at: named.map(Deploy::started_at),
+    })
 }
 
 fn nearby(simulation: &Simulation, place: usize, (voice, i): (&[Heard], usize)) -> Vec<&'static str> {
