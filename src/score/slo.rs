@@ -113,9 +113,9 @@ pub(crate) struct Budget {
     running: [u32; N_RINGS],
     sums: [Sum; N_RINGS],
     /// The start of the first step with requests; without one, never.
-    first: Timestamp,
+    first: Second,
     /// The end of the last closed step.
-    end: Timestamp,
+    end: Second,
     /// The alert that stands, and since when one does.
     pub(crate) raised: Option<(Alert, Second)>,
 }
@@ -148,8 +148,8 @@ impl Budget {
             slots: Slots([[Short::default(); 2]; N_ALL]),
             running: [0; N_RINGS],
             sums: [Sum::default(); N_RINGS],
-            first: Timestamp::NEVER,
-            end: Timestamp::MIN,
+            first: Second::of(Timestamp::NEVER),
+            end: Second::default(),
             raised: None,
         }
     }
@@ -175,12 +175,12 @@ impl Budget {
 
     /// Takes in the step from `start` to `end`; without requests, only time goes on. Steps come in order.
     pub(crate) fn observe(&mut self, (start, end): (Timestamp, Timestamp), errors: u64, requests: Option<u64>) {
-        if end <= self.end {
+        if Second::of(end) <= self.end {
             return;
         }
-        self.end = end;
+        self.end = Second::of(end);
         if requests.is_some_and(|requests| requests > 0) {
-            self.first = self.first.min(start);
+            self.first = self.first.min(Second::of(start));
         }
         for ring in 0..N_RINGS {
             self.roll(ring, end);
@@ -236,13 +236,13 @@ impl Budget {
     /// The burn rate over a stretch; `None` without requests there.
     pub(crate) fn rate(&self, stretch: Stretch) -> Option<f64> {
         let (errors, requests) = self.counts(stretch);
-        if requests <= 0.0 || self.first == Timestamp::NEVER {
+        if requests <= 0.0 || self.first == Second::of(Timestamp::NEVER) {
             return None;
         }
         let (ring, n) = stretch.place();
         let span =
             Duration::from_millis(u64::from(self.span_ms(ring))).as_secs_f64() * count(n.try_into().unwrap_or(1));
-        let seen = (self.end.since(self.first).as_secs_f64() / span).min(1.0);
+        let seen = (self.end.start().since(self.first.start()).as_secs_f64() / span).min(1.0);
         Some(errors / requests / f64::from(self.allowed) * seen)
     }
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Incident, IncidentStatus, Timestamp, hash_text};
+use super::short_hash;
+use crate::model::{Incident, IncidentStatus, Second, Timestamp};
 
 /// Open incidents remembered; the next drops the least severe of those that freeze nothing.
 const OPEN_MAX: usize = 4;
 /// Resolved incidents remembered, so that their detection, read late or again, opens none.
-const RESOLVED_MAX: usize = 8;
+const RESOLVED_MAX: usize = 4;
 /// An incident freezes until it is resolved, and at most this long after its last event.
 const OPEN_FOR_MAX: Duration = Duration::from_hours(4);
 /// The severities that freeze: 1 is the worst.
@@ -23,19 +24,19 @@ pub(crate) struct Incidents(Option<Box<Known>>);
 struct Known {
     open: Vec<OpenIncident>,
     /// Hashes of their ids, and when they were resolved.
-    resolved: Vec<(u64, Timestamp)>,
+    resolved: Vec<(u32, Second)>,
     /// Until when the last of them lasted.
-    over_at: Option<Timestamp>,
+    over_at: Option<Second>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct OpenIncident {
     pub(crate) incident_id: Box<str>,
     pub(crate) severity: u8,
-    last_event: Timestamp,
+    last_event: Second,
     pub(crate) granted: bool,
     pub(crate) withheld: bool,
-    asked_at: Timestamp,
+    asked_at: Second,
 }
 
 /// What an incident event or the passing of time comes to.
@@ -50,7 +51,7 @@ pub(super) enum Outcome {
 
 impl OpenIncident {
     pub(crate) fn freezes_until(&self) -> Timestamp {
-        self.last_event + OPEN_FOR_MAX
+        self.last_event.start() + OPEN_FOR_MAX
     }
 
     fn may_freeze(&self) -> bool {
@@ -77,7 +78,7 @@ impl Incidents {
     /// Whether one was open during the step that begins at `start`: then it is not what is usual.
     pub(super) fn touch(&self, start: Timestamp) -> bool {
         let over_at = self.0.as_ref().and_then(|known| known.over_at);
-        !self.is_empty() || over_at.is_some_and(|over_at| start < over_at)
+        !self.is_empty() || over_at.is_some_and(|over_at| start < over_at.start())
     }
 
     /// An incident was detected, went on, or was resolved.
@@ -106,10 +107,10 @@ impl Incidents {
     /// Whether a freeze is to be asked for again; notes that it was.
     pub(super) fn ask_again(&mut self, now: Timestamp, every: Duration) -> bool {
         let mut waiting = self.open().iter().filter(|open| open.may_freeze() && !open.granted);
-        let due = waiting.any(|open| now >= open.asked_at + every);
+        let due = waiting.any(|open| now >= open.asked_at.start() + every);
         if due {
             for open in self.0.iter_mut().flat_map(|known| &mut known.open) {
-                open.asked_at = now;
+                open.asked_at = Second::of(now);
             }
         }
         due
@@ -119,23 +120,24 @@ impl Incidents {
     pub(super) fn next_deadline(&self, every: Duration) -> Timestamp {
         let ends = self.open().iter().map(OpenIncident::freezes_until);
         let asked = self.open().iter().filter(|open| open.may_freeze() && !open.granted);
-        ends.chain(asked.map(|open| open.asked_at + every))
+        ends.chain(asked.map(|open| open.asked_at.start() + every))
             .fold(Timestamp::NEVER, Timestamp::min)
     }
 }
 
 impl Known {
     fn resolve(&mut self, incident_id: &str, time: Timestamp) -> Outcome {
-        let hash = hash_text(incident_id);
+        let hash = short_hash(incident_id);
         self.resolved.retain(|(known, _)| *known != hash);
         if self.resolved.len() >= RESOLVED_MAX {
             self.resolved.remove(0);
         }
-        self.resolved.push((hash, time));
+        self.resolved.reserve_exact(1);
+        self.resolved.push((hash, Second::of(time)));
         let Some(place) = self.open.iter().position(|open| *open.incident_id == *incident_id) else {
             return Outcome::Nothing;
         };
-        self.over_at = self.over_at.max(Some(time));
+        self.over_at = self.over_at.max(Some(Second::of(time)));
         if self.open.remove(place).granted {
             Outcome::Lifts
         } else {
@@ -144,11 +146,11 @@ impl Known {
     }
 
     fn detect(&mut self, incident: &Incident<'_>, time: Timestamp, now: Timestamp) -> Outcome {
-        let hash = hash_text(&incident.incident_id);
+        let hash = short_hash(&incident.incident_id);
         let is_old = self
             .resolved
             .iter()
-            .any(|(known, resolved_at)| *known == hash && time <= *resolved_at);
+            .any(|(known, resolved_at)| *known == hash && Second::of(time) <= *resolved_at);
         // One that is over by now, as when a past is loaded, must not use up the fleet's grants.
         if is_old || time + OPEN_FOR_MAX <= now {
             return Outcome::Nothing;
@@ -159,10 +161,10 @@ impl Known {
             .find(|open| *open.incident_id == *incident.incident_id);
         if let Some(open) = known {
             let could = open.may_freeze();
-            open.last_event = open.last_event.max(time);
+            open.last_event = open.last_event.max(Second::of(time));
             open.severity = open.severity.min(incident.severity);
             return if open.may_freeze() && !could {
-                open.asked_at = now;
+                open.asked_at = Second::of(now);
                 Outcome::Asks
             } else {
                 Outcome::Nothing
@@ -180,10 +182,10 @@ impl Known {
         let open = OpenIncident {
             incident_id: incident.incident_id.as_ref().into(),
             severity: incident.severity,
-            last_event: time,
+            last_event: Second::of(time),
             granted: false,
             withheld: false,
-            asked_at: now,
+            asked_at: Second::of(now),
         };
         let asks = open.may_freeze();
         self.open.push(open);
@@ -193,7 +195,7 @@ impl Known {
     fn end_old(&mut self, now: Timestamp) -> Outcome {
         let mut outcome = Outcome::Nothing;
         for open in self.open.extract_if(.., |open| open.freezes_until() <= now) {
-            self.over_at = self.over_at.max(Some(open.freezes_until()));
+            self.over_at = self.over_at.max(Some(Second::of(open.freezes_until())));
             if open.granted {
                 outcome = Outcome::Lifts;
             }
