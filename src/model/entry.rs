@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Assistance, Body, Criticality, ErrorCount, EventHash, Kind, Mode, N_MEASURES, Timestamp};
+use super::{Ask, Assistance, Body, Criticality, ErrorCount, EventHash, Kind, Mode, N_MEASURES, Timestamp, Told};
 
 /// The grain of an error's time in the log: every length of an evidence step is a multiple of it.
 pub const ERROR_GRAIN_MS: i64 = 10_000;
@@ -358,6 +358,10 @@ pub enum Message<'a> {
         at: Timestamp,
         unit: Unit,
     },
+    #[serde(borrow)]
+    Ask(Ask<'a>),
+    #[serde(borrow)]
+    Told(Told<'a>),
 }
 
 /// Who gets a message.
@@ -380,7 +384,10 @@ impl Message<'_> {
             | Self::Verdict { .. }
             | Self::Deployed { .. }
             | Self::Failed { .. } => Recipient::Fleet,
-            Self::Answer { service, .. } | Self::Calls { service, .. } => Recipient::Service(service),
+            Self::Answer { service, .. }
+            | Self::Calls { service, .. }
+            | Self::Ask(Ask { service, .. })
+            | Self::Told(Told { service, .. }) => Recipient::Service(service),
             Self::Bulletin(_) => Recipient::EveryPartition,
         }
     }

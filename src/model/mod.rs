@@ -8,6 +8,7 @@ mod event;
 mod identity;
 mod name;
 mod number;
+mod question;
 mod time;
 
 pub use decision::{
@@ -27,4 +28,5 @@ pub use event::{
 pub use identity::{EventHash, hash_text};
 pub use name::{EnvironmentId, InvalidName, MAX_NAME_BYTES, ServiceId, check_name};
 pub use number::{Offset, OutOfRange, PartitionIndex, Sequence, UnitInterval};
+pub use question::{Ask, Clue, Health, Path, Told};
 pub use time::{InvalidTimestamp, Second, Timestamp};

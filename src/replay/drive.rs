@@ -29,8 +29,8 @@ const RUN_ON_STEP: Duration = Duration::from_mins(10);
 const TICK: Duration = Duration::from_secs(1);
 /// A deadline that stays in the past after so many looks stays there: nothing is gained by looking each second.
 const STUCK_MAX: u32 = 16;
-/// A proposal, its answer, and room to spare.
-const ROUNDS_MAX: u32 = 8;
+/// A question that goes three hops, its answers, a proposal and the fleet's answer, and room to spare.
+const ROUNDS_MAX: u32 = 16;
 
 /// A fleet, on recorded time.
 #[derive(Debug)]

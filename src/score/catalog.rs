@@ -13,7 +13,7 @@ use std::{borrow::Cow, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::evidence::narrow;
-use crate::model::{Message, Second, ServiceId, Timestamp};
+use crate::model::{Message, Second, ServiceId, Timestamp, hash_text};
 
 /// Callees remembered, and what their names may take.
 const CALLEES_MAX: usize = 16;
@@ -30,6 +30,9 @@ const TOLD_FOR: Duration = Duration::from_hours(1);
 /// How much of a caller's traffic counts, one hop away and two.
 const NEAR: f64 = 0.5;
 const FAR: f64 = 0.25;
+/// Questions remembered, so that one that comes by two ways is passed on once.
+const ASKED_MAX: usize = 2;
+
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Graph {
     callees: Box<str>,
@@ -40,6 +43,7 @@ pub(crate) struct Graph {
     tell_at: Option<Second>,
     /// When they were told last, and what.
     told: Option<(Second, Weight)>,
+    asked: [u32; ASKED_MAX],
 }
 
 /// What hangs on a caller.
@@ -199,6 +203,17 @@ impl Graph {
         self.callers = names.into();
         self.callers_share().to_bits() != before.to_bits()
     }
+
+    /// Whether a question is asked here for the first time; remembers it.
+    pub(crate) fn is_first(&mut self, by: &str, asked_at: Timestamp) -> bool {
+        let hash = u32::try_from(hash_text(&format!("{by} {}", asked_at.millis())) >> 32).unwrap_or(0);
+        if self.asked.contains(&hash) {
+            return false;
+        }
+        self.asked.rotate_right(1);
+        self.asked[0] = hash;
+        true
+    }
 }
 
 /// Who speaks to its callees.
@@ -253,5 +268,13 @@ mod tests {
         graph.tell(&of, Goes::On, &mut messages);
         assert_eq!(messages.len(), 1, "the same within an hour");
         assert!(graph.callees.len() <= CALLEES_BYTES_MAX && graph.callers.len() <= CALLERS_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_question_is_passed_on_once() {
+        let mut graph = Graph::default();
+        let at = Timestamp::from_millis(5);
+        assert!(graph.is_first("a", at) && !graph.is_first("a", at));
+        assert!(graph.is_first("b", at) && graph.is_first("a", Timestamp::from_millis(6)));
     }
 }

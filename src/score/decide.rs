@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use self::grounds::withhold;
+use self::grounds::{put_elsewhere, withhold};
 use super::{
     Context, Said,
     environment::{Environment, OpenIncident, Proposal, Scene},
@@ -18,8 +18,8 @@ use super::{
     policy::{Closed, Settings, WindowEffect},
 };
 use crate::model::{
-    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Sequence, ServiceId, Subject, Suspect, Timestamp,
-    UnitInterval, hash_text,
+    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Second, Sequence, ServiceId, Subject, Suspect,
+    Timestamp, UnitInterval, hash_text,
 };
 
 const COOLDOWN_CODE: &str = "cooldown";
@@ -190,7 +190,9 @@ impl Environment {
         let outlook = context
             .policy
             .outlook(service.as_str(), settings.tier, self.name.as_str(), now);
-        self.window_at = Some(outlook.changes_at).filter(|at| *at != Timestamp::NEVER);
+        self.window_at = Some(outlook.changes_at)
+            .filter(|at| *at != Timestamp::NEVER)
+            .map(Second::of);
         match outlook.closed {
             Some(closed) if order.is_none() && !self.is_frozen() => by_window(&closed),
             Some(_) | None => self.ought(order, service, settings, context),
@@ -255,7 +257,11 @@ impl Environment {
             return Some(by_incident(incident, Action::ExtraReview, until, code));
         }
         if let Some(proposal) = &self.proposal {
-            return Some(by_proposal(proposal, service, settings, until));
+            let mut ought = by_proposal(proposal, service, settings, until);
+            if self.is_elsewhere() {
+                put_elsewhere(&mut ought, proposal);
+            }
+            return Some(ought);
         }
         if let Some(proposed) = self.lease() {
             let mut ought = self.by_lease(proposed, Action::ExtraReview, until);
@@ -264,7 +270,7 @@ impl Environment {
             }
             return Some(ought);
         }
-        if let Some(until) = self.cooldown_until {
+        if let Some(until) = self.cooldown_until.map(Second::start) {
             return Some(Ought {
                 to_lift: vec![wait_until(until)],
                 ..plain(Action::ExtraReview, Some(until), self.cooldown_reason())
@@ -420,7 +426,7 @@ fn by_found(found: &Found, deploy_id: &str, settings: &Settings, action: Action,
     );
     reason.value = Some(ratio);
     reason.threshold = Some(1.0 + super::environment::margin(settings, found.by_requests));
-    let e_value = found.ln_e.min(690.0).exp();
+    let e_value = f64::from(found.ln_e).min(690.0).exp();
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -17,6 +17,7 @@ mod deploys;
 mod incidents;
 mod presence;
 mod report;
+mod surroundings;
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub(crate) use incidents::OpenIncident;
 pub(super) use report::EnvironmentReport;
 
 use self::{
-    burning::Concerns,
+    burning::{Concerns, RELAPSED_FROM},
     incidents::{Incidents, Outcome},
     presence::Presence,
 };
@@ -42,9 +43,10 @@ use super::{
     placebo::Placebo,
     policy::{Policy, Settings},
     steps::{Closed, Grain, Steps, Totals, Version},
+    unrest::Unrest,
     watch::{Step, Watch},
 };
-use crate::model::{Action, Criticality, EnvironmentId, Errors, Ground, Incident, ServiceId, Timestamp};
+use crate::model::{Action, Criticality, EnvironmentId, Errors, Ground, Incident, Second, ServiceId, Timestamp};
 
 /// A withheld freeze is asked for again this often.
 const PROPOSE_EVERY: Duration = Duration::from_mins(1);
@@ -77,6 +79,8 @@ pub(crate) struct Environment {
     placebo: Option<Box<Placebo>>,
     /// The hash of its service's name and its own, by which placebo windows begin.
     seed: u32,
+    /// Whether errors are far above what is usual, and since when.
+    unrest: Unrest,
     /// The version last deployed.
     version: Version,
     watches: Vec<Watch>,
@@ -86,15 +90,15 @@ pub(crate) struct Environment {
     pub(crate) proposal: Option<Box<Proposal>>,
     /// Few services have any.
     concerns: Option<Box<Concerns>>,
-    pub(crate) elevated_since: Option<Timestamp>,
-    pub(crate) cooldown_until: Option<Timestamp>,
+    pub(crate) elevated_since: Option<Second>,
+    pub(crate) cooldown_until: Option<Second>,
     pub(crate) incidents: Incidents,
     /// The starts of the last freezes by evidence.
-    freezes: Vec<Timestamp>,
+    freezes: [Second; RELAPSED_FROM],
     pub(crate) standing: Option<Standing>,
     /// When a window of the policy opens or closes here next, as of the last decision.
-    pub(crate) window_at: Option<Timestamp>,
-    last_event: Timestamp,
+    pub(crate) window_at: Option<Second>,
+    last_event: Second,
 }
 
 /// A freeze that was asked for.
@@ -140,6 +144,7 @@ impl Environment {
             shares: Shares::default(),
             recent: None,
             placebo: None,
+            unrest: Unrest::default(),
             version: Version::NONE,
             presence: Presence::default(),
             watches: Vec::new(),
@@ -150,10 +155,10 @@ impl Environment {
             elevated_since: None,
             cooldown_until: None,
             incidents: Incidents::default(),
-            freezes: Vec::new(),
+            freezes: [Second::default(); RELAPSED_FROM],
             standing: None,
             window_at: None,
-            last_event: at,
+            last_event: Second::of(at),
         }
     }
 
@@ -176,6 +181,7 @@ impl Environment {
         if wanted != self.steps.grain {
             self.baseline.regrain(self.steps.grain, wanted);
             self.presence = Presence::default();
+            self.unrest = Unrest::default();
             self.steps.regrain(wanted);
             self.abandon_placebo();
         }
@@ -229,6 +235,10 @@ impl Environment {
             self.baseline.break_off();
             return;
         };
+        if self.unrest.minds(closed.errors) && self.baseline.is_known(closed.start, &context.policy.evidence) {
+            let (observation, _) = self.judge(closed, weight, settings, context.policy);
+            self.unrest.observe(&observation);
+        }
         self.observe_placebo(closed, weight, settings, context);
         self.baseline
             .learn(self.steps.grain, closed, weight, context.policy.evidence.spike_learned);
@@ -315,9 +325,11 @@ impl Environment {
         if self.incidents.end_old(now) == Outcome::Lifts {
             self.cool_down(now + COOLDOWN);
         }
-        self.cooldown_until = self.cooldown_until.filter(|until| *until > now);
+        self.cooldown_until = self.cooldown_until.filter(|until| until.start() > now);
         self.settle_elevated(now);
         self.settle_alert(now);
+        self.settle_inquiry(scene);
+        self.forget_askers(now);
         self.propose_again(scene);
         self.settle_lease(scene);
         self.decide(scene);
@@ -330,6 +342,10 @@ impl Environment {
             return;
         };
         let (observation, margin) = self.judge(closed, weight, scene.settings, policy);
+        let is_elsewhere = self.is_elsewhere();
+        if self.baseline.is_known(scene.context.now, &policy.evidence) {
+            self.unrest.observe(&observation);
+        }
         let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
         recent.push(observation.errors, observation.expected);
         let step = Step {
@@ -348,8 +364,14 @@ impl Environment {
             hold.observe(closed.start, &observation);
             return;
         }
+        if is_elsewhere {
+            return;
+        }
         for watch in &mut self.watches {
-            watch.observe(&step);
+            watch.in_trouble &= self.unrest.is_on();
+            if !watch.in_trouble {
+                watch.observe(&step);
+            }
         }
         if !self.incidents.touch(closed.start) {
             if self.baseline.is_known(scene.context.now, &policy.evidence) {
@@ -361,7 +383,7 @@ impl Environment {
                     .learn(grain, closed, weight, policy.evidence.spike_learned);
             }
         }
-        self.convict(margin, scene);
+        self.convict(closed.start + grain.duration(), margin, scene);
     }
 
     fn end_hold(&mut self, settings: &Settings, now: Timestamp) {
@@ -376,15 +398,18 @@ impl Environment {
     }
 
     fn cool_down(&mut self, until: Timestamp) {
-        self.cooldown_until = Some(self.cooldown_until.map_or(until, |known| known.max(until)));
+        self.cooldown_until = self.cooldown_until.max(Some(Second::of(until)));
     }
 
     fn settle_elevated(&mut self, now: Timestamp) {
         let judged = self.watches.iter().filter(|watch| watch.judged);
         let ln_e = judged.map(Watch::ln_e).fold(f64::NEG_INFINITY, f64::max);
+        let in_trouble = self.watches.iter().any(|watch| watch.judged && watch.in_trouble) && self.unrest.is_on();
         match self.elevated_since {
-            None if ln_e >= ELEVATED_IN.ln() => self.elevated_since = Some(now),
-            Some(since) if ln_e < ELEVATED_OUT.ln() && now.since(since) >= ELEVATED_MIN => self.elevated_since = None,
+            None if ln_e >= ELEVATED_IN.ln() || in_trouble => self.elevated_since = Some(Second::of(now)),
+            Some(since) if ln_e < ELEVATED_OUT.ln() && !in_trouble && now.since(since.start()) >= ELEVATED_MIN => {
+                self.elevated_since = None
+            }
             None | Some(_) => {}
         }
     }
@@ -404,7 +429,7 @@ impl Environment {
     pub(crate) fn next_deadline(&self, lateness: Duration) -> Timestamp {
         let mut next = self.incidents.next_deadline(PROPOSE_EVERY);
         if !self.is_kept() {
-            next = next.min(self.last_event + FORGET_AFTER);
+            next = next.min(self.last_event() + FORGET_AFTER);
         }
         if self.is_watched() || self.budget().is_some() {
             next = next.min(self.steps.next_close(lateness));
@@ -413,13 +438,14 @@ impl Environment {
         let others = [
             self.hold.as_ref().map(|hold| hold.due_at()),
             self.lease().map(|lease| lease.next_deadline(PROPOSE_EVERY)),
+            self.inquiry_deadline(),
             self.proposal
                 .as_ref()
                 .filter(|proposal| !proposal.is_noisy())
                 .map(|proposal| proposal.asked_at + PROPOSE_EVERY),
-            elevated_since.map(|since| since + ELEVATED_MIN),
-            self.cooldown_until,
-            self.window_at,
+            elevated_since.map(|since| since.start() + ELEVATED_MIN),
+            self.cooldown_until.map(Second::start),
+            self.window_at.map(Second::start),
             self.standing.as_ref().and_then(Standing::speaks_at),
         ];
         let watches = self.watches.iter().map(Watch::ends_by);
@@ -428,7 +454,7 @@ impl Environment {
 
     /// Something happened here: it is not forgotten yet.
     pub(crate) fn touch(&mut self, time: Timestamp) {
-        self.last_event = self.last_event.max(time);
+        self.last_event = self.last_event.max(Second::of(time));
     }
 
     /// Something stands here that must not end by being forgotten.
@@ -442,11 +468,11 @@ impl Environment {
 
     /// Nothing has happened here for so long that it may be forgotten.
     pub(crate) fn is_forgotten(&self, now: Timestamp) -> bool {
-        now.since(self.last_event) >= FORGET_AFTER && !self.is_kept()
+        now.since(self.last_event()) >= FORGET_AFTER && !self.is_kept()
     }
 
     pub(crate) fn last_event(&self) -> Timestamp {
-        self.last_event
+        self.last_event.start()
     }
 
     /// Whether there is history enough to convict anybody.

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use self::scan::{Place, Scan};
 pub(crate) use self::{
-    blip::{Blip, LN_BLIP_FACTOR, Recovery},
+    blip::{Blip, LN_BLIP_FACTOR, Recovery, Still},
     control::{Control, SHARE_MAX, SHARE_MIN, Shares},
     scan::{Blocks, Recent},
     since::Since,
@@ -130,6 +130,11 @@ pub(crate) struct Seen<'a> {
 /// Small multiples and large ones remember apart where what they speak for began: the small ones' sums outlive good data
 /// for longer.
 const GROUPS: [std::ops::Range<usize>; 2] = [0..2, 2..N];
+/// The multiple of the expected errors up to which they speak for "harmless" rather than for the least multiplier of the
+/// group: (r − 1)/ln r · (1 + δ) of Poisson counts, with r = 1.5 and 3, δ = .25. A rise has not begun before the errors
+/// since then are more than that (the last zero of Page's cumulative sum, which is the likeliest beginning); a large mass
+/// on the first step of the watch would else hold the onset there.
+const INDIFFERENT: [f64; GROUPS.len()] = [1.54, 2.28];
 
 /// One e-process: 6 sums, the mass not yet injected, and for small and large multiples what was seen since the greatest
 /// of their sums last equalled its injected mass, which is where the fault they speak for began.
@@ -201,18 +206,14 @@ impl EProcess {
         self.rest = (self.rest - narrow(laid)).max(0.0);
     }
 
-    /// Takes in one step with all mass on the first: for a process that asks "is it still so?".
-    pub(crate) fn observe_at_once(&mut self, seen: &Seen<'_>) {
-        self.n_steps = self.n_steps.saturating_add(1);
-        let mass = if self.n_steps == 1 { f64::from(self.rest) } else { 0.0 };
-        self.inject(seen, mass);
-    }
-
     fn inject(&mut self, seen: &Seen<'_>, mass: f64) {
         self.rest = (self.rest - narrow(mass)).max(0.0);
         let ln_mass = mass.ln();
-        for (group, since) in GROUPS.into_iter().zip(&mut self.since) {
-            if self.ln_s[group].iter().all(|ln_s| f64::from(*ln_s) <= ln_mass) {
+        for ((group, indifferent), since) in GROUPS.into_iter().zip(INDIFFERENT).zip(&mut self.since) {
+            let exposure = seen.blocks.as_ref().map_or(1.0, |blocks| blocks.exposure);
+            let least = 1.0 + exposure * (indifferent - 1.0);
+            let has_ended = f64::from(since.errors) <= least * f64::from(since.expected);
+            if has_ended || self.ln_s[group].iter().all(|ln_s| f64::from(*ln_s) <= ln_mass) {
                 *since = Since::default();
             }
             since.errors += narrow(seen.errors);

@@ -176,7 +176,11 @@ impl Fleet {
                 self.tell(policy, sayings);
             }
             // Not for the fleet.
-            Message::Answer { .. } | Message::Bulletin(_) | Message::Calls { .. } => {}
+            Message::Answer { .. }
+            | Message::Bulletin(_)
+            | Message::Calls { .. }
+            | Message::Ask(_)
+            | Message::Told(_) => {}
         }
     }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    evidence::{EProcess, Observation, Recovery, Seen, Since},
+    blame::Blamed,
+    evidence::{Observation, Recovery, Since, Still, narrow},
     placebo::Calibration,
 };
-use crate::model::{Suspect, Timestamp};
+use crate::model::{Second, Suspect, Timestamp};
 
 /// A freeze by evidence lasts at least so long …
 pub(crate) const LEASE_MIN: Duration = Duration::from_mins(15);
@@ -29,34 +30,51 @@ pub(crate) struct Hold {
     pub(crate) until: Timestamp,
     pub(crate) found: Found,
     /// Two copies, restarted in turn: the elder answers.
-    windows: [EProcess; 2],
+    windows: [Still; 2],
     elder_began: Timestamp,
     /// Steps from here on may show that it is over.
-    rolled_back_at: Option<Timestamp>,
+    rolled_back_at: Option<Second>,
     recovery: Recovery,
 }
 
 /// What convicted the deploy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Found {
-    pub(crate) ln_e: f64,
+    pub(crate) ln_e: f32,
     pub(crate) since_onset: Since,
     pub(crate) by_requests: bool,
     /// What the evidence had to reach, and why.
     pub(crate) calibration: Calibration,
-    pub(crate) suspects: Vec<(Option<Box<str>>, f64)>,
+    /// What it is put down to, the likeliest first.
+    pub(crate) suspects: Box<[Blamed]>,
+    /// About when errors rose.
+    onset: Second,
 }
 
 impl Found {
+    /// With nobody to put it down to yet; errors rose about `onset`.
+    pub(crate) fn new(
+        (ln_e, since_onset): (f64, Since),
+        by_requests: bool,
+        calibration: Calibration,
+        onset: Timestamp,
+    ) -> Self {
+        Self {
+            ln_e: narrow(ln_e),
+            since_onset,
+            by_requests,
+            calibration,
+            suspects: Box::default(),
+            onset: Second::of(onset),
+        }
+    }
+
+    pub(crate) fn onset(&self) -> Timestamp {
+        self.onset.start()
+    }
+
     pub(crate) fn suspects(&self, service: &crate::model::ServiceId) -> Vec<Suspect> {
-        self.suspects
-            .iter()
-            .map(|(deploy_id, probability)| Suspect {
-                deploy_id: deploy_id.clone(),
-                service: service.clone(),
-                probability: crate::model::UnitInterval::clamped(*probability),
-            })
-            .collect()
+        self.suspects.iter().map(|blamed| blamed.suspect(service)).collect()
     }
 }
 
@@ -68,7 +86,7 @@ impl Hold {
             since,
             until: since + lease.clamp(LEASE_MIN, LEASE_MAX),
             found,
-            windows: [EProcess::new(), EProcess::new()],
+            windows: [Still::default(); 2],
             elder_began: since,
             rolled_back_at: None,
             recovery: Recovery::default(),
@@ -78,28 +96,23 @@ impl Hold {
     pub(crate) fn observe(&mut self, start: Timestamp, observation: &Observation) {
         if start >= self.elder_began + WINDOW + WINDOW {
             self.windows.swap(0, 1);
-            self.windows[1] = EProcess::new();
+            self.windows[1] = Still::default();
             self.elder_began = self.elder_began + WINDOW;
         }
-        let seen = Seen {
-            ln_ratios: observation.ln_ratios(observation.sizes.step, 1.0),
-            errors: observation.errors,
-            expected: observation.expected,
-            blocks: None,
-        };
-        self.windows[0].observe_at_once(&seen);
+        self.windows[0].observe(observation);
         if start >= self.elder_began + WINDOW {
-            self.windows[1].observe_at_once(&seen);
+            self.windows[1].observe(observation);
         }
         // The step in which it was taken back began before.
-        if self.rolled_back_at.is_some_and(|at| start >= at) {
+        if self.rolled_back_at.is_some_and(|at| start >= at.start()) {
             self.recovery.observe(observation);
         }
     }
 
     /// The deploy it is put down to was taken back.
     pub(crate) fn roll_back(&mut self, at: Timestamp) {
-        self.rolled_back_at.get_or_insert(at);
+        self.rolled_back_at
+            .get_or_insert(Second::of(at + Duration::from_millis(999)));
     }
 
     /// Rolled back and recovered, and old enough to end before its lease does.

@@ -1,7 +1,7 @@
 //! A freeze that no deploy's own evidence asks for, from the first proposal to its end.
 //!
-//! An error budget that burns 14.4 times too fast over an hour and five minutes, or one that is spent, where the policy
-//! asks for it. The lease is that of a freeze by evidence, renewed while errors go on and never beyond four hours; that of
+//! An error budget that burns 14.4 times too fast over an hour and five minutes, one that is spent, where the policy asks
+//! for it, or at least three dependents that alarm together. The lease is that of a freeze by evidence, renewed while errors go on and never beyond four hours; that of
 //! a spent budget is a day, renewed while it is spent.
 
 use std::time::Duration;
@@ -16,6 +16,15 @@ use crate::model::Timestamp;
 pub(crate) enum Because {
     Burn,
     Spent,
+    /// So many services that depend on it alarm.
+    Dependents(u8),
+}
+
+impl Because {
+    /// Whether it is the same ground, whatever its figures.
+    pub(crate) fn is_like(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
 }
 
 /// How long a spent budget freezes until it is looked at again.
@@ -44,7 +53,7 @@ impl Lease {
     pub(crate) fn grant(&mut self, lease: Duration, now: Timestamp) {
         let lease = match self.because {
             Because::Spent => SPENT_FOR,
-            Because::Burn => lease.clamp(LEASE_MIN, LEASE_MAX),
+            Because::Burn | Because::Dependents(_) => lease.clamp(LEASE_MIN, LEASE_MAX),
         };
         self.granted = Some((now, now + lease));
     }
@@ -72,7 +81,9 @@ impl Lease {
         let from = (*until).max(now);
         let next = match self.because {
             Because::Spent => from + SPENT_FOR,
-            Because::Burn => (from + lease.clamp(LEASE_MIN, LEASE_MAX)).min(*since + LEASE_MAX),
+            Because::Burn | Because::Dependents(_) => {
+                (from + lease.clamp(LEASE_MIN, LEASE_MAX)).min(*since + LEASE_MAX)
+            }
         };
         if next <= from {
             return false;

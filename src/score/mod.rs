@@ -31,6 +31,7 @@ mod slo;
 mod steps;
 mod trend;
 mod trial;
+mod unrest;
 mod watch;
 
 pub use change::{ChangePage, ScoredChange};

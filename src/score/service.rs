@@ -370,6 +370,8 @@ impl Service {
         match message {
             Message::Answer { .. } => self.answer(message, context, said),
             Message::Calls { .. } => self.hear_caller(message, context, said),
+            Message::Ask(ask) => self.hear_ask(ask, context, said),
+            Message::Told(told) => self.hear_told(told, context, said),
             // Not for a service.
             Message::Presence { .. }
             | Message::Propose { .. }

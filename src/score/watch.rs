@@ -12,7 +12,7 @@ use super::{
     },
     steps::{Closed, Grain, Version},
 };
-use crate::model::{EnvironmentId, ServiceId, Suspect, Timestamp};
+use crate::model::{EnvironmentId, Second, ServiceId, Suspect, Timestamp};
 
 /// A watch that waits for observed steps ends after this at the latest: a nightly batch is judged by its next run.
 const WATCH_MAX: Duration = Duration::from_hours(26);
@@ -29,13 +29,15 @@ const STAGES_MAX: usize = 5;
 pub(crate) struct Watch {
     pub(crate) deploy_id: Box<str>,
     pub(crate) started_at: Timestamp,
-    stage_at: Timestamp,
+    stage_at: Second,
     /// Stages so far; none while no traffic has reached it.
     n_stages: u8,
     /// The judged step that was the first of each stage, from 1; 0 while it has had none.
     first_steps: [u16; STAGES_MAX],
     /// Whether there was a baseline when it began.
     pub(crate) judged: bool,
+    /// Whether errors were far above what is usual when it began, and still are: they are not this deploy's.
+    pub(crate) in_trouble: bool,
     /// The chance that one of its changes causes an incident, from commit risk.
     pub(crate) prior: f32,
     exposure: f32,
@@ -52,7 +54,7 @@ pub(crate) struct Watch {
     /// The blip that goes on; what it showed counts while it does.
     blip: Option<Box<Blip>>,
     ln_e_max: f32,
-    pub(crate) alarmed_at: Option<Timestamp>,
+    pub(crate) alarmed_at: Option<Second>,
 }
 
 /// A closed step, and what it is judged by.
@@ -113,10 +115,11 @@ impl Watch {
         Self {
             deploy_id: deploy_id.into(),
             started_at,
-            stage_at: started_at,
+            stage_at: Second::of(started_at),
             n_stages: 0,
             first_steps: [0; STAGES_MAX],
             judged,
+            in_trouble: false,
             prior: narrow(prior),
             exposure: 0.0,
             horizon: STEPS_MIN,
@@ -137,6 +140,23 @@ impl Watch {
         self
     }
 
+    /// Errors were far above what is usual before it began.
+    pub(crate) fn amid_trouble(mut self, in_trouble: bool) -> Self {
+        self.in_trouble = in_trouble;
+        self
+    }
+
+    /// What was seen so far is explained by something else: it is judged by what follows.
+    pub(crate) fn begin_anew(&mut self) {
+        let left = self.horizon.saturating_sub(self.process.n_steps());
+        self.horizon = left.max(STEPS_MIN);
+        self.process = EProcess::new();
+        self.first_steps = [0; STAGES_MAX];
+        self.blip = None;
+        self.ln_e_max = 0.0;
+        self.alarmed_at = None;
+    }
+
     /// The deploy has reached `exposure` of the traffic: if that is more than before, a stage with an onset of its own.
     pub(crate) fn stage(&mut self, at: Timestamp, exposure: f64) {
         let exposure = narrow(exposure);
@@ -146,9 +166,14 @@ impl Watch {
         self.exposure = exposure;
         if usize::from(self.n_stages) < STAGES_MAX {
             self.n_stages += 1;
-            self.stage_at = self.stage_at.max(at);
+            self.stage_at = self.stage_at.max(Second::of(at));
             self.blip = None;
         }
+    }
+
+    /// When the last stage began, to the second.
+    pub(crate) fn stage_at(&self) -> Timestamp {
+        self.stage_at.start()
     }
 
     /// How many observed steps a watch lasts, where so many errors a step are usual: as long as the policy says, and
@@ -165,7 +190,7 @@ impl Watch {
     /// Takes in a step, unless it was over before the deploy reached any traffic.
     pub(crate) fn observe(&mut self, step: &Step<'_>) {
         let start = step.closed.start;
-        let of_stage = start + step.grain.duration() > self.stage_at;
+        let of_stage = start + step.grain.duration() > self.stage_at();
         if self.n_stages == 0 || (self.n_stages == 1 && !of_stage) {
             return;
         }
@@ -173,7 +198,7 @@ impl Watch {
         if let Some(control) = &control {
             self.shares.note(control);
         }
-        if of_stage && start < self.stage_at + step.blip {
+        if of_stage && start < self.stage_at() + step.blip {
             // One or two steps, which are blocks of their own.
             let seen = self.seen(step, control.as_ref(), step.observation.sizes.blocks[0]);
             let blip = self.blip.get_or_insert_default();
@@ -282,6 +307,11 @@ impl Watch {
             .map_or_else(|| self.process.since_onset(), |blip| blip.since)
     }
 
+    /// Whether it was judged by what is usual and has seen something yet, be it a restart's blip.
+    pub(crate) fn has_judged(&self) -> bool {
+        self.judged && (self.process.n_steps() > 0 || self.blip.is_some())
+    }
+
     /// Whether the estimated onset is within three steps of the first judged one of a stage.
     pub(crate) fn is_anchored(&self) -> bool {
         let onset = self.process.n_steps().saturating_sub(self.since_onset().n_steps) + 1;
@@ -327,7 +357,7 @@ impl Watch {
             rate_ratio: since.ratio(),
             rate_ratio_low: since.ratio_low(ends.sizes.of_block(since.n_steps)),
             verdict: ends.verdict,
-            alarmed_at: self.alarmed_at,
+            alarmed_at: self.alarmed_at.map(Second::start),
             suspects: ends.suspects.to_vec(),
         }
     }

@@ -11,5 +11,6 @@ mod properties;
 mod schemas;
 mod script;
 mod support;
+mod surroundings;
 mod windows;
 mod words;

@@ -1,4 +1,4 @@
-//! The grounds that are no deploy's own evidence: budgets, and what a freeze leaves behind.
+//! The grounds that are no deploy's own evidence: budgets, dependents, other services, and what a freeze leaves behind.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::{COOLDOWN_CODE, Ought, plain, round, significant};
 use crate::{
     model::{Action, Evidence, Reason, Timestamp},
     score::{
-        environment::Environment,
+        environment::{Environment, Proposal},
         lease::{Because, Lease},
         slo::Alert,
     },
@@ -17,6 +17,14 @@ impl Environment {
         let reason = match lease.because {
             Because::Burn => self.burn_reason(Alert::Page),
             Because::Spent => self.burn_reason(Alert::Spent),
+            Because::Dependents(n) => {
+                let mut reason = Reason::new(
+                    "dependents_regressed",
+                    format!("errors rose in {n} or more services that depend on it, and something here may be why"),
+                );
+                reason.value = Some(f64::from(n));
+                reason
+            }
         };
         plain(action, Some(until), reason)
     }
@@ -90,6 +98,28 @@ impl Environment {
             ));
         }
     }
+}
+
+/// The rise of errors is put down to another service: it is frozen there.
+pub(super) fn put_elsewhere(ought: &mut Ought, proposal: &Proposal) {
+    let Some(blamed) = proposal.found.suspects.first() else {
+        return;
+    };
+    let Some(service) = blamed.of.as_deref() else {
+        return;
+    };
+    let what = blamed.deploy_id.as_ref().map_or_else(
+        || format!("trouble of {service}, with no deploy to blame"),
+        |deploy_id| format!("deploy {deploy_id} of {service}"),
+    );
+    if let Some(deploy_id) = &blamed.deploy_id {
+        ought.to_lift = vec![format!("roll back {deploy_id} of {service}").into()];
+    }
+    for reason in &mut ought.reasons {
+        reason.code = "dependency_regression".into();
+        reason.text = format!("{}; put down to {what}, which it depends on", reason.text).into();
+    }
+    ought.about = what.into();
 }
 
 pub(super) fn withhold(ought: &mut Ought) {

@@ -8,6 +8,7 @@ use super::{COOLDOWN, COOLDOWN_RELAPSED, Environment, PROPOSE_EVERY, RELAPSE_LEA
 use crate::{
     model::{Action, Criticality, Ground, Second, Slo, Timestamp},
     score::{
+        blame::{Askers, Inquiry},
         evidence::narrow,
         lease::{Because, Lease},
         slo::{Alert, Budget, Stretch},
@@ -22,13 +23,17 @@ const GOES_ON: f64 = 1.0;
 /// Where an objective is known, no deploy is convicted that does not burn the budget at this rate over five minutes.
 const CONVICTS_FROM: f64 = 2.0;
 /// So many freezes within [`RELAPSE_WINDOW`], the one that begins included, are a relapse.
-const RELAPSED_FROM: usize = 3;
+pub(super) const RELAPSED_FROM: usize = 3;
 
 /// What concerns an environment beside its own deploys.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Concerns {
     budget: Option<Box<Budget>>,
     lease: Option<Box<Lease>>,
+    /// Asked of its surroundings, while a freeze is proposed.
+    pub(super) inquiry: Option<Box<Inquiry>>,
+    /// Who depends on it and alarms.
+    pub(super) askers: Option<Box<Askers>>,
     /// Changes that landed since the last freeze began, and their Λ.
     queue: Queue,
 }
@@ -58,7 +63,7 @@ impl Environment {
         }
     }
 
-    fn drop_empty_concerns(&mut self) {
+    pub(super) fn drop_empty_concerns(&mut self) {
         self.concerns = self.concerns.take().filter(|known| **known != Concerns::default());
     }
 
@@ -139,12 +144,22 @@ impl Environment {
 
     /// What asks for a freeze that is no deploy's.
     fn because(&self, scene: &Scene<'_>) -> Option<Because> {
-        let budget = self.budget().filter(|_| self.hold.is_none())?;
+        if self.hold.is_some() {
+            return None;
+        }
+        let meets = |alert| self.budget().is_some_and(|budget| budget.meets(alert));
         // After a freeze there is extra review first: or four hours at most would be for ever.
-        if self.cooldown_until.is_none() && budget.meets(Alert::Page) {
+        let fresh = self.cooldown_until.is_none();
+        if fresh && meets(Alert::Page) {
             return Some(Because::Burn);
         }
-        (scene.settings.freeze.spent_budget && budget.meets(Alert::Spent)).then_some(Because::Spent)
+        let dependents = self
+            .n_dependents(scene.context.policy, scene.context.now)
+            .filter(|_| fresh);
+        if let Some(n) = dependents {
+            return Some(Because::Dependents(n));
+        }
+        (scene.settings.freeze.spent_budget && meets(Alert::Spent)).then_some(Because::Spent)
     }
 
     /// Asks for, renews and ends the freezes that are no deploy's.
@@ -161,7 +176,7 @@ impl Environment {
             }
             return;
         };
-        let same = because == Some(lease.because);
+        let same = because.is_some_and(|because| because.is_like(lease.because));
         let stays = if lease.granted.is_none() {
             if same && now >= lease.asked_at + PROPOSE_EVERY {
                 lease.asked_at = now;
@@ -171,10 +186,11 @@ impl Environment {
         } else if lease.is_due(now) {
             let goes_on = match lease.because {
                 Because::Burn => self.is_burning(),
+                Because::Dependents(_) => same || self.is_burning(),
                 Because::Spent => same,
             };
             let renewed = goes_on && lease.renew(scene.settings.freeze.lease, now);
-            if !renewed && lease.because == Because::Burn {
+            if !renewed && lease.because != Because::Spent {
                 self.cool_down(now + self.cooldown(now));
             }
             renewed
@@ -198,7 +214,7 @@ impl Environment {
             if granted {
                 let length = match lease.because {
                     Because::Spent => scene.settings.freeze.lease,
-                    Because::Burn => self.begin_freeze(scene.settings.freeze.lease, now),
+                    Because::Burn | Because::Dependents(_) => self.begin_freeze(scene.settings.freeze.lease, now),
                 };
                 lease.grant(length, now);
                 self.elevated_since = None;
@@ -207,23 +223,23 @@ impl Environment {
         self.put_lease(Some(lease));
     }
 
-    /// A freeze begins, in the place of one by burn: how long its lease is, four hours where it is the third in six.
+    /// A freeze begins, in the place of one by burn or dependents: how long its lease is, four hours where it is the third in six.
     pub(super) fn begin_freeze(&mut self, lease: Duration, now: Timestamp) -> Duration {
         let spent = self.take_lease().filter(|lease| lease.because == Because::Spent);
         self.put_lease(spent);
-        self.freezes.retain(|since| now.since(*since) < RELAPSE_WINDOW);
-        self.freezes.reserve_exact(1);
-        self.freezes.push(now);
-        if self.freezes.len() >= RELAPSED_FROM {
-            RELAPSE_LEASE
-        } else {
-            lease
+        self.freezes.rotate_right(1);
+        self.freezes[0] = Second::of(now);
+        for since in &mut self.freezes {
+            if now.since(since.start()) >= RELAPSE_WINDOW {
+                *since = Second::default();
+            }
         }
+        if self.has_relapsed(now) { RELAPSE_LEASE } else { lease }
     }
 
     /// Whether the freeze that stands is the third in six hours.
     pub(crate) fn has_relapsed(&self, now: Timestamp) -> bool {
-        let recent = |since: &&Timestamp| now.since(**since) < RELAPSE_WINDOW + RELAPSE_LEASE;
+        let recent = |since: &&Second| now.since(since.start()) < RELAPSE_WINDOW + RELAPSE_LEASE;
         self.freezes.iter().filter(recent).count() >= RELAPSED_FROM
     }
 

@@ -2,11 +2,10 @@
 
 use super::{Environment, PROPOSE_EVERY, Proposal, Scene, margin};
 use crate::{
-    model::{Criticality, Ground, Message, ServiceId, Suspect, Timestamp},
+    model::{Criticality, Ground, Message, Second, Suspect, Timestamp},
     score::{
         Reading, Said,
         baseline::Sizes,
-        blame::{Candidate, suspects},
         calibration,
         change::tier_index,
         hold::{Found, Hold},
@@ -68,8 +67,8 @@ impl Environment {
         calibration::rate_class(self.baseline.level(grain) / grain.minutes())
     }
 
-    /// Asks for a freeze if a watch has the evidence for one.
-    pub(super) fn convict(&mut self, margin: f64, scene: &mut Scene<'_>) {
+    /// Asks for a freeze if a watch has the evidence for one, as of the step that ended at `end`.
+    pub(super) fn convict(&mut self, end: Timestamp, margin: f64, scene: &mut Scene<'_>) {
         let sizes = self.baseline.sizes(&scene.context.policy.evidence);
         let mut guilty: Option<(&Watch, Calibration)> = None;
         for watch in &self.watches {
@@ -88,18 +87,16 @@ impl Environment {
         }
         let Some((leading, calibration)) = guilty else {
             self.proposal = None;
+            self.drop_inquiry();
             return;
         };
-        let found = Found {
-            ln_e: leading.ln_e(),
-            since_onset: leading.since_onset(),
-            by_requests: margin <= scene.settings.freeze.margin,
-            calibration,
-            suspects: self.suspects(scene.service),
-        };
+        let onset = end - self.steps.grain.duration() * u32::from(leading.since_onset().n_steps);
+        let by_requests = margin <= scene.settings.freeze.margin;
         let deploy_id = leading.deploy_id.clone();
+        let mut found = Found::new((leading.ln_e(), leading.since_onset()), by_requests, calibration, onset);
+        found.suspects = self.name_suspects(&deploy_id, onset, scene);
         if let Some(watch) = self.watches.iter_mut().find(|watch| watch.deploy_id == deploy_id) {
-            watch.alarmed_at.get_or_insert(scene.context.now);
+            watch.alarmed_at.get_or_insert(Second::of(scene.context.now));
         }
         let asked = self.proposal.take();
         let asks = !calibration.is_noisy && asked.as_ref().is_none_or(|asked| asked.is_noisy());
@@ -112,22 +109,8 @@ impl Environment {
                 .map_or(scene.context.now, |asked| asked.asked_at),
         }));
         if asks {
-            self.propose(Ground::Evidence, scene);
+            self.inquire(scene);
         }
-    }
-
-    /// What a regression seen now is put down to, with probabilities.
-    fn suspects(&self, service: &ServiceId) -> Vec<(Option<Box<str>>, f64)> {
-        let candidates = self.watches.iter().map(|watch| Candidate {
-            deploy_id: &watch.deploy_id,
-            prior: f64::from(watch.prior),
-            ln_e: watch.ln_e(),
-            anchored: watch.is_anchored(),
-        });
-        suspects(service, &candidates.collect::<Vec<_>>())
-            .into_iter()
-            .map(|suspect| (suspect.deploy_id, suspect.probability.value()))
-            .collect()
     }
 
     /// Asks the fleet for a freeze.
@@ -147,7 +130,7 @@ impl Environment {
             && now >= proposal.asked_at + PROPOSE_EVERY
         {
             proposal.asked_at = now;
-            self.propose(Ground::Evidence, scene);
+            self.inquire(scene);
         }
         if self.incidents.ask_again(now, PROPOSE_EVERY) {
             self.propose(Ground::Incident, scene);
@@ -160,7 +143,9 @@ impl Environment {
             Ground::Incident => self.incidents.answer(granted),
             Ground::Burn => self.answer_lease(granted, scene),
             Ground::Evidence => match self.proposal.take() {
-                Some(proposal) if granted && !proposal.is_noisy() => self.freeze(*proposal, scene),
+                Some(proposal) if granted && !proposal.is_noisy() && !self.is_elsewhere() => {
+                    self.freeze(*proposal, scene);
+                }
                 Some(mut proposal) => {
                     proposal.withheld = !granted;
                     self.proposal = Some(proposal);
@@ -177,6 +162,7 @@ impl Environment {
         let suspects = proposal.found.suspects(scene.service);
         self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, now, lease)));
         self.elevated_since = None;
+        self.drop_inquiry();
         let began = self.watches.iter().map(|watch| watch.started_at).min();
         self.pending.drop_from(began.unwrap_or(now));
         // The evidence is spent: what follows is judged by the hold and by later deploys' own watches.
@@ -202,6 +188,7 @@ impl Environment {
         }
         if self.watches.is_empty() {
             self.proposal = None;
+            self.drop_inquiry();
         }
     }
 

@@ -14,7 +14,7 @@ const WATCHES_OF_HOLD: usize = 3;
 const WATCHES_OF_BUDGET: usize = 1;
 const WATCHES_OF_GRAPH: usize = 1;
 /// Deploys remembered whose watch is over; the next drops the oldest.
-const ENDED_MAX: usize = 16;
+const ENDED_MAX: usize = 10;
 
 impl Environment {
     /// A deploy began, went on or ended; `prior` is the chance that its changes cause an incident.
@@ -70,8 +70,11 @@ impl Environment {
         let judged = self.baseline.is_known(now, &scene.context.policy.evidence);
         let versions = self.versions_of(deploy);
         let horizon = self.horizon(scene.settings, scene.context.policy);
-        self.watches
-            .push(Watch::new(&deploy.deploy_id, time, judged, prior, versions).lasting(horizon));
+        self.watches.push(
+            Watch::new(&deploy.deploy_id, time, judged, prior, versions)
+                .lasting(horizon)
+                .amid_trouble(self.unrest.is_on()),
+        );
         let windows = self.placebo.as_mut().map(|placebo| placebo.take_untold());
         scene.said.push(Said::Message(Message::Watched(Watched {
             tier: scene.tier,

@@ -1,13 +1,17 @@
-//! A service among others: what it calls, and who calls it.
+//! A service among others: what it calls, who calls it, and what they ask each other.
 
 use super::Service;
 use crate::{
-    model::{Message, Service as Catalog},
+    model::{Ask, Health, Message, Path, Service as Catalog, Told},
     score::{
         Context, Said,
         catalog::{Caller, Goes, Graph, Speaker},
     },
 };
+
+/// A question is passed on to so many services at most, and so many hops.
+const FORWARDED_MAX: usize = 8;
+const HOPS_MAX: u8 = 3;
 
 impl Service {
     /// Acts on the graph, as the one who speaks; what it says is sent.
@@ -82,5 +86,56 @@ impl Service {
                 graph.tell(speaker, Goes::NoFurther, messages);
             }
         });
+    }
+
+    /// Another service alarms, and asks whether it is this one's doing; what this one calls is asked too.
+    pub(super) fn hear_ask(&mut self, ask: &Ask<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+        let mut n_forwarded = 0;
+        if let (Path::Callee(hops @ 1..HOPS_MAX), Some(graph)) = (ask.path, &mut self.graph)
+            && graph.is_first(&ask.by, ask.asked_at)
+        {
+            for callee in graph.callees().filter(|callee| **callee != *ask.by).take(FORWARDED_MAX) {
+                n_forwarded += 1;
+                said.push(Said::Message(Message::Ask(Ask {
+                    service: callee.to_owned().into(),
+                    environment: ask.environment.clone().into_owned().into(),
+                    by: ask.by.clone().into_owned().into(),
+                    asked_at: ask.asked_at,
+                    path: Path::Callee(hops + 1),
+                })));
+            }
+        }
+        let place = self
+            .environments
+            .iter()
+            .position(|known| known.name.as_str() == ask.environment.as_ref());
+        if let Some(place) = place {
+            self.with_environment(place, context, said, |environment, scene| {
+                environment.answer_ask(ask, n_forwarded, scene);
+            });
+            return;
+        }
+        said.push(Said::Message(Message::Told(Told {
+            service: ask.by.clone().into_owned().into(),
+            environment: ask.environment.clone().into_owned().into(),
+            asked_at: ask.asked_at,
+            by: self.name.as_str().to_owned().into(),
+            path: ask.path,
+            n_forwarded,
+            n_askers: 0,
+            state: Health::Unknown,
+            clues: Vec::new(),
+        })));
+    }
+
+    /// One that was asked answers.
+    pub(super) fn hear_told(&mut self, told: &Told<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+        let place = self
+            .environments
+            .iter()
+            .position(|known| known.name.as_str() == told.environment.as_ref());
+        if let Some(place) = place {
+            self.with_environment(place, context, said, |environment, scene| environment.told(told, scene));
+        }
     }
 }

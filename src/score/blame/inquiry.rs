@@ -1,0 +1,164 @@
+//! A service that alarms asks its surroundings, and is asked by those that depend on it.
+//!
+//! It says extra review at once, asks what it calls (who pass the question on, three hops at most) and what calls it, and
+//! proposes a freeze when all have answered, or after ten seconds: unless what it calls is ill. Each answer says how many
+//! more were asked on its way, so that the asker knows when all are in.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Candidate;
+use crate::model::{Health, Path, Second, ServiceId, Timestamp, Told, hash_text};
+
+/// A service that is no more answers nothing.
+const WAIT: Duration = Duration::from_secs(10);
+/// Candidates of others remembered.
+const CANDIDATES_MAX: usize = 6;
+/// Services that ask within this are alarmed by the same thing: detection takes one a few steps longer than another.
+const ALARM_WINDOW: Duration = Duration::from_mins(5);
+/// So many alarmed dependents are no chance; no more are remembered than are needed to count them.
+pub(crate) const DEPENDENTS_MIN: usize = 3;
+/// How long a service whose rise goes best with a callee's deploy waits for the callee to show that it is ill.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// Nothing is explained by others for longer, as no freeze is longer.
+const EXPLAINED_MAX: Duration = Duration::from_hours(4);
+/// How long after the last answer that explains a rise it counts as explained: what fails recovers sooner or later than
+/// what suffers from it.
+pub(crate) const EXPLAINED_FOR: Duration = Duration::from_mins(10);
+
+/// A question that is out, and what was answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Inquiry {
+    pub(crate) asked_at: Timestamp,
+    /// When it was first asked.
+    began_at: Timestamp,
+    n_outstanding: u16,
+    concluded: bool,
+    was_concluded: bool,
+    /// What other services have that could be it.
+    pub(crate) candidates: Vec<Candidate>,
+    /// What it calls alarms many.
+    pub(crate) shared: bool,
+    /// Something it calls is ill, and does not put that down to others; or many suffer from it.
+    pub(crate) heard_ill: bool,
+    /// It is put down to another service, until then.
+    pub(crate) explained_until: Option<Timestamp>,
+}
+
+impl Inquiry {
+    pub(crate) fn new(asked_at: Timestamp, n_asked: u16) -> Self {
+        Self {
+            asked_at,
+            began_at: asked_at,
+            n_outstanding: n_asked,
+            concluded: n_asked == 0,
+            was_concluded: n_asked == 0,
+            candidates: Vec::new(),
+            shared: false,
+            heard_ill: false,
+            explained_until: None,
+        }
+    }
+
+    /// Asks once more; until the answers are in, what was answered before stands.
+    pub(crate) fn ask_again(&mut self, now: Timestamp, n_asked: u16) {
+        self.asked_at = now;
+        self.heard_ill = false;
+        self.n_outstanding = n_asked;
+        self.concluded = n_asked == 0;
+    }
+
+    /// Takes in an answer, and keeps the candidates of the greatest weight; one to an earlier question, or after it was
+    /// concluded, is passed over. True: it was the last.
+    pub(crate) fn take(&mut self, told: &Told<'_>, weigh: impl Fn(&Candidate) -> f64) -> bool {
+        let Ok(by) = told.by.parse::<ServiceId>() else {
+            return false;
+        };
+        if told.asked_at != self.asked_at || self.concluded {
+            return false;
+        }
+        self.n_outstanding = (self.n_outstanding + u16::from(told.n_forwarded)).saturating_sub(1);
+        let alarms_many = usize::from(told.n_askers) >= DEPENDENTS_MIN;
+        self.shared |= alarms_many;
+        self.heard_ill |= alarms_many || (told.path != Path::Caller && matches!(told.state, Health::Ill { .. }));
+        // The shortest way to a service is told first: its messages take the fewest turns.
+        self.candidates
+            .retain(|known| known.service != by || known.path < told.path);
+        if !self.candidates.iter().any(|known| known.service == by) {
+            self.candidates.extend(told.clues.iter().map(|clue| Candidate {
+                deploy_id: clue.deploy_id.as_deref().map(Into::into),
+                service: by.clone(),
+                path: told.path,
+                state: told.state,
+                stage_at: clue.stage_at,
+                weight: clue.weight,
+            }));
+        }
+        self.candidates.sort_by(|a, b| {
+            let name = |candidate: &Candidate| (candidate.service.clone(), candidate.deploy_id.clone());
+            weigh(b).total_cmp(&weigh(a)).then_with(|| name(a).cmp(&name(b)))
+        });
+        self.candidates.truncate(CANDIDATES_MAX);
+        self.candidates.shrink_to_fit();
+        !self.concluded && self.n_outstanding == 0
+    }
+
+    /// Whether it was concluded once, be it that it is asked again.
+    pub(crate) fn was_concluded(&self) -> bool {
+        self.was_concluded
+    }
+
+    /// What is in is all there will be.
+    pub(crate) fn conclude(&mut self) {
+        self.concluded = true;
+        self.was_concluded = true;
+    }
+
+    /// When it is no longer waited for, or no longer explained.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        let waits_until = (!self.concluded).then_some(self.asked_at + WAIT);
+        waits_until.into_iter().chain(self.explained_until).min()
+    }
+
+    /// Whether what it calls may yet turn out to be ill.
+    pub(crate) fn is_young(&self, now: Timestamp) -> bool {
+        now < self.began_at + PATIENCE
+    }
+
+    /// Whether errors that go on are no longer explained: for five minutes nothing it calls was ill of itself. Services
+    /// that call each other in a circle would else each leave it to the next.
+    pub(crate) fn is_stale(&self, now: Timestamp) -> bool {
+        self.explained_until
+            .is_some_and(|until| now + EXPLAINED_FOR / 2 >= until)
+    }
+
+    /// Whether others' trouble may explain it for longer.
+    pub(crate) fn may_be_explained(&self, now: Timestamp) -> bool {
+        now < self.began_at + EXPLAINED_MAX
+    }
+
+    /// Whether those that have not answered are no longer waited for.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        !self.concluded && now >= self.asked_at + WAIT
+    }
+}
+
+/// Those that depend on a service and alarm: who, by a hash of its name, and when it asked last; at first, long ago.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Askers([(u32, Second); DEPENDENTS_MIN]);
+
+impl Askers {
+    pub(crate) fn note(&mut self, name: &str, asked_at: Timestamp) {
+        let hash = u32::try_from(hash_text(name) >> 32).unwrap_or(0);
+        let known = self.0.iter().position(|(known, _)| *known == hash);
+        let oldest = (0..DEPENDENTS_MIN).min_by_key(|place| self.0[*place].1);
+        self.0[known.or(oldest).unwrap_or(0)] = (hash, Second::of(asked_at));
+    }
+
+    /// How many alarmed lately.
+    pub(crate) fn n(&self, now: Timestamp) -> usize {
+        let lately = |at: Second| now.since(at.start()) < ALARM_WINDOW;
+        self.0.iter().filter(|(_, at)| lately(*at)).count()
+    }
+}

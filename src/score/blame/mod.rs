@@ -1,0 +1,372 @@
+//! Which deploy a regression is put down to, if any.
+//!
+//! A posterior over the deploys under watch of the service itself, what goes wrong in what it calls within three hops, the
+//! deploys of what calls it, and the background, which is none of them:
+//!
+//! ```text
+//! own deploy d                     π_d · a(d) · E_d / max E
+//! callee that is ill, cause c      g · n · P(c there)
+//! callee that is not, deploy d     π_d · g · a(d) · (1/20 if it is well)
+//! caller, deploy d                 π_d · ¼ · a(d)
+//! background                       .01
+//! ```
+//!
+//! π is the chance that d's changes cause an incident; a how well the rise goes with d's stages: 36 close to one, 1 later,
+//! 1/36 where d came after it. g is .6 a hop. That a callee is ill is known from its own errors, so its prior does not
+//! enter: what matters is whether the trouble travelled, and n is how well the two rises go together: 36 within five
+//! minutes, .1 where the callee's is older, 1/36 where it came later. What the trouble there is put down to is the callee's
+//! own posterior.
+//!
+//! Everything is a ratio of densities over the steps in which a rise could have begun, so 36 = .3 · 120: the mass on the
+//! first step of a stage against an even spread over a watch of two hours.
+//!
+//! The background does not win against an own deploy whose evidence convicts it, unless services alarm together or errors
+//! had risen before: a fault that shows late is rather that deploy's than nobody's.
+//!
+//! Blame is never α-controlled: it names the three likeliest with their probabilities, and never a person. A rollback is
+//! not watched, and so never among them.
+
+mod inquiry;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::inquiry::{Askers, DEPENDENTS_MIN, EXPLAINED_FOR, Inquiry};
+use crate::model::{Health, MAX_SUSPECTS, Path, ServiceId, Suspect, Timestamp, UnitInterval};
+
+/// The chance that a regression in a watch is of none of the deploys.
+pub(crate) const BACKGROUND_PRIOR: f64 = 0.01;
+/// An onset close to a deploy's own stage, or to that of what it calls, against one that may be anywhere.
+const ANCHORED: f64 = 36.0;
+/// How many steps after a stage are close to it.
+const NEAR_STEPS: u32 = 3;
+/// How close two rises are that are one: each is known to a few steps.
+const TOGETHER: Duration = Duration::from_mins(5);
+/// What a callee's older trouble counts for: it may have become worse.
+const EARLIER: f64 = 0.1;
+/// What a callee's deploy counts for while the callee itself is well.
+const WELL: f64 = 1.0 / 20.0;
+/// What a callee that puts its own trouble down to others counts for: where it is heard, the cause itself is named.
+const SUFFERS: f64 = 0.1;
+/// Evidence from which on a service is ill.
+pub(crate) const ILL: f64 = 20.0;
+/// What is ill is frozen for in the place of the own deploy only where it is this likely, and so many times as likely: in
+/// doubt the service itself is frozen.
+const ELSEWHERE: f64 = 0.5;
+const ELSEWHERE_TIMES: f64 = 3.0;
+
+/// What another service has that could be it: one of its deploys, or with no id none of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Candidate {
+    pub(crate) deploy_id: Option<Box<str>>,
+    /// Whose it is, how that is reached, and how it is.
+    pub(crate) service: ServiceId,
+    pub(crate) path: Path,
+    pub(crate) state: Health,
+    pub(crate) stage_at: Timestamp,
+    /// See [`crate::model::Clue`].
+    pub(crate) weight: f32,
+}
+
+/// A deploy of the service itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Own<'a> {
+    pub(crate) deploy_id: &'a str,
+    pub(crate) prior: f64,
+    pub(crate) ln_e: f64,
+    /// Whether the estimated onset is within three steps of one of its stages.
+    pub(crate) anchored: bool,
+    /// Whether errors had risen before it began.
+    pub(crate) came_after: bool,
+}
+
+/// What is known of a rise of errors beside its candidates.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rise<'a> {
+    /// The start of the step from which on errors are estimated to have risen, and how long a step is.
+    pub(crate) onset: Timestamp,
+    pub(crate) step: Duration,
+    /// The own deploy that the evidence convicts.
+    pub(crate) convicted: Option<&'a str>,
+    /// Whether services alarm together.
+    pub(crate) is_shared: bool,
+}
+
+/// One that a regression is put down to, and how likely.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Blamed {
+    pub(crate) deploy_id: Option<Box<str>>,
+    /// `None`: the service's own.
+    pub(crate) of: Option<Box<ServiceId>>,
+    pub(crate) probability: f64,
+}
+
+impl Blamed {
+    pub(crate) fn suspect(&self, own: &ServiceId) -> Suspect {
+        Suspect {
+            deploy_id: self.deploy_id.clone(),
+            service: self.of.as_deref().unwrap_or(own).clone(),
+            probability: UnitInterval::clamped(self.probability),
+        }
+    }
+}
+
+/// What a rise of errors is put down to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Posterior {
+    /// The likeliest first, at most three.
+    pub(crate) blamed: Box<[Blamed]>,
+    pub(crate) whose: Whose,
+}
+
+/// Who is to be frozen for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The service itself.
+    Own,
+    /// A callee's deploy goes better with it than any own, and the callee is not ill, yet perhaps.
+    Doubtful,
+    /// What it calls is ill, and that explains it.
+    Elsewhere,
+}
+
+fn weight_of_path(path: Path) -> f64 {
+    match path {
+        Path::Callee(hops) => 0.6_f64.powi(i32::from(hops)),
+        Path::Caller => 0.25,
+    }
+}
+
+/// The weight of what another service has.
+pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
+    let of_path = weight_of_path(candidate.path) * f64::from(candidate.weight).max(1e-9);
+    let at_stage = if candidate.stage_at > rise.onset + rise.step {
+        1.0 / ANCHORED
+    } else if rise.onset <= candidate.stage_at + rise.step * NEAR_STEPS {
+        ANCHORED
+    } else {
+        1.0
+    };
+    match (candidate.path, candidate.state) {
+        (Path::Callee(_), Health::Ill { since }) => of_path * together(since, rise),
+        (Path::Callee(_), Health::Suffers { since }) => SUFFERS * of_path * together(since, rise),
+        (Path::Callee(_), Health::Well) => WELL * of_path * at_stage,
+        (Path::Callee(_), Health::Unknown) | (Path::Caller, _) => of_path * at_stage,
+    }
+}
+
+/// How well a callee's rise since `since` goes with this one.
+fn together(since: Timestamp, rise: &Rise<'_>) -> f64 {
+    let close = TOGETHER.max(rise.step * NEAR_STEPS);
+    if since > rise.onset + close {
+        1.0 / ANCHORED
+    } else if since + close >= rise.onset {
+        ANCHORED
+    } else {
+        EARLIER
+    }
+}
+
+fn weight_of_own(own: &Own<'_>, greatest: f64) -> f64 {
+    let at_stage = if own.came_after {
+        1.0 / ANCHORED
+    } else if own.anchored {
+        ANCHORED
+    } else {
+        1.0
+    };
+    own.prior.max(1e-9) * at_stage * (0.5 * (own.ln_e - greatest)).exp()
+}
+
+/// One with its weight, and what a callee's illness has to say of it.
+struct Weighed {
+    blamed: Blamed,
+    weight: f64,
+    says: Says,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Nothing,
+    /// It is of a callee that is not ill.
+    NotIll,
+    Ill,
+}
+
+impl Weighed {
+    fn own(deploy_id: Option<&str>, weight: f64) -> Self {
+        Self {
+            blamed: Blamed {
+                deploy_id: deploy_id.map(Into::into),
+                of: None,
+                probability: 0.0,
+            },
+            weight,
+            says: Says::Nothing,
+        }
+    }
+
+    fn of_other(candidate: &Candidate, rise: &Rise<'_>) -> Self {
+        let says = match (candidate.path, candidate.state) {
+            (Path::Caller, _) => Says::Nothing,
+            (Path::Callee(_), Health::Ill { .. } | Health::Suffers { .. }) => Says::Ill,
+            // One that tells nothing, and of which many suffer.
+            (Path::Callee(_), Health::Unknown) if rise.is_shared => Says::Ill,
+            (Path::Callee(_), Health::Unknown | Health::Well) => Says::NotIll,
+        };
+        Self {
+            blamed: Blamed {
+                deploy_id: candidate.deploy_id.clone(),
+                of: Some(Box::new(candidate.service.clone())),
+                probability: 0.0,
+            },
+            weight: weight(candidate, rise),
+            says,
+        }
+    }
+}
+
+/// The posterior over the own deploys, what others have and the background.
+pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -> Posterior {
+    let greatest = own.iter().map(|own| own.ln_e).fold(f64::NEG_INFINITY, f64::max);
+    let convicted = own.iter().find(|own| Some(own.deploy_id) == rise.convicted);
+    let of_convicted = convicted.map_or(0.0, |own| weight_of_own(own, greatest));
+    let background = match convicted {
+        Some(own) if !rise.is_shared && !own.came_after => BACKGROUND_PRIOR.min(0.5 * of_convicted),
+        Some(_) | None => BACKGROUND_PRIOR,
+    };
+    let mut weighed: Vec<Weighed> = own
+        .iter()
+        .map(|own| Weighed::own(Some(own.deploy_id), weight_of_own(own, greatest)))
+        .collect();
+    weighed.extend(others.iter().map(|other| Weighed::of_other(other, rise)));
+    weighed.push(Weighed::own(None, background));
+    let total: f64 = weighed.iter().map(|weighed| weighed.weight).sum();
+    weighed.sort_by(|a, b| {
+        let name = |weighed: &Weighed| (weighed.blamed.of.clone(), weighed.blamed.deploy_id.clone());
+        b.weight.total_cmp(&a.weight).then_with(|| name(a).cmp(&name(b)))
+    });
+    let leads = |says: Says| {
+        let of = weighed.iter().filter(|weighed| weighed.says == says);
+        let sum: f64 = of.map(|weighed| weighed.weight).sum();
+        weighed.first().is_some_and(|leading| leading.says == says)
+            && sum >= ELSEWHERE * total
+            && sum >= ELSEWHERE_TIMES * of_convicted
+    };
+    let whose = if leads(Says::Ill) {
+        Whose::Elsewhere
+    } else if leads(Says::NotIll) {
+        Whose::Doubtful
+    } else {
+        Whose::Own
+    };
+    let blamed = weighed
+        .into_iter()
+        .take(MAX_SUSPECTS)
+        .map(|weighed| Blamed {
+            probability: UnitInterval::clamped(weighed.weight / total).rounded().value(),
+            ..weighed.blamed
+        })
+        .collect();
+    Posterior { blamed, whose }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minutes(n: i64) -> Timestamp {
+        Timestamp::from_millis(1_772_409_600_000 + n * 60_000)
+    }
+
+    fn ill(since: i64) -> Health {
+        Health::Ill { since: minutes(since) }
+    }
+
+    /// Errors rise at minute 100; the own deploy was at `own_at`, another service's at minute 100.
+    fn judge(own_at: i64, others: &[(Path, Health)], is_shared: bool) -> Posterior {
+        let rise = Rise {
+            onset: minutes(100),
+            step: Duration::from_mins(1),
+            convicted: Some("own"),
+            is_shared,
+        };
+        let own = Own {
+            deploy_id: "own",
+            prior: 0.01,
+            ln_e: 12.0,
+            anchored: (97..=100).contains(&own_at),
+            came_after: own_at > 101,
+        };
+        let others: Vec<Candidate> = others
+            .iter()
+            .map(|(path, state)| Candidate {
+                deploy_id: Some("other".into()),
+                service: "api".parse().expect("a name"),
+                path: *path,
+                state: *state,
+                stage_at: minutes(100),
+                weight: if matches!(state, Health::Ill { .. }) { 0.9 } else { 0.01 },
+            })
+            .collect();
+        put_down(&rise, &[own], &others)
+    }
+
+    #[test]
+    fn only_what_is_ill_itself_and_fell_ill_with_it_is_frozen_in_the_place_of_the_service() {
+        let callee = Path::Callee(1);
+        use Whose::{Doubtful, Elsewhere, Own};
+        type Case<'a> = (&'a str, i64, &'a [(Path, Health)], bool, Whose);
+        let cases: &[Case<'_>] = &[
+            ("nobody else", 100, &[], false, Own),
+            ("a callee that is well", 100, &[(callee, Health::Well)], false, Own),
+            (
+                "a callee that says nothing",
+                0,
+                &[(callee, Health::Unknown)],
+                false,
+                Doubtful,
+            ),
+            (
+                "the same, and others alarm too",
+                0,
+                &[(callee, Health::Unknown)],
+                true,
+                Elsewhere,
+            ),
+            ("a callee that is ill", 0, &[(callee, ill(100))], false, Elsewhere),
+            (
+                "the same, deployed with it",
+                100,
+                &[(callee, ill(100))],
+                false,
+                Elsewhere,
+            ),
+            ("three hops away", 100, &[(Path::Callee(3), ill(97))], false, Elsewhere),
+            ("one that is ill for an hour", 100, &[(callee, ill(40))], false, Own),
+            ("one that falls ill later", 100, &[(callee, ill(110))], false, Own),
+            ("a caller that is ill", 0, &[(Path::Caller, ill(100))], false, Own),
+        ];
+        for (case, own_at, others, is_shared, expected) in cases {
+            let posterior = judge(*own_at, others, *is_shared);
+            assert_eq!(posterior.whose, *expected, "{case}: {posterior:#?}");
+        }
+    }
+
+    #[test]
+    fn a_late_fault_is_rather_the_deploys_than_nobodys_unless_services_alarm_together() {
+        let first = |is_shared| judge(0, &[], is_shared).blamed[0].deploy_id.clone();
+        assert_eq!(first(false).as_deref(), Some("own"));
+        let shared = judge(0, &[], true);
+        assert!(
+            (shared.blamed[0].probability - 0.5).abs() < 0.01,
+            "as likely as nobody: {shared:?}"
+        );
+        assert_eq!(
+            judge(130, &[], false).blamed[0].deploy_id,
+            None,
+            "errors rose before it"
+        );
+    }
+}

@@ -1,0 +1,312 @@
+//! What an environment and its surroundings have to do with each other: questions out, answers in, and the other way.
+
+use std::time::Duration;
+
+use super::{Environment, Scene};
+use crate::{
+    model::{Ask, Clue, Ground, Health, Message, Path, Timestamp, Told},
+    score::{
+        Said,
+        blame::{Blamed, DEPENDENTS_MIN, EXPLAINED_FOR, ILL, Inquiry, Own, Posterior, Rise, Whose, put_down, weight},
+        catalog::Graph,
+        evidence::narrow,
+        policy::Policy,
+        watch::Watch,
+    },
+};
+
+/// Deploys told of in an answer.
+const CLUES_MAX: usize = 2;
+/// Three services alarmed together lately, if within this.
+const SHARED_FOR: Duration = Duration::from_mins(30);
+/// A freeze's own windows of evidence say nothing before.
+const FRESH_HOLD: Duration = Duration::from_mins(15);
+
+impl Environment {
+    fn inquiry(&self) -> Option<&Inquiry> {
+        self.concerns.as_ref()?.inquiry.as_deref()
+    }
+
+    fn inquiry_mut(&mut self) -> Option<&mut Inquiry> {
+        self.concerns.as_mut()?.inquiry.as_deref_mut()
+    }
+
+    pub(super) fn drop_inquiry(&mut self) {
+        if let Some(concerns) = &mut self.concerns {
+            concerns.inquiry = None;
+            self.drop_empty_concerns();
+        }
+    }
+
+    /// Whether the rise of errors is put down to another service.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.inquiry().is_some_and(|inquiry| inquiry.explained_until.is_some())
+    }
+
+    /// When a question makes a difference next by time alone.
+    pub(super) fn inquiry_deadline(&self) -> Option<Timestamp> {
+        self.inquiry()?.next_deadline()
+    }
+
+    fn own(&self) -> Vec<Own<'_>> {
+        let watches = self.watches.iter();
+        watches
+            .map(|watch| Own {
+                deploy_id: &watch.deploy_id,
+                prior: f64::from(watch.prior),
+                ln_e: watch.ln_e(),
+                anchored: watch.is_anchored(),
+                came_after: watch.in_trouble,
+            })
+            .collect()
+    }
+
+    /// What a rise of errors is put down to, others included as far as they have answered.
+    pub(super) fn put_down(&self, convicted: &str, onset: Timestamp, scene: &Scene<'_>) -> Posterior {
+        let others = self.inquiry().map_or(&[][..], |inquiry| &inquiry.candidates);
+        put_down(&self.rise(Some(convicted), onset, scene), &self.own(), others)
+    }
+
+    /// Whom to name at a conviction: nobody before the surroundings were heard.
+    pub(super) fn name_suspects(&self, convicted: &str, onset: Timestamp, scene: &Scene<'_>) -> Box<[Blamed]> {
+        let is_alone = scene.graph.is_none_or(Graph::is_empty);
+        let is_heard = self.inquiry().is_some_and(|inquiry| inquiry.was_concluded());
+        if is_alone || is_heard {
+            self.put_down(convicted, onset, scene).blamed
+        } else {
+            Box::default()
+        }
+    }
+
+    fn rise<'a>(&self, convicted: Option<&'a str>, onset: Timestamp, scene: &Scene<'_>) -> Rise<'a> {
+        let shared_alarm_at = scene.context.bulletin.calibration.shared_alarm_at;
+        let lately = shared_alarm_at.is_some_and(|at| scene.context.now.since(at) < SHARED_FOR);
+        Rise {
+            onset,
+            step: self.steps.grain.duration(),
+            convicted,
+            is_shared: lately || self.inquiry().is_some_and(|inquiry| inquiry.shared),
+        }
+    }
+
+    /// Asks what it calls and what calls it; where there is nobody to ask, the fleet.
+    pub(super) fn inquire(&mut self, scene: &mut Scene<'_>) {
+        let now = scene.context.now;
+        let Some(graph) = scene.graph.filter(|graph| !graph.is_empty()) else {
+            self.propose(Ground::Evidence, scene);
+            return;
+        };
+        let callees = graph.callees().map(|name| (name, Path::Callee(1)));
+        let asks: Vec<Said> = callees
+            .chain(graph.callers().map(|name| (name, Path::Caller)))
+            .map(|(name, path)| {
+                Said::Message(Message::Ask(Ask {
+                    service: name.to_owned().into(),
+                    environment: self.name.as_str().to_owned().into(),
+                    by: scene.service.as_str().to_owned().into(),
+                    asked_at: now,
+                    path,
+                }))
+            })
+            .collect();
+        let n_asked = u16::try_from(asks.len()).unwrap_or(u16::MAX);
+        match &mut self.concerns.get_or_insert_default().inquiry {
+            Some(inquiry) => inquiry.ask_again(now, n_asked),
+            inquiry @ None => *inquiry = Some(Box::new(Inquiry::new(now, n_asked))),
+        }
+        scene.said.extend(asks);
+    }
+
+    /// An answer of its surroundings.
+    pub(crate) fn told(&mut self, told: &Told<'_>, scene: &mut Scene<'_>) {
+        let Some(proposal) = &self.proposal else { return };
+        let rise = self.rise(None, proposal.found.onset(), scene);
+        let Some(inquiry) = self.inquiry_mut() else { return };
+        if inquiry.take(told, |candidate| weight(candidate, &rise)) {
+            self.conclude(scene);
+            self.decide(scene);
+        }
+    }
+
+    /// Concludes without those that do not answer; goes on judging what is no longer explained.
+    pub(super) fn settle_inquiry(&mut self, scene: &mut Scene<'_>) {
+        let now = scene.context.now;
+        let Some(inquiry) = self.inquiry() else { return };
+        if inquiry.explained_until.is_some_and(|until| until <= now) {
+            self.proposal = None;
+            self.drop_inquiry();
+            for watch in &mut self.watches {
+                watch.begin_anew();
+            }
+        } else if inquiry.is_due(now) {
+            self.conclude(scene);
+        }
+    }
+
+    /// All that will be known is known: asks the fleet for a freeze, unless it is another service that is to be frozen.
+    /// Until some time after that, what errors show is no evidence against an own deploy.
+    fn conclude(&mut self, scene: &mut Scene<'_>) {
+        let now = scene.context.now;
+        let Some(mut proposal) = self.proposal.take() else {
+            return;
+        };
+        let Posterior { blamed, whose } = self.put_down(&proposal.deploy_id, proposal.found.onset(), scene);
+        let goes_on = self.unrest.is_on();
+        let Some(inquiry) = self.inquiry_mut() else {
+            self.proposal = Some(proposal);
+            return;
+        };
+        inquiry.conclude();
+        let elsewhere = whose == Whose::Elsewhere && inquiry.heard_ill && inquiry.may_be_explained(now);
+        let waits = whose == Whose::Doubtful && inquiry.is_young(now);
+        if elsewhere {
+            inquiry.explained_until = Some(now + EXPLAINED_FOR);
+        } else if goes_on && inquiry.is_stale(now) {
+            inquiry.explained_until = None;
+        }
+        let is_explained = inquiry.explained_until.is_some();
+        // Until it is no longer explained, what explained it is what is said.
+        if elsewhere || !is_explained {
+            proposal.found.suspects = blamed;
+        }
+        if elsewhere {
+            self.pending.drop_from(proposal.found.onset());
+            if let Some(watch) = self
+                .watches
+                .iter_mut()
+                .find(|watch| watch.deploy_id == proposal.deploy_id)
+            {
+                watch.alarmed_at = None;
+            }
+        }
+        self.proposal = Some(proposal);
+        if !is_explained && !waits {
+            self.propose(Ground::Evidence, scene);
+        }
+    }
+
+    /// Answers one that alarms. `n_forwarded` further services were asked on its behalf.
+    pub(crate) fn answer_ask(&mut self, ask: &Ask<'_>, n_forwarded: u8, scene: &mut Scene<'_>) {
+        let now = scene.context.now;
+        if let Path::Callee(_) = ask.path {
+            let askers = &mut self.concerns.get_or_insert_default().askers;
+            askers.get_or_insert_default().note(&ask.by, ask.asked_at);
+        }
+        let state = self.health(scene.context.policy, now);
+        let n_dependents = self.n_dependents(scene.context.policy, now);
+        scene.said.push(Said::Message(Message::Told(Told {
+            service: ask.by.clone().into_owned().into(),
+            environment: self.name.as_str().to_owned().into(),
+            asked_at: ask.asked_at,
+            by: scene.service.as_str().to_owned().into(),
+            path: ask.path,
+            n_forwarded,
+            n_askers: n_dependents.unwrap_or(0),
+            state,
+            clues: self.clues(ask.path, state, scene),
+        })));
+        if n_dependents.is_some() {
+            self.settle_lease(scene);
+            self.decide(scene);
+        }
+    }
+
+    /// Lets go of who asked long ago.
+    pub(super) fn forget_askers(&mut self, now: Timestamp) {
+        if let Some(concerns) = &mut self.concerns
+            && concerns.askers.as_ref().is_some_and(|askers| askers.n(now) == 0)
+        {
+            concerns.askers = None;
+            self.drop_empty_concerns();
+        }
+    }
+
+    /// How many services alarm that depend on this one, if they are many and something here may be why.
+    pub(super) fn n_dependents(&self, policy: &Policy, now: Timestamp) -> Option<u8> {
+        let n = self.concerns.as_ref()?.askers.as_ref()?.n(now);
+        if n < DEPENDENTS_MIN {
+            return None;
+        }
+        let may_be_why = match self.health(policy, now) {
+            Health::Ill { .. } => true,
+            Health::Unknown => !self.watches.is_empty(),
+            Health::Well | Health::Suffers { .. } => false,
+        };
+        may_be_why.then(|| u8::try_from(n).unwrap_or(u8::MAX))
+    }
+
+    /// How it is by its own errors.
+    fn health(&self, policy: &Policy, now: Timestamp) -> Health {
+        let unrest = self.unrest.is_on();
+        if let Some(hold) = &self.hold
+            && (unrest || hold.goes_on() || now.since(hold.since) < FRESH_HOLD)
+        {
+            return Health::Ill {
+                since: hold.found.onset(),
+            };
+        }
+        let end = self.steps.next_start();
+        if let Some(proposal) = &self.proposal {
+            let since = proposal.found.onset();
+            return if self.is_elsewhere() {
+                Health::Suffers { since }
+            } else {
+                Health::Ill { since }
+            };
+        }
+        let step = self.steps.grain.duration();
+        let judged = self.watches.iter().filter(|watch| watch.has_judged());
+        let leading = judged.max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()));
+        if let Some(watch) = leading.filter(|watch| watch.ln_e() >= ILL.ln()) {
+            return Health::Ill {
+                since: end - step * u32::from(watch.since_onset().n_steps),
+            };
+        }
+        if let Some(since) = self.unrest.since(end, step).filter(|_| unrest) {
+            return Health::Ill { since };
+        }
+        if self.has_baseline(now, policy) && !self.is_silent(policy) {
+            Health::Well
+        } else {
+            Health::Unknown
+        }
+    }
+
+    /// What here could be why another service alarms.
+    fn clues(&self, path: Path, state: Health, scene: &Scene<'_>) -> Vec<Clue<'static>> {
+        let ill_since = match (path, state) {
+            (Path::Callee(_), Health::Ill { since } | Health::Suffers { since }) => Some(since),
+            (Path::Callee(_), Health::Well | Health::Unknown) | (Path::Caller, _) => None,
+        };
+        let Some(since) = ill_since else {
+            let mut watches: Vec<&Watch> = self.watches.iter().collect();
+            watches.sort_by(|a, b| b.prior.total_cmp(&a.prior));
+            let clue = |watch: &Watch| Clue {
+                deploy_id: Some(watch.deploy_id.as_ref().to_owned().into()),
+                stage_at: watch.stage_at(),
+                weight: watch.prior,
+            };
+            return watches.into_iter().take(CLUES_MAX).map(clue).collect();
+        };
+        let leading = self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()));
+        let convicted = leading.filter(|watch| watch.alarmed_at.is_some());
+        let blamed = match &self.hold {
+            Some(hold) => hold.found.suspects.clone(),
+            None => {
+                let rise = self.rise(convicted.map(|watch| &*watch.deploy_id), since, scene);
+                put_down(&rise, &self.own(), &[]).blamed
+            }
+        };
+        let own = blamed.into_iter().filter(|blamed| blamed.of.is_none());
+        own.map(
+            |Blamed {
+                 deploy_id, probability, ..
+             }| Clue {
+                deploy_id: deploy_id.map(|id| id.into_string().into()),
+                stage_at: since,
+                weight: narrow(probability),
+            },
+        )
+        .collect()
+    }
+}

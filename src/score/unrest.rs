@@ -1,0 +1,105 @@
+//! Whether errors are far above what is usual, deploy or no deploy, and since when.
+//!
+//! Page's cumulative sum (*Continuous inspection schemes*, Biometrika 1954) of the likelihood ratio that a watch has for
+//! three times the greatest harmless mean, always on:
+//!
+//! ```text
+//! ln W ← max(0, ln W + ln L₃(x))
+//! ```
+//!
+//! It convicts nobody. It says whether a service was in trouble before a deploy, and whether one that is asked by its
+//! callers is ill though nothing of its own is watched; the step after ln W was last 0 is where the rise is supposed to
+//! have begun.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::evidence::{Observation, narrow};
+use crate::model::Timestamp;
+
+/// The multiple that it looks for.
+const MULTIPLE: f64 = 3.0;
+/// ln W from which on there is unrest: a hundred to one.
+const LN_UNREST: f32 = 4.605_170;
+/// ln W grows no further, or it would outlast what it tells of.
+const LN_MAX: f32 = 11.5;
+
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Unrest {
+    ln_w: f32,
+    /// Steps since it was last 0.
+    n_steps: u16,
+}
+
+impl Unrest {
+    /// Whether a step may change it: one with no more errors than is harmless, while it is 0, does not.
+    pub(crate) fn minds(self, errors: u64) -> bool {
+        errors > 0 || self.n_steps > 0
+    }
+
+    /// Takes in a closed step.
+    pub(crate) fn observe(&mut self, o: &Observation) {
+        if self.n_steps == 0 && o.counted <= o.harmless {
+            return;
+        }
+        let (x, m, k) = (o.counted, o.harmless, o.sizes.step);
+        let ln_ratio = o.weight * (x * MULTIPLE.ln() - (k + x) * ((k + MULTIPLE * m).ln() - (k + m).ln()));
+        self.ln_w = (self.ln_w + narrow(ln_ratio)).clamp(0.0, LN_MAX);
+        self.n_steps = if self.ln_w > 0.0 {
+            self.n_steps.saturating_add(1)
+        } else {
+            0
+        };
+    }
+
+    /// Whether errors are far above what is usual.
+    pub(crate) fn is_on(self) -> bool {
+        self.ln_w >= LN_UNREST
+    }
+
+    /// When the rise began, if the last step of length `step` ended at `end`; `None` without one.
+    pub(crate) fn since(self, end: Timestamp, step: Duration) -> Option<Timestamp> {
+        (self.n_steps > 0).then(|| end - step * u32::from(self.n_steps))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::baseline::Sizes;
+
+    fn step(errors: f64) -> Observation {
+        Observation {
+            errors,
+            counted: errors,
+            harmless: 12.5,
+            expected: 10.0,
+            sizes: Sizes {
+                step: 5.0,
+                blocks: [5.0; 6],
+            },
+            weight: 1.0,
+        }
+    }
+
+    #[test]
+    fn it_begins_with_a_rise_dates_it_and_ends_after_it() {
+        let mut unrest = Unrest::default();
+        let end = Timestamp::from_millis(60_000 * 200);
+        let minute = Duration::from_mins(1);
+        for _ in 0..100 {
+            unrest.observe(&step(10.0));
+        }
+        assert!(!unrest.is_on() && unrest.since(end, minute).is_none());
+        for _ in 0..20 {
+            unrest.observe(&step(60.0));
+        }
+        assert!(unrest.is_on());
+        assert_eq!(unrest.since(end, minute), Some(end - minute * 20));
+        for _ in 0..10 {
+            unrest.observe(&step(10.0));
+        }
+        assert!(!unrest.is_on() && unrest.since(end, minute).is_none(), "{unrest:?}");
+    }
+}

@@ -1,0 +1,277 @@
+//! Several services that call each other: who is blamed, who is frozen, and who is not.
+
+use holdpoint::model::{Action, Decision};
+
+use crate::support::{Driver, at, deploy, minute, seconds};
+
+/// Minutes of history before anything happens.
+const HISTORY: i64 = 330;
+
+/// What happens to a service from the end of the history on.
+#[derive(Clone, Copy)]
+struct Part {
+    service: &'static str,
+    depends_on: &'static [&'static str],
+    /// Minutes after the history at which it deploys.
+    deploys_at: Option<i64>,
+    /// Minutes after the history from which on its errors are six times as many.
+    rises_at: Option<i64>,
+    /// Whether it tells of errors at all.
+    tells: bool,
+}
+
+const QUIET: Part = Part {
+    service: "",
+    depends_on: &[],
+    deploys_at: None,
+    rises_at: None,
+    tells: true,
+};
+
+fn play(parts: &[Part], minutes: i64) -> Driver {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    let catalog: Vec<String> = parts
+        .iter()
+        .map(|part| {
+            let names: Vec<String> = part.depends_on.iter().map(|name| format!("\"{name}\"")).collect();
+            format!(
+                r#"{{"kind":"service","id":"c-{0}","time":"{1}","service":"{0}","depends_on":[{2}]}}"#,
+                part.service,
+                at(0),
+                names.join(",")
+            )
+        })
+        .collect();
+    driver.events(&catalog, at(0));
+    for i in 0..HISTORY + minutes {
+        let mut events = Vec::new();
+        for (n, part) in parts.iter().enumerate() {
+            let jitter = u64::try_from((i * 7 + i64::try_from(n).expect("small") * 3) % 5).expect("small");
+            let risen = part.rises_at.is_some_and(|rises_at| i >= HISTORY + rises_at);
+            if part.tells {
+                events.push(minute(
+                    part.service,
+                    at(i),
+                    if risen { 60 } else { 8 } + jitter,
+                    Some(6_000),
+                ));
+            }
+            if part.deploys_at.is_some_and(|deploys_at| i == HISTORY + deploys_at) {
+                events.push(deploy(
+                    part.service,
+                    &format!("d-{}", part.service),
+                    at(i),
+                    "started",
+                    "",
+                ));
+            }
+        }
+        driver.events(&events, at(i));
+        driver.time(at(i) + seconds(15));
+        driver.time(at(i) + seconds(30));
+    }
+    driver
+}
+
+/// The actions published of a service after the history, each with its first reason and its first suspect.
+fn told(driver: &Driver, service: &str) -> Vec<String> {
+    let of_service = |decision: &&Decision| decision.subject.service().as_str() == service;
+    let held = |decision: &&Decision| decision.action != Action::Proceed;
+    let decisions = driver.decisions.iter().filter(of_service).filter(held);
+    let mut told: Vec<String> = decisions
+        .map(|decision| {
+            let suspect = decision.suspects.first().map_or("nobody".to_owned(), |suspect| {
+                suspect.deploy_id.as_deref().unwrap_or("background").to_owned()
+            });
+            format!("{} {} {suspect}", decision.action.name(), decision.reasons[0].code)
+        })
+        .collect();
+    told.dedup();
+    told
+}
+
+fn freezes(driver: &Driver, service: &str) -> usize {
+    told(driver, service)
+        .iter()
+        .filter(|line| line.starts_with("freeze"))
+        .count()
+}
+
+const WEB: Part = Part {
+    service: "web",
+    depends_on: &["api"],
+    ..QUIET
+};
+const API: Part = Part {
+    service: "api",
+    depends_on: &["db"],
+    ..QUIET
+};
+const DB: Part = Part { service: "db", ..QUIET };
+
+#[test]
+fn a_guilty_callee_is_frozen_and_its_caller_with_a_deploy_of_its_own_is_not() {
+    for (case, web_deploys_at) in [("before", -20), ("at the same time", 0), ("after", 2)] {
+        let web = Part {
+            deploys_at: Some(web_deploys_at),
+            rises_at: Some(0),
+            ..WEB
+        };
+        let api = Part {
+            deploys_at: Some(0),
+            rises_at: Some(0),
+            ..API
+        };
+        let driver = play(&[web, api, DB], 30);
+        assert_eq!(freezes(&driver, "web"), 0, "{case}: {:#?}", told(&driver, "web"));
+        // One that came after the rise is not even asked about.
+        let reviewed = if web_deploys_at > 0 {
+            "extra_review evidence_elevated nobody"
+        } else {
+            "extra_review dependency_regression d-api"
+        };
+        assert!(
+            told(&driver, "web").contains(&reviewed.to_owned()),
+            "{case}: {:#?}",
+            told(&driver, "web")
+        );
+        assert!(
+            told(&driver, "api").contains(&"freeze deploy_regression d-api".to_owned()),
+            "{case}: {:#?}",
+            told(&driver, "api")
+        );
+    }
+}
+
+#[test]
+fn a_callee_two_hops_away_is_found() {
+    let web = Part {
+        deploys_at: Some(-30),
+        rises_at: Some(0),
+        ..WEB
+    };
+    let api = Part {
+        rises_at: Some(0),
+        ..API
+    };
+    let db = Part {
+        deploys_at: Some(0),
+        rises_at: Some(0),
+        ..DB
+    };
+    let driver = play(&[web, api, db], 30);
+    assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
+    assert!(
+        told(&driver, "web").contains(&"extra_review dependency_regression d-db".to_owned()),
+        "{:#?}",
+        told(&driver, "web")
+    );
+    assert!(told(&driver, "db").contains(&"freeze deploy_regression d-db".to_owned()));
+}
+
+#[test]
+fn a_service_whose_own_deploy_it_is_is_frozen_whatever_its_callee_deploys() {
+    for (case, api_deploys_at) in [("before", -20), ("at the same time", 0), ("after", 2)] {
+        let web = Part {
+            deploys_at: Some(0),
+            rises_at: Some(0),
+            ..WEB
+        };
+        let api = Part {
+            deploys_at: Some(api_deploys_at),
+            ..API
+        };
+        let driver = play(&[web, api, DB], 30);
+        assert!(
+            told(&driver, "web").contains(&"freeze deploy_regression d-web".to_owned()),
+            "{case}: {:#?}",
+            told(&driver, "web")
+        );
+        assert_eq!(freezes(&driver, "api"), 0, "{case}");
+    }
+}
+
+/// Forty minutes after the deploy nobody can tell a late fault from an outage: it is frozen, and the deploy named first.
+#[test]
+fn a_late_fault_is_put_down_to_the_deploy() {
+    let web = Part {
+        deploys_at: Some(0),
+        rises_at: Some(40),
+        ..WEB
+    };
+    let driver = play(&[web, API, DB], 60);
+    assert!(
+        told(&driver, "web").contains(&"freeze deploy_regression d-web".to_owned()),
+        "{:#?}",
+        told(&driver, "web")
+    );
+}
+
+#[test]
+fn a_dependency_that_alarms_many_is_frozen_in_their_place() {
+    let caller = |service| Part {
+        service,
+        depends_on: &["db"],
+        deploys_at: Some(-25),
+        rises_at: Some(0),
+        ..QUIET
+    };
+    let silent_db = Part {
+        deploys_at: Some(0),
+        tells: false,
+        ..DB
+    };
+    let driver = play(&[caller("a"), caller("b"), caller("c"), silent_db], 30);
+    for service in ["a", "b", "c"] {
+        assert_eq!(freezes(&driver, service), 0, "{:#?}", told(&driver, service));
+        assert!(
+            told(&driver, service).contains(&"extra_review dependency_regression d-db".to_owned()),
+            "{:#?}",
+            told(&driver, service)
+        );
+    }
+    assert!(
+        told(&driver, "db")
+            .iter()
+            .any(|line| line.starts_with("freeze dependents_regressed")),
+        "{:#?}",
+        told(&driver, "db")
+    );
+    // One that is well, as its own errors say, is not frozen for what others suffer.
+    let healthy_db = Part {
+        deploys_at: Some(-25),
+        ..DB
+    };
+    let driver = play(&[caller("a"), caller("b"), caller("c"), healthy_db], 30);
+    assert_eq!(freezes(&driver, "db"), 0, "{:#?}", told(&driver, "db"));
+}
+
+#[test]
+fn those_that_call_each_other_in_a_circle_ask_and_answer_to_an_end() {
+    let parts = [
+        Part {
+            service: "x",
+            depends_on: &["y", "x"],
+            deploys_at: Some(0),
+            rises_at: Some(0),
+            ..QUIET
+        },
+        Part {
+            service: "y",
+            depends_on: &["z"],
+            deploys_at: Some(0),
+            rises_at: Some(0),
+            ..QUIET
+        },
+        Part {
+            service: "z",
+            depends_on: &["x", "y", "never-seen"],
+            deploys_at: Some(0),
+            rises_at: Some(0),
+            ..QUIET
+        },
+    ];
+    let driver = play(&parts, 20);
+    let n: usize = ["x", "y", "z"].iter().map(|service| freezes(&driver, service)).sum();
+    assert!(n > 0, "somebody is frozen");
+}
