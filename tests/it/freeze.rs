@@ -172,3 +172,41 @@ fn attempts_that_are_fewer_than_errors_convict_nobody() {
     let minutes = [(10, 0), (9, 2), (11, 0), (10, 0), (10, 0)];
     assert_eq!(after(&minutes, &[(0, "started", "")]), (None, false));
 }
+
+/// A deploy at minute 330 of rare errors, then a quarter of an hour in which each minute brings `records` of a kind of
+/// 300 errors, of so many clients each. Whether it freezes.
+fn storms(records: u64, affected: u64) -> bool {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    for i in 0..345 {
+        let usual = u64::from(i % 3 == 0);
+        let mut events = vec![minute("checkout", at(i), usual, None)];
+        if i == 330 {
+            events.push(deploy("checkout", "d-81", at(i), "started", ""));
+        }
+        for n in (0..records).filter(|_| i >= 330) {
+            let time = at(i) + seconds(n * 60 / records);
+            events.push(format!(
+                r#"{{"kind":"error","id":"storm-{i}-{n}","time":"{time}","service":"checkout","environment":"production","count":300,"affected":{affected},"fingerprint":"loop"}}"#
+            ));
+        }
+        driver.events(&events, at(i) + seconds(59));
+        driver.time(at(i + 1));
+    }
+    driver
+        .decisions
+        .iter()
+        .any(|decision| decision.action == Action::Freeze)
+}
+
+/// One client in a loop is told of every ten seconds, and by three instances; when every client loops, it is no noise.
+#[test]
+fn the_storm_of_one_client_freezes_nothing_however_often_it_is_told() {
+    for (name, records, affected, freezes) in [
+        ("one client, six times a minute", 6, 1, false),
+        ("one client, by three instances", 18, 1, false),
+        ("many clients in each record", 6, 40, true),
+        ("many clients, each in a record of its own", 90, 1, true),
+    ] {
+        assert_eq!(storms(records, affected), freezes, "{name}");
+    }
+}

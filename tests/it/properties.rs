@@ -24,6 +24,13 @@ enum Happening {
         service: usize,
         n: u8,
     },
+    /// Records of one or two clients in a loop, seconds apart.
+    Storm {
+        service: usize,
+        n: u8,
+        affected: u8,
+        kind: u8,
+    },
     Deploy {
         service: usize,
         id: u8,
@@ -79,6 +86,23 @@ impl Happening {
                         &format!("{at_minute}-{nth}-{i}"),
                         r#""environment":"production""#,
                     )
+                })
+                .collect(),
+            Self::Storm {
+                service,
+                n,
+                affected,
+                kind,
+            } => (0..*n)
+                .map(|i| {
+                    let id = format!("{at_minute}-{nth}-storm-{i}");
+                    let version = ["1.2", "1.3"][usize::from(i % 2)];
+                    let rest = format!(
+                        r#""environment":"production","count":90,"affected":{},"fingerprint":"loop-{}","version":"{version}""#,
+                        1 + affected % 3,
+                        kind % 3
+                    );
+                    json("error", *service, &id, &rest)
                 })
                 .collect(),
             Self::Deploy { service, id, status } => {
@@ -154,6 +178,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         6 => (service.clone(), 0..40_u64, prop::option::of(100..5_000_u64))
             .prop_map(|(service, errors, requests)| Happening::Minute { service, errors, requests }),
         3 => (service.clone(), 1..30_u8).prop_map(|(service, n)| Happening::Burst { service, n }),
+        2 => (service.clone(), 1..40_u8, any::<u8>(), any::<u8>())
+            .prop_map(|(service, n, affected, kind)| Happening::Storm { service, n, affected, kind }),
         2 => (service.clone(), 0..6_u8, any::<u8>()).prop_map(|(service, id, status)| Happening::Deploy { service, id, status }),
         2 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, id, ai)| Happening::Commit { service, id, ai }),
         1 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, id, dismissed)| Happening::Review { service, id, dismissed }),

@@ -1,20 +1,27 @@
 //! What an entry's records told, without the duplicates among them: in all, and by variant.
 
+use super::storms::Storm;
 use crate::model::{Original, VARIANTS_MAX};
 
 /// A sum over records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Sum {
+    /// Without those of storms.
     pub(crate) errors: u64,
     /// Attempts; `None` where none were told.
     pub(crate) requests: Option<u64>,
     pub(crate) n_records: u32,
+    pub(crate) storm: Storm,
 }
 
 impl Sum {
     fn note(&mut self, original: &Original) {
         self.n_records += 1;
-        self.errors = self.errors.saturating_add(original.errors);
+        if original.is_storm {
+            self.storm.note(original);
+        } else {
+            self.errors = self.errors.saturating_add(original.errors);
+        }
         self.requests = original
             .requests
             .map(|n| self.requests.unwrap_or(0).saturating_add(n))
