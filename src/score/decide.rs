@@ -4,17 +4,19 @@
 //! stands: another action, another ground, another mode, another end.
 
 mod grounds;
+mod kinds;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use self::grounds::withhold;
+use self::{grounds::withhold, kinds::name_dominant};
 use super::{
     Context, Said,
     environment::{Environment, OpenIncident, Proposal, Scene},
     hold::Found,
     lease::Because,
+    moment::Moment,
     policy::{Closed, Settings, WindowEffect},
 };
 use crate::model::{
@@ -190,7 +192,7 @@ impl Environment {
         let outlook = context
             .policy
             .outlook(service.as_str(), settings.tier, self.name.as_str(), now);
-        self.window_at = Some(outlook.changes_at).filter(|at| *at != Timestamp::NEVER);
+        self.window_at = Moment::at(outlook.changes_at);
         match outlook.closed {
             Some(closed) if order.is_none() && !self.is_frozen() => by_window(&closed),
             Some(_) | None => self.ought(order, service, settings, context),
@@ -264,7 +266,7 @@ impl Environment {
             }
             return Some(ought);
         }
-        if let Some(until) = self.cooldown_until {
+        if let Some(until) = self.cooldown_until.get() {
             return Some(Ought {
                 to_lift: vec![wait_until(until)],
                 ..plain(Action::ExtraReview, Some(until), self.cooldown_reason())
@@ -272,10 +274,7 @@ impl Environment {
         }
         let reason = match self.budget().and_then(|budget| budget.raised) {
             Some((alert, _)) => self.burn_reason(alert),
-            None if self.elevated_since.is_some() => Reason::new(
-                "evidence_elevated",
-                "errors since the last deploy are above what is usual",
-            ),
+            None if self.elevated_since.is_some() => self.elevated_reason(),
             None => return None,
         };
         Some(plain(Action::ExtraReview, Some(until), reason))
@@ -446,6 +445,7 @@ fn by_found(found: &Found, deploy_id: &str, settings: &Settings, action: Action,
             Evidence::Number(significant(f64::from(found.calibration.ln_quantile).min(690.0).exp())),
         ),
     ]);
+    name_dominant(&mut reason, found.dominant.as_ref());
     Ought {
         // The chance of a regression at even odds before the evidence.
         risk: Some(UnitInterval::clamped(e_value / (1.0 + e_value)).rounded()),

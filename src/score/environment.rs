@@ -15,6 +15,7 @@ mod burning;
 mod conviction;
 mod deploys;
 mod incidents;
+mod kinds;
 mod presence;
 mod report;
 
@@ -38,7 +39,9 @@ use super::{
     catalog::Graph,
     decide::Standing,
     evidence::{Blocks, Observation, Recent, Seen, Shares, without_spike},
+    fingerprints::Fingerprints,
     hold::{Found, Hold},
+    moment::Moment,
     placebo::Placebo,
     policy::{Policy, Settings},
     steps::{Closed, Grain, Steps, Totals, Version},
@@ -80,20 +83,24 @@ pub(crate) struct Environment {
     /// The version last deployed.
     version: Version,
     watches: Vec<Watch>,
+    /// Of the errors under watch.
+    pub(crate) fingerprints: Option<Box<Fingerprints>>,
+    /// Whether its errors were ever told with one.
+    tells_fingerprints: bool,
     /// Hashes of the last deploys whose watch is over.
     ended: Vec<u32>,
     pub(crate) hold: Option<Box<Hold>>,
     pub(crate) proposal: Option<Box<Proposal>>,
     /// Few services have any.
     concerns: Option<Box<Concerns>>,
-    pub(crate) elevated_since: Option<Timestamp>,
-    pub(crate) cooldown_until: Option<Timestamp>,
+    pub(crate) elevated_since: Moment,
+    pub(crate) cooldown_until: Moment,
     pub(crate) incidents: Incidents,
     /// The starts of the last freezes by evidence.
     freezes: Vec<Timestamp>,
     pub(crate) standing: Option<Standing>,
     /// When a window of the policy opens or closes here next, as of the last decision.
-    pub(crate) window_at: Option<Timestamp>,
+    pub(crate) window_at: Moment,
     last_event: Timestamp,
 }
 
@@ -143,16 +150,18 @@ impl Environment {
             version: Version::NONE,
             presence: Presence::default(),
             watches: Vec::new(),
+            fingerprints: None,
+            tells_fingerprints: false,
             ended: Vec::new(),
             hold: None,
             proposal: None,
             concerns: None,
-            elevated_since: None,
-            cooldown_until: None,
+            elevated_since: Moment::NONE,
+            cooldown_until: Moment::NONE,
             incidents: Incidents::default(),
             freezes: Vec::new(),
             standing: None,
-            window_at: None,
+            window_at: Moment::NONE,
             last_event: at,
         }
     }
@@ -167,7 +176,11 @@ impl Environment {
         if !self.is_watched() {
             self.regrain();
         }
-        self.steps.book(errors, totals)
+        let is_booked = self.steps.book(errors, totals);
+        if is_booked {
+            self.note_fingerprints(errors, totals);
+        }
+        is_booked
     }
 
     /// Goes over to steps of the length that its producers' intervals ask for.
@@ -315,7 +328,7 @@ impl Environment {
         if self.incidents.end_old(now) == Outcome::Lifts {
             self.cool_down(now + COOLDOWN);
         }
-        self.cooldown_until = self.cooldown_until.filter(|until| *until > now);
+        self.cooldown_until = self.cooldown_until.after(now);
         self.settle_elevated(now);
         self.settle_alert(now);
         self.propose_again(scene);
@@ -351,6 +364,7 @@ impl Environment {
         for watch in &mut self.watches {
             watch.observe(&step);
         }
+        self.settle_fingerprints(scene);
         if !self.incidents.touch(closed.start) {
             if self.baseline.is_known(scene.context.now, &policy.evidence) {
                 let spike = policy.evidence.spike_learned;
@@ -376,15 +390,18 @@ impl Environment {
     }
 
     fn cool_down(&mut self, until: Timestamp) {
-        self.cooldown_until = Some(self.cooldown_until.map_or(until, |known| known.max(until)));
+        let known = self.cooldown_until.get();
+        self.cooldown_until = Moment::at(known.map_or(until, |known| known.max(until)));
     }
 
     fn settle_elevated(&mut self, now: Timestamp) {
         let judged = self.watches.iter().filter(|watch| watch.judged);
         let ln_e = judged.map(Watch::ln_e).fold(f64::NEG_INFINITY, f64::max);
-        match self.elevated_since {
-            None if ln_e >= ELEVATED_IN.ln() => self.elevated_since = Some(now),
-            Some(since) if ln_e < ELEVATED_OUT.ln() && now.since(since) >= ELEVATED_MIN => self.elevated_since = None,
+        match self.elevated_since.get() {
+            None if ln_e >= ELEVATED_IN.ln() => self.elevated_since = Moment::at(now),
+            Some(since) if ln_e < ELEVATED_OUT.ln() && now.since(since) >= ELEVATED_MIN => {
+                self.elevated_since = Moment::NONE;
+            }
             None | Some(_) => {}
         }
     }
@@ -409,7 +426,7 @@ impl Environment {
         if self.is_watched() || self.budget().is_some() {
             next = next.min(self.steps.next_close(lateness));
         }
-        let elevated_since = self.elevated_since.filter(|_| self.watches.is_empty());
+        let elevated_since = self.elevated_since.get().filter(|_| self.watches.is_empty());
         let others = [
             self.hold.as_ref().map(|hold| hold.due_at()),
             self.lease().map(|lease| lease.next_deadline(PROPOSE_EVERY)),
@@ -418,8 +435,8 @@ impl Environment {
                 .filter(|proposal| !proposal.is_noisy())
                 .map(|proposal| proposal.asked_at + PROPOSE_EVERY),
             elevated_since.map(|since| since + ELEVATED_MIN),
-            self.cooldown_until,
-            self.window_at,
+            self.cooldown_until.get(),
+            self.window_at.get(),
             self.standing.as_ref().and_then(Standing::speaks_at),
         ];
         let watches = self.watches.iter().map(Watch::ends_by);

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     evidence::{EProcess, Observation, Recovery, Seen, Since},
+    fingerprints::Dominant,
+    moment::Moment,
     placebo::Calibration,
 };
 use crate::model::{Suspect, Timestamp};
@@ -32,7 +34,7 @@ pub(crate) struct Hold {
     windows: [EProcess; 2],
     elder_began: Timestamp,
     /// Steps from here on may show that it is over.
-    rolled_back_at: Option<Timestamp>,
+    rolled_back_at: Moment,
     recovery: Recovery,
 }
 
@@ -45,6 +47,8 @@ pub(crate) struct Found {
     /// What the evidence had to reach, and why.
     pub(crate) calibration: Calibration,
     pub(crate) suspects: Vec<(Option<Box<str>>, f64)>,
+    /// What most errors since the onset are of.
+    pub(crate) dominant: Option<Dominant>,
 }
 
 impl Found {
@@ -70,7 +74,7 @@ impl Hold {
             found,
             windows: [EProcess::new(), EProcess::new()],
             elder_began: since,
-            rolled_back_at: None,
+            rolled_back_at: Moment::NONE,
             recovery: Recovery::default(),
         }
     }
@@ -92,14 +96,14 @@ impl Hold {
             self.windows[1].observe_at_once(&seen);
         }
         // The step in which it was taken back began before.
-        if self.rolled_back_at.is_some_and(|at| start >= at) {
+        if self.rolled_back_at.get().is_some_and(|at| start >= at) {
             self.recovery.observe(observation);
         }
     }
 
     /// The deploy it is put down to was taken back.
     pub(crate) fn roll_back(&mut self, at: Timestamp) {
-        self.rolled_back_at.get_or_insert(at);
+        self.rolled_back_at.settle(at);
     }
 
     /// Rolled back and recovered, and old enough to end before its lease does.

@@ -146,7 +146,7 @@ impl Steps {
             let mut errors = part.errors;
             if !part.storm.is_none() {
                 let storms = self.storms.get_or_insert_default();
-                let more = storms.book(variant.fingerprint, (index, self.grain), part.storm);
+                let more = storms.book(variant, (index, self.grain), part.storm);
                 slot.errors = slot.errors.saturating_add(more);
                 errors = errors.saturating_add(more);
             }

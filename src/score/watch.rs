@@ -10,6 +10,7 @@ use super::{
         Blip, Blocks, Control, EProcess, LN_BLIP_FACTOR, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen, Shares,
         Since, narrow,
     },
+    moment::Moment,
     steps::{Closed, Grain, Version},
 };
 use crate::model::{EnvironmentId, ServiceId, Suspect, Timestamp};
@@ -52,7 +53,7 @@ pub(crate) struct Watch {
     /// The blip that goes on; what it showed counts while it does.
     blip: Option<Box<Blip>>,
     ln_e_max: f32,
-    pub(crate) alarmed_at: Option<Timestamp>,
+    pub(crate) alarmed_at: Moment,
 }
 
 /// A closed step, and what it is judged by.
@@ -127,7 +128,7 @@ impl Watch {
             process: EProcess::new(),
             blip: None,
             ln_e_max: 0.0,
-            alarmed_at: None,
+            alarmed_at: Moment::NONE,
         }
     }
 
@@ -327,7 +328,7 @@ impl Watch {
             rate_ratio: since.ratio(),
             rate_ratio_low: since.ratio_low(ends.sizes.of_block(since.n_steps)),
             verdict: ends.verdict,
-            alarmed_at: self.alarmed_at,
+            alarmed_at: self.alarmed_at.get(),
             suspects: ends.suspects.to_vec(),
         }
     }

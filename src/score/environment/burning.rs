@@ -10,6 +10,7 @@ use crate::{
     score::{
         evidence::narrow,
         lease::{Because, Lease},
+        moment::Moment,
         slo::{Alert, Budget, Stretch},
         steps::Closed,
     },
@@ -201,7 +202,7 @@ impl Environment {
                     Because::Burn => self.begin_freeze(scene.settings.freeze.lease, now),
                 };
                 lease.grant(length, now);
-                self.elevated_since = None;
+                self.elevated_since = Moment::NONE;
             }
         }
         self.put_lease(Some(lease));

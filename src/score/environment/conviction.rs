@@ -10,6 +10,7 @@ use crate::{
         calibration,
         change::tier_index,
         hold::{Found, Hold},
+        moment::Moment,
         placebo::Calibration,
         policy::{Evidence, Settings},
         watch::{Ending, Watch, WatchVerdict},
@@ -22,7 +23,7 @@ const EXCESS_MIN: f64 = 5.0;
 impl Environment {
     /// The evidence of the watch that has most of it.
     pub(crate) fn reading(&self, terms: &Terms<'_>) -> Option<Reading> {
-        let leading = self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()))?;
+        let leading = self.leading()?;
         let sizes = self.baseline.sizes(terms.evidence);
         let calibration = self.calibration(leading, terms);
         Some(Reading {
@@ -32,6 +33,11 @@ impl Environment {
             is_material: is_material(leading, &sizes, margin(terms.settings, false)),
             steps_since_onset: leading.since_onset().n_steps,
         })
+    }
+
+    /// The watch that has most evidence.
+    pub(super) fn leading(&self) -> Option<&Watch> {
+        self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()))
     }
 
     /// What the evidence against a deploy must reach.
@@ -96,10 +102,11 @@ impl Environment {
             by_requests: margin <= scene.settings.freeze.margin,
             calibration,
             suspects: self.suspects(scene.service),
+            dominant: self.fingerprints.as_ref().and_then(|known| known.dominant()),
         };
         let deploy_id = leading.deploy_id.clone();
         if let Some(watch) = self.watches.iter_mut().find(|watch| watch.deploy_id == deploy_id) {
-            watch.alarmed_at.get_or_insert(scene.context.now);
+            watch.alarmed_at.settle(scene.context.now);
         }
         let asked = self.proposal.take();
         let asks = !calibration.is_noisy && asked.as_ref().is_none_or(|asked| asked.is_noisy());
@@ -124,10 +131,13 @@ impl Environment {
             ln_e: watch.ln_e(),
             anchored: watch.is_anchored(),
         });
-        suspects(service, &candidates.collect::<Vec<_>>())
+        let mut suspects: Vec<_> = suspects(service, &candidates.collect::<Vec<_>>())
             .into_iter()
             .map(|suspect| (suspect.deploy_id, suspect.probability.value()))
-            .collect()
+            .collect();
+        // Collected in place, it would keep what whole suspects took.
+        suspects.shrink_to_fit();
+        suspects
     }
 
     /// Asks the fleet for a freeze.
@@ -176,7 +186,8 @@ impl Environment {
         let lease = self.begin_freeze(scene.settings.freeze.lease, now);
         let suspects = proposal.found.suspects(scene.service);
         self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, now, lease)));
-        self.elevated_since = None;
+        self.elevated_since = Moment::NONE;
+        self.fingerprints = None;
         let began = self.watches.iter().map(|watch| watch.started_at).min();
         self.pending.drop_from(began.unwrap_or(now));
         // The evidence is spent: what follows is judged by the hold and by later deploys' own watches.
@@ -202,6 +213,7 @@ impl Environment {
         }
         if self.watches.is_empty() {
             self.proposal = None;
+            self.fingerprints = None;
         }
     }
 

@@ -1,6 +1,6 @@
 //! Clients that storm, in the open steps: a loop of one client is told of again and again, and stays one client.
 //!
-//! Of the records of one fingerprint in one step that are floods of a client or two ([`Original::is_storm`]), the
+//! Of the records of one fingerprint and version in one step that are floods of a client or two ([`Original::is_storm`]), the
 //! greatest counts and the others do not: they are taken for the same client, told of every ten seconds, or by several
 //! instances. Where there are more than that explains they are many clients, and count: an outage in which everybody's
 //! client loops, told client by client, must not vanish.
@@ -10,14 +10,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::Grain;
-use crate::model::{Original, hash_text};
+use crate::model::{Original, Variant, hash_text};
 
 /// Clients told of a minute that may be one: five instances that tell every ten seconds.
 const SAME_PER_MINUTE: u16 = 30;
-/// Fingerprints told apart in all open steps together; what others tell counts as it is told.
-const KNOWN_MAX: usize = 6;
+/// Storms told apart in all open steps together; what others tell counts as it is told.
+const KNOWN_MAX: usize = 4;
 
-/// What records told of one fingerprint's storm: the most clients that one of them told of, and their sum over all.
+/// What records told of one storm: the most clients that one of them told of, and their sum over all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Storm {
     most: u8,
@@ -51,8 +51,8 @@ impl Storm {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Known {
-    /// The hash of a fingerprint; 0 for none.
-    fingerprint: u32,
+    /// The hash of fingerprint and version.
+    kind: u32,
     slot: u8,
     storm: Storm,
 }
@@ -64,19 +64,18 @@ pub(super) struct Storms {
 }
 
 impl Storms {
-    /// Takes in what an entry told of a fingerprint's storm in the open step `slot`, and says how many errors more that
-    /// makes there.
-    pub(super) fn book(&mut self, fingerprint: Option<&str>, (slot, grain): (usize, Grain), told: Storm) -> u64 {
+    /// Takes in what an entry told of a storm in the open step `slot`, and says how many errors more that makes there.
+    pub(super) fn book(&mut self, variant: Variant<'_>, (slot, grain): (usize, Grain), told: Storm) -> u64 {
         let slot = narrow(slot);
-        let fingerprint = fingerprint.map_or(0, |text| u32::try_from(hash_text(text) >> 32).unwrap_or(u32::MAX));
-        let is_same = |known: &Known| !known.storm.is_none() && (known.fingerprint, known.slot) == (fingerprint, slot);
+        let kind = kind(variant);
+        let is_same = |known: &Known| !known.storm.is_none() && (known.kind, known.slot) == (kind, slot);
         let place = self.known.iter().position(is_same);
         let place = place.or_else(|| self.known.iter().position(|known| known.storm.is_none()));
         let Some(known) = place.and_then(|place| self.known.get_mut(place)) else {
             return u64::from(told.sum);
         };
         let before = known.storm;
-        (known.fingerprint, known.slot) = (fingerprint, slot);
+        (known.kind, known.slot) = (kind, slot);
         known.storm.join(told);
         known.storm.errors(grain) - before.errors(grain)
     }
@@ -89,6 +88,16 @@ impl Storms {
         }
         self.known.iter().all(|known| known.storm.is_none())
     }
+}
+
+/// One client's loop may reach two versions, and counts for each: which came first is no reason to blame one of them.
+fn kind(
+    Variant {
+        version, fingerprint, ..
+    }: Variant<'_>,
+) -> u32 {
+    let hash = |text: Option<&str>| text.map_or(0, hash_text);
+    u32::try_from((hash(fingerprint) ^ hash(version).rotate_left(17)) >> 32).unwrap_or(u32::MAX)
 }
 
 /// Which of the eight open steps.
@@ -114,11 +123,21 @@ mod tests {
         storm
     }
 
-    /// Fingerprint, open step and clients of each record; then the errors that they come to.
+    /// Fingerprint, open step and clients.
+    type Record = (Option<&'static str>, usize, u64);
+
+    fn variant(fingerprint: Option<&str>) -> Variant<'_> {
+        Variant {
+            fingerprint,
+            ..Variant::default()
+        }
+    }
+
+    /// Records, then the errors that they come to.
     #[test]
     fn a_storm_counts_once_a_step_and_fingerprint() {
         let one = Some("loop");
-        let cases: [(&str, &[(Option<&str>, usize, u64)], u64); 6] = [
+        let cases: [(&str, &[Record], u64); 6] = [
             ("six records of one client", &[(one, 0, 1); 6], 1),
             ("of two at most", &[(one, 0, 1), (one, 0, 2), (one, 0, 1)], 2),
             ("in two steps", &[(one, 0, 1), (one, 1, 1), (one, 0, 1)], 2),
@@ -136,7 +155,7 @@ mod tests {
                 turned.rotate_left(turn);
                 let mut storms = Storms::default();
                 let more = turned.iter().map(|(fingerprint, slot, clients)| {
-                    storms.book(*fingerprint, (*slot, Grain::ONE_MINUTE), told(*clients))
+                    storms.book(variant(*fingerprint), (*slot, Grain::ONE_MINUTE), told(*clients))
                 });
                 assert_eq!(more.sum::<u64>(), errors, "{name}, from {turn}");
             }
@@ -147,7 +166,7 @@ mod tests {
     fn a_step_that_is_over_makes_room_and_what_finds_none_counts_as_told() {
         let mut storms = Storms::default();
         let book = |storms: &mut Storms, name: usize, slot: usize| {
-            storms.book(Some(&name.to_string()), (slot, Grain::ONE_MINUTE), told(2))
+            storms.book(variant(Some(&name.to_string())), (slot, Grain::ONE_MINUTE), told(2))
         };
         for name in 0..KNOWN_MAX {
             assert_eq!(book(&mut storms, name, name % 2), 2);
