@@ -43,7 +43,7 @@ pub use partition::{Applied, Dropped, Image, Partition};
 pub use policy::Policy;
 pub use risk::{Contribution, LearnedWeight};
 pub use service::{Service, ServiceReport};
-pub use trend::{AiEvidence, Classes, Comparison};
+pub use trend::{AI_FAILURES_MIN, AiEvidence, AiOutlook, Classes, Comparison};
 pub use trial::{Reading, Told, Trial};
 pub use watch::{ClosedWatch, WatchVerdict};
 
