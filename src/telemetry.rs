@@ -63,7 +63,7 @@ const LABELLED: [(&str, &str); 7] = [
         "Commits by what they say of AI assistance.",
     ),
 ];
-const GAUGES: [(&str, &str); 10] = [
+const GAUGES: [(&str, &str); 13] = [
     ("holdpoint_build_info", "1, with the version."),
     (
         "holdpoint_dedupe_window_seconds",
@@ -77,6 +77,18 @@ const GAUGES: [(&str, &str); 10] = [
     (
         "holdpoint_service_frozen_since_timestamp_seconds",
         "When a standing freeze was decided.",
+    ),
+    (
+        "holdpoint_ai_changes_at_risk",
+        "Changes deployed within 7 days that have not failed, by what they say of AI; of the instance that holds the fleet.",
+    ),
+    (
+        "holdpoint_ai_comparable_failures",
+        "Failed changes that both classes could have had: what the ratio rests on.",
+    ),
+    (
+        "holdpoint_ai_failure_ratio",
+        "How many times as often a change with AI fails as one without, with its bounds; none below 20 comparable failures.",
     ),
     (
         "holdpoint_consumer_lag_records",

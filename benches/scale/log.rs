@@ -102,6 +102,7 @@ pub(crate) fn errors(services: impl Iterator<Item = usize>, now: Timestamp, chan
         let original = Original {
             hash: EventHash(chance.next()),
             variant: 0,
+            is_storm: false,
             errors: 1,
             requests: None,
         };

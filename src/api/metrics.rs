@@ -16,7 +16,10 @@ use axum::{
 };
 
 use super::{Edge, overview::Overview};
-use crate::model::{Action, ServiceId, Timestamp};
+use crate::{
+    model::{Action, ServiceId, Timestamp},
+    score::AiOutlook,
+};
 
 /// Frozen services named, at most; the others are counted.
 const FROZEN_MAX: usize = 500;
@@ -25,8 +28,9 @@ pub(super) async fn metrics(extract::State(edge): extract::State<Arc<Edge>>) -> 
     let state = &edge.state;
     let overview = Overview::of(state.view.clone(), state.clock.now()).await;
     let of_view = of_view(&overview, state.health.is_ready());
+    let of_fleet = state.ai.borrow().as_ref().map_or_else(String::new, of_fleet);
     // Behind it: what was left out is counted in what the recorder holds.
-    let text = state.metrics.render() + &of_view;
+    let text = state.metrics.render() + &of_view + &of_fleet;
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,
@@ -83,6 +87,49 @@ fn of_view(overview: &Overview, is_ready: bool) -> String {
     }
     let n_dropped = u64::try_from(frozen.len().saturating_sub(FROZEN_MAX)).unwrap_or(u64::MAX);
     metrics::counter!("holdpoint_series_dropped_total").increment(n_dropped);
+    text
+}
+
+/// What only the instance that holds the fleet's partition knows. No ratio is shown before it means anything, and never
+/// without its interval and what it rests on.
+fn of_fleet(outlook: &AiOutlook) -> String {
+    let (mut text, AiOutlook { evidence, at_risk }) = (String::new(), outlook);
+    let name = "holdpoint_ai_changes_at_risk";
+    gauge(
+        &mut text,
+        name,
+        "Changes deployed within 7 days that have not failed, by what they say of AI.",
+    );
+    for (ai, n) in [
+        ("without", at_risk.human),
+        ("with", at_risk.ai),
+        ("unknown", at_risk.unknown),
+    ] {
+        line(&mut text, format_args!("{name}{{ai=\"{ai}\"}} {n}"));
+    }
+    let name = "holdpoint_ai_comparable_failures";
+    gauge(
+        &mut text,
+        name,
+        "Failed changes that both classes could have had: what the ratio rests on.",
+    );
+    line(&mut text, format_args!("{name} {}", evidence.n_compared));
+    let Some(comparison) = &evidence.comparison else {
+        return text;
+    };
+    let name = "holdpoint_ai_failure_ratio";
+    gauge(
+        &mut text,
+        name,
+        "How many times as often a change with AI fails as one without, of the same tier and risk; 95 % at all times.",
+    );
+    for (bound, ratio) in [
+        ("estimate", comparison.ratio),
+        ("lower", comparison.ratio_low),
+        ("upper", comparison.ratio_high),
+    ] {
+        line(&mut text, format_args!("{name}{{bound=\"{bound}\"}} {ratio}"));
+    }
     text
 }
 

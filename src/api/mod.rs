@@ -7,6 +7,7 @@
 //! held in memory whole; no lock is held across an `.await`; what others wrote is escaped on its way into a page.
 
 mod decisions;
+mod fleet;
 mod guard;
 mod health;
 mod json;
@@ -43,7 +44,7 @@ use crate::{
     clock::Clock,
     gate::{StandingDecision, View},
     model::ServiceId,
-    score::ServiceReport,
+    score::{AiOutlook, ServiceReport},
 };
 use server::Limits;
 
@@ -66,6 +67,8 @@ pub struct State {
     pub decisions: broadcast::Sender<Arc<StandingDecision>>,
     /// Partitions of the log; 0 while not known.
     pub n_partitions: Arc<AtomicU32>,
+    /// What the fleet knows of AI-assisted changes, where this instance holds the fleet's partition.
+    pub ai: watch::Receiver<Option<AiOutlook>>,
     pub clock: Clock,
     pub instance: Box<str>,
     /// The URL by which others reach this instance.

@@ -15,7 +15,8 @@ use crate::{
     gate::StandingDecision,
     model::{Action, Effect, Level, Mode, Obligation, Subject, Timestamp},
 };
-use markup::{Instant, Text};
+use markup::Instant;
+pub(super) use markup::Text;
 
 /// Rows of what is held up: more than anyone reads, and the list behind it has them all.
 const HELD_MAX: usize = 200;
@@ -72,6 +73,7 @@ fn write_page(html: &mut String, state: &State, overview: &Overview, now: Timest
     )?;
     write_held(html, state, overview, now)?;
     write_latest(html, state, now)?;
+    super::fleet::write(html, state)?;
     write!(
         html,
         "<footer><p>Seen by {} at {}. Lists: <a href=\"v1/services\">services</a>, \

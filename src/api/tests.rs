@@ -1,6 +1,7 @@
 //! The edge from outside: over a socket, as clients meet it.
 
 mod client;
+mod fleet;
 mod limits;
 mod live;
 mod owner;

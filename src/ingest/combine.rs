@@ -357,6 +357,7 @@ impl Share {
         let original = Original {
             hash,
             variant,
+            is_storm: count.is_storm,
             errors: count.errors,
             requests: count.requests,
         };

@@ -26,8 +26,11 @@ pub(super) fn normalize<'a>(valid: Valid<'a>, topic: &'a str) -> Event<'a> {
 }
 
 fn count_errors(report: ErrorReport<'_>) -> ErrorCount<'_> {
+    let count = report.count.unwrap_or(1);
+    let storm = clients_of_storm(count, report.affected);
     ErrorCount {
-        errors: without_noise(report.count.unwrap_or(1), report.affected),
+        errors: storm.unwrap_or(count),
+        is_storm: storm.is_some(),
         requests: report.requests,
         interval_ms: report.interval_ms.unwrap_or(0),
         version: report.version,
@@ -36,12 +39,9 @@ fn count_errors(report: ErrorReport<'_>) -> ErrorCount<'_> {
     }
 }
 
-/// The failures to count: those of a noisy record count as the clients it affected.
+/// The clients that a noisy record affected, as which its failures count; `None`: it is not noisy.
 ///
 /// None affected counts as not told: trackers send 0 where nobody is logged in, and an outage must not vanish so.
-fn without_noise(count: u64, affected: Option<u64>) -> u64 {
-    match affected {
-        Some(affected @ 1..=NOISE_MAX_AFFECTED) if count >= NOISE_MIN_COUNT => affected,
-        _ => count,
-    }
+fn clients_of_storm(count: u64, affected: Option<u64>) -> Option<u64> {
+    affected.filter(|affected| (1..=NOISE_MAX_AFFECTED).contains(affected) && count >= NOISE_MIN_COUNT)
 }

@@ -158,19 +158,25 @@ pub struct Original {
     pub hash: EventHash,
     /// Which of the entry's variants it is.
     pub variant: u8,
+    /// See [`ErrorCount::is_storm`].
+    pub is_storm: bool,
     pub errors: u64,
     pub requests: Option<u64>,
 }
 
 impl Original {
-    /// Appends the packed form: the hash, the variant, then the counts with as many bytes as they need.
+    /// Appends the packed form: the hash, the variant with a mark of a storm, then the counts with as many bytes as they
+    /// need.
     pub fn pack(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.hash.0.to_le_bytes());
-        bytes.push(self.variant);
+        bytes.push(self.variant | if self.is_storm { STORM } else { 0 });
         pack_number(self.errors, bytes);
         pack_number(self.requests.map_or(0, |requests| requests.saturating_add(1)), bytes);
     }
 }
+
+/// Marks the packed variant of a storm: there are at most [`VARIANTS_MAX`] variants.
+const STORM: u8 = 0x80;
 
 fn pack_number(mut number: u64, bytes: &mut Vec<u8>) {
     while number >= 0x80 {
@@ -215,7 +221,8 @@ impl Iterator for Originals<'_> {
         let requests = self.packed.number()?.checked_sub(1);
         Some(Original {
             hash: EventHash(u64::from_le_bytes(*hash)),
-            variant: *variant,
+            variant: *variant & !STORM,
+            is_storm: *variant & STORM != 0,
             errors,
             requests,
         })

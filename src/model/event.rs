@@ -262,6 +262,8 @@ pub struct Deploy<'a> {
 pub struct ErrorCount<'a> {
     /// Failures, after the rule on noise: one client's flood counts as one client.
     pub errors: u64,
+    /// The flood of a client or two, of whom `errors` is the number: however many records tell of it, they are no more.
+    pub is_storm: bool,
     /// Attempts in the same interval; `None` where not told.
     pub requests: Option<u64>,
     /// The length of the interval; 0 for an instant.

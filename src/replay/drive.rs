@@ -115,6 +115,7 @@ impl Replay {
             let original = Original {
                 hash,
                 variant: 0,
+                is_storm: count.is_storm,
                 errors: count.errors,
                 requests: count.requests,
             };

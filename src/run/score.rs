@@ -10,6 +10,7 @@
 //! **Invariant:** nothing is written for a partition that is not live here, and every transaction moves the offsets
 //! of all that it speaks for.
 
+mod gauges;
 mod live;
 mod own;
 mod speech;
@@ -19,6 +20,8 @@ use std::{
     sync::{Arc, mpsc},
     time::Duration,
 };
+
+use tokio::sync::watch;
 
 use self::{
     live::{Counted, Live},
@@ -32,7 +35,7 @@ use super::{
 use crate::{
     clock::{Clock, Stopwatch},
     model::{Offset, PartitionIndex, ServiceId, Timestamp},
-    score::{Saying, ServiceReport},
+    score::{AiOutlook, Saying, ServiceReport},
     stream::{Change, Client, Fault, Membership, TopicPartition},
     wire::partition::partition_of,
 };
@@ -55,6 +58,8 @@ pub(crate) struct Score {
     pub(crate) control: Arc<str>,
     pub(crate) n_partitions: u32,
     pub(crate) clock: Clock,
+    /// What the fleet knows of AI-assisted changes, where its partition is held here.
+    pub(crate) ai: watch::Sender<Option<AiOutlook>>,
 }
 
 /// A question about a service; the answer is `None` where its partition is not live here.
@@ -262,6 +267,7 @@ impl<C: Client> Worker<C> {
         }
         #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "a gauge")]
         metrics::gauge!("holdpoint_partitions_assigned").set((self.live.len() + self.restoring.len()) as f64);
+        self.publish_outlook();
         Ok(())
     }
 
@@ -478,21 +484,5 @@ impl<C: Client> Worker<C> {
             let latency = self.settings.clock.now().since(written);
             metrics::histogram!("holdpoint_decision_latency_seconds").record(latency.as_secs_f64());
         }
-    }
-
-    fn publish_counts(&mut self) {
-        let mut window = Duration::from_mins(10);
-        let mut differing = 0_u32;
-        let file = self.policy.current();
-        for live in self.live.values_mut() {
-            live.publish_counts();
-            window = window.min(live.state.dedupe_window());
-            differing += u32::from(
-                file.as_ref()
-                    .is_some_and(|file| file.digest != live.state.policy().digest),
-            );
-        }
-        metrics::gauge!("holdpoint_dedupe_window_seconds").set(window.as_secs_f64());
-        metrics::gauge!("holdpoint_policy_partitions_differing").set(f64::from(differing));
     }
 }

@@ -216,6 +216,7 @@ pub fn api_state(instance: &Instance, running: &Running, metrics: PrometheusHand
         metrics,
         decisions: instance.decisions.clone(),
         n_partitions: Arc::clone(&instance.n_partitions),
+        ai: instance.ai.subscribe(),
         clock: instance.clock,
         instance: instance.name.clone(),
         advertise: instance.url.clone(),

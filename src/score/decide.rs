@@ -4,22 +4,27 @@
 //! stands: another action, another ground, another mode, another end.
 
 mod grounds;
+mod kinds;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use self::grounds::{put_elsewhere, withhold};
+use self::{
+    grounds::{put_elsewhere, withhold},
+    kinds::name_dominant,
+};
 use super::{
     Context, Said,
     environment::{Environment, OpenIncident, Proposal, Scene},
     hold::Found,
     lease::Because,
+    moment::Moment,
     policy::{Closed, Settings, WindowEffect},
 };
 use crate::model::{
-    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Second, Sequence, ServiceId, Subject, Suspect,
-    Timestamp, UnitInterval, hash_text,
+    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Sequence, ServiceId, Subject, Suspect, Timestamp,
+    UnitInterval, hash_text,
 };
 
 const COOLDOWN_CODE: &str = "cooldown";
@@ -30,7 +35,7 @@ pub(crate) struct Standing {
     pub(crate) sequence: Sequence,
     pub(crate) action: Action,
     pub(crate) mode: Mode,
-    pub(crate) valid_until: Option<Timestamp>,
+    pub(crate) valid_until: Moment,
     requires_known_changes: bool,
     /// The hash of the ground and of what it is about.
     ground: u64,
@@ -51,9 +56,9 @@ impl Standing {
     /// When it must be looked at again: at the end of what it says.
     pub(crate) fn speaks_at(&self) -> Option<Timestamp> {
         let end = if self.has_own_end {
-            self.valid_until
+            self.valid_until.get()
         } else {
-            self.valid_until.map(|until| until - RENEW_BEFORE)
+            self.valid_until.get().map(|until| until - RENEW_BEFORE)
         };
         end.into_iter().chain(self.order.map(|order| order.until)).min()
     }
@@ -115,7 +120,7 @@ impl Environment {
                 standing.order = order;
                 standing.action != ought.action
                     || standing.requires_known_changes != requires_known_changes
-                    || lapses(standing.valid_until, &ought, context.now)
+                    || lapses(standing.valid_until.get(), &ought, context.now)
                     || (standing.mode != mode && (ought.action != Action::Proceed || requires_known_changes))
                     || (ought.action != Action::Proceed && standing.ground != ground)
             }
@@ -137,7 +142,7 @@ impl Environment {
             sequence,
             action: ought.action,
             mode,
-            valid_until: ought.valid_until,
+            valid_until: ought.valid_until.map_or(Moment::NONE, Moment::at),
             requires_known_changes,
             ground,
             has_own_end: ought.has_own_end(),
@@ -190,9 +195,7 @@ impl Environment {
         let outlook = context
             .policy
             .outlook(service.as_str(), settings.tier, self.name.as_str(), now);
-        self.window_at = Some(outlook.changes_at)
-            .filter(|at| *at != Timestamp::NEVER)
-            .map(Second::of);
+        self.window_at = Moment::at(outlook.changes_at);
         match outlook.closed {
             Some(closed) if order.is_none() && !self.is_frozen() => by_window(&closed),
             Some(_) | None => self.ought(order, service, settings, context),
@@ -270,7 +273,7 @@ impl Environment {
             }
             return Some(ought);
         }
-        if let Some(until) = self.cooldown_until.map(Second::start) {
+        if let Some(until) = self.cooldown_until.get() {
             return Some(Ought {
                 to_lift: vec![wait_until(until)],
                 ..plain(Action::ExtraReview, Some(until), self.cooldown_reason())
@@ -278,10 +281,7 @@ impl Environment {
         }
         let reason = match self.budget().and_then(|budget| budget.raised) {
             Some((alert, _)) => self.burn_reason(alert),
-            None if self.elevated_since.is_some() => Reason::new(
-                "evidence_elevated",
-                "errors since the last deploy are above what is usual",
-            ),
+            None if self.elevated_since.is_some() => self.elevated_reason(),
             None => return None,
         };
         Some(plain(Action::ExtraReview, Some(until), reason))
@@ -452,6 +452,7 @@ fn by_found(found: &Found, deploy_id: &str, settings: &Settings, action: Action,
             Evidence::Number(significant(f64::from(found.calibration.ln_quantile).min(690.0).exp())),
         ),
     ]);
+    name_dominant(&mut reason, found.dominant.as_ref());
     Ought {
         // The chance of a regression at even odds before the evidence.
         risk: Some(UnitInterval::clamped(e_value / (1.0 + e_value)).rounded()),

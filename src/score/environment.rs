@@ -15,6 +15,7 @@ mod burning;
 mod conviction;
 mod deploys;
 mod incidents;
+mod kinds;
 mod presence;
 mod report;
 mod surroundings;
@@ -39,7 +40,9 @@ use super::{
     catalog::Graph,
     decide::Standing,
     evidence::{Blocks, Observation, Recent, Seen, Shares, without_spike},
+    fingerprints::Fingerprints,
     hold::{Found, Hold},
+    moment::Moment,
     placebo::Placebo,
     policy::{Policy, Settings},
     steps::{Closed, Grain, Steps, Totals, Version},
@@ -84,20 +87,24 @@ pub(crate) struct Environment {
     /// The version last deployed.
     version: Version,
     watches: Vec<Watch>,
+    /// Of the errors under watch.
+    pub(crate) fingerprints: Option<Box<Fingerprints>>,
+    /// Whether its errors were ever told with one.
+    tells_fingerprints: bool,
     /// Hashes of the last deploys whose watch is over.
     ended: Vec<u32>,
     pub(crate) hold: Option<Box<Hold>>,
     pub(crate) proposal: Option<Box<Proposal>>,
     /// Few services have any.
     concerns: Option<Box<Concerns>>,
-    pub(crate) elevated_since: Option<Second>,
-    pub(crate) cooldown_until: Option<Second>,
+    pub(crate) elevated_since: Moment,
+    pub(crate) cooldown_until: Moment,
     pub(crate) incidents: Incidents,
     /// The starts of the last freezes by evidence.
     freezes: [Second; RELAPSED_FROM],
     pub(crate) standing: Option<Standing>,
     /// When a window of the policy opens or closes here next, as of the last decision.
-    pub(crate) window_at: Option<Second>,
+    pub(crate) window_at: Moment,
     last_event: Second,
 }
 
@@ -148,16 +155,18 @@ impl Environment {
             version: Version::NONE,
             presence: Presence::default(),
             watches: Vec::new(),
+            fingerprints: None,
+            tells_fingerprints: false,
             ended: Vec::new(),
             hold: None,
             proposal: None,
             concerns: None,
-            elevated_since: None,
-            cooldown_until: None,
+            elevated_since: Moment::NONE,
+            cooldown_until: Moment::NONE,
             incidents: Incidents::default(),
             freezes: [Second::default(); RELAPSED_FROM],
             standing: None,
-            window_at: None,
+            window_at: Moment::NONE,
             last_event: Second::of(at),
         }
     }
@@ -172,7 +181,11 @@ impl Environment {
         if !self.is_watched() {
             self.regrain();
         }
-        self.steps.book(errors, totals)
+        let is_booked = self.steps.book(errors, totals);
+        if is_booked {
+            self.note_fingerprints(errors, totals);
+        }
+        is_booked
     }
 
     /// Goes over to steps of the length that its producers' intervals ask for.
@@ -325,7 +338,7 @@ impl Environment {
         if self.incidents.end_old(now) == Outcome::Lifts {
             self.cool_down(now + COOLDOWN);
         }
-        self.cooldown_until = self.cooldown_until.filter(|until| until.start() > now);
+        self.cooldown_until = self.cooldown_until.after(now);
         self.settle_elevated(now);
         self.settle_alert(now);
         self.settle_inquiry(scene);
@@ -373,6 +386,7 @@ impl Environment {
                 watch.observe(&step);
             }
         }
+        self.settle_fingerprints(scene);
         if !self.incidents.touch(closed.start) {
             if self.baseline.is_known(scene.context.now, &policy.evidence) {
                 let spike = policy.evidence.spike_learned;
@@ -398,17 +412,18 @@ impl Environment {
     }
 
     fn cool_down(&mut self, until: Timestamp) {
-        self.cooldown_until = self.cooldown_until.max(Some(Second::of(until)));
+        let known = self.cooldown_until.get();
+        self.cooldown_until = Moment::at(known.map_or(until, |known| known.max(until)));
     }
 
     fn settle_elevated(&mut self, now: Timestamp) {
         let judged = self.watches.iter().filter(|watch| watch.judged);
         let ln_e = judged.map(Watch::ln_e).fold(f64::NEG_INFINITY, f64::max);
         let in_trouble = self.watches.iter().any(|watch| watch.judged && watch.in_trouble) && self.unrest.is_on();
-        match self.elevated_since {
-            None if ln_e >= ELEVATED_IN.ln() || in_trouble => self.elevated_since = Some(Second::of(now)),
-            Some(since) if ln_e < ELEVATED_OUT.ln() && !in_trouble && now.since(since.start()) >= ELEVATED_MIN => {
-                self.elevated_since = None
+        match self.elevated_since.get() {
+            None if ln_e >= ELEVATED_IN.ln() || in_trouble => self.elevated_since = Moment::at(now),
+            Some(since) if ln_e < ELEVATED_OUT.ln() && !in_trouble && now.since(since) >= ELEVATED_MIN => {
+                self.elevated_since = Moment::NONE;
             }
             None | Some(_) => {}
         }
@@ -434,7 +449,7 @@ impl Environment {
         if self.is_watched() || self.budget().is_some() {
             next = next.min(self.steps.next_close(lateness));
         }
-        let elevated_since = self.elevated_since.filter(|_| self.watches.is_empty());
+        let elevated_since = self.elevated_since.get().filter(|_| self.watches.is_empty());
         let others = [
             self.hold.as_ref().map(|hold| hold.due_at()),
             self.lease().map(|lease| lease.next_deadline(PROPOSE_EVERY)),
@@ -443,9 +458,9 @@ impl Environment {
                 .as_ref()
                 .filter(|proposal| !proposal.is_noisy())
                 .map(|proposal| proposal.asked_at + PROPOSE_EVERY),
-            elevated_since.map(|since| since.start() + ELEVATED_MIN),
-            self.cooldown_until.map(Second::start),
-            self.window_at.map(Second::start),
+            elevated_since.map(|since| since + ELEVATED_MIN),
+            self.cooldown_until.get(),
+            self.window_at.get(),
             self.standing.as_ref().and_then(Standing::speaks_at),
         ];
         let watches = self.watches.iter().map(Watch::ends_by);

@@ -16,7 +16,7 @@ use super::{
     change::tier_index,
     policy::{Limiter, Policy},
     risk::{LearnedWeight, Learner, Rate},
-    trend::{AiEvidence, Trend},
+    trend::{AiEvidence, AiOutlook, Trend},
 };
 use crate::model::{Bulletin, Criticality, Ground, Message, Mode, RiskWeights, Timestamp, Trace, Watched, hash_text};
 
@@ -104,6 +104,12 @@ impl Fleet {
         self.learner
             .as_ref()
             .map_or_else(|| Learner::default().learned(), |learner| learner.learned())
+    }
+
+    /// What it knows of changes that AI had a part in, for people.
+    #[must_use]
+    pub fn ai_outlook(&self, now: Timestamp) -> AiOutlook {
+        self.trend.outlook(now)
     }
 
     #[must_use]

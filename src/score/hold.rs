@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     blame::Blamed,
     evidence::{Observation, Recovery, Since, Still, narrow},
+    fingerprints::Dominant,
+    moment::Moment,
     placebo::Calibration,
 };
 use crate::model::{Second, Suspect, Timestamp};
@@ -33,7 +35,7 @@ pub(crate) struct Hold {
     windows: [Still; 2],
     elder_began: Timestamp,
     /// Steps from here on may show that it is over.
-    rolled_back_at: Option<Second>,
+    rolled_back_at: Moment,
     recovery: Recovery,
 }
 
@@ -49,6 +51,8 @@ pub(crate) struct Found {
     pub(crate) suspects: Box<[Blamed]>,
     /// About when errors rose.
     onset: Second,
+    /// What most errors since the onset are of.
+    pub(crate) dominant: Option<Dominant>,
 }
 
 impl Found {
@@ -66,6 +70,7 @@ impl Found {
             calibration,
             suspects: Box::default(),
             onset: Second::of(onset),
+            dominant: None,
         }
     }
 
@@ -88,7 +93,7 @@ impl Hold {
             found,
             windows: [Still::default(); 2],
             elder_began: since,
-            rolled_back_at: None,
+            rolled_back_at: Moment::NONE,
             recovery: Recovery::default(),
         }
     }
@@ -104,15 +109,14 @@ impl Hold {
             self.windows[1].observe(observation);
         }
         // The step in which it was taken back began before.
-        if self.rolled_back_at.is_some_and(|at| start >= at.start()) {
+        if self.rolled_back_at.get().is_some_and(|at| start >= at) {
             self.recovery.observe(observation);
         }
     }
 
     /// The deploy it is put down to was taken back.
     pub(crate) fn roll_back(&mut self, at: Timestamp) {
-        self.rolled_back_at
-            .get_or_insert(Second::of(at + Duration::from_millis(999)));
+        self.rolled_back_at.settle(at);
     }
 
     /// Rolled back and recovered, and old enough to end before its lease does.

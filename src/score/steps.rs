@@ -4,6 +4,7 @@
 //! report. At most eight steps are open; an error for a closed step, or for one beyond them, is late. A step counts
 //! once, when `lateness` has passed since its end.
 
+mod storms;
 mod totals;
 mod versions;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::versions::Versions;
+use self::{storms::Storms, versions::Versions};
 pub(crate) use self::{
     totals::Totals,
     versions::{ByVersion, Version},
@@ -85,9 +86,10 @@ pub(crate) struct Steps {
     slots: [Slot; 8],
     /// Made with the first record that names a version.
     versions: Option<Box<Versions>>,
+    storms: Option<Box<Storms>>,
     /// The greatest interval seen today and yesterday, and which day today is.
     interval_ms: [u32; 2],
-    day: i64,
+    day: i32,
 }
 
 impl Steps {
@@ -105,6 +107,7 @@ impl Steps {
             next,
             slots: [Slot::default(); 8],
             versions: None,
+            storms: None,
             interval_ms: [0; 2],
             day: 0,
         }
@@ -136,13 +139,23 @@ impl Steps {
         }
         let mut n_without_version = all.n_records;
         for (variant, part) in errors.variants().zip(totals.parts()) {
-            let version = Version::of(variant.version);
             // What was all seen before has told its version then.
-            if version == Version::NONE || part.n_records == 0 {
+            if part.n_records == 0 {
+                continue;
+            }
+            let mut errors = part.errors;
+            if !part.storm.is_none() {
+                let storms = self.storms.get_or_insert_default();
+                let more = storms.book(variant, (index, self.grain), part.storm);
+                slot.errors = slot.errors.saturating_add(more);
+                errors = errors.saturating_add(more);
+            }
+            let version = Version::of(variant.version);
+            if version == Version::NONE {
                 continue;
             }
             let versions = self.versions.get_or_insert_default();
-            if versions.book(version, index, part) {
+            if versions.book(version, index, (errors, part.requests)) {
                 n_without_version = n_without_version.saturating_sub(part.n_records);
             }
         }
@@ -163,6 +176,9 @@ impl Steps {
         let index = Self::index(self.next);
         let slot = std::mem::take(&mut self.slots[index]);
         let by_version = self.versions.as_mut().map(|versions| versions.take(index));
+        if self.storms.as_mut().is_some_and(|storms| storms.close(index)) {
+            self.storms = None;
+        }
         self.next += 1;
         let told = slot.n_records > 0 && slot.n_without_requests == 0;
         // Fewer attempts than errors: the two do not count the same thing, and the errors are counted.
@@ -189,9 +205,9 @@ impl Steps {
 
     /// Remembers a producer's interval; yesterday's greatest counts still.
     pub(crate) fn note_interval(&mut self, time: Timestamp, interval_ms: u64) {
-        let day = time.millis().div_euclid(86_400_000);
+        let day = i32::try_from(time.millis().div_euclid(86_400_000)).unwrap_or(i32::MAX);
         if day > self.day {
-            self.interval_ms = [0, if day == self.day + 1 { self.interval_ms[0] } else { 0 }];
+            self.interval_ms = [0, if day - 1 == self.day { self.interval_ms[0] } else { 0 }];
             self.day = day;
         }
         let interval_ms = u32::try_from(interval_ms).unwrap_or(u32::MAX);
@@ -217,6 +233,7 @@ impl Steps {
         if let Some(versions) = &mut self.versions {
             versions.clear();
         }
+        self.storms = None;
         for step in old.next..old.next + OPEN_MAX {
             let slot = old.slots[Self::index(step)];
             let start = step * old.grain.millis();
@@ -275,6 +292,7 @@ mod tests {
         totals.note(&Original {
             hash: EventHash(1),
             variant: 0,
+            is_storm: false,
             errors,
             requests,
         });

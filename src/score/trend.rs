@@ -47,7 +47,7 @@ const ALTERNATIVES: [f64; 4] = [1.25, 1.5, 2.0, 3.0];
 /// 1/α, for α = .05.
 const CONVICTS: f64 = 20.0;
 /// Failures with both classes at risk, before which nothing is told.
-const FAILURES_MIN: u64 = 20;
+pub const AI_FAILURES_MIN: u64 = 20;
 /// However sure it is, a class weighs no more than so many times another.
 const MULTIPLIER_MAX: f64 = 3.0;
 
@@ -86,6 +86,14 @@ pub struct AiEvidence {
     pub comparison: Option<Comparison>,
     /// What an AI change's loss is multiplied by: 1 until even the lower bound is above it.
     pub multiplier: f64,
+}
+
+/// The same while it is at work.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AiOutlook {
+    pub evidence: AiEvidence,
+    /// Changes deployed within 7 days, any of which may fail yet, less those that have.
+    pub at_risk: Classes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -207,13 +215,15 @@ impl Trend {
         }
     }
 
+    /// The buckets of what is at risk at `at`.
+    fn buckets_at_risk(&self, at: Timestamp) -> impl Iterator<Item = &Bucket> {
+        let is_within = move |bucket: &&Bucket| bucket.begins <= at && at.since(bucket.begins) < AT_RISK;
+        self.buckets.iter().filter(is_within)
+    }
+
     /// Human and AI changes of a stratum at risk at `at`.
     fn at_risk(&self, stratum: usize, at: Timestamp) -> [f64; 2] {
-        let within = self
-            .buckets
-            .iter()
-            .filter(|bucket| bucket.begins <= at && at.since(bucket.begins) < AT_RISK);
-        let counts = within.map(|bucket| bucket.counts[stratum]);
+        let counts = self.buckets_at_risk(at).map(|bucket| bucket.counts[stratum]);
         counts.fold([0.0; 2], |[human, ai], [more_human, more_ai, _]| {
             [human + f64::from(more_human), ai + f64::from(more_ai)]
         })
@@ -268,7 +278,7 @@ impl Trend {
     }
 
     fn comparison(&self) -> Option<Comparison> {
-        if self.n_compared < FAILURES_MIN {
+        if self.n_compared < AI_FAILURES_MIN {
             return None;
         }
         let ln_mixed = ln_mean(&self.ln_grid);
@@ -286,6 +296,19 @@ impl Trend {
             e_more: ln_mean(&self.ln_more).min(700.0).exp(),
             e_less: ln_mean(&self.ln_less).min(700.0).exp(),
         })
+    }
+
+    pub(crate) fn outlook(&self, now: Timestamp) -> AiOutlook {
+        let mut n_at_risk = [0_u64; 3];
+        for counts in self.buckets_at_risk(now).flat_map(|bucket| &bucket.counts) {
+            for (n, more) in n_at_risk.iter_mut().zip(counts) {
+                *n += u64::from(*more);
+            }
+        }
+        AiOutlook {
+            evidence: self.evidence(),
+            at_risk: classes(n_at_risk),
+        }
     }
 
     pub(crate) fn evidence(&self) -> AiEvidence {

@@ -108,6 +108,7 @@ impl Trial {
         totals.note(&Original {
             hash: EventHash(0),
             variant: 0,
+            is_storm: false,
             errors: told.errors,
             requests: told.requests,
         });

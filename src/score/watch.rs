@@ -10,6 +10,7 @@ use super::{
         Blip, Blocks, Control, EProcess, LN_BLIP_FACTOR, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen, Shares,
         Since, narrow,
     },
+    moment::Moment,
     steps::{Closed, Grain, Version},
 };
 use crate::model::{EnvironmentId, Second, ServiceId, Suspect, Timestamp};
@@ -54,7 +55,7 @@ pub(crate) struct Watch {
     /// The blip that goes on; what it showed counts while it does.
     blip: Option<Box<Blip>>,
     ln_e_max: f32,
-    pub(crate) alarmed_at: Option<Second>,
+    pub(crate) alarmed_at: Moment,
 }
 
 /// A closed step, and what it is judged by.
@@ -130,7 +131,7 @@ impl Watch {
             process: EProcess::new(),
             blip: None,
             ln_e_max: 0.0,
-            alarmed_at: None,
+            alarmed_at: Moment::NONE,
         }
     }
 
@@ -154,7 +155,7 @@ impl Watch {
         self.first_steps = [0; STAGES_MAX];
         self.blip = None;
         self.ln_e_max = 0.0;
-        self.alarmed_at = None;
+        self.alarmed_at = Moment::NONE;
     }
 
     /// The deploy has reached `exposure` of the traffic: if that is more than before, a stage with an onset of its own.
@@ -357,7 +358,7 @@ impl Watch {
             rate_ratio: since.ratio(),
             rate_ratio_low: since.ratio_low(ends.sizes.of_block(since.n_steps)),
             verdict: ends.verdict,
-            alarmed_at: self.alarmed_at.map(Second::start),
+            alarmed_at: self.alarmed_at.get(),
             suspects: ends.suspects.to_vec(),
         }
     }

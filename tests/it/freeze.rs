@@ -1,6 +1,6 @@
 //! When a deploy freezes its service, and when it does not.
 
-use holdpoint::model::{Action, Mode};
+use holdpoint::model::{Action, Evidence, Mode};
 
 use crate::support::{Driver, at, deploy, minute, seconds};
 
@@ -171,4 +171,93 @@ fn the_minute_of_a_restart_convicts_only_what_is_beyond_doubt() {
 fn attempts_that_are_fewer_than_errors_convict_nobody() {
     let minutes = [(10, 0), (9, 2), (11, 0), (10, 0), (10, 0)];
     assert_eq!(after(&minutes, &[(0, "started", "")]), (None, false));
+}
+
+/// A deploy at minute 330 of rare errors, then a quarter of an hour in which each minute brings `records` of a kind of
+/// 300 errors, of so many clients each. Whether it freezes.
+fn storms(records: u64, affected: u64) -> bool {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    for i in 0..345 {
+        let usual = u64::from(i % 3 == 0);
+        let mut events = vec![minute("checkout", at(i), usual, None)];
+        if i == 330 {
+            events.push(deploy("checkout", "d-81", at(i), "started", ""));
+        }
+        for n in (0..records).filter(|_| i >= 330) {
+            let time = at(i) + seconds(n * 60 / records);
+            events.push(format!(
+                r#"{{"kind":"error","id":"storm-{i}-{n}","time":"{time}","service":"checkout","environment":"production","count":300,"affected":{affected},"fingerprint":"loop"}}"#
+            ));
+        }
+        driver.events(&events, at(i) + seconds(59));
+        driver.time(at(i + 1));
+    }
+    driver
+        .decisions
+        .iter()
+        .any(|decision| decision.action == Action::Freeze)
+}
+
+/// One client in a loop is told of every ten seconds, and by three instances; when every client loops, it is no noise.
+#[test]
+fn the_storm_of_one_client_freezes_nothing_however_often_it_is_told() {
+    for (name, records, affected, freezes) in [
+        ("one client, six times a minute", 6, 1, false),
+        ("one client, by three instances", 18, 1, false),
+        ("many clients in each record", 6, 40, true),
+        ("many clients, each in a record of its own", 90, 1, true),
+    ] {
+        assert_eq!(storms(records, affected), freezes, "{name}");
+    }
+}
+
+/// Errors of two usual kinds; from a deploy on, a third one beside them, minute by minute. What the first decision of a
+/// code says, as text, fingerprint and share.
+fn kinds(new: u64, code: &str) -> (String, Evidence, Evidence) {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    for i in 0..345 {
+        let mut events = Vec::new();
+        if i == 330 {
+            events.push(deploy("checkout", "d-81", at(i), "started", ""));
+        }
+        let usual = [("Timeout@Stock.reserve", 5 + i % 3), ("Refused@Card.charge", 4)];
+        let fault = ("NullPointer@Cart.total", i64::try_from(new).expect("small"));
+        for (kind, count) in usual.into_iter().chain((i >= 330).then_some(fault)) {
+            events.push(format!(
+                r#"{{"kind":"error","id":"{kind}-{i}","time":"{}","service":"checkout","environment":"production","count":{count},"interval_ms":60000,"fingerprint":"{kind}"}}"#,
+                at(i)
+            ));
+        }
+        driver.events(&events, at(i));
+        driver.time(at(i) + seconds(30));
+    }
+    let reasons = driver.decisions.iter().flat_map(|decision| &decision.reasons);
+    let reason = reasons.into_iter().find(|reason| &*reason.code == code);
+    let reason = reason.unwrap_or_else(|| panic!("{code}: {:#?}", driver.decisions));
+    let told = |key| reason.evidence.get(key).cloned().unwrap_or(Evidence::Count(0));
+    (
+        reason.text.clone().into(),
+        told("fingerprint"),
+        told("fingerprint_share"),
+    )
+}
+
+#[test]
+fn a_freeze_and_a_review_by_evidence_name_the_fingerprint_that_most_errors_are_of() {
+    for (new, code) in [(60, "deploy_regression"), (18, "evidence_elevated")] {
+        let (text, fingerprint, share) = kinds(new, code);
+        assert_eq!(fingerprint, Evidence::Text("NullPointer@Cart.total".into()), "{text}");
+        let Evidence::Number(share) = share else {
+            panic!("{share:?}")
+        };
+        // 10 usual errors beside the new ones, and some of the minutes before.
+        #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "a small count")]
+        let truth = new as f64 / (new as f64 + 10.0);
+        assert!(share > truth - 0.15 && share <= truth + 0.005, "{share} of {truth}");
+        let percent = format!(
+            "about {:.0} % of them are of fingerprint NullPointer@Cart.total",
+            share * 100.0
+        );
+        assert!(text.ends_with(&percent), "{text}");
+    }
 }

@@ -24,6 +24,12 @@ enum Happening {
         service: usize,
         n: u8,
     },
+    /// Records of one or two clients in a loop, seconds apart.
+    Storm {
+        service: usize,
+        n: u8,
+        told: u8,
+    },
     Deploy {
         service: usize,
         id: u8,
@@ -65,22 +71,18 @@ impl Happening {
                 SERVICES[service % SERVICES.len()]
             )
         };
+        let series = |service: usize, n: u8, rest: &dyn Fn(u8) -> String| {
+            let id = |i: u8| format!("{at_minute}-{nth}-{i}");
+            (0..n).map(|i| json("error", service, &id(i), &rest(i))).collect()
+        };
         match self {
             Self::Minute {
                 service,
                 errors,
                 requests,
             } => vec![minute(SERVICES[service % SERVICES.len()], time, *errors, *requests)],
-            Self::Burst { service, n } => (0..*n)
-                .map(|i| {
-                    json(
-                        "error",
-                        *service,
-                        &format!("{at_minute}-{nth}-{i}"),
-                        r#""environment":"production""#,
-                    )
-                })
-                .collect(),
+            Self::Burst { service, n } => series(*service, *n, &|_| r#""environment":"production""#.to_owned()),
+            Self::Storm { service, n, told } => series(*service, *n, &|i| storm(*told, i)),
             Self::Deploy { service, id, status } => {
                 let status = ["started", "progressing", "succeeded", "failed", "rolled_back"][usize::from(status % 5)];
                 vec![deploy(
@@ -125,6 +127,16 @@ impl Happening {
     }
 }
 
+/// The `nth` record of a loop; three clients are no storm.
+fn storm(told: u8, nth: u8) -> String {
+    let version = ["1.2", "1.3"][usize::from(nth % 2)];
+    format!(
+        r#""environment":"production","count":90,"affected":{},"fingerprint":"loop-{}","version":"{version}""#,
+        1 + told % 3,
+        told / 3 % 6
+    )
+}
+
 fn commit(id: u8, ai: bool) -> String {
     let ai = if ai { "authored" } else { "none" };
     format!(
@@ -154,6 +166,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         6 => (service.clone(), 0..40_u64, prop::option::of(100..5_000_u64))
             .prop_map(|(service, errors, requests)| Happening::Minute { service, errors, requests }),
         3 => (service.clone(), 1..30_u8).prop_map(|(service, n)| Happening::Burst { service, n }),
+        2 => (service.clone(), 1..40_u8, any::<u8>()).prop_map(|(service, n, told)| Happening::Storm { service, n, told }),
         2 => (service.clone(), 0..6_u8, any::<u8>()).prop_map(|(service, id, status)| Happening::Deploy { service, id, status }),
         2 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, id, ai)| Happening::Commit { service, id, ai }),
         1 => (service.clone(), any::<u8>(), any::<bool>()).prop_map(|(service, id, dismissed)| Happening::Review { service, id, dismissed }),

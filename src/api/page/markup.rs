@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use crate::model::Timestamp;
 
 /// A text from outside, for use within an element or a quoted attribute.
-pub(super) struct Text<'a>(pub(super) &'a str);
+pub(in crate::api) struct Text<'a>(pub(in crate::api) &'a str);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

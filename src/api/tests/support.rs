@@ -12,7 +12,7 @@ use std::{
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::{
     net::TcpListener,
-    sync::{broadcast, oneshot},
+    sync::{broadcast, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -56,6 +56,7 @@ pub(super) fn state() -> State {
         metrics: PrometheusBuilder::new().build_recorder().handle(),
         decisions: broadcast::channel(8).0,
         n_partitions: Arc::new(AtomicU32::new(N_PARTITIONS)),
+        ai: watch::channel(None).1,
         // It stands still.
         clock: Clock::compressed(now(), 0),
         instance: "node-a".into(),

@@ -10,6 +10,7 @@ fn error(n: u64, fingerprint: &str) -> Event<'_> {
         source: "errors".into(),
         body: Body::Error(ErrorCount {
             errors: n,
+            is_storm: false,
             requests: None,
             interval_ms: 0,
             version: Some("1.2".into()),

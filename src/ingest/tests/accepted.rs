@@ -60,6 +60,11 @@ fn the_flood_of_one_client_counts_as_one_client() {
         (500, "null", 500),
     ] {
         let line = format!(r#"{{$error,"count":{count},"requests":900,"affected":{affected}}}"#);
+        let text = expand(&line);
+        let Body::Error(error) = accept(&text, &NO_KIND).body else {
+            panic!("no error: {text}")
+        };
+        assert_eq!(error.is_storm, errors != count, "{count} errors, {affected} affected");
         assert_eq!(counts(&line).0, errors, "{count} errors, {affected} affected");
         assert_eq!(counts(&line).1, Some(900));
     }

@@ -122,7 +122,7 @@ proptest! {
             environment: Some(text_of(2)),
             source: text_of(3),
             body: Body::Error(ErrorCount {
-                errors, requests, interval_ms,
+                errors, is_storm: false, requests, interval_ms,
                 version: Some(text_of(4)), fingerprint: None, upstream: Some(text_of(5)),
             }),
         };

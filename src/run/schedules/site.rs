@@ -182,6 +182,7 @@ impl Site {
             control: Arc::from("control"),
             n_partitions: LOG_PARTITIONS,
             clock: self.baton.clock(),
+            ai: tokio::sync::watch::Sender::new(None),
         }
     }
 }

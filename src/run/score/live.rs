@@ -238,6 +238,7 @@ mod tests {
             let original = Original {
                 hash: EventHash(u64::try_from(offset * SERVICES + n).expect("small")),
                 variant: 0,
+                is_storm: false,
                 errors: 1,
                 requests: None,
             };

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use anyhow::{Context as _, bail};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::{
     api::Health,
@@ -14,6 +14,7 @@ use crate::{
     config::Settings,
     gate::{StandingDecision, View},
     run::{connection, policy_file::PolicyFile},
+    score::AiOutlook,
     stream::{
         Fault, Reader as _,
         kafka::{Connection, KafkaClient, KafkaReader, Names, Tuning},
@@ -37,6 +38,8 @@ pub struct Instance {
     pub decisions: broadcast::Sender<Arc<StandingDecision>>,
     /// 0 while not known.
     pub n_partitions: Arc<AtomicU32>,
+    /// What the fleet knows of AI-assisted changes; `None` while its partition is not held here.
+    pub(super) ai: watch::Sender<Option<AiOutlook>>,
     pub(super) policy: Arc<PolicyFile>,
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -66,6 +69,7 @@ impl Instance {
             health: Arc::new(Health::default()),
             decisions: broadcast::channel(LISTENER_BACKLOG).0,
             n_partitions: Arc::new(AtomicU32::new(0)),
+            ai: watch::Sender::new(None),
             policy: Arc::new(policy),
             stop: Arc::new(AtomicBool::new(false)),
         })

@@ -242,6 +242,7 @@ fn score_settings(instance: &Instance, n_partitions: u32) -> Score {
         control: Instance::topic(&topics.control),
         n_partitions,
         clock: instance.clock,
+        ai: instance.ai.clone(),
     }
 }
 

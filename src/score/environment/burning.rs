@@ -11,6 +11,7 @@ use crate::{
         blame::{Askers, Inquiry},
         evidence::narrow,
         lease::{Because, Lease},
+        moment::Moment,
         slo::{Alert, Budget, Stretch},
         steps::Closed,
     },
@@ -217,7 +218,7 @@ impl Environment {
                     Because::Burn | Because::Dependents(_) => self.begin_freeze(scene.settings.freeze.lease, now),
                 };
                 lease.grant(length, now);
-                self.elevated_since = None;
+                self.elevated_since = Moment::NONE;
             }
         }
         self.put_lease(Some(lease));

@@ -2,13 +2,14 @@
 
 use super::{Environment, PROPOSE_EVERY, Proposal, Scene, margin};
 use crate::{
-    model::{Criticality, Ground, Message, Second, Suspect, Timestamp},
+    model::{Criticality, Ground, Message, Suspect, Timestamp},
     score::{
         Reading, Said,
         baseline::Sizes,
         calibration,
         change::tier_index,
         hold::{Found, Hold},
+        moment::Moment,
         placebo::Calibration,
         policy::{Evidence, Settings},
         watch::{Ending, Watch, WatchVerdict},
@@ -21,7 +22,7 @@ const EXCESS_MIN: f64 = 5.0;
 impl Environment {
     /// The evidence of the watch that has most of it.
     pub(crate) fn reading(&self, terms: &Terms<'_>) -> Option<Reading> {
-        let leading = self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()))?;
+        let leading = self.leading()?;
         let sizes = self.baseline.sizes(terms.evidence);
         let calibration = self.calibration(leading, terms);
         Some(Reading {
@@ -31,6 +32,11 @@ impl Environment {
             is_material: is_material(leading, &sizes, margin(terms.settings, false)),
             steps_since_onset: leading.since_onset().n_steps,
         })
+    }
+
+    /// The watch that has most evidence.
+    pub(super) fn leading(&self) -> Option<&Watch> {
+        self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()))
     }
 
     /// What the evidence against a deploy must reach.
@@ -95,8 +101,9 @@ impl Environment {
         let deploy_id = leading.deploy_id.clone();
         let mut found = Found::new((leading.ln_e(), leading.since_onset()), by_requests, calibration, onset);
         found.suspects = self.name_suspects(&deploy_id, onset, scene);
+        found.dominant = self.fingerprints.as_ref().and_then(|known| known.dominant());
         if let Some(watch) = self.watches.iter_mut().find(|watch| watch.deploy_id == deploy_id) {
-            watch.alarmed_at.get_or_insert(Second::of(scene.context.now));
+            watch.alarmed_at.settle(scene.context.now);
         }
         let asked = self.proposal.take();
         let asks = !calibration.is_noisy && asked.as_ref().is_none_or(|asked| asked.is_noisy());
@@ -161,7 +168,8 @@ impl Environment {
         let lease = self.begin_freeze(scene.settings.freeze.lease, now);
         let suspects = proposal.found.suspects(scene.service);
         self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, now, lease)));
-        self.elevated_since = None;
+        self.elevated_since = Moment::NONE;
+        self.fingerprints = None;
         self.drop_inquiry();
         let began = self.watches.iter().map(|watch| watch.started_at).min();
         self.pending.drop_from(began.unwrap_or(now));
@@ -189,6 +197,7 @@ impl Environment {
         if self.watches.is_empty() {
             self.proposal = None;
             self.drop_inquiry();
+            self.fingerprints = None;
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
 
 /// Deploys watched at once; the next drops the oldest. Fewer where something else takes their place, so that all of it
 /// stays within 4 KiB: a freeze that of three, an error budget and the names of callees and callers that of one
-/// each.
+/// each, and fingerprints that of one beside them.
 const WATCHES_MAX: usize = 6;
 const WATCHES_OF_HOLD: usize = 3;
 const WATCHES_OF_BUDGET: usize = 1;
@@ -75,6 +75,9 @@ impl Environment {
                 .lasting(horizon)
                 .amid_trouble(self.unrest.is_on()),
         );
+        if self.fingerprints.is_none() {
+            self.settle_fingerprints(scene);
+        }
         let windows = self.placebo.as_mut().map(|placebo| placebo.take_untold());
         scene.said.push(Said::Message(Message::Watched(Watched {
             tier: scene.tier,
@@ -85,11 +88,12 @@ impl Environment {
         })));
     }
 
-    fn watches_max(&self, scene: &Scene<'_>) -> usize {
+    pub(super) fn watches_max(&self, scene: &Scene<'_>) -> usize {
         let of_hold = WATCHES_OF_HOLD * usize::from(self.hold.is_some());
         let of_budget = WATCHES_OF_BUDGET * usize::from(self.budget().is_some());
         let of_graph = WATCHES_OF_GRAPH * usize::from(scene.graph.is_some());
-        WATCHES_MAX - of_hold - of_budget - of_graph
+        let of_fingerprints = usize::from(self.tells_fingerprints && self.hold.is_none() && of_budget + of_graph > 0);
+        WATCHES_MAX - of_hold - of_budget - of_graph - of_fingerprints
     }
 
     /// The version it brings and the one it takes the place of; none of the same deployed again, which stands beside

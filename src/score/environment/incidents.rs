@@ -8,7 +8,7 @@ use super::short_hash;
 use crate::model::{Incident, IncidentStatus, Second, Timestamp};
 
 /// Open incidents remembered; the next drops the least severe of those that freeze nothing.
-const OPEN_MAX: usize = 4;
+const OPEN_MAX: usize = 3;
 /// Resolved incidents remembered, so that their detection, read late or again, opens none.
 const RESOLVED_MAX: usize = 4;
 /// An incident freezes until it is resolved, and at most this long after its last event.
@@ -188,6 +188,7 @@ impl Known {
             asked_at: Second::of(now),
         };
         let asks = open.may_freeze();
+        self.open.reserve_exact(1);
         self.open.push(open);
         if asks { Outcome::Asks } else { Outcome::Nothing }
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::score::{
+    evidence::narrow,
     policy::Evidence,
     steps::{Closed, Grain},
 };
@@ -15,15 +16,15 @@ const STEPS_MIN: f64 = 10.0;
 /// Steps with a record, and all steps, decayed; and how many were without one since the last that had one.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Presence {
-    present: f64,
-    steps: f64,
+    present: f32,
+    steps: f32,
     missing_run: u32,
 }
 
 impl Presence {
     fn share(self) -> f64 {
         if self.steps > 0.0 {
-            self.present / self.steps
+            f64::from(self.present) / f64::from(self.steps)
         } else {
             0.0
         }
@@ -31,7 +32,7 @@ impl Presence {
 
     /// Whether so many of its steps carry a record that one without is missing, and no good news.
     pub(super) fn is_dense(self, evidence: &Evidence) -> bool {
-        self.steps >= STEPS_MIN && self.share() >= evidence.dense_share
+        f64::from(self.steps) >= STEPS_MIN && self.share() >= evidence.dense_share
     }
 
     /// Silent for several times its usual gap.
@@ -48,8 +49,8 @@ impl Presence {
         let present = closed.n_records > 0;
         self.missing_run = if present { 0 } else { self.missing_run.saturating_add(1) };
         if !self.is_silent(evidence) {
-            let kept = 0.5_f64.powf(grain.millis_f64() / HALF_LIFE_MS);
-            self.present = self.present * kept + f64::from(u8::from(present));
+            let kept = narrow(0.5_f64.powf(grain.millis_f64() / HALF_LIFE_MS));
+            self.present = self.present * kept + f32::from(u8::from(present));
             self.steps = self.steps * kept + 1.0;
         }
         if present {

@@ -10,6 +10,7 @@ use crate::{
         blame::{Blamed, DEPENDENTS_MIN, EXPLAINED_FOR, ILL, Inquiry, Own, Posterior, Rise, Whose, put_down, weight},
         catalog::Graph,
         evidence::narrow,
+        moment::Moment,
         policy::Policy,
         watch::Watch,
     },
@@ -176,7 +177,7 @@ impl Environment {
                 .iter_mut()
                 .find(|watch| watch.deploy_id == proposal.deploy_id)
             {
-                watch.alarmed_at = None;
+                watch.alarmed_at = Moment::NONE;
             }
         }
         self.proposal = Some(proposal);

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::totals::Sum;
 use crate::model::hash_text;
 
 /// Versions told apart at once: a rollout knows two, and another may follow on it.
@@ -52,7 +51,7 @@ pub(super) struct Versions {
 
 impl Versions {
     /// Counts for a version in the open step `slot`. False: there are too many of them to tell apart.
-    pub(super) fn book(&mut self, version: Version, slot: usize, part: &Sum) -> bool {
+    pub(super) fn book(&mut self, version: Version, slot: usize, (errors, requests): (u64, Option<u64>)) -> bool {
         let Some(place) = self.place_of(version) else {
             return false;
         };
@@ -60,8 +59,8 @@ impl Versions {
             return false;
         };
         let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        count.errors = count.errors.saturating_add(small(part.errors));
-        count.requests = count.requests.saturating_add(small(part.requests.unwrap_or(0)));
+        count.errors = count.errors.saturating_add(small(errors));
+        count.requests = count.requests.saturating_add(small(requests.unwrap_or(0)));
         true
     }
 

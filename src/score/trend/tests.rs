@@ -212,3 +212,22 @@ fn few_failures_are_not_enough_and_what_was_not_told_takes_no_part() {
     assert_eq!(trend.evidence().failed.unknown, 500);
     assert!(trend.buckets.len() <= BUCKETS_MAX && trend.probabilities.len() <= PROBABILITIES_MAX);
 }
+
+#[test]
+fn what_is_at_risk_is_what_was_deployed_within_a_week_and_has_not_failed() {
+    let mut trend = Trend::default();
+    let day = |n: i64| Timestamp::from_millis(1_772_409_600_000 + n * 86_400_000);
+    let unit = |ai| Unit { ai, probability: 0.5 };
+    // Before the quarters of risk are known, nothing is compared.
+    trend.deployed(Criticality::Low, day(-20), &[unit(Assistance::None); PROBABILITIES_MIN]);
+    trend.deployed(Criticality::Low, day(0), &[unit(Assistance::None); 5]);
+    trend.deployed(Criticality::High, day(3), &[unit(Assistance::Authored); 3]);
+    trend.deployed(Criticality::High, day(3), &[unit(Assistance::Unknown); 2]);
+    trend.failed(Criticality::High, day(4), unit(Assistance::Authored));
+    let at_risk = |n| {
+        let Classes { human, ai, unknown } = trend.outlook(day(n)).at_risk;
+        (human, ai, unknown)
+    };
+    assert_eq!((at_risk(4), at_risk(8), at_risk(11)), ((5, 2, 2), (0, 2, 2), (0, 0, 0)));
+    assert_eq!(trend.outlook(day(4)).evidence, trend.evidence());
+}

@@ -1,0 +1,36 @@
+//! What metrics and the page show of the partitions that are held here.
+
+use std::time::Duration;
+
+use super::Worker;
+use crate::stream::Client;
+
+impl<C: Client> Worker<C> {
+    pub(super) fn publish_counts(&mut self) {
+        let mut window = Duration::from_mins(10);
+        let mut differing = 0_u32;
+        let file = self.policy.current();
+        for live in self.live.values_mut() {
+            live.publish_counts();
+            window = window.min(live.state.dedupe_window());
+            differing += u32::from(
+                file.as_ref()
+                    .is_some_and(|file| file.digest != live.state.policy().digest),
+            );
+        }
+        metrics::gauge!("holdpoint_dedupe_window_seconds").set(window.as_secs_f64());
+        metrics::gauge!("holdpoint_policy_partitions_differing").set(f64::from(differing));
+    }
+
+    /// Shows what the fleet knows, and no longer where its partition has gone. One that reads again what a former owner
+    /// had read would show what is past.
+    pub(super) fn publish_outlook(&self) {
+        let live = self.live.get(&self.fleet_partition()).filter(|live| live.is_whole());
+        let outlook = live.map(|live| live.state.fleet().ai_outlook(live.state.now()));
+        self.settings.ai.send_if_modified(|shown| {
+            let is_other = *shown != outlook;
+            *shown = outlook;
+            is_other
+        });
+    }
+}

@@ -1,0 +1,179 @@
+//! Clients that storm, in the open steps: a loop of one client is told of again and again, and stays one client.
+//!
+//! Of the records of one fingerprint and version in one step that are floods of a client or two ([`Original::is_storm`]), the
+//! greatest counts and the others do not: they are taken for the same client, told of every ten seconds, or by several
+//! instances. Where there are more than that explains they are many clients, and count: an outage in which everybody's
+//! client loops, told client by client, must not vanish.
+//!
+//! **Invariant:** what a step counts is a function of the records in it, not of their order.
+
+use serde::{Deserialize, Serialize};
+
+use super::Grain;
+use crate::model::{Original, Variant, hash_text};
+
+/// Clients told of a minute that may be one: five instances that tell every ten seconds.
+const SAME_PER_MINUTE: u16 = 30;
+/// Storms told apart in all open steps together; what others tell counts as it is told.
+const KNOWN_MAX: usize = 4;
+
+/// What records told of one storm: the most clients that one of them told of, and their sum over all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Storm {
+    most: u8,
+    sum: u16,
+}
+
+impl Storm {
+    pub(super) fn note(&mut self, original: &Original) {
+        self.join(Self {
+            most: u8::try_from(original.errors).unwrap_or(u8::MAX),
+            sum: u16::try_from(original.errors).unwrap_or(u16::MAX),
+        });
+    }
+
+    fn join(&mut self, other: Self) {
+        self.most = self.most.max(other.most);
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
+    pub(super) fn is_none(self) -> bool {
+        self.sum == 0
+    }
+
+    /// As how many errors it counts in a step.
+    fn errors(self, grain: Grain) -> u64 {
+        let minutes = u16::try_from(grain.millis() / 60_000).unwrap_or(u16::MAX);
+        let beyond = self.sum.saturating_sub(SAME_PER_MINUTE.saturating_mul(minutes));
+        u64::from(beyond.max(self.most.into()))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Known {
+    /// The hash of fingerprint and version.
+    kind: u32,
+    slot: u8,
+    storm: Storm,
+}
+
+/// Made with the first storm in an open step, and given up with the last.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Storms {
+    known: [Known; KNOWN_MAX],
+}
+
+impl Storms {
+    /// Takes in what an entry told of a storm in the open step `slot`, and says how many errors more that makes there.
+    pub(super) fn book(&mut self, variant: Variant<'_>, (slot, grain): (usize, Grain), told: Storm) -> u64 {
+        let slot = narrow(slot);
+        let kind = kind(variant);
+        let is_same = |known: &Known| !known.storm.is_none() && (known.kind, known.slot) == (kind, slot);
+        let place = self.known.iter().position(is_same);
+        let place = place.or_else(|| self.known.iter().position(|known| known.storm.is_none()));
+        let Some(known) = place.and_then(|place| self.known.get_mut(place)) else {
+            return u64::from(told.sum);
+        };
+        let before = known.storm;
+        (known.kind, known.slot) = (kind, slot);
+        known.storm.join(told);
+        known.storm.errors(grain) - before.errors(grain)
+    }
+
+    /// The step `slot` is over. True: nothing is left.
+    pub(super) fn close(&mut self, slot: usize) -> bool {
+        let slot = narrow(slot);
+        for known in self.known.iter_mut().filter(|known| known.slot == slot) {
+            *known = Known::default();
+        }
+        self.known.iter().all(|known| known.storm.is_none())
+    }
+}
+
+/// One client's loop may reach two versions, and counts for each: which came first is no reason to blame one of them.
+fn kind(
+    Variant {
+        version, fingerprint, ..
+    }: Variant<'_>,
+) -> u32 {
+    let hash = |text: Option<&str>| text.map_or(0, hash_text);
+    u32::try_from((hash(fingerprint) ^ hash(version).rotate_left(17)) >> 32).unwrap_or(u32::MAX)
+}
+
+/// Which of the eight open steps.
+fn narrow(slot: usize) -> u8 {
+    u8::try_from(slot).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::EventHash;
+
+    /// A record of a storm that told of so many clients.
+    fn told(clients: u64) -> Storm {
+        let mut storm = Storm::default();
+        storm.note(&Original {
+            hash: EventHash(1),
+            variant: 0,
+            is_storm: true,
+            errors: clients,
+            requests: None,
+        });
+        storm
+    }
+
+    /// Fingerprint, open step and clients.
+    type Record = (Option<&'static str>, usize, u64);
+
+    fn variant(fingerprint: Option<&str>) -> Variant<'_> {
+        Variant {
+            fingerprint,
+            ..Variant::default()
+        }
+    }
+
+    /// Records, then the errors that they come to.
+    #[test]
+    fn a_storm_counts_once_a_step_and_fingerprint() {
+        let one = Some("loop");
+        let cases: [(&str, &[Record], u64); 6] = [
+            ("six records of one client", &[(one, 0, 1); 6], 1),
+            ("of two at most", &[(one, 0, 1), (one, 0, 2), (one, 0, 1)], 2),
+            ("in two steps", &[(one, 0, 1), (one, 1, 1), (one, 0, 1)], 2),
+            (
+                "of two fingerprints",
+                &[(one, 0, 1), (Some("other"), 0, 1), (one, 0, 1)],
+                2,
+            ),
+            ("of none", &[(None, 0, 1), (None, 0, 2)], 2),
+            ("of a hundred clients", &[(one, 0, 1); 100], 70),
+        ];
+        for (name, records, errors) in cases {
+            for turn in 0..records.len() {
+                let mut turned = records.to_vec();
+                turned.rotate_left(turn);
+                let mut storms = Storms::default();
+                let more = turned.iter().map(|(fingerprint, slot, clients)| {
+                    storms.book(variant(*fingerprint), (*slot, Grain::ONE_MINUTE), told(*clients))
+                });
+                assert_eq!(more.sum::<u64>(), errors, "{name}, from {turn}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_that_is_over_makes_room_and_what_finds_none_counts_as_told() {
+        let mut storms = Storms::default();
+        let book = |storms: &mut Storms, name: usize, slot: usize| {
+            storms.book(variant(Some(&name.to_string())), (slot, Grain::ONE_MINUTE), told(2))
+        };
+        for name in 0..KNOWN_MAX {
+            assert_eq!(book(&mut storms, name, name % 2), 2);
+        }
+        assert_eq!([book(&mut storms, 9, 0), book(&mut storms, 9, 0)], [2, 2], "no room");
+        assert!(!storms.close(0));
+        assert_eq!([book(&mut storms, 9, 0), book(&mut storms, 9, 0)], [2, 0], "room again");
+        assert!(!storms.close(1) && storms.close(0), "nothing is left");
+    }
+}
