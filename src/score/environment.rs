@@ -107,9 +107,9 @@ pub(crate) struct Proposal {
 }
 
 impl Proposal {
-    /// It is of a service whose errors rise so far for no reason that they freeze nothing.
+    /// It is of a service whose errors rise as far for no reason, so that they freeze nothing.
     pub(crate) fn is_noisy(&self) -> bool {
-        self.found.calibration.is_noisy
+        self.found.calibration.is_noise(self.found.ln_e)
     }
 }
 

@@ -102,7 +102,7 @@ impl Environment {
             watch.alarmed_at.get_or_insert(scene.context.now);
         }
         let asked = self.proposal.take();
-        let asks = !calibration.is_noisy && asked.as_ref().is_none_or(|asked| asked.is_noisy());
+        let asks = !found.calibration.is_noise(found.ln_e) && asked.as_ref().is_none_or(|asked| asked.is_noisy());
         self.proposal = Some(Box::new(Proposal {
             deploy_id,
             found,
