@@ -251,9 +251,14 @@ fn placebo_windows_raise_the_threshold_of_a_service_that_is_noisy() {
         );
         while threshold(&play.trial).ln_e < reading.ln_threshold {
             assert_eq!(play.trial.n_proposed(), 0, "{mean_ln_e}: below the threshold");
-            play.report(20.0);
+            play.report(30.0);
         }
-        assert_eq!(play.trial.n_proposed() == 0, is_noisy, "{mean_ln_e}: {:?}", threshold(&play.trial));
+        assert_eq!(
+            play.trial.n_proposed() == 0,
+            is_noisy,
+            "{mean_ln_e}: {:?}",
+            threshold(&play.trial)
+        );
         play.reports(20, 100.0);
         assert!(play.trial.n_proposed() > 0, "{mean_ln_e}: beyond all noise");
     }
@@ -285,9 +290,13 @@ fn placebo_windows_raise_the_threshold_of_a_service_that_is_noisy() {
         threshold(&pooled.trial)
     );
     while threshold(&pooled.trial).ln_e < threshold(&pooled.trial).ln_threshold {
-        pooled.report(20.0);
+        pooled.report(30.0);
     }
-    assert_eq!(pooled.trial.n_proposed(), 0, "a noisy service is reviewed and not frozen");
+    assert_eq!(
+        pooled.trial.n_proposed(),
+        0,
+        "a noisy service is reviewed and not frozen"
+    );
 }
 
 /// Everything there is to keep survives its snapshot, and goes on as if nothing had been.
