@@ -99,7 +99,8 @@ impl Sketch {
         let (mut excess, mut n_known) = (EXCESS_PRIOR, EXCESS_PRIOR);
         for (i, count) in self.counts.iter().enumerate() {
             let (low, high) = (edge(i), edge(i + 1));
-            let part = |from: f64, to: f64| f64::from(*count) * ((to.min(high) - from.max(low)) / (high - low)).max(0.0);
+            let part =
+                |from: f64, to: f64| f64::from(*count) * ((to.min(high) - from.max(low)) / (high - low)).max(0.0);
             // What lies evenly in a bin: some of it below u, some known, the rest beyond what is told apart.
             let known = part(u, most);
             excess += known * (f64::midpoint(low.max(u), high.min(most)) - u) + part(most, f64::INFINITY) * (most - u);

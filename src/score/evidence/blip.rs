@@ -50,8 +50,7 @@ pub(crate) struct Recovery {
 impl Recovery {
     pub(crate) fn observe(&mut self, o: &Observation) {
         self.errors += o.counted;
-        // Half a step's silence is half a step.
-        self.harmless += o.weight * o.harmless;
+        self.harmless += o.harmless;
         self.n_steps = self.n_steps.saturating_add(1);
         let (x, m, k) = (self.errors, self.harmless, o.sizes.of_block(self.n_steps));
         let ln_ratio = (k + x) * ((k + 2.0 * m).ln() - (k + m).ln()) - x * 2.0_f64.ln();
