@@ -7,7 +7,12 @@ use holdpoint::{
     score::{Policy, Told, Trial},
 };
 
-use crate::{Options, chance::Chance, oracle::Oracle, share};
+use crate::{
+    Options,
+    chance::Chance,
+    oracle::{Oracle, Searcher},
+    share,
+};
 
 const FILES: [&str; 5] = ["AAPL", "AMZN", "CRM", "CVS", "FB"];
 const STEP: Duration = Duration::from_mins(5);
@@ -38,6 +43,9 @@ struct Tally {
     found: [u32; 3],
     /// Of those that either oracle finds, found by conviction.
     shared: [u32; 2],
+    /// Of those that the oracle finds, found by a searcher; and healthy watches that it alarms of.
+    searched: u32,
+    searched_for_nothing: u32,
 }
 
 fn time(text: &str) -> Timestamp {
@@ -126,18 +134,21 @@ fn pass(trial: &mut Trial, i: usize, errors: u64) {
 }
 
 /// A watch from step `from` on, with five times the counts from `fault` on: whether it alarms, nominally, by the
-/// calibrated threshold and by conviction; and the greatest ln of the oracle's ratio.
-fn watch(mut trial: Trial, series: &Series, from: usize, fault: Option<usize>) -> ([bool; 3], f64) {
+/// calibrated threshold and by conviction; the greatest ln of the oracle's ratio; and whether a searcher alarms.
+fn watch(mut trial: Trial, series: &Series, from: usize, fault: Option<usize>) -> ([bool; 3], f64, bool) {
     trial.deploy(at(from), "placebo", (None, None), None);
     let ln_threshold = trial.ln_threshold(ALPHA);
     let mut oracle = Oracle::new(series.size, 5.0);
-    let (mut alarms, mut seen) = ([false; 3], f64::NEG_INFINITY);
+    let mut searcher = Searcher::new(series.size, WATCH);
+    let (mut alarms, mut seen, mut is_found) = ([false; 3], f64::NEG_INFINITY, false);
     for i in from..from + WATCH {
         let multiple = if fault.is_some_and(|fault| i >= fault) { 5 } else { 1 };
         pass(&mut trial, i, series.counts[i] * multiple);
         if multiple > 1 {
             seen = seen.max(oracle.observe(number(series.counts[i] * multiple), series.usual[i]));
         }
+        let ln_searched = searcher.observe(number(series.counts[i] * multiple), series.usual[i]);
+        is_found |= ln_searched >= LN_NOMINAL && (fault.is_none() || multiple > 1);
         let Some(reading) = trial.reading().filter(|_| fault.is_none() || multiple > 1) else {
             continue;
         };
@@ -149,7 +160,7 @@ fn watch(mut trial: Trial, series: &Series, from: usize, fault: Option<usize>) -
         ];
         alarms = std::array::from_fn(|i| alarms[i] || now[i]);
     }
-    (alarms, seen)
+    (alarms, seen, is_found)
 }
 
 /// What one in a hundred healthy watches with an onset at random exceeds, by the greatest ln of an oracle's ratio.
@@ -180,16 +191,18 @@ fn tally(series: &Series, options: &Options, chance: &mut Chance) -> Tally {
     for i in 0..n - WATCH - 1 {
         let healthy = !series.anomalous[i..i + WATCH].contains(&true);
         if i >= LEARN && healthy && chance.below(every.max(1)) == 0 {
-            let (alarms, _) = watch(trial.clone(), series, i, None);
+            let (alarms, _, is_found) = watch(trial.clone(), series, i, None);
             tally.healthy += 1;
+            tally.searched_for_nothing += u32::from(is_found);
             for (count, alarm) in tally.alarms.iter_mut().zip(alarms) {
                 *count += u32::from(alarm);
             }
             let fault = i + usize::try_from(chance.below(24)).expect("small");
-            let (alarms, ln_ratio) = watch(trial.clone(), series, i, Some(fault));
+            let (alarms, ln_ratio, is_found) = watch(trial.clone(), series, i, Some(fault));
             let oracles = [ln_ratio >= LN_NOMINAL, ln_ratio >= ln_oracle];
             tally.faulty += 1;
             tally.found[0] += u32::from(alarms[2]);
+            tally.searched += u32::from(is_found && oracles[0]);
             for (which, seen) in oracles.into_iter().enumerate() {
                 tally.found[which + 1] += u32::from(seen);
                 tally.shared[which] += u32::from(alarms[2] && seen);
@@ -222,11 +235,13 @@ pub(crate) fn print(options: &Options) -> bool {
         "finds which knows the mean of the time of day, the scatter, the multiple and the instant; and of those that it"
     );
     println!(
-        "finds when its own false alarms on these series are held to 1 %. Seed {}.",
+        "finds when its own false alarms on these series are held to 1 %. Searcher: who knows mean and scatter like the oracle, and neither multiple nor instant; its share of what the oracle finds, and its false alarms. Seed {}.",
         options.seed
     );
-    println!("| series | watches | E ≥ 100 | calibrated | convicted | faults found | power | at 1 % of false alarms |");
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!(
+        "| series | watches | E ≥ 100 | calibrated | convicted | faults found | power | at 1 % of false alarms | searcher |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut all = Tally::default();
     for (i, name) in (1_u64..).zip(FILES) {
         let Some(series) = read(&Path::new(folder).join("counts"), name) else {
@@ -238,6 +253,8 @@ pub(crate) fn print(options: &Options) -> bool {
         row(name, &tally);
         all.healthy += tally.healthy;
         all.faulty += tally.faulty;
+        all.searched += tally.searched;
+        all.searched_for_nothing += tally.searched_for_nothing;
         for (sum, n) in all.found.iter_mut().zip(tally.found) {
             *sum += n;
         }
@@ -259,7 +276,13 @@ fn row(name: &str, tally: &Tally) {
         format!("{:.3} ({shared} of {of})", share(shared, of))
     });
     println!(
-        "| {name} | {} | {nominal:.4} | {calibrated:.4} | {convicted:.4} | {} of {} | {} | {} |",
-        tally.healthy, tally.found[0], tally.faulty, power[0], power[1],
+        "| {name} | {} | {nominal:.4} | {calibrated:.4} | {convicted:.4} | {} of {} | {} | {} | {:.3}; {:.4} |",
+        tally.healthy,
+        tally.found[0],
+        tally.faulty,
+        power[0],
+        power[1],
+        share(tally.searched, tally.found[1]),
+        share(tally.searched_for_nothing, tally.healthy),
     );
 }

@@ -122,20 +122,19 @@ impl Baseline {
         self.scatter.sizes(self.errors, evidence)
     }
 
-    /// Learns from one step outside watches and incidents. `weight` is ½ where silence was taken for zero; `spike` is the
-    /// multiple of what is expected that a step counts as at most.
-    pub(crate) fn learn(&mut self, grain: Grain, step: &Closed, weight: f64, spike: f64) {
+    /// Learns from one step outside watches and incidents, which counts as at most `spike` times what is expected.
+    pub(crate) fn learn(&mut self, grain: Grain, step: &Closed, spike: f64) {
         self.decay_to(step.start);
         let mut x = count(step.errors);
         if self.n_observed >= LEVEL_STEPS_MIN {
             let expected = self.expect(grain, step.start, step.requests);
             x = without_spike(x, expected.mean, spike);
-            self.scatter.note(x, expected.mean, weight);
+            self.scatter.note(x, expected.mean);
             let level = self.level(grain);
-            self.profile.learn(step.start, (weight * x, weight), grain, level);
+            self.profile.learn(step.start, (x, 1.0), grain, level);
         }
-        self.errors += weight * x;
-        self.steps += weight;
+        self.errors += x;
+        self.steps += 1.0;
         if let Some(requests) = step.requests {
             self.errors_of_requests += x;
             self.requests += count(requests);

@@ -118,9 +118,9 @@ pub(crate) struct Proposal {
 }
 
 impl Proposal {
-    /// It is of a service whose errors rise so far for no reason that they freeze nothing.
+    /// It is of a service whose errors rise as far for no reason, so that they freeze nothing.
     pub(crate) fn is_noisy(&self) -> bool {
-        self.found.calibration.is_noisy
+        self.found.calibration.is_noise(f64::from(self.found.ln_e))
     }
 }
 
@@ -237,28 +237,28 @@ impl Environment {
     }
 
     fn learn(&mut self, closed: &Closed, settings: &Settings, context: &Context<'_>) {
-        let weight = self
+        let is_known = self
             .presence
             .observe(closed, self.steps.grain, &context.policy.evidence);
         let touched = self.incidents.touch(closed.start);
         if touched {
             self.abandon_placebo();
         }
-        let Some(weight) = weight.filter(|_| !touched) else {
+        if !is_known || touched {
             self.baseline.break_off();
             return;
-        };
+        }
         if self.unrest.minds(closed.errors) && self.baseline.is_known(closed.start, &context.policy.evidence) {
-            let (observation, _) = self.judge(closed, weight, settings, context.policy);
+            let (observation, _) = self.judge(closed, settings, context.policy);
             self.unrest.observe(&observation);
         }
-        self.observe_placebo(closed, weight, settings, context);
+        self.observe_placebo(closed, settings, context);
         self.baseline
-            .learn(self.steps.grain, closed, weight, context.policy.evidence.spike_learned);
+            .learn(self.steps.grain, closed, context.policy.evidence.spike_learned);
     }
 
     /// Lets a placebo window see a step in which nothing was deployed, and begins one where it is time for it.
-    fn observe_placebo(&mut self, closed: &Closed, weight: f64, settings: &Settings, context: &Context<'_>) {
+    fn observe_placebo(&mut self, closed: &Closed, settings: &Settings, context: &Context<'_>) {
         let begins = closed.start.millis().rem_euclid(PLACEBO_EVERY_MS) == 0
             && self.baseline.is_known(closed.start, &context.policy.evidence);
         if begins {
@@ -270,7 +270,7 @@ impl Environment {
         if self.placebo.as_ref().is_none_or(|placebo| !placebo.is_on()) {
             return;
         }
-        let (observation, _) = self.judge(closed, weight, settings, context.policy);
+        let (observation, _) = self.judge(closed, settings, context.policy);
         let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
         recent.push(observation.errors, observation.expected);
         let seen = Seen {
@@ -303,7 +303,7 @@ impl Environment {
     }
 
     /// A step beside the baseline, and the margin it was judged with.
-    fn judge(&self, closed: &Closed, weight: f64, settings: &Settings, policy: &Policy) -> (Observation, f64) {
+    fn judge(&self, closed: &Closed, settings: &Settings, policy: &Policy) -> (Observation, f64) {
         let expectation = self.baseline.expect(self.steps.grain, closed.start, closed.requests);
         let mut margin = margin(settings, expectation.by_requests);
         if !expectation.is_of_known_hour {
@@ -315,7 +315,6 @@ impl Environment {
             expected: expectation.mean,
             harmless: expectation.mean * (1.0 + margin),
             sizes: self.baseline.sizes(&policy.evidence),
-            weight,
         };
         (observation, margin)
     }
@@ -351,10 +350,10 @@ impl Environment {
     /// One closed step while something is watched: the baseline stands still.
     fn observe(&mut self, closed: &Closed, scene: &mut Scene<'_>) {
         let (grain, policy) = (self.steps.grain, scene.context.policy);
-        let Some(weight) = self.presence.observe(closed, grain, &policy.evidence) else {
+        if !self.presence.observe(closed, grain, &policy.evidence) {
             return;
-        };
-        let (observation, margin) = self.judge(closed, weight, scene.settings, policy);
+        }
+        let (observation, margin) = self.judge(closed, scene.settings, policy);
         let is_elsewhere = self.is_elsewhere();
         if self.baseline.is_known(scene.context.now, &policy.evidence) {
             self.unrest.observe(&observation);
@@ -393,8 +392,7 @@ impl Environment {
                 self.pending.keep(closed, &observation, spike);
             } else {
                 // Nobody can be convicted by it yet, and a service deployed from its first hour on must learn too.
-                self.baseline
-                    .learn(grain, closed, weight, policy.evidence.spike_learned);
+                self.baseline.learn(grain, closed, policy.evidence.spike_learned);
             }
         }
         self.convict(closed.start + grain.duration(), margin, scene);

@@ -69,8 +69,6 @@ pub(crate) struct Observation {
     pub(crate) expected: f64,
     /// The negative-binomial sizes to judge by.
     pub(crate) sizes: Sizes,
-    /// 1, or ½ for a step whose silence is taken for zero errors.
-    pub(crate) weight: f64,
 }
 
 impl Observation {
@@ -79,7 +77,7 @@ impl Observation {
     pub(crate) fn ln_ratios(&self, size: f64, exposure: f64) -> [f64; N] {
         let (x, m, k) = (self.counted, self.harmless, size);
         let base = (k + m).ln();
-        multiplied(exposure).map(|(r, ln_r)| self.weight * (x * ln_r - (k + x) * ((k + r * m).ln() - base)))
+        multiplied(exposure).map(|(r, ln_r)| x * ln_r - (k + x) * ((k + r * m).ln() - base))
     }
 }
 

@@ -25,6 +25,10 @@ const UNTOLD_MAX: usize = 16;
 const WINDOWS_MAX: u32 = 1_000;
 /// Fewer windows give no tail.
 const WINDOWS_MIN: f64 = 20.0;
+/// The share of windows that are its tail, and the share of them that are as good as beyond all measure: errors that had
+/// a cause, in a callee or an outage, and no matter of chance.
+const TAIL: f64 = 0.1;
+const CENSORED: f64 = 0.03;
 /// The mean excess is drawn to Ville's with the weight of so many windows beyond u.
 const EXCESS_PRIOR: f64 = 5.0;
 /// A window that waits for observed steps longer than a watch does is given up.
@@ -69,6 +73,19 @@ impl Sketch {
         self.counts.iter().map(|count| f64::from(*count)).sum()
     }
 
+    /// The ln E that `above` windows exceed; within a bin they are taken to lie evenly.
+    fn exceeded_by(&self, above: f64) -> f64 {
+        let mut above = above;
+        for i in (0..N_BINS).rev() {
+            let count = f64::from(self.counts[i]);
+            if count > 0.0 && count >= above {
+                return edge(i) + (edge(i + 1) - edge(i)) * (1.0 - above / count);
+            }
+            above -= count;
+        }
+        0.0
+    }
+
     /// The tail beyond the .9 quantile; that of Ville's bound while there are too few windows.
     pub(crate) fn tail(&self) -> Tail {
         let n = self.n();
@@ -78,38 +95,28 @@ impl Sketch {
                 ..Tail::default()
             };
         }
-        let mut above = 0.1 * n;
-        let mut u = 0.0;
-        for i in (0..N_BINS).rev() {
-            let count = f64::from(self.counts[i]);
-            if count >= above {
-                // Within the bin windows are taken to lie evenly.
-                u = edge(i) + (edge(i + 1) - edge(i)) * (1.0 - above / count);
-                break;
-            }
-            above -= count;
-        }
-        let (mut excess, mut n_above) = (EXCESS_PRIOR, EXCESS_PRIOR);
+        let (u, most) = (self.exceeded_by(TAIL * n), self.exceeded_by(CENSORED * n));
+        let (mut excess, mut n_known) = (EXCESS_PRIOR, EXCESS_PRIOR);
         for (i, count) in self.counts.iter().enumerate() {
-            let (low, high) = (edge(i).max(u), edge(i + 1));
-            if high > u {
-                let share = (high - low) / (high - edge(i));
-                let count = f64::from(*count) * share;
-                excess += count * (f64::midpoint(low, high) - u);
-                n_above += count;
-            }
+            let (low, high) = (edge(i), edge(i + 1));
+            let part =
+                |from: f64, to: f64| f64::from(*count) * ((to.min(high) - from.max(low)) / (high - low)).max(0.0);
+            // What lies evenly in a bin: some of it below u, some known, the rest beyond what is told apart.
+            let known = part(u, most);
+            excess += known * (f64::midpoint(low.max(u), high.min(most)) - u) + part(most, f64::INFINITY) * (most - u);
+            n_known += known;
         }
         Tail {
             n: narrow(n),
             u: narrow(u),
-            excess: narrow(excess / n_above),
+            excess: narrow(excess / n_known),
         }
     }
 }
 
 /// The chance that a healthy window's greatest ln E exceeds `ln_e`; at least .1 below the tail.
 fn exceeds(tail: &Tail, ln_e: f64) -> f64 {
-    0.1 * (-(ln_e - f64::from(tail.u)).max(0.0) / f64::from(tail.excess).max(0.05)).exp()
+    TAIL * (-(ln_e - f64::from(tail.u)).max(0.0) / f64::from(tail.excess).max(0.05)).exp()
 }
 
 /// What calibration makes of a threshold.
@@ -151,6 +158,11 @@ impl Calibration {
             ln_threshold: narrow(ln_least.max(high.min(ln_cap))),
             is_noisy: high > ln_cap,
         }
+    }
+
+    /// Whether `ln_e`, though it reaches the threshold, is no more than what rises for no reason.
+    pub(crate) fn is_noise(&self, ln_e: f64) -> bool {
+        self.is_noisy && ln_e < f64::from(self.ln_quantile)
     }
 
     /// Where windows without a deploy say nothing: with a control beside it.

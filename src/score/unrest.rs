@@ -44,7 +44,7 @@ impl Unrest {
             return;
         }
         let (x, m, k) = (o.counted, o.harmless, o.sizes.step);
-        let ln_ratio = o.weight * (x * MULTIPLE.ln() - (k + x) * ((k + MULTIPLE * m).ln() - (k + m).ln()));
+        let ln_ratio = x * MULTIPLE.ln() - (k + x) * ((k + MULTIPLE * m).ln() - (k + m).ln());
         self.ln_w = (self.ln_w + narrow(ln_ratio)).clamp(0.0, LN_MAX);
         self.n_steps = if self.ln_w > 0.0 {
             self.n_steps.saturating_add(1)
@@ -79,7 +79,6 @@ mod tests {
                 step: 5.0,
                 blocks: [5.0; 6],
             },
-            weight: 1.0,
         }
     }
 

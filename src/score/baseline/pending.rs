@@ -24,7 +24,6 @@ pub(super) struct Quarter {
     /// Counted from the epoch.
     index: u32,
     pub(super) n_records: u16,
-    /// Steps, those whose silence was taken for zero as halves.
     pub(super) n_steps: f32,
     pub(super) errors: f32,
     pub(super) expected: f32,
@@ -70,14 +69,14 @@ impl Pending {
             });
         }
         let Some(quarter) = self.0.last_mut() else { return };
-        let (m, weight) = (seen.expected, seen.weight);
+        let m = seen.expected;
         let x = without_spike(seen.errors, m, spike);
         quarter.n_records = quarter.n_records.saturating_add(1);
-        quarter.n_steps += narrow(weight);
-        quarter.errors += narrow(weight * x);
-        quarter.expected += narrow(weight * m);
-        quarter.over += narrow(weight * ((x - m) * (x - m) - x));
-        quarter.squares += narrow(weight * m * m);
+        quarter.n_steps += 1.0;
+        quarter.errors += narrow(x);
+        quarter.expected += narrow(m);
+        quarter.over += narrow((x - m) * (x - m) - x);
+        quarter.squares += narrow(m * m);
         let is_first = quarter.n_records == 1;
         quarter.requests = match closed.requests {
             Some(requests) if is_first || quarter.requests > 0.0 => quarter.requests + narrow(super::count(requests)),

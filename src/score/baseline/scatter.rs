@@ -41,11 +41,11 @@ struct Moments {
 }
 
 impl Moments {
-    fn note(&mut self, x: f64, m: f64, weight: f64) {
-        self.over += narrow(weight * ((x - m) * (x - m) - x));
-        self.squares += narrow(weight * m * m);
-        self.means += narrow(weight * m);
-        self.n += narrow(weight);
+    fn note(&mut self, x: f64, m: f64) {
+        self.over += narrow((x - m) * (x - m) - x);
+        self.squares += narrow(m * m);
+        self.means += narrow(m);
+        self.n += 1.0;
     }
 
     /// 1/k: the moments drawn to `prior` with the weight of `n_prior` blocks, and one standard error upward, since
@@ -110,13 +110,13 @@ impl Sizes {
 
 impl Scatter {
     /// Takes in one step with `x` errors where `m` were expected.
-    pub(super) fn note(&mut self, x: f64, m: f64, weight: f64) {
+    pub(super) fn note(&mut self, x: f64, m: f64) {
         let residual = x - m;
-        self.lagged += narrow(weight * residual * f64::from(self.last_residual));
+        self.lagged += narrow(residual * f64::from(self.last_residual));
         self.last_residual = narrow(residual);
         let (mut x, mut m) = (x, m);
         for scale in 0..SCALES {
-            self.moments[scale].note(x, m, weight);
+            self.moments[scale].note(x, m);
             let Some(half) = self.halves.get_mut(scale) else { break };
             if half.expected <= 0.0 {
                 *half = Half {
@@ -150,7 +150,7 @@ impl Scatter {
             .rev()
             .find(|scale| n_steps >= 0.75 * f64::from(1_u16 << scale));
         if let Some(scale) = scale {
-            self.moments[scale].note(x, m, 1.0);
+            self.moments[scale].note(x, m);
         }
     }
 

@@ -19,7 +19,7 @@ fn step(n: i64, errors: u64, requests: Option<u64>) -> Closed {
 fn learned(minutes: i64, errors: impl Fn(i64) -> u64) -> Baseline {
     let mut baseline = Baseline::new();
     for n in 0..minutes {
-        baseline.learn(GRAIN, &step(n, errors(n), None), 1.0, 5.0);
+        baseline.learn(GRAIN, &step(n, errors(n), None), 5.0);
     }
     baseline
 }
@@ -52,7 +52,7 @@ fn a_short_history_convicts_nobody() {
     assert!(learned(241, by_day).is_known(minute(241), &evidence));
     let mut seldom = Baseline::new();
     for n in 0..59 {
-        seldom.learn(GRAIN, &step(n * 10, 1, None), 1.0, 5.0);
+        seldom.learn(GRAIN, &step(n * 10, 1, None), 5.0);
     }
     assert!(!seldom.is_known(minute(600), &evidence));
 }
@@ -62,7 +62,7 @@ fn a_short_history_convicts_nobody() {
 fn what_was_learned_counts_half_after_three_days() {
     let mut baseline = learned(20 * 1_440, |_| 10);
     for n in 20 * 1_440..23 * 1_440 {
-        baseline.learn(GRAIN, &step(n, 20, None), 1.0, 5.0);
+        baseline.learn(GRAIN, &step(n, 20, None), 5.0);
     }
     let level = baseline.level(GRAIN);
     assert!((14.0..16.0).contains(&level), "{level}");
@@ -72,7 +72,7 @@ fn what_was_learned_counts_half_after_three_days() {
 fn where_attempts_are_told_the_rate_is_per_attempt() {
     let mut baseline = Baseline::new();
     for n in 0..300 {
-        baseline.learn(GRAIN, &step(n, 10, Some(10_000)), 1.0, 5.0);
+        baseline.learn(GRAIN, &step(n, 10, Some(10_000)), 5.0);
     }
     let twice = baseline.expect(GRAIN, minute(300), Some(20_000));
     assert!(twice.by_requests && (19.0..21.0).contains(&twice.mean), "{twice:?}");
@@ -113,7 +113,6 @@ fn steps_of_a_healthy_watch_are_learned_up_to_the_next_open_one() {
                 expected,
                 harmless: expected,
                 sizes: baseline.sizes(&Evidence::default()),
-                weight: 1.0,
             };
             pending.keep(&closed, &seen, 5.0);
         }
@@ -139,7 +138,7 @@ fn steps_of_a_healthy_watch_are_learned_up_to_the_next_open_one() {
 fn a_spike_is_learned_from_as_little_as_it_counts() {
     let spike = |multiple: f64| {
         let mut baseline = learned(1_000, |n| 9 + u64::try_from(n % 3).expect("small"));
-        baseline.learn(GRAIN, &step(1_000, 1_000, None), 1.0, multiple);
+        baseline.learn(GRAIN, &step(1_000, 1_000, None), multiple);
         (baseline.level(GRAIN), baseline.sizes(&Evidence::default()).blocks[0])
     };
     let ((level, size), (whole_level, whole_size)) = (spike(5.0), spike(1e9));

@@ -106,7 +106,8 @@ impl Environment {
             watch.alarmed_at.settle(scene.context.now);
         }
         let asked = self.proposal.take();
-        let asks = !calibration.is_noisy && asked.as_ref().is_none_or(|asked| asked.is_noisy());
+        let asks =
+            !found.calibration.is_noise(f64::from(found.ln_e)) && asked.as_ref().is_none_or(|asked| asked.is_noisy());
         self.proposal = Some(Box::new(Proposal {
             deploy_id,
             found,
@@ -258,10 +259,11 @@ impl Scene<'_> {
 /// ln of the least threshold that a policy may give.
 const LN_THRESHOLD_MIN: f64 = 2.995_732_273_553_991;
 
-/// Whether there are errors enough since the onset, and certainly more than the margin allows.
+/// Whether there are errors enough since the onset: more than the margin allows, and certainly more than is usual. That
+/// they are certainly beyond the margin is what E says, whose null it is.
 fn is_material(watch: &Watch, sizes: &Sizes, margin: f64) -> bool {
     let since = watch.since_onset();
-    since.excess() >= EXCESS_MIN && since.ratio_low(sizes.of_block(since.n_steps)) > 1.0 + margin
+    since.excess() >= EXCESS_MIN && since.ratio() > 1.0 + margin && since.ratio_low(sizes.of_block(since.n_steps)) > 1.0
 }
 
 /// What a watch that is over says.

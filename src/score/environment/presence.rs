@@ -40,11 +40,11 @@ impl Presence {
         f64::from(self.missing_run) * self.share().max(1e-4) > evidence.silent_gaps
     }
 
-    /// Takes in one closed step. The weight of what it shows: `None` if that is unknown.
+    /// Takes in one closed step. Whether what it shows is known.
     ///
-    /// Of a dense source a missing step is unknown; of a sparse one it is no error, at half weight, unless the source
+    /// Of a dense source a missing step is unknown; of a sparse one it is no error, unless the source
     /// has been silent for too long.
-    pub(super) fn observe(&mut self, closed: &Closed, grain: Grain, evidence: &Evidence) -> Option<f64> {
+    pub(super) fn observe(&mut self, closed: &Closed, grain: Grain, evidence: &Evidence) -> bool {
         let was_dense = self.is_dense(evidence);
         let present = closed.n_records > 0;
         self.missing_run = if present { 0 } else { self.missing_run.saturating_add(1) };
@@ -55,8 +55,8 @@ impl Presence {
         }
         if present {
             // No requests and no errors: no evidence.
-            return (closed.errors > 0 || closed.requests != Some(0)).then_some(1.0);
+            return closed.errors > 0 || closed.requests != Some(0);
         }
-        (!was_dense && !self.is_silent(evidence) && self.present > 0.0).then_some(0.5)
+        !was_dense && !self.is_silent(evidence) && self.present > 0.0
     }
 }

@@ -70,8 +70,7 @@ pub(crate) struct Recovery {
 impl Recovery {
     pub(crate) fn observe(&mut self, o: &Observation) {
         self.errors += narrow(o.counted);
-        // Half a step's silence is half a step.
-        self.harmless += narrow(o.weight * o.harmless);
+        self.harmless += narrow(o.harmless);
         self.n_steps = self.n_steps.saturating_add(1);
         let (x, m) = (f64::from(self.errors), f64::from(self.harmless));
         let k = o.sizes.of_block(self.n_steps);

@@ -19,8 +19,6 @@ use super::{MULTIPLIERS, N, narrow};
 /// Shares of traffic beyond these make no control: one side has next to nothing.
 pub(crate) const SHARE_MIN: f64 = 0.02;
 pub(crate) const SHARE_MAX: f64 = 0.95;
-/// Controlled steps of healthy watches from which the concentration is learned.
-const STEPS_MIN: f32 = 240.0;
 const CONCENTRATION_MIN: f64 = 1.0;
 const CONCENTRATION_MAX: f64 = 1_000.0;
 
@@ -87,13 +85,22 @@ impl Shares {
         self.n_steps = self.n_steps * kept + watch.n_steps;
     }
 
-    /// The concentration to judge by: half of what healthy watches showed, or a third of `size` before there are enough.
+    /// The concentration to judge by: 1/(c + 1) as healthy watches showed it and one standard error more, drawn to that of
+    /// `size`, the size of all errors together, with the weight of what tells it to within itself. Where instances scatter
+    /// independently of each other c is that size, where it is shared more.
     pub(crate) fn concentration(&self, size: f64) -> f64 {
-        if self.n_steps < STEPS_MIN || self.squares <= 0.0 {
-            return (size / 3.0).max(CONCENTRATION_MIN);
-        }
-        let inverse = (f64::from(self.over) / f64::from(self.squares)).max(1.0 / CONCENTRATION_MAX);
-        ((1.0 / inverse - 1.0) / 2.0).clamp(CONCENTRATION_MIN, CONCENTRATION_MAX)
+        let prior = 1.0 / (size + 1.0);
+        let (over, squares, n) = (f64::from(self.over), f64::from(self.squares), f64::from(self.n_steps));
+        // Of a binomial's residuals, p(1−p) at most ¼: chance alone leaves √(½/Σ) open.
+        let weight = squares / (squares + 0.5 / (prior * prior));
+        let (shown, open) = if squares > 0.0 {
+            let shown = (over / squares).max(0.0);
+            (shown, (0.5 / squares).sqrt() + shown * (2.0 / n).sqrt())
+        } else {
+            (prior, 0.0)
+        };
+        let inverse = weight * (shown + open) + (1.0 - weight) * prior;
+        (1.0 / inverse - 1.0).clamp(CONCENTRATION_MIN, CONCENTRATION_MAX)
     }
 }
 
@@ -155,25 +162,29 @@ mod tests {
         }
     }
 
+    /// Nothing known: the size of all errors. Then x = 2, 5 or 8 of 10 at even shares, in turn: a variance of 6 where chance
+    /// alone makes 2.5, so 1/(c + 1) = 3.5/22.5, and a standard error more.
     #[test]
-    fn the_concentration_is_half_of_what_healthy_watches_scatter() {
-        let mut watch = Shares::default();
-        // x = 0, 5 or 10 of 10 at even shares, in turn: variance 50/3 where chance alone makes 2.5, so c + 1 = 67.5/42.5.
-        for step in 0..300_u32 {
-            watch.note(&Control {
-                new: f64::from(step % 3) * 5.0,
-                old: 10.0 - f64::from(step % 3) * 5.0,
-                share: 0.5,
-                margin: 0.25,
-            });
-        }
+    fn the_concentration_is_that_of_all_errors_until_healthy_watches_show_another() {
         let mut shares = Shares::default();
-        assert!((shares.concentration(30.0) - 10.0).abs() < 1e-9, "a third of the size");
-        shares.learn(watch);
-        assert!(
-            (shares.concentration(30.0) - 1.0).abs() < 1e-9,
-            "{}",
-            shares.concentration(30.0)
-        );
+        assert!((shares.concentration(30.0) - 30.0).abs() < 1e-9);
+        let mut concentrations = Vec::new();
+        for _ in 0..100 {
+            let mut watch = Shares::default();
+            for new in [2.0, 5.0, 8.0] {
+                watch.note(&Control {
+                    new,
+                    old: 10.0 - new,
+                    share: 0.5,
+                    margin: 0.25,
+                });
+            }
+            shares.learn(watch);
+            concentrations.push(shares.concentration(30.0));
+        }
+        // Watches long past count for less: from some hundred steps on nothing moves.
+        assert!(concentrations[..50].is_sorted_by(|a, b| a > b), "{concentrations:?}");
+        let (last, shown) = (concentrations[99], 22.5 / 3.5 - 1.0);
+        assert!(0.9 * shown < last && last < shown, "{last} of {shown}");
     }
 }

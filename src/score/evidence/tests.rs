@@ -16,7 +16,6 @@ fn step(errors: f64, k: f64) -> Observation {
         harmless: 12.5,
         expected: 10.0,
         sizes: sizes(k),
-        weight: 1.0,
     }
 }
 

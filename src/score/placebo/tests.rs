@@ -58,6 +58,17 @@ fn a_threshold_is_at_least_one_in_alpha_and_rises_with_the_noise_up_to_its_cap()
         (ln(capped) - 1e6_f64.ln()).abs() < 1e-3 && capped.is_noisy,
         "{capped:?}"
     );
+    let quantile = f64::from(capped.ln_quantile);
+    assert!(capped.is_noise(quantile - 1.0) && !capped.is_noise(quantile) && !many.is_noise(20.0));
+}
+
+/// One window in a hundred met an outage of something else: it is no noise, and moves the quantiles little.
+#[test]
+fn a_window_in_a_hundred_that_had_a_cause_is_no_noise() {
+    let causes = |n: usize| sketch(exponential(1.0, 990).chain(std::iter::repeat_n(200.0, n))).tail();
+    let (clean, troubled, noisy) = (causes(0), causes(10), causes(100));
+    assert!(troubled.excess < 1.4 * clean.excess, "{clean:?} {troubled:?}");
+    assert!(noisy.excess > 20.0 * clean.excess, "one in ten is how it is: {noisy:?}");
 }
 
 #[test]
