@@ -14,7 +14,8 @@ use crate::model::{Errors, VARIANTS_MAX, hash_text};
 
 /// Fingerprints counted at once.
 const KINDS_MAX: usize = 3;
-/// When all places are taken, those below this share of all errors are given up: one in so many.
+/// With each step those below this share of all errors are given up, one in so many; and the rarest, where all places
+/// are taken.
 const RARE: u32 = 8;
 /// A fingerprint is named if at least one in so many errors is of it.
 const NAMED: u32 = 3;
@@ -109,10 +110,13 @@ impl Fingerprints {
                 kind.errors = kept(kind.errors);
             }
         }
-        let is_full = self.kinds.iter().all(|kind| kind.errors > 0);
-        let least = if is_full { self.errors / RARE } else { 0 };
-        for kind in self.kinds.iter_mut().filter(|kind| kind.errors <= least) {
-            *kind = Kind::default();
+        self.kinds.sort_by_key(|kind| (kind.errors, kind.hash));
+        // The rarest goes where all places are taken: then one goes whatever its share.
+        let least = (self.errors / RARE).max(self.kinds[0].errors);
+        for (place, kind) in self.kinds.iter_mut().enumerate() {
+            if place == 0 || kind.errors < least {
+                *kind = Kind::default();
+            }
         }
     }
 
