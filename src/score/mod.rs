@@ -39,7 +39,7 @@ pub use dedupe::WINDOW_HASHES_MAX;
 pub use fleet::{Fleet, FleetReport};
 pub use partition::{Applied, Dropped, Image, Partition};
 pub use policy::Policy;
-pub use risk::{Contribution, LearnedWeight};
+pub use risk::{Contribution, LearnedSquare, LearnedWeight};
 pub use service::{Service, ServiceReport};
 pub use trend::{AiEvidence, Classes, Comparison};
 pub use trial::{Reading, Told, Trial};
