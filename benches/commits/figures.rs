@@ -52,8 +52,8 @@ pub(crate) fn auc(scores: &[f64], is_buggy: &[bool]) -> f64 {
     wins / (n_buggy * below).max(1.0)
 }
 
-/// By how much the AUC of `scores` is above that of `others`, and half of the interval that holds it with 95 % (DeLong,
-/// DeLong and Clarke-Pearson, 1988): both rank the same commits, so what they have in common drops out.
+/// By how much the AUC of `scores` is above that of `others`, and half of the interval that holds it with 95 % (`DeLong`,
+/// `DeLong` and Clarke-Pearson, 1988): both rank the same commits, so what they have in common drops out.
 pub(crate) fn gain(scores: &[f64], others: &[f64], is_buggy: &[bool]) -> (f64, f64) {
     let apart: Vec<f64> = placements(scores, is_buggy)
         .iter()

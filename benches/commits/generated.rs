@@ -143,19 +143,19 @@ fn directory(author: usize, chance: &mut Chance) -> usize {
 }
 
 /// Adds lines of `change` to some files of the directory and takes others out.
-fn edit(tree: &mut Tree, change: usize, (directory, size): (usize, f64), chance: &mut Chance) -> Vec<usize> {
-    let n_files = 1 + chance.below(3);
+fn edit(tree: &mut Tree, change: usize, (directory, size): (usize, f64), draws: &mut Chance) -> Vec<usize> {
+    let n_files = 1 + draws.below(3);
     let mut files: Vec<usize> = (0..n_files)
-        .map(|_| directory * FILES_EACH + chance.below(FILES_EACH))
+        .map(|_| directory * FILES_EACH + draws.below(FILES_EACH))
         .collect();
     files.sort_unstable();
     files.dedup();
     let n_lines = rounded((2.7 + size).exp()).clamp(1, LINES_MAX).div_ceil(files.len());
     for file in &files {
         let lines = &mut tree.files[*file];
-        let place = chance.below(lines.len() + 1);
+        let place = draws.below(lines.len() + 1);
         lines.splice(place..place, std::iter::repeat_n(change, n_lines));
-        let mut n_gone = chance.below(n_lines + 1).max(lines.len().saturating_sub(LINES_MAX));
+        let mut n_gone = draws.below(n_lines + 1).max(lines.len().saturating_sub(LINES_MAX));
         // Its own stay, or there would be nothing to take back.
         lines.retain(|of| {
             let is_gone = n_gone > 0 && *of != change;

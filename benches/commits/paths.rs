@@ -110,16 +110,15 @@ fn innocent(guilty: usize, distance: isize, n_landed: usize, (is_known, taken): 
     None
 }
 
-/// A folder above any of the paths, or a path itself, each once, from the root down.
+/// The folders above a path from the root's child down, and the path.
+fn chain(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(end, _)| end);
+    ends.chain([path.len()]).map(|end| &path[..end])
+}
+
+/// The same of all paths of a change, each once.
 fn prefixes(change: &Landed) -> BTreeSet<&str> {
-    let of_path = |path: &'_ str| -> Vec<usize> {
-        let ends = path.match_indices('/').map(|(end, _)| end);
-        ends.chain([path.len()]).collect()
-    };
-    let all = change.paths.iter().flat_map(|path| {
-        let ends = of_path(path).into_iter();
-        ends.map(move |end| &path[..end])
-    });
+    let all = change.paths.iter().flat_map(|path| chain(path));
     all.take(PREFIXES_MAX).collect()
 }
 
@@ -294,15 +293,13 @@ impl Rates {
 
 impl Candidate for Rates {
     fn land(&mut self, change: &Landed, logit: f64) -> f64 {
-        let chain = |path: &String| -> Vec<usize> {
-            let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
-            let below = ends.map(|end| bucket(hash_text(&path[..end]), RATE_BUCKETS_LOG2));
-            [bucket(hash_text(""), RATE_BUCKETS_LOG2)]
-                .into_iter()
-                .chain(below)
+        let places = |path: &String| -> Vec<usize> {
+            let from_root = std::iter::once("").chain(chain(path));
+            from_root
+                .map(|prefix| bucket(hash_text(prefix), RATE_BUCKETS_LOG2))
                 .collect()
         };
-        let chains: Vec<Vec<usize>> = change.paths.iter().map(chain).collect();
+        let chains: Vec<Vec<usize>> = change.paths.iter().map(places).collect();
         let ratios: f64 = chains.iter().map(|chain| self.ratio(chain)).sum();
         let added = if chains.is_empty() {
             0.0
