@@ -1,10 +1,14 @@
-//! What it is told: `--data DIR`, `--seeds N`, `--sigma S`, `--test`.
+//! What it is told: `--data DIR`, `--git PATH`, `--generated`, `--seeds N`, `--sigma S`, `--test`.
 
 use std::str::FromStr;
 
 pub(crate) struct Arguments {
     /// The folder that holds `commits/`.
     pub(crate) data: Option<String>,
+    /// Local repositories, whose reverts are the labels.
+    pub(crate) repositories: Vec<String>,
+    /// Whether repositories are made up, to see what candidates find.
+    pub(crate) is_generated: bool,
     /// How many times delays are drawn.
     pub(crate) n_seeds: u64,
     /// The spread of the lognormal delays.
@@ -15,6 +19,8 @@ pub(crate) struct Arguments {
 pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let mut arguments = Arguments {
         data: std::env::var("HOLDPOINT_DATA").ok(),
+        repositories: Vec::new(),
+        is_generated: false,
         n_seeds: 5,
         sigma: 1.0,
         is_test: false,
@@ -25,13 +31,16 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, St
     while let Some(word) = words.next() {
         match word.as_str() {
             "--data" => arguments.data = Some(words.next().ok_or("--data needs a folder")?),
+            "--git" => arguments.repositories.push(words.next().ok_or("--git needs a path")?),
+            "--generated" => arguments.is_generated = true,
             "--seeds" => arguments.n_seeds = value(&word, words.next())?,
             "--sigma" => arguments.sigma = value(&word, words.next())?,
             "--test" => arguments.is_test = true,
             "--bench" => is_bench = true,
             unknown => {
                 return Err(format!(
-                    "unknown argument `{unknown}`; known are --data DIR, --seeds N, --sigma S and --test"
+                    "unknown argument `{unknown}`; known are --data DIR, --git PATH, --generated, --seeds N, --sigma S and \
+                     --test"
                 ));
             }
         }
@@ -39,6 +48,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, St
     arguments.is_test |= !is_bench;
     if arguments.is_test {
         arguments.n_seeds = 1;
+        arguments.is_generated = true;
     }
     Ok(arguments)
 }

@@ -20,6 +20,9 @@ pub(crate) struct Landed {
     pub(crate) at: i64,
     pub(crate) measures: [f64; N_MEASURES],
     pub(crate) is_buggy: bool,
+    /// Tells authors apart; nothing is known of those of data without any.
+    pub(crate) author: u64,
+    pub(crate) paths: Vec<String>,
 }
 
 impl Landed {
@@ -64,5 +67,7 @@ fn commit(columns: &HashMap<&str, usize>, fields: &[&str]) -> Result<Landed, &'s
         at: text("date")?.parse().map_err(|_error| "date")?,
         measures,
         is_buggy: number("bug")? > 0.5,
+        author: 0,
+        paths: Vec::new(),
     })
 }

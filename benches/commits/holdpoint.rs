@@ -81,8 +81,9 @@ fn happenings(histories: &[&History], reveals: Option<&[Reveals]>) -> Vec<Happen
             }
         }
     }
-    // Stable: commits of one second stay in order, and a reveal of that second comes after its own commit.
-    happenings.sort_by_key(|happening| happening.after);
+    // Stable: commits of one second stay in order. What comes to light in it comes after them all: one that takes
+    // another back is scored before that is told.
+    happenings.sort_by_key(|happening| (happening.after, happening.is_reveal));
     happenings
 }
 

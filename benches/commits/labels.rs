@@ -22,6 +22,16 @@ pub(crate) enum Latency {
     Lognormal { sigma: f64, seed: u64 },
 }
 
+impl Latency {
+    /// In seconds.
+    pub(crate) fn clean_after(self) -> i64 {
+        match self {
+            Self::None => 0,
+            Self::Lognormal { .. } => CLEAN_AFTER,
+        }
+    }
+}
+
 pub(crate) fn reveals(history: &History, latency: Latency) -> Reveals {
     let mut chance = Chance::new(match latency {
         Latency::None => 0,
@@ -40,11 +50,7 @@ pub(crate) fn reveals(history: &History, latency: Latency) -> Reveals {
 }
 
 /// The labels known at `now`, as a baseline is fitted on them: `None` where nothing is known yet.
-pub(crate) fn known(history: &History, reveals: &Reveals, latency: Latency, now: i64) -> Vec<Option<bool>> {
-    let clean_after = match latency {
-        Latency::None => 0,
-        Latency::Lognormal { .. } => CLEAN_AFTER,
-    };
+pub(crate) fn known(history: &History, reveals: &Reveals, clean_after: i64, now: i64) -> Vec<Option<bool>> {
     let pairs = history.commits.iter().zip(reveals);
     pairs
         .map(|(commit, reveal)| {
@@ -64,7 +70,7 @@ pub(crate) fn known(history: &History, reveals: &Reveals, latency: Latency, now:
     clippy::as_conversions,
     reason = "days within centuries"
 )]
-fn seconds(days: f64) -> i64 {
+pub(crate) fn seconds(days: f64) -> i64 {
     (days.min(36_500.0) * 86_400.0) as i64
 }
 

@@ -3,7 +3,8 @@
 //! Commits land one by one, in order of time, in the very state machines that run in production, with their bounds; a
 //! commit later found to be buggy becomes an incident that names it, after a simulated delay. Each score is of the
 //! moment its commit landed (prequential). The baselines are refitted on the labels known by then: a bug once it is
-//! revealed, clean after 90 days without.
+//! revealed, clean after 90 days without. Of git repositories the labels are reverts, known when they landed, and candidates
+//! that see paths and authors stand beside.
 
 #[path = "../scale/chance.rs"]
 #[expect(dead_code, reason = "each program uses its part")]
@@ -12,12 +13,16 @@ mod chance;
 mod arguments;
 mod boosting;
 mod figures;
+mod generated;
+mod git;
 mod history;
 mod holdpoint;
 mod labels;
 mod logistic;
+mod paths;
 mod refit;
 mod report;
+mod reverts;
 mod synthetic;
 
 use std::{io::Write as _, path::Path, process::ExitCode};
@@ -35,14 +40,21 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(wrong) => return fail(&wrong),
     };
-    let said = match histories(&arguments) {
-        Ok(histories) => report::run(&histories, &arguments),
-        Err(wrong) => return fail(&wrong),
-    };
-    match said {
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(wrong) => fail(&wrong.to_string()),
+        Err(wrong) => fail(&wrong),
     }
+}
+
+fn run(arguments: &Arguments) -> Result<(), String> {
+    let is_of_repositories = !arguments.repositories.is_empty() || arguments.is_generated;
+    if arguments.is_test || !is_of_repositories {
+        report::run(&histories(arguments)?, arguments).map_err(|error| error.to_string())?;
+    }
+    if is_of_repositories {
+        reverts::run(arguments)?;
+    }
+    Ok(())
 }
 
 fn fail(wrong: &str) -> ExitCode {

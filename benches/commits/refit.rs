@@ -4,7 +4,7 @@ use holdpoint::model::N_MEASURES;
 
 use crate::{
     history::History,
-    labels::{self, DAY, Latency, Reveals},
+    labels::{self, DAY, Reveals},
 };
 
 /// A change as a baseline sees it: measures as they are weighed, in logarithms but for entropy and fix.
@@ -33,7 +33,8 @@ pub(crate) fn rows(history: &History) -> Vec<Row> {
 pub(crate) struct Known<'a> {
     pub(crate) history: &'a History,
     pub(crate) reveals: &'a Reveals,
-    pub(crate) latency: Latency,
+    /// Seconds after which a commit is taken for clean.
+    pub(crate) clean_after: i64,
 }
 
 /// Scores in order of time, each by the model last fitted before its commit. `scores` hold what stands where none is.
@@ -47,7 +48,7 @@ pub(crate) fn prequential<M: Fn(&Row) -> f64>(
     let Known {
         history,
         reveals,
-        latency,
+        clean_after,
     } = known;
     let rows = rows(history);
     let commits = &history.commits;
@@ -57,7 +58,7 @@ pub(crate) fn prequential<M: Fn(&Row) -> f64>(
     let mut now = first.at + every_days * DAY;
     while now < last.at {
         let n_landed = commits.partition_point(|commit| commit.at <= now);
-        let labels = labels::known(history, reveals, *latency, now);
+        let labels = labels::known(history, reveals, *clean_after, now);
         let labeled = rows.iter().zip(&labels).take(n_landed);
         let (seen, is_buggy): (Vec<Row>, Vec<bool>) =
             labeled.filter_map(|(row, label)| Some((*row, (*label)?))).unzip();

@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// How often the baselines are fitted again.
-const LOGISTIC_EVERY_DAYS: i64 = 30;
-const BOOSTING_EVERY_DAYS: i64 = 90;
+pub(crate) const LOGISTIC_EVERY_DAYS: i64 = 30;
+pub(crate) const BOOSTING_EVERY_DAYS: i64 = 90;
 /// A probability is the chance of an incident within so long.
 const HORIZON: i64 = 30 * DAY;
 /// Into how many services a project is cut, to see what a fleet learns of small ones.
@@ -98,7 +98,7 @@ fn evaluate(histories: &[History], latencies: &[Latency], names: &[&'static str]
             let known = Known {
                 history,
                 reveals: &all[place],
-                latency: *latency,
+                clean_after: latency.clean_after(),
             };
             for (method, scores) in methods.iter_mut().zip(scores(&known, own, names.len())) {
                 method.figures[place].push(judged(&scores, history, &all[place]));
@@ -137,7 +137,7 @@ fn judged(scores: &[f64], history: &History, reveals: &Reveals) -> Figures {
     }
 }
 
-fn calibration(scores: &[f64], at: &[i64], reveals: &Reveals) -> f64 {
+pub(crate) fn calibration(scores: &[f64], at: &[i64], reveals: &Reveals) -> f64 {
     let end = at.last().copied().unwrap_or(0) - HORIZON;
     let places = scores.len() - scores.len() / 5..at.partition_point(|at| *at <= end);
     let within = |place: &usize| reveals[*place].is_some_and(|revealed| revealed <= at[*place] + HORIZON);

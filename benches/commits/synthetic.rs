@@ -38,6 +38,8 @@ fn landed(n: usize, chance: &mut Chance) -> Landed {
         at: START + number_of(n) * GAP_SECONDS,
         measures,
         is_buggy: unit(chance) < 1.0 / (1.0 + (-logit).exp()),
+        author: 0,
+        paths: Vec::new(),
     }
 }
 

@@ -22,6 +22,7 @@ mod detection;
 mod drive;
 mod holding;
 mod interval;
+mod learned;
 mod lines;
 mod merge;
 mod report;
@@ -47,5 +48,6 @@ pub use report::Report;
 pub use scores::encode_score;
 pub use summary::{
     AiClass, AiSummary, CaptureSummary, Captured, ChangeFates, ChangeSummary, DecisionCounts, DeployCounts,
-    DetectionSummary, EventCounts, FreezeCounts, ModeCounts, ModeHours, Quantiles, RuleHits, Summary, TierSummary,
+    DetectionSummary, EventCounts, FreezeCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits, Summary,
+    TierSummary,
 };

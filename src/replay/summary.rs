@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::Criticality,
-    score::{AiEvidence, Policy},
+    score::{AiEvidence, LearnedWeight, Policy},
 };
 
 /// A rule of the policy that meets more of the changes than this is one that people learn to work around.
@@ -43,6 +43,7 @@ pub struct Summary {
     /// are left out.
     pub tiers: BTreeMap<&'static str, TierSummary>,
     pub ai: AiSummary,
+    pub learned: LearnedSummary,
     pub warnings: Vec<String>,
 }
 
@@ -168,6 +169,15 @@ pub struct AiClass {
     /// Named by incidents or reverts as their cause.
     pub failed: u64,
     pub failed_share: Option<Share>,
+}
+
+/// What incidents that name changes had taught of commit risk at the end, the whole fleet together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LearnedSummary {
+    /// Changes known to have caused incidents that were compared with those beside them.
+    pub verdicts: u64,
+    /// Of each measure, and of AI and the author's level, which are in no score.
+    pub weights: Vec<LearnedWeight>,
 }
 
 /// One tier.

@@ -9,8 +9,8 @@ use super::{
     holding::{HeldMs, Holding},
     interval::{Rate, Share},
     summary::{
-        ChangeSummary, DecisionCounts, EventCounts, ModeCounts, ModeHours, Quantiles, RuleHits, Summary, TierSummary,
-        count, hours, number, ratio, warnings,
+        ChangeSummary, DecisionCounts, EventCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits,
+        Summary, TierSummary, count, hours, number, ratio, warnings,
     },
     tier::Roster,
 };
@@ -171,6 +171,10 @@ impl Tally {
             detection: self.detection.summary(),
             tiers: self.tiers(),
             ai: self.capture.ai(partition.fleet().report().ai),
+            learned: LearnedSummary {
+                verdicts: partition.fleet().n_verdicts(),
+                weights: partition.fleet().learned_weights(),
+            },
             warnings: Vec::new(),
         };
         summary.warnings = warnings(&summary, partition.policy());

@@ -18,6 +18,7 @@ impl fmt::Display for Summary {
         self.write_freezes(f)?;
         self.write_tiers(f)?;
         self.write_ai(f)?;
+        self.write_learned(f)?;
         for warning in &self.warnings {
             writeln!(f, "warning      {warning}")?;
         }

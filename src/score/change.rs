@@ -179,8 +179,9 @@ impl Changes {
             ai: change.ai,
             author_level: change.author_level,
         };
-        let trace = risk::pack(&scaled, made, Target::of(&change.sha));
-        self.list.push(change, trace);
+        let sha = Target::of(&change.sha);
+        let trace = risk::pack(&scaled, made, sha);
+        self.list.push(change, trace, sha);
         Some(Landed {
             loss,
             lambda: -(-score.probability).ln_1p(),

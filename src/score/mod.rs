@@ -42,7 +42,7 @@ pub use dedupe::WINDOW_HASHES_MAX;
 pub use fleet::{Fleet, FleetReport};
 pub use partition::{Applied, Dropped, Image, Partition};
 pub use policy::Policy;
-pub use risk::{Contribution, LearnedWeight};
+pub use risk::{Contribution, LearnedSquare, LearnedWeight};
 pub use service::{Service, ServiceReport};
 pub use trend::{AI_FAILURES_MIN, AiEvidence, AiOutlook, Classes, Comparison};
 pub use trial::{Reading, Told, Trial};

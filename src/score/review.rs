@@ -35,6 +35,12 @@ impl Target {
     pub(crate) fn tag_bits(self) -> u64 {
         self.0.get() >> (u64::BITS - 17)
     }
+
+    /// The eight bits behind these, which are kept beside a trace.
+    pub(crate) fn check_bits(self) -> u8 {
+        let [_, _, third, fourth, ..] = self.0.get().to_be_bytes();
+        third << 1 | fourth >> 7
+    }
 }
 
 /// A person: half of a hash. Where two fall together, fewer approvals count.

@@ -1,7 +1,9 @@
 //! What incidents teach: through the log, for the whole fleet, and long after the change is forgotten.
 
+use std::collections::BTreeSet;
+
 use holdpoint::{
-    model::Timestamp,
+    model::{Timestamp, hash_text},
     score::{LearnedWeight, Said, ScoredChange},
 };
 
@@ -101,6 +103,22 @@ fn a_change_forgotten_long_ago_still_teaches_once() {
         at(400 * DAY),
     );
     assert_eq!(driver.partition.fleet().n_verdicts(), 1);
+}
+
+/// Of thousands of incidents about changes that nobody remembers, dozens would be put down to recent ones, if seventeen
+/// bits told one from another.
+#[test]
+fn an_incident_of_a_change_never_seen_is_not_put_down_to_one_whose_hash_begins_alike() {
+    let mut driver = history("checkout", 300);
+    let begins = |sha: &str| hash_text(sha) >> (64 - 17);
+    let landed: BTreeSet<u64> = (0..300).map(|i| begins(&format!("{i:040x}"))).collect();
+    let alike = (1_000_000..).map(|i| format!("{i:040x}"));
+    let alike = alike.filter(|sha| landed.contains(&begins(sha))).take(20);
+    for (i, sha) in (0..).zip(alike) {
+        let time = at(18_000 + i);
+        driver.events(&[incident("checkout", &sha, time, &format!(r#""sha":"{sha}""#))], time);
+    }
+    assert_eq!(driver.partition.fleet().n_verdicts(), 0);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod changes;
 mod delays;
 mod freezes;
 mod html;
+mod learned;
 mod timelines;
 
 use self::html::{Escaped, Page, add, instant, style_hash, table, whole};
@@ -77,6 +78,7 @@ impl<'a> Report<'a> {
         freezes::write(&mut page, self.a.summary);
         rules(&mut page, self.a.summary);
         ai::write(&mut page, self.a.summary);
+        learned::write(&mut page, self.a.summary);
         timelines::write(&mut page, self.a.replay);
         if let Some((b, _)) = &self.b {
             timelines::write_only_b(&mut page, self.a.replay, b.replay);

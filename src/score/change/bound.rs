@@ -9,14 +9,14 @@ pub(super) const CHANGES_MAX: usize = 512;
 /// these are remembered at first, and 320 once there are traces of many more; fewer where shas are longer, or many
 /// reviews wait for their commits. What they leave, traces of changes forgotten may take.
 pub(super) const BYTES_MAX: usize = CHANGES_MAX * 96;
-/// What traces of changes forgotten may take even where more changes want the room: a thousand of them. Less, and a
+/// What traces of changes forgotten may take even where more changes want the room: nine hundred of them. Less, and a
 /// service of 25 commits a day or more could not tell what came of them within the month that its rate is of.
 const TRACES_BYTES: usize = 12 * 1024;
 
 impl Changes {
     /// Forgets the oldest traces and changes until the rest, with one to come, are within their bounds.
     pub(super) fn bound(&mut self, coming: Option<&Remembered>, scene: &mut Scene<'_>) {
-        let coming_bytes = coming.map_or(0, |change| change.bytes() + size_of::<Trace>());
+        let coming_bytes = coming.map_or(0, |change| change.bytes() + size_of::<Trace>() + 1);
         let learned_bytes = self.learned.as_ref().map_or(0, |learned| learned.bytes());
         let beside_bytes = scene.approvals.bytes() + learned_bytes + coming_bytes;
         let has_room =

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::{Remembered, sheet::Sheet};
 use crate::{
     model::{Second, Timestamp, Trace},
-    score::risk::revealed,
+    score::{
+        review::Target,
+        risk::{is_of, revealed},
+    },
 };
 
 /// In the order in which they landed. Changes leave when they are forgotten; traces stay for as long as the page does.
@@ -13,13 +16,16 @@ use crate::{
 pub(super) struct Leaf {
     pub(super) changes: Sheet,
     traces: Vec<Trace>,
+    /// Of each more of its sha's hash: with a trace's own bits one of 33 million shas is taken for another.
+    checks: Vec<u8>,
     /// When the first and the last of them landed.
     first: Second,
     last: Second,
 }
 
 impl Leaf {
-    pub(super) fn push(&mut self, change: Remembered, trace: Trace) {
+    /// `sha` is the change's.
+    pub(super) fn push(&mut self, change: Remembered, trace: Trace, sha: Target) {
         let at = change.last_event;
         if self.traces.is_empty() {
             self.first = at;
@@ -27,6 +33,8 @@ impl Leaf {
         self.last = self.last.max(at);
         self.traces.reserve_exact(1);
         self.traces.push(trace);
+        self.checks.reserve_exact(1);
+        self.checks.push(sha.check_bits());
         self.changes.push(change);
     }
 
@@ -40,7 +48,14 @@ impl Leaf {
 
     /// What it takes beside its place.
     pub(super) fn bytes(&self) -> usize {
-        self.changes.bytes() + size_of_val(&*self.traces)
+        self.changes.bytes() + size_of_val(&*self.traces) + size_of_val(&*self.checks)
+    }
+
+    /// Where the trace of the last change with this sha is.
+    pub(super) fn place_of(&self, sha: Target) -> Option<usize> {
+        let check = sha.check_bits();
+        let mut checked = self.traces.iter().zip(&self.checks);
+        checked.rposition(|(trace, own)| *own == check && is_of(*trace, sha))
     }
 
     pub(super) fn last(&self) -> Timestamp {

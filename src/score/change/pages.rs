@@ -18,10 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Remembered, leaf::Leaf, sheet::Sheet};
 use crate::{
     model::{Second, Timestamp, Trace},
-    score::{
-        review::{Note, Target},
-        risk::is_of,
-    },
+    score::review::{Note, Target},
 };
 
 /// Changes on a page: small beside the rest of a service, many beside what one event touches.
@@ -107,7 +104,7 @@ impl Pages {
         self.sheets().any(|sheet| sheet.is_meant_by(note))
     }
 
-    pub(super) fn push(&mut self, change: Remembered, trace: Trace) {
+    pub(super) fn push(&mut self, change: Remembered, trace: Trace, sha: Target) {
         let open = self.open.get_or_insert_default();
         if open.n_landed() >= PAGE_CHANGES {
             self.full.reserve_exact(1);
@@ -119,7 +116,7 @@ impl Pages {
             });
             self.next = self.next.wrapping_add(1);
         }
-        open.push(change, trace);
+        open.push(change, trace, sha);
     }
 
     /// Takes out the `n` oldest.
@@ -173,9 +170,13 @@ impl Pages {
 
     /// Where the trace of the newest change with this sha is, among [`Pages::traces`].
     pub(super) fn trace_of(&self, sha: Target) -> Option<usize> {
-        let traces = self.leaves().flat_map(Leaf::traces);
-        let alike = traces.enumerate().filter(|(_, trace)| is_of(**trace, sha));
-        alike.last().map(|(place, _)| place)
+        let mut found = None;
+        let mut first = 0;
+        for leaf in self.leaves() {
+            found = leaf.place_of(sha).map(|place| first + place).or(found);
+            first += leaf.n_landed();
+        }
+        found
     }
 
     /// About when the change whose trace is there landed.

@@ -35,13 +35,42 @@ const INTERVAL_SD: f64 = 1.96;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LearnedWeight {
     pub feature: &'static str,
+    /// What it was before anything was learned: of other projects.
+    pub cold_start: f64,
     /// In logits: per standard deviation of a measure; of AI against none; per step of the author's level.
     pub weight: f64,
     /// The interval that holds it with a chance of 95 %.
     pub low: f64,
     pub high: f64,
+    /// How far a measure's weight grows, or shrinks, away from its mean; `None` of what is no measure.
+    pub square: Option<LearnedSquare>,
     /// Whether it is part of the score. AI and the author's level are not.
     pub is_scored: bool,
+}
+
+/// The weight of a measure's z² − 1, in logits; 0 before anything was learned.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LearnedSquare {
+    pub weight: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl LearnedWeight {
+    /// Whether what was learned is another weight than before, beyond what chance would do to it: its interval does not
+    /// hold what it was.
+    #[must_use]
+    pub fn has_moved(&self) -> bool {
+        self.cold_start < self.low || self.cold_start > self.high
+    }
+}
+
+impl LearnedSquare {
+    /// Whether it is another than 0, beyond what chance would do to it.
+    #[must_use]
+    pub fn has_moved(&self) -> bool {
+        self.low > 0.0 || self.high < 0.0
+    }
 }
 
 /// The weights, as a normal distribution.
@@ -141,16 +170,29 @@ impl Learner {
         measures
             .chain(made)
             .map(|(i, feature, is_scored)| {
-                let half = INTERVAL_SD * self.covariance[i][i].max(0.0).sqrt();
+                let [weight, low, high] = self.interval(i);
+                let square = is_scored.then(|| {
+                    let [weight, low, high] = self.interval(N_MEASURES + i);
+                    LearnedSquare { weight, low, high }
+                });
+                let cold_start = COLD_START.linear.get(i).filter(|_| is_scored);
                 LearnedWeight {
                     feature,
-                    weight: four_digits(self.mean[i]),
-                    low: four_digits(self.mean[i] - half),
-                    high: four_digits(self.mean[i] + half),
+                    cold_start: cold_start.map_or(0.0, |weight| four_digits(f64::from(*weight))),
+                    weight,
+                    low,
+                    high,
+                    square,
                     is_scored,
                 }
             })
             .collect()
+    }
+
+    /// A weight, and where it is with a chance of 95 %.
+    fn interval(&self, feature: usize) -> [f64; 3] {
+        let half = INTERVAL_SD * self.covariance[feature][feature].max(0.0).sqrt();
+        [0.0, -half, half].map(|by| four_digits(self.mean[feature] + by))
     }
 }
 

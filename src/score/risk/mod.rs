@@ -24,12 +24,15 @@ use std::{fmt::Write as _, sync::LazyLock};
 
 use sha2::{Digest, Sha256};
 
-pub use self::{learning::LearnedWeight, weights::Contribution};
 pub(crate) use self::{
     learning::Learner,
     moments::{Moments, Scaled},
     rate::Rate,
     trace::{Circumstances, is_of, is_revealed, pack, revealed},
+};
+pub use self::{
+    learning::{LearnedSquare, LearnedWeight},
+    weights::Contribution,
 };
 use crate::model::{Bulletin, Measures, RiskWeights};
 

@@ -110,6 +110,13 @@ fn a_small_service_is_near_its_fleet_and_a_fleet_near_one_in_a_hundred() {
             fleet.reveal(1.0);
         }
     }
+    // By chance one comes within its month where others come later: the rate does not double by it.
+    let mut quiet = Rate::default();
+    (0..5_000).for_each(|_| quiet.land_any());
+    let before = quiet.fleet_odds();
+    assert!((1_900.0..2_000.0).contains(&before.recip()), "{before}");
+    quiet.reveal(1.0);
+    assert!(quiet.fleet_odds() < 1.4 * before, "{before}");
     // A twentieth of all changes; one of average measures is less risky than the mean one.
     let odds = fleet.fleet_odds();
     assert!((0.030..0.034).contains(&odds), "{odds}");

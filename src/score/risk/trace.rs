@@ -8,7 +8,9 @@
 //! tag of sha, 17 │ revealed, ai 2 … │ fourteen z, three bits each
 //! ```
 //!
-//! That one sha in 131,072 has the tag of another is learned wrong at most; no decision rests on it.
+//! One sha in 131,072 has the tag of another: of thousands of incidents about changes long forgotten, dozens would be put
+//! down to recent ones, and the rate of incidents with them. So pages keep eight more bits of each beside its trace, and
+//! what one in 33 million would still teach wrongly does not matter.
 
 use serde::{Deserialize, Serialize};
 
