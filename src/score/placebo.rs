@@ -3,8 +3,9 @@
 //! At instants chosen by a hash of service, environment and time the detector is started as if a deploy had begun. Each
 //! such window's greatest ln E goes into a sketch of the service's own and, with the next deploy, to the fleet, which
 //! pools them by tier and by the rate of errors. The tail beyond the .9 quantile u is taken for exponential, with the
-//! mean excess β: P(max ln E > u + y) = .1 e^(−y/β). A service's own tail counts as n/(n + 200), the pool's for the
-//! rest; without a pool it is Ville's bound, P(max E > q) ≤ 1/q, which is u = ln 10 and β = 1.
+//! mean excess β: P(max ln E > u + y) = .1 e^(−y/β). β is that of a sample censored at the .97 quantile. A service's own
+//! tail counts as n/(n + 200), the pool's for the rest; without a pool it is Ville's bound, P(max E > q) ≤ 1/q, which is
+//! u = ln 10 and β = 1.
 //!
 //! **Invariant:** a window that saw a deploy, a freeze, an incident or an alarm shared by services is in no sketch.
 
@@ -25,8 +26,8 @@ const UNTOLD_MAX: usize = 16;
 const WINDOWS_MAX: u32 = 1_000;
 /// Fewer windows give no tail.
 const WINDOWS_MIN: f64 = 20.0;
-/// The share of windows that are its tail, and the share of them that are as good as beyond all measure: errors that had
-/// a cause, in a callee or an outage, and no matter of chance.
+/// The share of windows that are its tail, and of those whose ln E is known to be beyond the rest and no more: errors that
+/// had a cause, in a callee or an outage, and no matter of chance.
 const TAIL: f64 = 0.1;
 const CENSORED: f64 = 0.03;
 /// The mean excess is drawn to Ville's with the weight of so many windows beyond u.

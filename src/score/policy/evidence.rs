@@ -36,7 +36,7 @@ pub struct Evidence {
     /// No e-value below this freezes, however much α there is to spend: 200; 20 to 1e6.
     pub e_value_min: f64,
     /// Calibration raises the threshold to at most so many times 1/α; a service that would need more is `noisy_service`
-    /// and not frozen by evidence: 1,000; 1 to 1e6.
+    /// while E is between the two: 1,000; 1 to 1e6.
     pub calibration_max: f64,
     /// A service's own placebo windows count beside the pool as n/(n + this): 200; 10 to 10,000.
     pub calibration_weight: f64,
