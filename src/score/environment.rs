@@ -12,6 +12,7 @@
 //! **Invariant:** steps are closed in order, each once, and none before `now` allows it.
 
 mod burning;
+mod closed;
 mod conviction;
 mod deploys;
 mod incidents;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use closed::margin;
 pub(crate) use conviction::Terms;
 pub(super) use deploys::short_hash;
 pub(crate) use incidents::OpenIncident;
@@ -36,18 +38,18 @@ use self::{
 };
 use super::{
     Context, Said,
-    baseline::{Baseline, Pending, count},
+    baseline::{Baseline, Pending},
     catalog::Graph,
     decide::Standing,
-    evidence::{Blocks, Observation, Recent, Seen, Shares, without_spike},
+    evidence::{Recent, Shares},
     fingerprints::Fingerprints,
     hold::{Found, Hold},
     moment::Moment,
     placebo::Placebo,
     policy::{Policy, Settings},
-    steps::{Closed, Grain, Steps, Totals, Version},
+    steps::{Grain, Steps, Totals, Version},
     unrest::Unrest,
-    watch::{Step, Watch},
+    watch::Watch,
 };
 use crate::model::{Action, Criticality, EnvironmentId, Errors, Ground, Incident, Second, ServiceId, Timestamp};
 
@@ -222,103 +224,6 @@ impl Environment {
         !self.is_watched() && context.now >= self.steps.next_close(context.policy.lateness)
     }
 
-    /// Closes the steps that are over while nothing is watched: only the baseline learns, and a placebo window sees.
-    pub(crate) fn pass_quiet_steps(&mut self, settings: &Settings, context: &Context<'_>) {
-        let Context { now, policy, .. } = *context;
-        while let Some(closed) = self.steps.close(now, policy.lateness) {
-            self.spend(&closed);
-            self.learn(&closed, settings, context);
-            if closed.n_records == 0 && self.presence.is_silent(&policy.evidence) {
-                // Nothing is learned from here to the next record.
-                self.steps.skip_empty(now, policy.lateness);
-                self.abandon_placebo();
-            }
-        }
-    }
-
-    fn learn(&mut self, closed: &Closed, settings: &Settings, context: &Context<'_>) {
-        let is_known = self
-            .presence
-            .observe(closed, self.steps.grain, &context.policy.evidence);
-        let touched = self.incidents.touch(closed.start);
-        if touched {
-            self.abandon_placebo();
-        }
-        if !is_known || touched {
-            self.baseline.break_off();
-            return;
-        }
-        if self.unrest.minds(closed.errors) && self.baseline.is_known(closed.start, &context.policy.evidence) {
-            let (observation, _) = self.judge(closed, settings, context.policy);
-            self.unrest.observe(&observation);
-        }
-        self.observe_placebo(closed, settings, context);
-        self.baseline
-            .learn(self.steps.grain, closed, context.policy.evidence.spike_learned);
-    }
-
-    /// Lets a placebo window see a step in which nothing was deployed, and begins one where it is time for it.
-    fn observe_placebo(&mut self, closed: &Closed, settings: &Settings, context: &Context<'_>) {
-        let begins = closed.start.millis().rem_euclid(PLACEBO_EVERY_MS) == 0
-            && self.baseline.is_known(closed.start, &context.policy.evidence);
-        if begins {
-            let horizon = self.horizon(settings, context.policy);
-            self.placebo
-                .get_or_insert_default()
-                .begin(self.seed, closed.start, horizon);
-        }
-        if self.placebo.as_ref().is_none_or(|placebo| !placebo.is_on()) {
-            return;
-        }
-        let (observation, _) = self.judge(closed, settings, context.policy);
-        let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
-        recent.push(observation.errors, observation.expected);
-        let seen = Seen {
-            ln_ratios: observation.ln_ratios(observation.sizes.step, 1.0),
-            errors: observation.errors,
-            expected: observation.expected,
-            blocks: Some(Blocks {
-                recent,
-                sizes: &observation.sizes,
-                harmless: observation.harmless / observation.expected,
-                exposure: 1.0,
-                spike: context.policy.evidence.spike_judged,
-            }),
-        };
-        let shared_alarm_at = context.bulletin.calibration.shared_alarm_at;
-        if let Some(placebo) = &mut self.placebo {
-            placebo.observe(closed.start, &seen, shared_alarm_at);
-        }
-    }
-
-    /// How many observed steps a watch that begins with the next one lasts.
-    fn horizon(&self, settings: &Settings, policy: &Policy) -> u16 {
-        let level = self.baseline.level(self.steps.grain);
-        Watch::horizon(
-            self.steps.grain,
-            settings.freeze.watch,
-            level,
-            policy.evidence.watch_errors,
-        )
-    }
-
-    /// A step beside the baseline, and the margin it was judged with.
-    fn judge(&self, closed: &Closed, settings: &Settings, policy: &Policy) -> (Observation, f64) {
-        let expectation = self.baseline.expect(self.steps.grain, closed.start, closed.requests);
-        let mut margin = margin(settings, expectation.by_requests);
-        if !expectation.is_of_known_hour {
-            margin += policy.evidence.unseen_margin;
-        }
-        let observation = Observation {
-            errors: count(closed.errors),
-            counted: without_spike(count(closed.errors), expectation.mean, policy.evidence.spike_judged),
-            expected: expectation.mean,
-            harmless: expectation.mean * (1.0 + margin),
-            sizes: self.baseline.sizes(&policy.evidence),
-        };
-        (observation, margin)
-    }
-
     /// Lets time go on: closes steps, ends what is over, asks again for what is withheld.
     pub(crate) fn advance(&mut self, scene: &mut Scene<'_>) {
         let now = scene.context.now;
@@ -345,57 +250,6 @@ impl Environment {
         self.propose_again(scene);
         self.settle_lease(scene);
         self.decide(scene);
-    }
-
-    /// One closed step while something is watched: the baseline stands still.
-    fn observe(&mut self, closed: &Closed, scene: &mut Scene<'_>) {
-        let (grain, policy) = (self.steps.grain, scene.context.policy);
-        if !self.presence.observe(closed, grain, &policy.evidence) {
-            return;
-        }
-        let (observation, margin) = self.judge(closed, scene.settings, policy);
-        let is_elsewhere = self.is_elsewhere();
-        if self.baseline.is_known(scene.context.now, &policy.evidence) {
-            self.unrest.observe(&observation);
-        }
-        let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
-        recent.push(observation.errors, observation.expected);
-        let step = Step {
-            closed,
-            grain,
-            observation: &observation,
-            recent,
-            margin: scene.settings.freeze.margin,
-            concentration: self.shares.concentration(observation.sizes.blocks[0]),
-            spike: policy.evidence.spike_judged,
-            blip: policy.evidence.restart_blip,
-        };
-        if let Some(hold) = &mut self.hold {
-            // Errors under a freeze are put down to what it is for: a deploy that came meanwhile, the one that mends it
-            // perhaps, is judged by what follows.
-            hold.observe(closed.start, &observation);
-            return;
-        }
-        if is_elsewhere {
-            return;
-        }
-        for watch in &mut self.watches {
-            watch.in_trouble &= self.unrest.is_on();
-            if !watch.in_trouble {
-                watch.observe(&step);
-            }
-        }
-        self.settle_fingerprints(scene);
-        if !self.incidents.touch(closed.start) {
-            if self.baseline.is_known(scene.context.now, &policy.evidence) {
-                let spike = policy.evidence.spike_learned;
-                self.pending.keep(closed, &observation, spike);
-            } else {
-                // Nobody can be convicted by it yet, and a service deployed from its first hour on must learn too.
-                self.baseline.learn(grain, closed, policy.evidence.spike_learned);
-            }
-        }
-        self.convict(closed.start + grain.duration(), margin, scene);
     }
 
     fn end_hold(&mut self, settings: &Settings, now: Timestamp) {
@@ -500,14 +354,5 @@ impl Environment {
     /// Whether the source of its errors has been silent for longer than usual.
     pub(crate) fn is_silent(&self, policy: &Policy) -> bool {
         self.presence.is_silent(&policy.evidence)
-    }
-}
-
-/// The margin of harmless growth: doubled where it cannot be held against the traffic.
-pub(crate) fn margin(settings: &Settings, by_requests: bool) -> f64 {
-    if by_requests {
-        settings.freeze.margin
-    } else {
-        2.0 * settings.freeze.margin
     }
 }

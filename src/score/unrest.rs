@@ -21,7 +21,7 @@ use crate::model::Timestamp;
 /// The multiple that it looks for.
 const MULTIPLE: f64 = 3.0;
 /// ln W from which on there is unrest: a hundred to one.
-const LN_UNREST: f32 = 4.605_170;
+const LN_UNREST: f32 = 4.605_17;
 /// ln W grows no further, or it would outlast what it tells of.
 const LN_MAX: f32 = 11.5;
 

@@ -33,8 +33,9 @@ pub(crate) struct Inquiry {
     pub(crate) asked_at: Timestamp,
     /// When it was first asked.
     began_at: Timestamp,
+    /// Answers waited for.
     n_outstanding: u16,
-    concluded: bool,
+    /// Whether it was concluded once, be it that it is asked again.
     was_concluded: bool,
     /// What other services have that could be it.
     pub(crate) candidates: Vec<Candidate>,
@@ -52,8 +53,7 @@ impl Inquiry {
             asked_at,
             began_at: asked_at,
             n_outstanding: n_asked,
-            concluded: n_asked == 0,
-            was_concluded: n_asked == 0,
+            was_concluded: false,
             candidates: Vec::new(),
             shared: false,
             heard_ill: false,
@@ -66,7 +66,6 @@ impl Inquiry {
         self.asked_at = now;
         self.heard_ill = false;
         self.n_outstanding = n_asked;
-        self.concluded = n_asked == 0;
     }
 
     /// Takes in an answer, and keeps the candidates of the greatest weight; one to an earlier question, or after it was
@@ -75,7 +74,7 @@ impl Inquiry {
         let Ok(by) = told.by.parse::<ServiceId>() else {
             return false;
         };
-        if told.asked_at != self.asked_at || self.concluded {
+        if told.asked_at != self.asked_at || self.n_outstanding == 0 {
             return false;
         }
         self.n_outstanding = (self.n_outstanding + u16::from(told.n_forwarded)).saturating_sub(1);
@@ -101,7 +100,7 @@ impl Inquiry {
         });
         self.candidates.truncate(CANDIDATES_MAX);
         self.candidates.shrink_to_fit();
-        !self.concluded && self.n_outstanding == 0
+        self.n_outstanding == 0
     }
 
     /// Whether it was concluded once, be it that it is asked again.
@@ -111,13 +110,13 @@ impl Inquiry {
 
     /// What is in is all there will be.
     pub(crate) fn conclude(&mut self) {
-        self.concluded = true;
+        self.n_outstanding = 0;
         self.was_concluded = true;
     }
 
     /// When it is no longer waited for, or no longer explained.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        let waits_until = (!self.concluded).then_some(self.asked_at + WAIT);
+        let waits_until = (self.n_outstanding > 0).then_some(self.asked_at + WAIT);
         waits_until.into_iter().chain(self.explained_until).min()
     }
 
@@ -140,7 +139,7 @@ impl Inquiry {
 
     /// Whether those that have not answered are no longer waited for.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        !self.concluded && now >= self.asked_at + WAIT
+        self.n_outstanding > 0 && now >= self.asked_at + WAIT
     }
 }
 

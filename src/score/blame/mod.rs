@@ -274,7 +274,13 @@ pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        Whose::{Doubtful, Elsewhere, Own as Itself},
+        *,
+    };
+
+    /// What it is, when the own deploy began, who else there is, whether services alarm together, and whose it is.
+    type Case<'a> = (&'a str, i64, &'a [(Path, Health)], bool, Whose);
 
     fn minutes(n: i64) -> Timestamp {
         Timestamp::from_millis(1_772_409_600_000 + n * 60_000)
@@ -316,11 +322,9 @@ mod tests {
     #[test]
     fn only_what_is_ill_itself_and_fell_ill_with_it_is_frozen_in_the_place_of_the_service() {
         let callee = Path::Callee(1);
-        use Whose::{Doubtful, Elsewhere, Own};
-        type Case<'a> = (&'a str, i64, &'a [(Path, Health)], bool, Whose);
         let cases: &[Case<'_>] = &[
-            ("nobody else", 100, &[], false, Own),
-            ("a callee that is well", 100, &[(callee, Health::Well)], false, Own),
+            ("nobody else", 100, &[], false, Itself),
+            ("a callee that is well", 100, &[(callee, Health::Well)], false, Itself),
             (
                 "a callee that says nothing",
                 0,
@@ -344,9 +348,9 @@ mod tests {
                 Elsewhere,
             ),
             ("three hops away", 100, &[(Path::Callee(3), ill(97))], false, Elsewhere),
-            ("one that is ill for an hour", 100, &[(callee, ill(40))], false, Own),
-            ("one that falls ill later", 100, &[(callee, ill(110))], false, Own),
-            ("a caller that is ill", 0, &[(Path::Caller, ill(100))], false, Own),
+            ("one that is ill for an hour", 100, &[(callee, ill(40))], false, Itself),
+            ("one that falls ill later", 100, &[(callee, ill(110))], false, Itself),
+            ("a caller that is ill", 0, &[(Path::Caller, ill(100))], false, Itself),
         ];
         for (case, own_at, others, is_shared, expected) in cases {
             let posterior = judge(*own_at, others, *is_shared);

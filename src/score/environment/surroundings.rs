@@ -71,7 +71,7 @@ impl Environment {
     /// Whom to name at a conviction: nobody before the surroundings were heard.
     pub(super) fn name_suspects(&self, convicted: &str, onset: Timestamp, scene: &Scene<'_>) -> Box<[Blamed]> {
         let is_alone = scene.graph.is_none_or(Graph::is_empty);
-        let is_heard = self.inquiry().is_some_and(|inquiry| inquiry.was_concluded());
+        let is_heard = self.inquiry().is_some_and(Inquiry::was_concluded);
         if is_alone || is_heard {
             self.put_down(convicted, onset, scene).blamed
         } else {
@@ -291,12 +291,11 @@ impl Environment {
         };
         let leading = self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()));
         let convicted = leading.filter(|watch| watch.alarmed_at.is_some());
-        let blamed = match &self.hold {
-            Some(hold) => hold.found.suspects.clone(),
-            None => {
-                let rise = self.rise(convicted.map(|watch| &*watch.deploy_id), since, scene);
-                put_down(&rise, &self.own(), &[]).blamed
-            }
+        let blamed = if let Some(hold) = &self.hold {
+            hold.found.suspects.clone()
+        } else {
+            let rise = self.rise(convicted.map(|watch| &*watch.deploy_id), since, scene);
+            put_down(&rise, &self.own(), &[]).blamed
         };
         let own = blamed.into_iter().filter(|blamed| blamed.of.is_none());
         own.map(

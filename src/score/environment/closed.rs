@@ -1,0 +1,170 @@
+//! What a closed step comes to: learned from where nothing is watched, judged where something is.
+
+use super::{Environment, PLACEBO_EVERY_MS, Scene};
+use crate::score::{
+    Context,
+    baseline::count,
+    evidence::{Blocks, Observation, Recent, Seen, without_spike},
+    policy::{Policy, Settings},
+    steps::Closed,
+    watch::{Step, Watch},
+};
+
+impl Environment {
+    /// Closes the steps that are over while nothing is watched: only the baseline learns, and a placebo window sees.
+    pub(crate) fn pass_quiet_steps(&mut self, settings: &Settings, context: &Context<'_>) {
+        let Context { now, policy, .. } = *context;
+        while let Some(closed) = self.steps.close(now, policy.lateness) {
+            self.spend(&closed);
+            self.learn(&closed, settings, context);
+            if closed.n_records == 0 && self.presence.is_silent(&policy.evidence) {
+                // Nothing is learned from here to the next record.
+                self.steps.skip_empty(now, policy.lateness);
+                self.abandon_placebo();
+            }
+        }
+    }
+
+    fn learn(&mut self, closed: &Closed, settings: &Settings, context: &Context<'_>) {
+        let is_known = self
+            .presence
+            .observe(closed, self.steps.grain, &context.policy.evidence);
+        let touched = self.incidents.touch(closed.start);
+        if touched {
+            self.abandon_placebo();
+        }
+        if !is_known || touched {
+            self.baseline.break_off();
+            return;
+        }
+        if self.unrest.minds(closed.errors) && self.baseline.is_known(closed.start, &context.policy.evidence) {
+            let (observation, _) = self.judge(closed, settings, context.policy);
+            self.unrest.observe(&observation);
+        }
+        self.observe_placebo(closed, settings, context);
+        self.baseline
+            .learn(self.steps.grain, closed, context.policy.evidence.spike_learned);
+    }
+
+    /// Lets a placebo window see a step in which nothing was deployed, and begins one where it is time for it.
+    fn observe_placebo(&mut self, closed: &Closed, settings: &Settings, context: &Context<'_>) {
+        let begins = closed.start.millis().rem_euclid(PLACEBO_EVERY_MS) == 0
+            && self.baseline.is_known(closed.start, &context.policy.evidence);
+        if begins {
+            let horizon = self.horizon(settings, context.policy);
+            self.placebo
+                .get_or_insert_default()
+                .begin(self.seed, closed.start, horizon);
+        }
+        if self.placebo.as_ref().is_none_or(|placebo| !placebo.is_on()) {
+            return;
+        }
+        let (observation, _) = self.judge(closed, settings, context.policy);
+        let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
+        recent.push(observation.errors, observation.expected);
+        let seen = Seen {
+            ln_ratios: observation.ln_ratios(observation.sizes.step, 1.0),
+            errors: observation.errors,
+            expected: observation.expected,
+            blocks: Some(Blocks {
+                recent,
+                sizes: &observation.sizes,
+                harmless: observation.harmless / observation.expected,
+                exposure: 1.0,
+                spike: context.policy.evidence.spike_judged,
+            }),
+        };
+        let shared_alarm_at = context.bulletin.calibration.shared_alarm_at;
+        if let Some(placebo) = &mut self.placebo {
+            placebo.observe(closed.start, &seen, shared_alarm_at);
+        }
+    }
+
+    /// How many observed steps a watch that begins with the next one lasts.
+    pub(super) fn horizon(&self, settings: &Settings, policy: &Policy) -> u16 {
+        let level = self.baseline.level(self.steps.grain);
+        Watch::horizon(
+            self.steps.grain,
+            settings.freeze.watch,
+            level,
+            policy.evidence.watch_errors,
+        )
+    }
+
+    /// A step beside the baseline, and the margin it was judged with.
+    fn judge(&self, closed: &Closed, settings: &Settings, policy: &Policy) -> (Observation, f64) {
+        let expectation = self.baseline.expect(self.steps.grain, closed.start, closed.requests);
+        let mut margin = margin(settings, expectation.by_requests);
+        if !expectation.is_of_known_hour {
+            margin += policy.evidence.unseen_margin;
+        }
+        let observation = Observation {
+            errors: count(closed.errors),
+            counted: without_spike(count(closed.errors), expectation.mean, policy.evidence.spike_judged),
+            expected: expectation.mean,
+            harmless: expectation.mean * (1.0 + margin),
+            sizes: self.baseline.sizes(&policy.evidence),
+        };
+        (observation, margin)
+    }
+
+    /// One closed step while something is watched: the baseline stands still.
+    pub(super) fn observe(&mut self, closed: &Closed, scene: &mut Scene<'_>) {
+        let (grain, policy) = (self.steps.grain, scene.context.policy);
+        if !self.presence.observe(closed, grain, &policy.evidence) {
+            return;
+        }
+        let (observation, margin) = self.judge(closed, scene.settings, policy);
+        let is_elsewhere = self.is_elsewhere();
+        if self.baseline.is_known(scene.context.now, &policy.evidence) {
+            self.unrest.observe(&observation);
+        }
+        let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
+        recent.push(observation.errors, observation.expected);
+        let step = Step {
+            closed,
+            grain,
+            observation: &observation,
+            recent,
+            margin: scene.settings.freeze.margin,
+            concentration: self.shares.concentration(observation.sizes.blocks[0]),
+            spike: policy.evidence.spike_judged,
+            blip: policy.evidence.restart_blip,
+        };
+        if let Some(hold) = &mut self.hold {
+            // Errors under a freeze are put down to what it is for: a deploy that came meanwhile, the one that mends it
+            // perhaps, is judged by what follows.
+            hold.observe(closed.start, &observation);
+            return;
+        }
+        if is_elsewhere {
+            return;
+        }
+        for watch in &mut self.watches {
+            watch.in_trouble &= self.unrest.is_on();
+            if !watch.in_trouble {
+                watch.observe(&step);
+            }
+        }
+        self.settle_fingerprints(scene);
+        if !self.incidents.touch(closed.start) {
+            if self.baseline.is_known(scene.context.now, &policy.evidence) {
+                let spike = policy.evidence.spike_learned;
+                self.pending.keep(closed, &observation, spike);
+            } else {
+                // Nobody can be convicted by it yet, and a service deployed from its first hour on must learn too.
+                self.baseline.learn(grain, closed, policy.evidence.spike_learned);
+            }
+        }
+        self.convict(closed.start + grain.duration(), margin, scene);
+    }
+}
+
+/// The margin of harmless growth: doubled where it cannot be held against the traffic.
+pub(crate) fn margin(settings: &Settings, by_requests: bool) -> f64 {
+    if by_requests {
+        settings.freeze.margin
+    } else {
+        2.0 * settings.freeze.margin
+    }
+}
