@@ -74,7 +74,8 @@ pub enum Health {
 pub struct Clue<'a> {
     #[serde(borrow)]
     pub deploy_id: Option<Cow<'a, str>>,
-    /// When its last stage began.
+    /// When it began, and when its last stage did.
+    pub started_at: Timestamp,
     pub stage_at: Timestamp,
     /// Of one that is ill: how likely it is that this is why, 0 to 1. Else the chance that its changes cause an incident.
     pub weight: f32,

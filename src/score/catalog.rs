@@ -205,8 +205,9 @@ impl Graph {
     }
 
     /// Whether a question is asked here for the first time; remembers it.
-    pub(crate) fn is_first(&mut self, by: &str, asked_at: Timestamp) -> bool {
-        let hash = u32::try_from(hash_text(&format!("{by} {}", asked_at.millis())) >> 32).unwrap_or(0);
+    pub(crate) fn is_first(&mut self, by: &str, environment: &str, asked_at: Timestamp) -> bool {
+        let question = format!("{by}@{environment} {}", asked_at.millis());
+        let hash = u32::try_from(hash_text(&question) >> 32).unwrap_or(0);
         if self.asked.contains(&hash) {
             return false;
         }
@@ -274,7 +275,7 @@ mod tests {
     fn a_question_is_passed_on_once() {
         let mut graph = Graph::default();
         let at = Timestamp::from_millis(5);
-        assert!(graph.is_first("a", at) && !graph.is_first("a", at));
-        assert!(graph.is_first("b", at) && graph.is_first("a", Timestamp::from_millis(6)));
+        assert!(graph.is_first("a", "e", at) && !graph.is_first("a", "e", at));
+        assert!(graph.is_first("a", "f", at) && graph.is_first("a", "e", Timestamp::from_millis(6)));
     }
 }

@@ -237,7 +237,7 @@ impl Environment {
         if !self.is_watched() {
             self.pass_quiet_steps(scene.settings, scene.context);
         }
-        self.close_watches(scene, |watch| watch.is_over(now));
+        self.close_over(scene);
         self.end_hold(scene.settings, now);
         if self.incidents.end_old(now) == Outcome::Lifts {
             self.cool_down(now + COOLDOWN);

@@ -152,7 +152,10 @@ impl Watch {
         let left = self.horizon.saturating_sub(self.process.n_steps());
         self.horizon = left.max(STEPS_MIN);
         self.process = EProcess::new();
-        self.first_steps = [0; STAGES_MAX];
+        // Its stages were long ago: none of the steps to come is the first of one.
+        for first in &mut self.first_steps {
+            *first = if *first > 0 { u16::MAX } else { 0 };
+        }
         self.blip = None;
         self.ln_e_max = 0.0;
         self.alarmed_at = Moment::NONE;

@@ -14,8 +14,11 @@ struct Part {
     depends_on: &'static [&'static str],
     /// Minutes after the history at which it deploys.
     deploys_at: Option<i64>,
-    /// Minutes after the history from which on its errors are six times as many.
+    /// Minutes after the history from which on its errors are six times as many, and until when.
     rises_at: Option<i64>,
+    falls_at: i64,
+    /// Minutes after the history at which its deploy is rolled back.
+    rolled_back_at: Option<i64>,
     /// Whether it tells of errors at all.
     tells: bool,
 }
@@ -25,6 +28,8 @@ const QUIET: Part = Part {
     depends_on: &[],
     deploys_at: None,
     rises_at: None,
+    falls_at: i64::MAX,
+    rolled_back_at: None,
     tells: true,
 };
 
@@ -47,7 +52,8 @@ fn play(parts: &[Part], minutes: i64) -> Driver {
         let mut events = Vec::new();
         for (n, part) in parts.iter().enumerate() {
             let jitter = u64::try_from((i * 7 + i64::try_from(n).expect("small") * 3) % 5).expect("small");
-            let risen = part.rises_at.is_some_and(|rises_at| i >= HISTORY + rises_at);
+            let minute_after = i - HISTORY;
+            let risen = minute_after < part.falls_at && part.rises_at.is_some_and(|rises_at| minute_after >= rises_at);
             if part.tells {
                 events.push(minute(
                     part.service,
@@ -65,6 +71,15 @@ fn play(parts: &[Part], minutes: i64) -> Driver {
                     "",
                 ));
             }
+        }
+        for part in parts.iter().filter(|part| part.rolled_back_at == Some(i - HISTORY)) {
+            events.push(deploy(
+                part.service,
+                &format!("d-{}", part.service),
+                at(i),
+                "rolled_back",
+                "",
+            ));
         }
         driver.events(&events, at(i));
         driver.time(at(i) + seconds(15));
@@ -274,4 +289,83 @@ fn those_that_call_each_other_in_a_circle_ask_and_answer_to_an_end() {
     let driver = play(&parts, 20);
     let n: usize = ["x", "y", "z"].iter().map(|service| freezes(&driver, service)).sum();
     assert!(n > 0, "somebody is frozen");
+}
+
+/// The guilty callee recovers and the service does so with it: what was explained convicts nobody afterwards. What goes on
+/// after that is the service's own.
+#[test]
+fn what_a_callee_explained_is_no_evidence_once_it_is_over() {
+    for (case, falls_at, frozen) in [("it falls with it", 20, 0), ("it stays", i64::MAX, 1)] {
+        let web = Part {
+            deploys_at: Some(-20),
+            rises_at: Some(0),
+            falls_at,
+            ..WEB
+        };
+        let api = Part {
+            deploys_at: Some(0),
+            rises_at: Some(0),
+            falls_at: 20,
+            rolled_back_at: Some(20),
+            ..API
+        };
+        let driver = play(&[web, api, DB], 90);
+        assert!(
+            told(&driver, "web").contains(&"extra_review dependency_regression d-api".to_owned()),
+            "{case}: {:#?}",
+            told(&driver, "web")
+        );
+        assert_eq!(
+            freezes(&driver, "web").min(1),
+            frozen,
+            "{case}: {:#?}",
+            told(&driver, "web")
+        );
+    }
+}
+
+/// A deploy that was taken back while others were blamed is frozen for by nobody.
+#[test]
+fn nobody_is_frozen_for_a_deploy_that_was_taken_back_meanwhile() {
+    let web = Part {
+        deploys_at: Some(-20),
+        rises_at: Some(0),
+        rolled_back_at: Some(10),
+        ..WEB
+    };
+    let api = Part {
+        deploys_at: Some(0),
+        rises_at: Some(0),
+        falls_at: 15,
+        rolled_back_at: Some(15),
+        ..API
+    };
+    let driver = play(&[web, api, DB], 60);
+    assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
+}
+
+/// Errors that had risen before a deploy are not its own; that it is told late does not make it one that came late.
+#[test]
+fn a_deploy_told_late_is_judged_and_one_that_came_late_is_not() {
+    for (case, deployed_at, frozen) in [("told late", 0, 1), ("came late", 6, 0)] {
+        let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+        for i in 0..HISTORY + 40 {
+            let risen = i >= HISTORY;
+            let jitter = u64::try_from(i * 7 % 5).expect("small");
+            let mut events = vec![minute("web", at(i), if risen { 60 } else { 8 } + jitter, Some(6_000))];
+            // Told six minutes after the rise in both cases.
+            if i == HISTORY + 6 {
+                events.push(deploy("web", "d-web", at(HISTORY + deployed_at), "started", ""));
+            }
+            driver.events(&events, at(i));
+            driver.time(at(i) + seconds(15));
+            driver.time(at(i) + seconds(30));
+        }
+        assert_eq!(
+            freezes(&driver, "web").min(1),
+            frozen,
+            "{case}: {:#?}",
+            told(&driver, "web")
+        );
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Candidate;
-use crate::model::{Health, Path, Second, ServiceId, Timestamp, Told, hash_text};
+use crate::model::{Path, Second, ServiceId, Timestamp, Told, hash_text};
 
 /// A service that is no more answers nothing.
 const WAIT: Duration = Duration::from_secs(10);
@@ -41,10 +41,10 @@ pub(crate) struct Inquiry {
     pub(crate) candidates: Vec<Candidate>,
     /// What it calls alarms many.
     pub(crate) shared: bool,
-    /// Something it calls is ill, and does not put that down to others; or many suffer from it.
-    pub(crate) heard_ill: bool,
     /// It is put down to another service, until then.
-    pub(crate) explained_until: Option<Timestamp>,
+    explained_until: Option<Timestamp>,
+    /// When it first was, since the deploys under watch began to be.
+    explained_since: Option<Timestamp>,
 }
 
 impl Inquiry {
@@ -56,15 +56,22 @@ impl Inquiry {
             was_concluded: false,
             candidates: Vec::new(),
             shared: false,
-            heard_ill: false,
             explained_until: None,
+            explained_since: None,
         }
+    }
+
+    /// Asks for another conviction of the same deploys: what explained the one before stays known.
+    pub(crate) fn begin_again(&mut self, now: Timestamp, n_asked: u16) {
+        *self = Self {
+            explained_since: self.explained_since,
+            ..Self::new(now, n_asked)
+        };
     }
 
     /// Asks once more; until the answers are in, what was answered before stands.
     pub(crate) fn ask_again(&mut self, now: Timestamp, n_asked: u16) {
         self.asked_at = now;
-        self.heard_ill = false;
         self.n_outstanding = n_asked;
     }
 
@@ -78,9 +85,7 @@ impl Inquiry {
             return false;
         }
         self.n_outstanding = (self.n_outstanding + u16::from(told.n_forwarded)).saturating_sub(1);
-        let alarms_many = usize::from(told.n_askers) >= DEPENDENTS_MIN;
-        self.shared |= alarms_many;
-        self.heard_ill |= alarms_many || (told.path != Path::Caller && matches!(told.state, Health::Ill { .. }));
+        self.shared |= told.path != Path::Caller && usize::from(told.n_askers) >= DEPENDENTS_MIN;
         // The shortest way to a service is told first: its messages take the fewest turns.
         self.candidates
             .retain(|known| known.service != by || known.path < told.path);
@@ -90,6 +95,7 @@ impl Inquiry {
                 service: by.clone(),
                 path: told.path,
                 state: told.state,
+                started_at: clue.started_at,
                 stage_at: clue.stage_at,
                 weight: clue.weight,
             }));
@@ -132,9 +138,37 @@ impl Inquiry {
             .is_some_and(|until| now + EXPLAINED_FOR / 2 >= until)
     }
 
-    /// Whether others' trouble may explain it for longer.
-    pub(crate) fn may_be_explained(&self, now: Timestamp) -> bool {
-        now < self.began_at + EXPLAINED_MAX
+    /// Whether it is put down to another service.
+    pub(crate) fn is_explained(&self) -> bool {
+        self.explained_until.is_some()
+    }
+
+    /// Whether it is remembered that it was, though nothing is asked.
+    pub(crate) fn was_explained(&self) -> bool {
+        self.explained_since.is_some()
+    }
+
+    /// It is put down to another service, for a while; not for longer than a freeze would last. False: it no longer is.
+    pub(crate) fn explain(&mut self, now: Timestamp) -> bool {
+        let since = *self.explained_since.get_or_insert(now);
+        let may = now < since + EXPLAINED_MAX;
+        self.explained_until = may.then_some(now + EXPLAINED_FOR);
+        may
+    }
+
+    /// Nothing explains it any more.
+    pub(crate) fn give_up(&mut self) {
+        self.explained_until = None;
+    }
+
+    /// Whether the time is over for which it was explained; then nothing is asked any more.
+    pub(crate) fn lapse(&mut self, now: Timestamp) -> bool {
+        let lapses = self.explained_until.is_some_and(|until| until <= now);
+        if lapses {
+            self.explained_until = None;
+            self.n_outstanding = 0;
+        }
+        lapses
     }
 
     /// Whether those that have not answered are no longer waited for.

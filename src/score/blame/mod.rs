@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::inquiry::{Askers, DEPENDENTS_MIN, EXPLAINED_FOR, Inquiry};
+pub(crate) use self::inquiry::{Askers, DEPENDENTS_MIN, Inquiry};
 use crate::model::{Health, MAX_SUSPECTS, Path, ServiceId, Suspect, Timestamp, UnitInterval};
 
 /// The chance that a regression in a watch is of none of the deploys.
@@ -47,8 +47,12 @@ const TOGETHER: Duration = Duration::from_mins(5);
 const EARLIER: f64 = 0.1;
 /// What a callee's deploy counts for while the callee itself is well.
 const WELL: f64 = 1.0 / 20.0;
+/// What a cause there weighs before: that of a deploy close to the rise, and none.
+const DEPLOYED: f64 = 0.36;
 /// What a callee that puts its own trouble down to others counts for: where it is heard, the cause itself is named.
 const SUFFERS: f64 = 0.1;
+/// Of all that suffer, one must be ill of itself, and weigh at least so much of the greatest.
+const ROOT: f64 = 0.1;
 /// Evidence from which on a service is ill.
 pub(crate) const ILL: f64 = 20.0;
 /// What is ill is frozen for in the place of the own deploy only where it is this likely, and so many times as likely: in
@@ -64,6 +68,7 @@ pub(crate) struct Candidate {
     pub(crate) service: ServiceId,
     pub(crate) path: Path,
     pub(crate) state: Health,
+    pub(crate) started_at: Timestamp,
     pub(crate) stage_at: Timestamp,
     /// See [`crate::model::Clue`].
     pub(crate) weight: f32,
@@ -141,16 +146,22 @@ fn weight_of_path(path: Path) -> f64 {
 /// The weight of what another service has.
 pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
     let of_path = weight_of_path(candidate.path) * f64::from(candidate.weight).max(1e-9);
-    let at_stage = if candidate.stage_at > rise.onset + rise.step {
+    let cause = if candidate.deploy_id.is_some() {
+        DEPLOYED
+    } else {
+        BACKGROUND_PRIOR
+    };
+    let is_near = |stage: Timestamp| stage <= rise.onset + rise.step && rise.onset <= stage + rise.step * NEAR_STEPS;
+    let at_stage = if candidate.started_at > rise.onset + rise.step {
         1.0 / ANCHORED
-    } else if rise.onset <= candidate.stage_at + rise.step * NEAR_STEPS {
+    } else if is_near(candidate.started_at) || is_near(candidate.stage_at) {
         ANCHORED
     } else {
         1.0
     };
     match (candidate.path, candidate.state) {
-        (Path::Callee(_), Health::Ill { since }) => of_path * together(since, rise),
-        (Path::Callee(_), Health::Suffers { since }) => SUFFERS * of_path * together(since, rise),
+        (Path::Callee(_), Health::Ill { since }) => cause * of_path * together(since, rise),
+        (Path::Callee(_), Health::Suffers { since }) => SUFFERS * cause * of_path * together(since, rise),
         (Path::Callee(_), Health::Well) => WELL * of_path * at_stage,
         (Path::Callee(_), Health::Unknown) | (Path::Caller, _) => of_path * at_stage,
     }
@@ -184,6 +195,8 @@ struct Weighed {
     blamed: Blamed,
     weight: f64,
     says: Says,
+    /// Whether trouble may have begun there.
+    is_root: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -204,6 +217,7 @@ impl Weighed {
             },
             weight,
             says: Says::Nothing,
+            is_root: false,
         }
     }
 
@@ -222,6 +236,7 @@ impl Weighed {
                 probability: 0.0,
             },
             weight: weight(candidate, rise),
+            is_root: says == Says::Ill && !matches!(candidate.state, Health::Suffers { .. }),
             says,
         }
     }
@@ -254,7 +269,11 @@ pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -
             && sum >= ELSEWHERE * total
             && sum >= ELSEWHERE_TIMES * of_convicted
     };
-    let whose = if leads(Says::Ill) {
+    let greatest = weighed.first().map_or(0.0, |leading| leading.weight);
+    let has_root = weighed
+        .iter()
+        .any(|weighed| weighed.is_root && weighed.weight >= ROOT * greatest);
+    let whose = if leads(Says::Ill) && has_root {
         Whose::Elsewhere
     } else if leads(Says::NotIll) {
         Whose::Doubtful
@@ -312,6 +331,7 @@ mod tests {
                 service: "api".parse().expect("a name"),
                 path: *path,
                 state: *state,
+                started_at: minutes(100),
                 stage_at: minutes(100),
                 weight: if matches!(state, Health::Ill { .. }) { 0.9 } else { 0.01 },
             })

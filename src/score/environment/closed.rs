@@ -1,5 +1,7 @@
 //! What a closed step comes to: learned from where nothing is watched, judged where something is.
 
+use std::time::Duration;
+
 use super::{Environment, PLACEBO_EVERY_MS, Scene};
 use crate::score::{
     Context,
@@ -7,8 +9,12 @@ use crate::score::{
     evidence::{Blocks, Observation, Recent, Seen, without_spike},
     policy::{Policy, Settings},
     steps::Closed,
+    unrest::Unrest,
     watch::{Step, Watch},
 };
+
+/// A deploy into errors that had risen before is judged after this at the latest: what lasts so long may be a new level.
+const TROUBLE_MAX: Duration = Duration::from_hours(1);
 
 impl Environment {
     /// Closes the steps that are over while nothing is watched: only the baseline learns, and a placebo window sees.
@@ -18,7 +24,8 @@ impl Environment {
             self.spend(&closed);
             self.learn(&closed, settings, context);
             if closed.n_records == 0 && self.presence.is_silent(&policy.evidence) {
-                // Nothing is learned from here to the next record.
+                // Nothing is learned from here to the next record, and nothing is known.
+                self.unrest = Unrest::default();
                 self.steps.skip_empty(now, policy.lateness);
                 self.abandon_placebo();
             }
@@ -112,6 +119,9 @@ impl Environment {
     pub(super) fn observe(&mut self, closed: &Closed, scene: &mut Scene<'_>) {
         let (grain, policy) = (self.steps.grain, scene.context.policy);
         if !self.presence.observe(closed, grain, &policy.evidence) {
+            if self.presence.is_silent(&policy.evidence) {
+                self.unrest = Unrest::default();
+            }
             return;
         }
         let (observation, margin) = self.judge(closed, scene.settings, policy);
@@ -141,7 +151,7 @@ impl Environment {
             return;
         }
         for watch in &mut self.watches {
-            watch.in_trouble &= self.unrest.is_on();
+            watch.in_trouble &= self.unrest.is_on() && closed.start < watch.started_at + TROUBLE_MAX;
             if !watch.in_trouble {
                 watch.observe(&step);
             }

@@ -93,7 +93,7 @@ impl Environment {
         }
         let Some((leading, calibration)) = guilty else {
             self.proposal = None;
-            self.drop_inquiry();
+            self.drop_question();
             return;
         };
         let onset = end - self.steps.grain.duration() * u32::from(leading.since_onset().n_steps);
@@ -117,7 +117,7 @@ impl Environment {
                 .map_or(scene.context.now, |asked| asked.asked_at),
         }));
         if asks {
-            self.inquire(scene);
+            self.inquire(true, scene);
         }
     }
 
@@ -138,7 +138,7 @@ impl Environment {
             && now >= proposal.asked_at + PROPOSE_EVERY
         {
             proposal.asked_at = now;
-            self.inquire(scene);
+            self.inquire(false, scene);
         }
         if self.incidents.ask_again(now, PROPOSE_EVERY) {
             self.propose(Ground::Incident, scene);
@@ -184,6 +184,15 @@ impl Environment {
         }
     }
 
+    /// Closes watches that have lasted; one whose rise is being asked about stays until it is known whose it is.
+    pub(super) fn close_over(&mut self, scene: &mut Scene<'_>) {
+        let now = scene.context.now;
+        let asked = self.proposal.as_ref().map(|proposal| proposal.deploy_id.clone());
+        let asked = asked.filter(|deploy_id| self.is_in_question(deploy_id, now));
+        let stays = |watch: &Watch| asked.as_ref() == Some(&watch.deploy_id) && now < watch.ends_by();
+        self.close_watches(scene, |watch| watch.is_over(now) && !stays(watch));
+    }
+
     pub(super) fn close_watches(&mut self, scene: &mut Scene<'_>, over: impl Fn(&Watch) -> bool) {
         if !self.watches.iter().any(&over) {
             return;
@@ -195,8 +204,15 @@ impl Environment {
         for watch in ended {
             self.close(&watch, verdict(&watch, is_silent), &[], scene);
         }
-        if self.watches.is_empty() {
+        if self
+            .proposal
+            .as_ref()
+            .is_some_and(|proposal| !self.is_watching(&proposal.deploy_id))
+        {
             self.proposal = None;
+            self.drop_question();
+        }
+        if self.watches.is_empty() {
             self.drop_inquiry();
             self.fingerprints = None;
         }

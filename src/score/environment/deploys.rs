@@ -73,7 +73,7 @@ impl Environment {
         self.watches.push(
             Watch::new(&deploy.deploy_id, time, judged, prior, versions)
                 .lasting(horizon)
-                .amid_trouble(self.unrest.is_on()),
+                .amid_trouble(self.had_risen_by(time)),
         );
         if self.fingerprints.is_none() {
             self.settle_fingerprints(scene);

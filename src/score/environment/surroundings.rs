@@ -7,7 +7,7 @@ use crate::{
     model::{Ask, Clue, Ground, Health, Message, Path, Timestamp, Told},
     score::{
         Said,
-        blame::{Blamed, DEPENDENTS_MIN, EXPLAINED_FOR, ILL, Inquiry, Own, Posterior, Rise, Whose, put_down, weight},
+        blame::{Blamed, DEPENDENTS_MIN, ILL, Inquiry, Own, Posterior, Rise, Whose, put_down, weight},
         catalog::Graph,
         evidence::narrow,
         moment::Moment,
@@ -41,7 +41,7 @@ impl Environment {
 
     /// Whether the rise of errors is put down to another service.
     pub(crate) fn is_elsewhere(&self) -> bool {
-        self.inquiry().is_some_and(|inquiry| inquiry.explained_until.is_some())
+        self.inquiry().is_some_and(Inquiry::is_explained)
     }
 
     /// When a question makes a difference next by time alone.
@@ -68,6 +68,14 @@ impl Environment {
         put_down(&self.rise(Some(convicted), onset, scene), &self.own(), others)
     }
 
+    /// Whether errors were far above what is usual in a step that was over at `time`: a deploy that is told late is not
+    /// taken for one that came late.
+    pub(super) fn had_risen_by(&self, time: Timestamp) -> bool {
+        let step = self.steps.grain.duration();
+        let since = self.unrest.since(self.steps.next_start(), step);
+        self.unrest.is_on() && since.is_some_and(|since| since + step <= time)
+    }
+
     /// Whom to name at a conviction: nobody before the surroundings were heard.
     pub(super) fn name_suspects(&self, convicted: &str, onset: Timestamp, scene: &Scene<'_>) -> Box<[Blamed]> {
         let is_alone = scene.graph.is_none_or(Graph::is_empty);
@@ -90,8 +98,8 @@ impl Environment {
         }
     }
 
-    /// Asks what it calls and what calls it; where there is nobody to ask, the fleet.
-    pub(super) fn inquire(&mut self, scene: &mut Scene<'_>) {
+    /// Asks what it calls and what calls it, for a new conviction or once more; where there is nobody to ask, the fleet.
+    pub(super) fn inquire(&mut self, is_new: bool, scene: &mut Scene<'_>) {
         let now = scene.context.now;
         let Some(graph) = scene.graph.filter(|graph| !graph.is_empty()) else {
             self.propose(Ground::Evidence, scene);
@@ -112,6 +120,7 @@ impl Environment {
             .collect();
         let n_asked = u16::try_from(asks.len()).unwrap_or(u16::MAX);
         match &mut self.concerns.get_or_insert_default().inquiry {
+            Some(inquiry) if is_new => inquiry.begin_again(now, n_asked),
             Some(inquiry) => inquiry.ask_again(now, n_asked),
             inquiry @ None => *inquiry = Some(Box::new(Inquiry::new(now, n_asked))),
         }
@@ -132,16 +141,34 @@ impl Environment {
     /// Concludes without those that do not answer; goes on judging what is no longer explained.
     pub(super) fn settle_inquiry(&mut self, scene: &mut Scene<'_>) {
         let now = scene.context.now;
-        let Some(inquiry) = self.inquiry() else { return };
-        if inquiry.explained_until.is_some_and(|until| until <= now) {
+        let Some(inquiry) = self.inquiry_mut() else { return };
+        if inquiry.lapse(now) {
             self.proposal = None;
-            self.drop_inquiry();
             for watch in &mut self.watches {
                 watch.begin_anew();
             }
         } else if inquiry.is_due(now) {
             self.conclude(scene);
         }
+    }
+
+    /// Forgets what was asked for a conviction that no longer is; but not for how long others' trouble explained it.
+    pub(super) fn drop_question(&mut self) {
+        if self.inquiry().is_some_and(|inquiry| !inquiry.was_explained()) {
+            self.drop_inquiry();
+        }
+    }
+
+    /// Whether a watch is to stay until it is known whose the rise is.
+    pub(super) fn is_in_question(&self, deploy_id: &str, now: Timestamp) -> bool {
+        let convicted = self
+            .proposal
+            .as_ref()
+            .is_some_and(|proposal| *proposal.deploy_id == *deploy_id);
+        convicted
+            && self
+                .inquiry()
+                .is_some_and(|inquiry| inquiry.is_young(now) && !inquiry.is_explained())
     }
 
     /// All that will be known is known: asks the fleet for a freeze, unless it is another service that is to be frozen.
@@ -158,14 +185,12 @@ impl Environment {
             return;
         };
         inquiry.conclude();
-        let elsewhere = whose == Whose::Elsewhere && inquiry.heard_ill && inquiry.may_be_explained(now);
+        let elsewhere = whose == Whose::Elsewhere && inquiry.explain(now);
         let waits = whose == Whose::Doubtful && inquiry.is_young(now);
-        if elsewhere {
-            inquiry.explained_until = Some(now + EXPLAINED_FOR);
-        } else if goes_on && inquiry.is_stale(now) {
-            inquiry.explained_until = None;
+        if !elsewhere && goes_on && inquiry.is_stale(now) {
+            inquiry.give_up();
         }
-        let is_explained = inquiry.explained_until.is_some();
+        let is_explained = inquiry.is_explained();
         // Until it is no longer explained, what explained it is what is said.
         if elsewhere || !is_explained {
             proposal.found.suspects = blamed;
@@ -189,6 +214,9 @@ impl Environment {
     /// Answers one that alarms. `n_forwarded` further services were asked on its behalf.
     pub(crate) fn answer_ask(&mut self, ask: &Ask<'_>, n_forwarded: u8, scene: &mut Scene<'_>) {
         let now = scene.context.now;
+        if !self.is_watched() {
+            self.pass_quiet_steps(scene.settings, scene.context);
+        }
         if let Path::Callee(_) = ask.path {
             let askers = &mut self.concerns.get_or_insert_default().askers;
             askers.get_or_insert_default().note(&ask.by, ask.asked_at);
@@ -238,7 +266,7 @@ impl Environment {
 
     /// How it is by its own errors.
     fn health(&self, policy: &Policy, now: Timestamp) -> Health {
-        let unrest = self.unrest.is_on();
+        let unrest = self.unrest.is_on() && !self.is_silent(policy);
         if let Some(hold) = &self.hold
             && (unrest || hold.goes_on() || now.since(hold.since) < FRESH_HOLD)
         {
@@ -247,7 +275,7 @@ impl Environment {
             };
         }
         let end = self.steps.next_start();
-        if let Some(proposal) = &self.proposal {
+        if let Some(proposal) = self.proposal.as_ref().filter(|proposal| !proposal.is_noisy()) {
             let since = proposal.found.onset();
             return if self.is_elsewhere() {
                 Health::Suffers { since }
@@ -284,6 +312,7 @@ impl Environment {
             watches.sort_by(|a, b| b.prior.total_cmp(&a.prior));
             let clue = |watch: &Watch| Clue {
                 deploy_id: Some(watch.deploy_id.as_ref().to_owned().into()),
+                started_at: watch.started_at,
                 stage_at: watch.stage_at(),
                 weight: watch.prior,
             };
@@ -303,6 +332,7 @@ impl Environment {
                  deploy_id, probability, ..
              }| Clue {
                 deploy_id: deploy_id.map(|id| id.into_string().into()),
+                started_at: since,
                 stage_at: since,
                 weight: narrow(probability),
             },

@@ -92,7 +92,7 @@ impl Service {
     pub(super) fn hear_ask(&mut self, ask: &Ask<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
         let mut n_forwarded = 0;
         if let (Path::Callee(hops @ 1..HOPS_MAX), Some(graph)) = (ask.path, &mut self.graph)
-            && graph.is_first(&ask.by, ask.asked_at)
+            && graph.is_first(&ask.by, &ask.environment, ask.asked_at)
         {
             for callee in graph.callees().filter(|callee| **callee != *ask.by).take(FORWARDED_MAX) {
                 n_forwarded += 1;
