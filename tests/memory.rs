@@ -89,15 +89,19 @@ fn errors(driver: &mut Driver, names: &[Name], minutes: std::ops::Range<i64>, co
     }
 }
 
-/// Errors of as many long fingerprints as are told apart, and a client that storms.
+/// Errors of as many long fingerprints as are told apart, of three versions, and a client that storms.
 fn kinds(driver: &mut Driver, names: &[Name], minutes: std::ops::Range<i64>, counts: [u32; 4]) {
     for i in minutes {
         for (kind, count) in ["α", "β", "γ", "δ"].iter().zip(counts) {
             let fingerprint = kind.repeat(40);
-            let fields =
-                format!(r#""count":{count},"requests":1500,"interval_ms":60000,"fingerprint":"{fingerprint}""#);
+            let version = i % 3;
+            let fields = format!(
+                r#""count":{count},"requests":1500,"interval_ms":60000,"fingerprint":"{fingerprint}","version":"1.{version}""#
+            );
             all(driver, names, (i, kind), "error", &fields);
-            let fields = format!(r#""count":90,"affected":1,"requests":90,"fingerprint":"{fingerprint}""#);
+            let fields = format!(
+                r#""count":90,"affected":1,"requests":90,"fingerprint":"{fingerprint}","version":"1.{version}""#
+            );
             all(driver, names, (i, &format!("storm-{kind}")), "error", &fields);
         }
         driver.time(at(i) + seconds(30));

@@ -64,6 +64,8 @@ const COOLDOWN: Duration = Duration::from_mins(30);
 const COOLDOWN_RELAPSED: Duration = Duration::from_hours(24);
 const RELAPSE_WINDOW: Duration = Duration::from_hours(6);
 const RELAPSE_LEASE: Duration = Duration::from_hours(4);
+/// Versions that were not told apart yet begin to be beside so many watches.
+const VERSIONS_BESIDE: usize = 2;
 /// Placebo windows begin with quarter-hours.
 const PLACEBO_EVERY_MS: i64 = 900_000;
 /// An environment in which nothing happens is forgotten: previews come and go.
@@ -183,11 +185,17 @@ impl Environment {
         if !self.is_watched() {
             self.regrain();
         }
-        let is_booked = self.steps.book(errors, totals);
+        let is_booked = self.steps.book(errors, totals, self.tells_versions_apart());
         if is_booked {
             self.note_fingerprints(errors, totals);
         }
         is_booked
+    }
+
+    /// Under a freeze nothing stands beside another version; and where versions are first told while many deploys are
+    /// watched, there is no room for them until those are over.
+    fn tells_versions_apart(&self) -> bool {
+        self.hold.is_none() && (self.steps.has_versions() || self.watches.len() <= VERSIONS_BESIDE)
     }
 
     /// Goes over to steps of the length that its producers' intervals ask for.

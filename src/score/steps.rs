@@ -123,8 +123,8 @@ impl Steps {
         self.next_start() + self.grain.duration() + lateness
     }
 
-    /// Sums what an entry told. False: it came late, and is not in.
-    pub(crate) fn book(&mut self, errors: &Errors<'_>, totals: &Totals) -> bool {
+    /// Sums what an entry told, versions apart if `by_version`. False: it came late, and is not in.
+    pub(crate) fn book(&mut self, errors: &Errors<'_>, totals: &Totals, by_version: bool) -> bool {
         let step = errors.time.millis().div_euclid(self.grain.millis());
         if step < self.next || step >= self.next + OPEN_MAX {
             return false;
@@ -151,7 +151,7 @@ impl Steps {
                 errors = errors.saturating_add(more);
             }
             let version = Version::of(variant.version);
-            if version == Version::NONE {
+            if version == Version::NONE || !by_version {
                 continue;
             }
             let versions = self.versions.get_or_insert_default();
@@ -161,6 +161,20 @@ impl Steps {
         }
         slot.n_without_version = added(slot.n_without_version, n_without_version);
         true
+    }
+
+    /// Whether versions are told apart.
+    pub(crate) fn has_versions(&self) -> bool {
+        self.versions.is_some()
+    }
+
+    /// No longer tells versions apart; of the open steps what was told is not known any more.
+    pub(crate) fn forget_versions(&mut self) {
+        if self.versions.take().is_some() {
+            for slot in self.slots.iter_mut().filter(|slot| slot.n_records > 0) {
+                slot.n_without_version = u16::MAX;
+            }
+        }
     }
 
     fn index(step: i64) -> usize {
@@ -296,7 +310,7 @@ mod tests {
             errors,
             requests,
         });
-        steps.book(&entry, &totals)
+        steps.book(&entry, &totals, true)
     }
 
     /// Seconds of events, then the second of `now`, then what is booked and what closes.

@@ -4,16 +4,16 @@
 //! deploys of what calls it, and the background, which is none of them:
 //!
 //! ```text
-//! own deploy d                     π_d · a(d) · E_d / max E
-//! callee that is ill, cause c      g · n · P(c there)
+//! own deploy d                     π_d · a(d) · √(E_d / max E)
+//! callee that is ill, cause c      g · n · P(c there) · (.36 for a deploy, .01 for none)
 //! callee that is not, deploy d     π_d · g · a(d) · (1/20 if it is well)
 //! caller, deploy d                 π_d · ¼ · a(d)
 //! background                       .01
 //! ```
 //!
 //! π is the chance that d's changes cause an incident; a how well the rise goes with d's stages: 36 close to one, 1 later,
-//! 1/36 where d came after it. g is .6 a hop. That a callee is ill is known from its own errors, so its prior does not
-//! enter: what matters is whether the trouble travelled, and n is how well the two rises go together: 36 within five
+//! 1/36 where d came after it. g is .6 a hop. .36 is .01 · 36, a usual deploy close to the rise; a callee whose trouble no
+//! deploy made may be ill of this service's own. n is how well the two rises go together: 36 within five
 //! minutes, .1 where the callee's is older, 1/36 where it came later. What the trouble there is put down to is the callee's
 //! own posterior.
 //!

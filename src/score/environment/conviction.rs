@@ -171,6 +171,7 @@ impl Environment {
         self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, now, lease)));
         self.elevated_since = Moment::NONE;
         self.fingerprints = None;
+        self.steps.forget_versions();
         self.drop_inquiry();
         let began = self.watches.iter().map(|watch| watch.started_at).min();
         self.pending.drop_from(began.unwrap_or(now));

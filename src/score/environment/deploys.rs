@@ -8,7 +8,7 @@ use crate::{
 
 /// Deploys watched at once; the next drops the oldest. Fewer where something else takes their place, so that all of it
 /// stays within 4 KiB: a freeze that of three, an error budget and the names of callees and callers that of one
-/// each, and fingerprints that of one beside them.
+/// each, and fingerprints and versions that of one each beside them.
 const WATCHES_MAX: usize = 6;
 const WATCHES_OF_HOLD: usize = 3;
 const WATCHES_OF_BUDGET: usize = 1;
@@ -92,8 +92,10 @@ impl Environment {
         let of_hold = WATCHES_OF_HOLD * usize::from(self.hold.is_some());
         let of_budget = WATCHES_OF_BUDGET * usize::from(self.budget().is_some());
         let of_graph = WATCHES_OF_GRAPH * usize::from(scene.graph.is_some());
-        let of_fingerprints = usize::from(self.tells_fingerprints && self.hold.is_none() && of_budget + of_graph > 0);
-        WATCHES_MAX - of_hold - of_budget - of_graph - of_fingerprints
+        let is_tight = self.hold.is_none() && of_budget + of_graph > 0;
+        let of_fingerprints = usize::from(self.tells_fingerprints && is_tight);
+        let of_versions = usize::from(self.steps.has_versions() && is_tight);
+        WATCHES_MAX - of_hold - of_budget - of_graph - of_fingerprints - of_versions
     }
 
     /// The version it brings and the one it takes the place of; none of the same deployed again, which stands beside
