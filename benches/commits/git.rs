@@ -12,7 +12,7 @@ use std::{
 };
 
 use holdpoint::{
-    import::{Import, LOG_FORMAT, Log, Options},
+    import::{Import, LOG_ARGUMENTS, Log, Options},
     ingest::{self, Origin},
     model::{Body, Event, Timestamp, hash_text},
 };
@@ -53,25 +53,7 @@ pub(crate) fn read(path: &Path) -> Result<(History, Reveals), String> {
 
 /// What the commits of a batch changed, as events.
 fn changes(path: &Path, batch: &[&str], import: &mut Import, lines: &mut Vec<u8>) -> Result<(), String> {
-    let format = format!("--format={LOG_FORMAT}");
-    let arguments = [
-        "diff-tree",
-        "--stdin",
-        "--root",
-        "-r",
-        "-M",
-        "-l400",
-        "--raw",
-        "--numstat",
-        "-z",
-        "--always",
-        "--no-ext-diff",
-        "--no-textconv",
-        "--ignore-submodules=none",
-        "--encoding=UTF-8",
-        &format,
-    ];
-    let mut child = start(path, &arguments)?;
+    let mut child = start(path, &LOG_ARGUMENTS)?;
     let mut stdin = child.stdin.take().ok_or("git has no standard input")?;
     let mut log = Log::new(BufReader::new(child.stdout.take().ok_or("git has no standard output")?));
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What `git diff-tree --stdin -r --root -M --raw --numstat -z --always --format=LOG_FORMAT` writes, as commits.
+//! What `git diff-tree --stdin -r --root -M --raw --numstat -z --always` writes, asked with [`super::LOG_ARGUMENTS`], as commits.
 //!
 //! All of it is tokens that end in a zero byte, which neither a path nor a message can hold. A commit begins with a
 //! token that begins with `C`; its raw entries begin with `:`, its counts of lines with a digit or `-`; the paths
@@ -8,7 +8,7 @@ use std::io::{self, BufRead};
 
 /// The most that is kept of one token: a message or a path longer than this is cut, at its end.
 const MAX_TOKEN_BYTES: usize = 1 << 20;
-/// Tokens of a commit before its files: as [`super::LOG_FORMAT`] has them.
+/// Tokens of a commit before its files: as the `--format` of [`super::LOG_ARGUMENTS`] has them.
 const N_FIELDS: usize = 8;
 
 /// Why the output of `git` cannot be read on.

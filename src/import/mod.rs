@@ -7,7 +7,7 @@
 //!                                                  └─ reverts ───► culprits ─┘
 //! ```
 //! Nothing here starts a program or reads a clock: the bytes are those of one `git diff-tree` (its form is
-//! [`LOG_FORMAT`]), and `now` is an argument.
+//! [`LOG_ARGUMENTS`]), and `now` is an argument.
 //!
 //! **Invariant:** one pass. A commit costs what its own files cost, whatever came before it.
 //! **Invariant:** memory grows with the files that there are and the people who changed them, not with the number of
@@ -33,8 +33,26 @@ pub use log::{Commit, FileChange, Log, LogError, Person, Status};
 use self::{event::Writer, history::History, message::Message, order::Order, revert::Reverts};
 use crate::model::{ServiceId, Timestamp};
 
-/// The `--format` by which a commit is read; see [`Log`].
-pub const LOG_FORMAT: &str = "C%H%x00%ct%x00%an%x00%ae%x00%aE%x00%cn%x00%ce%x00%B%x00";
+/// What `git` is to be asked, names of commits on its standard input, for what [`Log`] reads: what each commit changed.
+/// Among more than 400 files of one commit only those that were renamed and not changed are found, so that a commit of
+/// everything costs no square of its files.
+pub const LOG_ARGUMENTS: [&str; 15] = [
+    "diff-tree",
+    "--stdin",
+    "--root",
+    "-r",
+    "-M",
+    "-l400",
+    "--raw",
+    "--numstat",
+    "-z",
+    "--always",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--ignore-submodules=none",
+    "--encoding=UTF-8",
+    "--format=C%H%x00%ct%x00%an%x00%ae%x00%aE%x00%cn%x00%ce%x00%B%x00",
+];
 
 /// What an import is about.
 #[derive(Debug, Clone)]

@@ -22,7 +22,7 @@ use anyhow::{Context as _, anyhow};
 use self::{git::Git, progress::Progress};
 use crate::{
     clock::Clock,
-    import::{Counts, Import, LOG_FORMAT, Log, Options},
+    import::{Counts, Import, LOG_ARGUMENTS, Log, Options},
     model::{ServiceId, Timestamp},
 };
 
@@ -33,9 +33,6 @@ const READERS_MAX: usize = 8;
 /// Bytes read at a time, and how often that ahead of its turn: 4 MiB per reader.
 const CHUNK_BYTES: usize = 64 * 1024;
 const CHUNKS_AHEAD: usize = 64;
-/// Files of one commit among which git looks for those that were renamed and changed: beyond, only unchanged ones are
-/// found, so that a commit of everything costs no square of its files.
-const RENAME_LIMIT: &str = "-l400";
 
 /// What to import.
 #[derive(Debug, Clone)]
@@ -177,24 +174,7 @@ fn next_batch(names: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
 
 /// What the commits of `batch` changed, in chunks; ends early when nobody takes them.
 fn diff(git: &Git, batch: &[u8], chunks: &SyncSender<Vec<u8>>) -> anyhow::Result<()> {
-    let format = format!("--format={LOG_FORMAT}");
-    let mut child = git.start(&[
-        "diff-tree",
-        "--stdin",
-        "--root",
-        "-r",
-        "-M",
-        RENAME_LIMIT,
-        "--raw",
-        "--numstat",
-        "-z",
-        "--always",
-        "--no-ext-diff",
-        "--no-textconv",
-        "--ignore-submodules=none",
-        "--encoding=UTF-8",
-        &format,
-    ])?;
+    let mut child = git.start(&LOG_ARGUMENTS)?;
     let (mut stdin, mut stdout) = (child.stdin(), child.stdout());
     thread::scope(|scope| {
         // It may stop early, and its exit status then says why.

@@ -7,7 +7,7 @@
 //! tail counts as n/(n + 200), the pool's for the rest; without a pool it is Ville's bound, P(max E > q) ≤ 1/q, which is
 //! u = ln 10 and β = 1.
 //!
-//! **Invariant:** a window that saw a deploy, a freeze, an incident or an alarm shared by services is in no sketch.
+//! **Invariant:** a window that saw a watch begin, an incident or an alarm shared by services is in no sketch.
 
 use serde::{Deserialize, Serialize};
 
