@@ -37,6 +37,8 @@ pub(crate) struct Figures {
     pub(crate) ratio: Option<Median>,
     pub(crate) blames: Vec<(&'static str, Share)>,
     pub(crate) blame_overlapping: Option<Share>,
+    /// Of somebody who knows where and when it began.
+    pub(crate) blame_known: Option<Share>,
 }
 
 /// Faults from one multiple up to another.
@@ -122,7 +124,8 @@ impl Figures {
             self.blames.push((name, Share::of(of_kind, |blame| blame.hits())));
         }
         let overlapping = blames().filter(|blame| blame.overlapping);
-        self.blame_overlapping = Some(Share::of(overlapping, |blame| blame.hits()));
+        self.blame_overlapping = Some(Share::of(overlapping.clone(), |blame| blame.hits()));
+        self.blame_known = Some(Share::of(overlapping, |blame| blame.is_to_be_known()));
     }
 }
 

@@ -130,6 +130,7 @@ fn print_blame(figures: &Figures) {
         figures.blame_overlapping,
         Some((0.85, "≥ .85")),
     );
+    share("… of one who knows where and when it began", figures.blame_known, None);
     for (name, hits) in &figures.blames {
         share(&format!("… {name}"), Some(*hits), None);
     }

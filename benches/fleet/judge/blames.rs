@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use holdpoint::{
     model::{Action, ChangeKind, Timestamp},
-    sim::{Cause, Service, Simulation},
+    sim::{Cause, Raise, Service, Simulation, Truth},
 };
 
 use super::{ACCOUNTS, accountable, begun, is_by_errors, voice};
@@ -33,11 +33,17 @@ pub(crate) struct Blame {
     pub(crate) overlapping: bool,
     pub(crate) truth: Suspect,
     pub(crate) said: Option<Suspect>,
+    /// What somebody would say who knows where the trouble began, and when.
+    pub(crate) known: Suspect,
 }
 
 impl Blame {
     pub(crate) fn hits(&self) -> bool {
         self.said.as_ref() == Some(&self.truth)
+    }
+
+    pub(crate) fn is_to_be_known(&self) -> bool {
+        self.known == self.truth
     }
 }
 
@@ -78,10 +84,42 @@ pub(super) fn blames(run: &Run) -> Vec<Blame> {
                 overlapping: overlaps(simulation, place, said.at, id),
                 truth: Suspect::of(id),
                 said: said.suspect.clone(),
+                known: known(truth, place, raise),
             });
         }
     }
     all
+}
+
+/// The latest deploy of the service that failed first, if it is of the last two hours before: who knows no more than where
+/// and when it began can do no better, since faults are the rarer the later they begin. An outage is taken for a late
+/// fault wherever there was a deploy.
+fn known(truth: &Truth, place: usize, raise: &Raise) -> Suspect {
+    let mut began = (place, raise);
+    while let Some(by) = began.1.by {
+        let of_cause = |raise: &&Raise| raise.cause == began.1.cause;
+        let own = truth.raises[by]
+            .iter()
+            .filter(of_cause)
+            .find(|raise| raise.by.is_none());
+        let Some(before) = own.or_else(|| truth.raises[by].iter().find(of_cause)) else {
+            break;
+        };
+        began = (by, before);
+    }
+    let (service, since) = (began.0, began.1.from);
+    let deploys = truth.deploys.iter().filter(|deploy| {
+        deploy.service == service
+            && deploy.preview.is_none()
+            && !matches!(deploy.kind, ChangeKind::Rollback | ChangeKind::Hotfix)
+            && deploy.started_at() <= since
+            && since.since(deploy.started_at()) <= WATCH
+    });
+    Suspect::of(
+        deploys
+            .max_by_key(|deploy| deploy.started_at())
+            .map(|deploy| &*deploy.id),
+    )
 }
 
 /// Whether another deploy than the guilty one was under watch on the service, its callees or its callers.
