@@ -9,7 +9,8 @@
 //!
 //! It convicts nobody. It says whether a service was in trouble before a deploy, and whether one that is asked by its
 //! callers is ill though nothing of its own is watched; the step after ln W was last 0 is where the rise is supposed to
-//! have begun.
+//! have begun. A second sum looks for half as much again, which dates what is less than threefold. Steps of which nothing is
+//! known, and those of an incident, count for the date.
 
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use super::evidence::{Observation, narrow};
 use crate::model::Timestamp;
 
-/// The multiple that it looks for.
-const MULTIPLE: f64 = 3.0;
+/// The multiples that it looks for: a large one, by which there is unrest, and a small one, which only dates a rise.
+const MULTIPLES: [f64; 2] = [3.0, 1.5];
 /// ln W from which on there is unrest: a hundred to one.
 const LN_UNREST: f32 = 4.605_17;
 /// ln W grows no further, or it would outlast what it tells of.
@@ -27,40 +28,59 @@ const LN_MAX: f32 = 11.5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Unrest {
-    ln_w: f32,
+    /// ln W of each.
+    ln_w: [f32; 2],
     /// Steps since it was last 0.
-    n_steps: u16,
+    n_steps: [u16; 2],
 }
+
+/// Places of the multiples.
+const LARGE: usize = 0;
+const SMALL: usize = 1;
 
 impl Unrest {
     /// Whether a step may change it: one with no more errors than is harmless, while it is 0, does not.
     pub(crate) fn minds(self, errors: u64) -> bool {
-        errors > 0 || self.n_steps > 0
+        errors > 0 || self.n_steps != [0; 2]
     }
 
     /// Takes in a closed step.
     pub(crate) fn observe(&mut self, o: &Observation) {
-        if self.n_steps == 0 && o.counted <= o.harmless {
-            return;
-        }
         let (x, m, k) = (o.counted, o.harmless, o.sizes.step);
-        let ln_ratio = x * MULTIPLE.ln() - (k + x) * ((k + MULTIPLE * m).ln() - (k + m).ln());
-        self.ln_w = (self.ln_w + narrow(ln_ratio)).clamp(0.0, LN_MAX);
-        self.n_steps = if self.ln_w > 0.0 {
-            self.n_steps.saturating_add(1)
-        } else {
-            0
-        };
+        for ((ln_w, n_steps), r) in self.ln_w.iter_mut().zip(&mut self.n_steps).zip(MULTIPLES) {
+            if *n_steps == 0 && x <= m {
+                continue;
+            }
+            let ln_ratio = x * r.ln() - (k + x) * ((k + r * m).ln() - (k + m).ln());
+            *ln_w = (*ln_w + narrow(ln_ratio)).clamp(0.0, LN_MAX);
+            *n_steps = if *ln_w > 0.0 { n_steps.saturating_add(1) } else { 0 };
+        }
+    }
+
+    /// A step went by of which nothing is known.
+    pub(crate) fn pass(&mut self) {
+        for n_steps in self.n_steps.iter_mut().filter(|n_steps| **n_steps > 0) {
+            *n_steps = n_steps.saturating_add(1);
+        }
     }
 
     /// Whether errors are far above what is usual.
     pub(crate) fn is_on(self) -> bool {
-        self.ln_w >= LN_UNREST
+        self.ln_w[LARGE] >= LN_UNREST
     }
 
-    /// When the rise began, if the last step of length `step` ended at `end`; `None` without one.
+    /// When the rise began, if errors are far above what is usual; the last step, of length `step`, ended at `end`.
     pub(crate) fn since(self, end: Timestamp, step: Duration) -> Option<Timestamp> {
-        (self.n_steps > 0).then(|| end - step * u32::from(self.n_steps))
+        self.since_of(LARGE, end, step)
+    }
+
+    /// When errors rose above what is usual, be it by little.
+    pub(crate) fn little_since(self, end: Timestamp, step: Duration) -> Option<Timestamp> {
+        self.since_of(SMALL, end, step)
+    }
+
+    fn since_of(self, place: usize, end: Timestamp, step: Duration) -> Option<Timestamp> {
+        (self.ln_w[place] >= LN_UNREST).then(|| end - step * u32::from(self.n_steps[place]))
     }
 }
 
@@ -100,5 +120,20 @@ mod tests {
             unrest.observe(&step(10.0));
         }
         assert!(!unrest.is_on() && unrest.since(end, minute).is_none(), "{unrest:?}");
+    }
+
+    #[test]
+    fn a_small_rise_is_dated_and_no_unrest_and_unknown_steps_count() {
+        let mut unrest = Unrest::default();
+        let end = Timestamp::from_millis(60_000 * 200);
+        let minute = Duration::from_mins(1);
+        for _ in 0..30 {
+            unrest.observe(&step(21.0));
+        }
+        for _ in 0..5 {
+            unrest.pass();
+        }
+        assert!(!unrest.is_on() && unrest.since(end, minute).is_none());
+        assert_eq!(unrest.little_since(end, minute), Some(end - minute * 35));
     }
 }

@@ -40,13 +40,15 @@ impl Environment {
         if touched {
             self.abandon_placebo();
         }
+        if !is_known {
+            self.unrest.pass();
+        } else if self.unrest.minds(closed.errors) && self.baseline.is_known(closed.start, &context.policy.evidence) {
+            let (observation, _) = self.judge(closed, settings, context.policy);
+            self.unrest.observe(&observation);
+        }
         if !is_known || touched {
             self.baseline.break_off();
             return;
-        }
-        if self.unrest.minds(closed.errors) && self.baseline.is_known(closed.start, &context.policy.evidence) {
-            let (observation, _) = self.judge(closed, settings, context.policy);
-            self.unrest.observe(&observation);
         }
         self.observe_placebo(closed, settings, context);
         self.baseline
@@ -122,6 +124,7 @@ impl Environment {
             if self.presence.is_silent(&policy.evidence) {
                 self.unrest = Unrest::default();
             }
+            self.unrest.pass();
             return;
         }
         let (observation, margin) = self.judge(closed, scene.settings, policy);
