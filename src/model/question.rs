@@ -48,6 +48,8 @@ pub struct Told<'a> {
     /// How many services asked within the last minutes, this one included; 0 where too few to say anything.
     pub n_askers: u8,
     pub state: Health,
+    /// The start of the last step of its errors that it has seen.
+    pub seen_from: Timestamp,
     /// What here could be it, at most three.
     #[serde(borrow)]
     pub clues: Vec<Clue<'a>>,

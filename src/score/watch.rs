@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     baseline::Sizes,
+    blame::density,
     evidence::{
         Blip, Blocks, Control, EProcess, LN_BLIP_FACTOR, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen, Shares,
         Since, narrow,
@@ -316,11 +317,22 @@ impl Watch {
         self.judged && (self.process.n_steps() > 0 || self.blip.is_some())
     }
 
-    /// Whether the estimated onset is within three steps of the first judged one of a stage.
-    pub(crate) fn is_anchored(&self) -> bool {
-        let onset = self.process.n_steps().saturating_sub(self.since_onset().n_steps) + 1;
-        let stages = self.first_steps.iter().filter(|first| **first > 0);
-        self.leading_blip().is_some() || stages.into_iter().any(|first| first.abs_diff(onset) <= 3)
+    /// Whether what speaks against it may have begun before it did: nothing before was looked at.
+    pub(crate) fn may_be_older(&self) -> bool {
+        self.leading_blip().is_none() && self.process.n_steps() <= self.since_onset().n_steps.saturating_add(3)
+    }
+
+    /// How well a rise that began so many steps ago goes with its stages, see [`density`]; a restart's blip is close to one.
+    pub(crate) fn at_stage(&self, steps_ago: u16) -> f64 {
+        if self.leading_blip().is_some() {
+            return density([0.0]);
+        }
+        let onset = f64::from(self.process.n_steps()) - f64::from(steps_ago) + 1.0;
+        let stages = self.first_steps.iter().filter(|first| (1..u16::MAX).contains(*first));
+        if stages.clone().next().is_none() {
+            return density([f64::from(self.horizon)]);
+        }
+        density(stages.map(|first| onset - f64::from(*first)))
     }
 
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {

@@ -45,6 +45,8 @@ pub(crate) struct Inquiry {
     explained_until: Option<Timestamp>,
     /// When it first was, since the deploys under watch began to be.
     explained_since: Option<Timestamp>,
+    /// It was, and what explained it was over before it was: from then on it is judged as its own.
+    was_given_up: bool,
 }
 
 impl Inquiry {
@@ -58,6 +60,7 @@ impl Inquiry {
             shared: false,
             explained_until: None,
             explained_since: None,
+            was_given_up: false,
         }
     }
 
@@ -65,6 +68,7 @@ impl Inquiry {
     pub(crate) fn begin_again(&mut self, now: Timestamp, n_asked: u16) {
         *self = Self {
             explained_since: self.explained_since,
+            was_given_up: self.was_given_up,
             ..Self::new(now, n_asked)
         };
     }
@@ -95,11 +99,13 @@ impl Inquiry {
                 service: by.clone(),
                 path: told.path,
                 state: told.state,
-                started_at: clue.started_at,
-                stage_at: clue.stage_at,
+                started_at: Second::of(clue.started_at),
+                stage_at: Second::of(clue.stage_at),
                 weight: clue.weight,
+                seen_from: Second::of(told.seen_from),
             }));
         }
+        self.candidates.retain(|candidate| weigh(candidate) > 0.0);
         self.candidates.sort_by(|a, b| {
             let name = |candidate: &Candidate| (candidate.service.clone(), candidate.deploy_id.clone());
             weigh(b).total_cmp(&weigh(a)).then_with(|| name(a).cmp(&name(b)))
@@ -151,7 +157,7 @@ impl Inquiry {
     /// It is put down to another service, for a while; not for longer than a freeze would last. False: it no longer is.
     pub(crate) fn explain(&mut self, now: Timestamp) -> bool {
         let since = *self.explained_since.get_or_insert(now);
-        let may = now < since + EXPLAINED_MAX;
+        let may = now < since + EXPLAINED_MAX && !self.was_given_up;
         self.explained_until = may.then_some(now + EXPLAINED_FOR);
         may
     }
@@ -159,6 +165,7 @@ impl Inquiry {
     /// Nothing explains it any more.
     pub(crate) fn give_up(&mut self) {
         self.explained_until = None;
+        self.was_given_up = true;
     }
 
     /// Whether the time is over for which it was explained; then nothing is asked any more.

@@ -4,21 +4,28 @@
 //! deploys of what calls it, and the background, which is none of them:
 //!
 //! ```text
-//! own deploy d                     π_d · a(d) · √(E_d / max E)
-//! callee that is ill, cause c      g · n · P(c there) · (.36 for a deploy, .01 for none)
-//! callee that is not, deploy d     π_d · g · a(d) · (1/20 if it is well)
-//! caller, deploy d                 π_d · ¼ · a(d)
-//! background                       .01
+//! own deploy d                       π_d · a(d) · (E_d / max E)^¼
+//! callee that is ill, cause c        g · n · P(c there) · (.36 for a deploy, .01 for none)
+//! callee that is not, deploy d       π_d · g · a(d) · (1/20 if it is well)
+//! callee not heard since, no deploy  .01 · g
+//! caller, deploy d                   π_d · ¼ · a(d) · (1/20 if it is well)
+//! background                         .01
 //! ```
 //!
-//! π is the chance that d's changes cause an incident; a how well the rise goes with d's stages: 36 close to one, 1 later,
-//! 1/36 where d came after it. g is .6 a hop. .36 is .01 · 36, a usual deploy close to the rise; a callee whose trouble no
-//! deploy made may be ill of this service's own. n is how well the two rises go together: 36 within five
-//! minutes, .1 where the callee's is older, 1/36 where it came later. What the trouble there is put down to is the callee's
-//! own posterior.
+//! π is the chance that d's changes cause an incident; a how well the rise goes with d's stages: 36 close to one, 11/j where
+//! it began j steps later, 1/36 where it began before. g is .6 a hop. .36 is .01 · 36, a usual deploy close to the rise; a
+//! callee whose trouble no deploy made may be ill of this service's own. n is how well the two rises go together: 36 within
+//! five minutes, .3 where the callee's is older, 1/36 where it came later. What the trouble there is put down to is the
+//! callee's own posterior. Whoever calls a service that fails suffers from it, so that a caller that is well has hardly made
+//! it fail.
 //!
 //! Everything is a ratio of densities over the steps in which a rise could have begun, so 36 = .3 · 120: the mass on the
-//! first step of a stage against an even spread over a watch of two hours.
+//! first step of a stage against an even spread over a watch of two hours; and 11 = .5 · 120 / H₁₂₀, where the other half is
+//! laid out as 1/j.
+//!
+//! When the rise began is known in three ways, each as likely: from the evidence against the deploy, and from two cumulative
+//! sums that look for a large multiple and a small one ([`super::unrest`]). a and n are means over them. Evidence that
+//! reaches back to the beginning of its watch has begun no later, and takes the earlier date.
 //!
 //! The background does not win against an own deploy whose evidence convicts it, unless services alarm together or errors
 //! had risen before: a fault that shows late is rather that deploy's than nobody's.
@@ -33,7 +40,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::inquiry::{Askers, DEPENDENTS_MIN, Inquiry};
-use crate::model::{Health, MAX_SUSPECTS, Path, ServiceId, Suspect, Timestamp, UnitInterval};
+use crate::model::{Health, MAX_SUSPECTS, Path, Second, ServiceId, Suspect, Timestamp, UnitInterval};
 
 /// The chance that a regression in a watch is of none of the deploys.
 pub(crate) const BACKGROUND_PRIOR: f64 = 0.01;
@@ -41,11 +48,16 @@ pub(crate) const BACKGROUND_PRIOR: f64 = 0.01;
 const ANCHORED: f64 = 36.0;
 /// How many steps after a stage are close to it.
 const NEAR_STEPS: u32 = 3;
+/// What a fault counts for one step later than that, falling with the steps since the stage: the spread mass of a watch,
+/// laid out as 1/j.
+const LATER: f64 = 11.0;
+/// The power of E by which two watches of the same errors, which are no two witnesses, are told apart.
+const E_POWER: f64 = 0.25;
 /// How close two rises are that are one: each is known to a few steps.
 const TOGETHER: Duration = Duration::from_mins(5);
 /// What a callee's older trouble counts for: it may have become worse.
-const EARLIER: f64 = 0.1;
-/// What a callee's deploy counts for while the callee itself is well.
+const EARLIER: f64 = 0.3;
+/// What another service's deploy counts for while that service is well.
 const WELL: f64 = 1.0 / 20.0;
 /// What a cause there weighs before: that of a deploy close to the rise, and none.
 const DEPLOYED: f64 = 0.36;
@@ -68,10 +80,12 @@ pub(crate) struct Candidate {
     pub(crate) service: ServiceId,
     pub(crate) path: Path,
     pub(crate) state: Health,
-    pub(crate) started_at: Timestamp,
-    pub(crate) stage_at: Timestamp,
+    pub(crate) started_at: Second,
+    pub(crate) stage_at: Second,
     /// See [`crate::model::Clue`].
     pub(crate) weight: f32,
+    /// The start of the last step that it had seen when it answered.
+    pub(crate) seen_from: Second,
 }
 
 /// A deploy of the service itself.
@@ -80,17 +94,25 @@ pub(crate) struct Own<'a> {
     pub(crate) deploy_id: &'a str,
     pub(crate) prior: f64,
     pub(crate) ln_e: f64,
-    /// Whether the estimated onset is within three steps of one of its stages.
-    pub(crate) anchored: bool,
+    /// How well the rise goes with its stages, see [`density`].
+    pub(crate) at_stage: f64,
     /// Whether errors had risen before it began.
     pub(crate) came_after: bool,
+}
+
+/// When a rise began: by the evidence against the deploy that it convicts, and by the sums for large and small multiples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Onsets<T> {
+    pub(crate) evidence: T,
+    pub(crate) unrest: T,
+    pub(crate) little: T,
 }
 
 /// What is known of a rise of errors beside its candidates.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rise<'a> {
-    /// The start of the step from which on errors are estimated to have risen, and how long a step is.
-    pub(crate) onset: Timestamp,
+    /// The starts of the steps from which on errors may have risen, each as likely; and how long a step is.
+    pub(crate) onsets: Onsets<Timestamp>,
     pub(crate) step: Duration,
     /// The own deploy that the evidence convicts.
     pub(crate) convicted: Option<&'a str>,
@@ -151,43 +173,76 @@ pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
     } else {
         BACKGROUND_PRIOR
     };
-    let is_near = |stage: Timestamp| stage <= rise.onset + rise.step && rise.onset <= stage + rise.step * NEAR_STEPS;
-    let at_stage = if candidate.started_at > rise.onset + rise.step {
-        1.0 / ANCHORED
-    } else if is_near(candidate.started_at) || is_near(candidate.stage_at) {
-        ANCHORED
-    } else {
-        1.0
+    let steps = |stage: Timestamp, onset: Timestamp| {
+        let after = onset.since(stage).as_secs_f64() - stage.since(onset).as_secs_f64();
+        (after / rise.step.as_secs_f64()).floor()
     };
+    let at_stage = rise
+        .onsets
+        .mean(|onset| density([candidate.started_at, candidate.stage_at].map(|stage| steps(stage.start(), onset))));
     match (candidate.path, candidate.state) {
-        (Path::Callee(_), Health::Ill { since }) => cause * of_path * together(since, rise),
-        (Path::Callee(_), Health::Suffers { since }) => SUFFERS * cause * of_path * together(since, rise),
-        (Path::Callee(_), Health::Well) => WELL * of_path * at_stage,
+        (Path::Callee(_), Health::Ill { since }) => {
+            cause * of_path * rise.onsets.mean(|onset| together(since, onset, rise.step))
+        }
+        (Path::Callee(_), Health::Suffers { since }) => {
+            SUFFERS * cause * of_path * rise.onsets.mean(|onset| together(since, onset, rise.step))
+        }
+        (Path::Callee(_), Health::Well) if candidate.deploy_id.is_none() => {
+            let is_heard = candidate.seen_from.start() >= rise.onsets.evidence.max(rise.onsets.unrest);
+            if is_heard { 0.0 } else { BACKGROUND_PRIOR * of_path }
+        }
+        (_, Health::Well) => WELL * of_path * at_stage,
         (Path::Callee(_), Health::Unknown) | (Path::Caller, _) => of_path * at_stage,
     }
 }
 
-/// How well a callee's rise since `since` goes with this one.
-fn together(since: Timestamp, rise: &Rise<'_>) -> f64 {
-    let close = TOGETHER.max(rise.step * NEAR_STEPS);
-    if since > rise.onset + close {
+/// How well a callee's rise since `since` goes with one at `onset`.
+fn together(since: Timestamp, onset: Timestamp, step: Duration) -> f64 {
+    let close = TOGETHER.max(step * NEAR_STEPS);
+    if since > onset + close {
         1.0 / ANCHORED
-    } else if since + close >= rise.onset {
+    } else if since + close >= onset {
         ANCHORED
     } else {
         EARLIER
     }
 }
 
-fn weight_of_own(own: &Own<'_>, greatest: f64) -> f64 {
-    let at_stage = if own.came_after {
-        1.0 / ANCHORED
-    } else if own.anchored {
-        ANCHORED
-    } else {
-        1.0
+/// How likely it is that a deploy's fault begins so many steps after the stages it has had, against one that may begin at
+/// any step of a watch: most do close to a stage, the others the sooner the likelier, and none before.
+pub(crate) fn density(steps_after: impl IntoIterator<Item = f64>) -> f64 {
+    let near = f64::from(NEAR_STEPS);
+    let of = |steps: f64| {
+        if steps > near {
+            (LATER / steps).max(1.0 / ANCHORED)
+        } else if steps >= -near {
+            ANCHORED
+        } else {
+            1.0 / ANCHORED
+        }
     };
-    own.prior.max(1e-9) * at_stage * (0.5 * (own.ln_e - greatest)).exp()
+    steps_after.into_iter().map(of).fold(1.0 / ANCHORED, f64::max)
+}
+
+impl<T: Copy> Onsets<T> {
+    pub(crate) fn map<U>(self, of: impl Fn(T) -> U) -> Onsets<U> {
+        Onsets {
+            evidence: of(self.evidence),
+            unrest: of(self.unrest),
+            little: of(self.little),
+        }
+    }
+
+    /// The mean of a weight over them.
+    pub(crate) fn mean(self, of: impl Fn(T) -> f64) -> f64 {
+        let weights = self.map(of);
+        (weights.evidence + weights.unrest + weights.little) / 3.0
+    }
+}
+
+fn weight_of_own(own: &Own<'_>, greatest: f64) -> f64 {
+    let at_stage = if own.came_after { 1.0 / ANCHORED } else { own.at_stage };
+    own.prior.max(1e-9) * at_stage * (E_POWER * (own.ln_e - greatest)).exp()
 }
 
 /// One with its weight, and what a callee's illness has to say of it.
@@ -312,7 +367,11 @@ mod tests {
     /// Errors rise at minute 100; the own deploy was at `own_at`, another service's at minute 100.
     fn judge(own_at: i64, others: &[(Path, Health)], is_shared: bool) -> Posterior {
         let rise = Rise {
-            onset: minutes(100),
+            onsets: Onsets {
+                evidence: minutes(100),
+                unrest: minutes(100),
+                little: minutes(100),
+            },
             step: Duration::from_mins(1),
             convicted: Some("own"),
             is_shared,
@@ -321,7 +380,7 @@ mod tests {
             deploy_id: "own",
             prior: 0.01,
             ln_e: 12.0,
-            anchored: (97..=100).contains(&own_at),
+            at_stage: density([f64::from(i32::try_from(100 - own_at).expect("small"))]),
             came_after: own_at > 101,
         };
         let others: Vec<Candidate> = others
@@ -331,9 +390,10 @@ mod tests {
                 service: "api".parse().expect("a name"),
                 path: *path,
                 state: *state,
-                started_at: minutes(100),
-                stage_at: minutes(100),
+                started_at: Second::of(minutes(100)),
+                stage_at: Second::of(minutes(100)),
                 weight: if matches!(state, Health::Ill { .. }) { 0.9 } else { 0.01 },
+                seen_from: Second::of(minutes(105)),
             })
             .collect();
         put_down(&rise, &[own], &others)
@@ -379,14 +439,59 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_is_the_likelier_the_sooner_it_shows_after_a_stage() {
+        let of = |steps: f64| density([steps]);
+        let (near, soon, late, before) = (of(3.0), of(10.0), of(100.0), of(-4.0));
+        assert!(
+            near > soon && soon > late && late > before,
+            "{near} {soon} {late} {before}"
+        );
+        assert!(
+            (density([110.0, 2.0]) - near).abs() < 1e-9,
+            "the stage that it goes best with"
+        );
+    }
+
+    #[test]
+    fn a_callee_that_has_seen_no_step_since_the_rise_is_waited_for() {
+        let judge = |seen_from| {
+            let rise = Rise {
+                onsets: Onsets {
+                    evidence: minutes(100),
+                    unrest: minutes(100),
+                    little: minutes(100),
+                },
+                step: Duration::from_mins(1),
+                convicted: Some("own"),
+                is_shared: false,
+            };
+            let own = Own {
+                deploy_id: "own",
+                prior: 0.01,
+                ln_e: 12.0,
+                at_stage: density([100.0]),
+                came_after: false,
+            };
+            let callee = Candidate {
+                deploy_id: None,
+                service: "api".parse().expect("a name"),
+                path: Path::Callee(1),
+                state: Health::Well,
+                started_at: Second::of(Timestamp::MIN),
+                stage_at: Second::of(Timestamp::MIN),
+                weight: 1.0,
+                seen_from: Second::of(minutes(seen_from)),
+            };
+            put_down(&rise, &[own], &[callee]).whose
+        };
+        assert_eq!((judge(99), judge(100)), (Doubtful, Itself));
+    }
+
+    #[test]
     fn a_late_fault_is_rather_the_deploys_than_nobodys_unless_services_alarm_together() {
         let first = |is_shared| judge(0, &[], is_shared).blamed[0].deploy_id.clone();
         assert_eq!(first(false).as_deref(), Some("own"));
-        let shared = judge(0, &[], true);
-        assert!(
-            (shared.blamed[0].probability - 0.5).abs() < 0.01,
-            "as likely as nobody: {shared:?}"
-        );
+        assert_eq!(first(true), None);
         assert_eq!(
             judge(130, &[], false).blamed[0].deploy_id,
             None,

@@ -100,7 +100,7 @@ impl Environment {
         let by_requests = margin <= scene.settings.freeze.margin;
         let deploy_id = leading.deploy_id.clone();
         let mut found = Found::new((leading.ln_e(), leading.since_onset()), by_requests, calibration, onset);
-        found.suspects = self.name_suspects(&deploy_id, onset, scene);
+        found.suspects = self.name_suspects(&deploy_id, &found, scene);
         found.dominant = self.fingerprints.as_ref().and_then(|known| known.dominant());
         if let Some(watch) = self.watches.iter_mut().find(|watch| watch.deploy_id == deploy_id) {
             watch.alarmed_at.settle(scene.context.now);

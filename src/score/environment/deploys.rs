@@ -14,7 +14,7 @@ const WATCHES_OF_HOLD: usize = 3;
 const WATCHES_OF_BUDGET: usize = 1;
 const WATCHES_OF_GRAPH: usize = 1;
 /// Deploys remembered whose watch is over; the next drops the oldest.
-const ENDED_MAX: usize = 10;
+const ENDED_MAX: usize = 8;
 
 impl Environment {
     /// A deploy began, went on or ended; `prior` is the chance that its changes cause an incident.

@@ -7,9 +7,10 @@ use crate::{
     model::{Ask, Clue, Ground, Health, Message, Path, Timestamp, Told},
     score::{
         Said,
-        blame::{Blamed, DEPENDENTS_MIN, ILL, Inquiry, Own, Posterior, Rise, Whose, put_down, weight},
+        blame::{Blamed, DEPENDENTS_MIN, ILL, Inquiry, Onsets, Own, Posterior, Rise, Whose, put_down, weight},
         catalog::Graph,
         evidence::narrow,
+        hold::Found,
         moment::Moment,
         policy::Policy,
         watch::Watch,
@@ -49,23 +50,38 @@ impl Environment {
         self.inquiry()?.next_deadline()
     }
 
-    fn own(&self) -> Vec<Own<'_>> {
+    /// The own deploys, beside a rise.
+    fn own(&self, rise: &Rise<'_>, n_still: u16) -> Vec<Own<'_>> {
+        let ago = rise.onsets.map(|onset| self.steps_since(onset).saturating_sub(n_still));
         let watches = self.watches.iter();
         watches
             .map(|watch| Own {
                 deploy_id: &watch.deploy_id,
                 prior: f64::from(watch.prior),
                 ln_e: watch.ln_e(),
-                anchored: watch.is_anchored(),
+                at_stage: ago.mean(|steps| watch.at_stage(steps)),
                 came_after: watch.in_trouble,
             })
             .collect()
     }
 
+    /// How many steps the environment has seen since `onset`.
+    fn steps_since(&self, onset: Timestamp) -> u16 {
+        let steps = self.steps.next_start().since(onset).as_millis() / self.steps.grain.duration().as_millis().max(1);
+        u16::try_from(steps).unwrap_or(u16::MAX)
+    }
+
     /// What a rise of errors is put down to, others included as far as they have answered.
-    pub(super) fn put_down(&self, convicted: &str, onset: Timestamp, scene: &Scene<'_>) -> Posterior {
+    pub(super) fn put_down(&self, convicted: &str, found: &Found, scene: &Scene<'_>) -> Posterior {
         let others = self.inquiry().map_or(&[][..], |inquiry| &inquiry.candidates);
-        put_down(&self.rise(Some(convicted), onset, scene), &self.own(), others)
+        let rise = self.rise(Some(convicted), found.onset(), scene);
+        put_down(&rise, &self.own(&rise, self.n_still(found)), others)
+    }
+
+    /// For how many steps the evidence has stood still: what others explain is none.
+    fn n_still(&self, found: &Found) -> u16 {
+        self.steps_since(found.onset())
+            .saturating_sub(found.since_onset.n_steps)
     }
 
     /// Whether errors were far above what is usual in a step that was over at `time`: a deploy that is told late is not
@@ -77,11 +93,11 @@ impl Environment {
     }
 
     /// Whom to name at a conviction: nobody before the surroundings were heard.
-    pub(super) fn name_suspects(&self, convicted: &str, onset: Timestamp, scene: &Scene<'_>) -> Box<[Blamed]> {
+    pub(super) fn name_suspects(&self, convicted: &str, found: &Found, scene: &Scene<'_>) -> Box<[Blamed]> {
         let is_alone = scene.graph.is_none_or(Graph::is_empty);
         let is_heard = self.inquiry().is_some_and(Inquiry::was_concluded);
         if is_alone || is_heard {
-            self.put_down(convicted, onset, scene).blamed
+            self.put_down(convicted, found, scene).blamed
         } else {
             Box::default()
         }
@@ -90,8 +106,19 @@ impl Environment {
     fn rise<'a>(&self, convicted: Option<&'a str>, onset: Timestamp, scene: &Scene<'_>) -> Rise<'a> {
         let shared_alarm_at = scene.context.bulletin.calibration.shared_alarm_at;
         let lately = shared_alarm_at.is_some_and(|at| scene.context.now.since(at) < SHARED_FOR);
+        let step = self.steps.grain.duration();
+        let end = self.steps.next_start();
+        let unrest = self.unrest.since(end, step).unwrap_or(onset);
+        let little = self.unrest.little_since(end, step).unwrap_or(unrest);
+        let watch = self.watches.iter().find(|watch| Some(&*watch.deploy_id) == convicted);
+        let may_be_older = watch.is_some_and(Watch::may_be_older);
+        let evidence = if may_be_older { onset.min(unrest) } else { onset };
         Rise {
-            onset,
+            onsets: Onsets {
+                evidence,
+                unrest,
+                little,
+            },
             step: self.steps.grain.duration(),
             convicted,
             is_shared: lately || self.inquiry().is_some_and(|inquiry| inquiry.shared),
@@ -130,7 +157,8 @@ impl Environment {
     /// An answer of its surroundings.
     pub(crate) fn told(&mut self, told: &Told<'_>, scene: &mut Scene<'_>) {
         let Some(proposal) = &self.proposal else { return };
-        let rise = self.rise(None, proposal.found.onset(), scene);
+        let deploy_id = proposal.deploy_id.clone();
+        let rise = self.rise(Some(&deploy_id), proposal.found.onset(), scene);
         let Some(inquiry) = self.inquiry_mut() else { return };
         if inquiry.take(told, |candidate| weight(candidate, &rise)) {
             self.conclude(scene);
@@ -143,12 +171,17 @@ impl Environment {
         let now = scene.context.now;
         let Some(inquiry) = self.inquiry_mut() else { return };
         if inquiry.lapse(now) {
-            self.proposal = None;
-            for watch in &mut self.watches {
-                watch.begin_anew();
-            }
+            self.judge_anew();
         } else if inquiry.is_due(now) {
             self.conclude(scene);
+        }
+    }
+
+    /// What was seen so far was another service's doing: deploys are judged by what follows.
+    fn judge_anew(&mut self) {
+        self.proposal = None;
+        for watch in &mut self.watches {
+            watch.begin_anew();
         }
     }
 
@@ -178,7 +211,7 @@ impl Environment {
         let Some(mut proposal) = self.proposal.take() else {
             return;
         };
-        let Posterior { blamed, whose } = self.put_down(&proposal.deploy_id, proposal.found.onset(), scene);
+        let Posterior { blamed, whose } = self.put_down(&proposal.deploy_id, &proposal.found, scene);
         let goes_on = self.unrest.is_on();
         let Some(inquiry) = self.inquiry_mut() else {
             self.proposal = Some(proposal);
@@ -189,6 +222,8 @@ impl Environment {
         let waits = whose == Whose::Doubtful && inquiry.is_young(now);
         if !elsewhere && goes_on && inquiry.is_stale(now) {
             inquiry.give_up();
+            self.judge_anew();
+            return;
         }
         let is_explained = inquiry.is_explained();
         // Until it is no longer explained, what explained it is what is said.
@@ -232,6 +267,7 @@ impl Environment {
             n_forwarded,
             n_askers: n_dependents.unwrap_or(0),
             state,
+            seen_from: self.steps.next_start() - self.steps.grain.duration(),
             clues: self.clues(ask.path, state, scene),
         })));
         if n_dependents.is_some() {
@@ -316,7 +352,14 @@ impl Environment {
                 stage_at: watch.stage_at(),
                 weight: watch.prior,
             };
-            return watches.into_iter().take(CLUES_MAX).map(clue).collect();
+            let nothing = Clue {
+                deploy_id: None,
+                started_at: Timestamp::MIN,
+                stage_at: Timestamp::MIN,
+                weight: 1.0,
+            };
+            let nothing = (state == Health::Well && path != Path::Caller).then_some(nothing);
+            return watches.into_iter().take(CLUES_MAX).map(clue).chain(nothing).collect();
         };
         let leading = self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()));
         let convicted = leading.filter(|watch| watch.alarmed_at.is_some());
@@ -324,7 +367,11 @@ impl Environment {
             hold.found.suspects.clone()
         } else {
             let rise = self.rise(convicted.map(|watch| &*watch.deploy_id), since, scene);
-            put_down(&rise, &self.own(), &[]).blamed
+            let n_still = self
+                .proposal
+                .as_ref()
+                .map_or(0, |proposal| self.n_still(&proposal.found));
+            put_down(&rise, &self.own(&rise, n_still), &[]).blamed
         };
         let own = blamed.into_iter().filter(|blamed| blamed.of.is_none());
         own.map(

@@ -2,7 +2,7 @@
 
 use super::Service;
 use crate::{
-    model::{Ask, Health, Message, Path, Service as Catalog, Told},
+    model::{Ask, Health, Message, Path, Service as Catalog, Timestamp, Told},
     score::{
         Context, Said,
         catalog::{Caller, Goes, Graph, Speaker},
@@ -124,6 +124,7 @@ impl Service {
             n_forwarded,
             n_askers: 0,
             state: Health::Unknown,
+            seen_from: Timestamp::MIN,
             clues: Vec::new(),
         })));
     }
