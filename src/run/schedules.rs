@@ -429,6 +429,12 @@ fn downtime_leaves_the_decisions_as_they_would_have_been() {
     assert!(played.iter().any(|played| !played.met.is_empty()), "none was killed");
     let is_heard = |played: &Played| played.talk.n_convictions > 0 && played.talk.n_answers > 0;
     assert!(played.iter().all(is_heard), "nobody asked, or nobody answered");
+    // An hour and more of record time is caught up in, in which they would ask each minute.
+    let n_questions = played.iter().map(|played| played.talk.n_questions).max();
+    assert!(
+        n_questions < Some(60),
+        "asked again before it was answered: {n_questions:?}"
+    );
 }
 
 /// A gate goes by the time that a heartbeat tells: one told on the way would let pass what the rest of the tail stops.

@@ -93,25 +93,20 @@ impl Feed {
         let mut chance = Chance::new(seed ^ 0xfeed);
         let mut feed = Self::default();
         feed.note(Kind::Service, START, ("s", "s2", r#""depends_on":["s0"]"#), &mut chance);
-        // The last never does.
-        let deploys_at = [100, 130, 80, HOURS_LAST_MINUTES];
+        // When each deploys, and when its errors rise; the last does neither.
+        let parts = [(100, 100), (130, 130), (80, 100), (u32::MAX, u32::MAX)];
         for minute in 0..HOURS_LAST_MINUTES {
             let at = START + Duration::from_mins(u64::from(minute));
-            for service in 0..4_u32 {
+            for (service, (deploys_at, rises_at)) in (0_u32..).zip(parts) {
                 let name = format!("s{service}");
-                let is_broken = match service {
-                    0 | 1 => minute >= 100 + 30 * service,
-                    2 => minute >= 100,
-                    _ => false,
-                };
-                let errors = chance.below(5) + if is_broken { 60 } else { 8 };
+                let errors = chance.below(5) + if minute >= rises_at { 60 } else { 8 };
                 feed.note(
                     Kind::Error,
                     at,
                     (&format!("e{minute}"), &name, &report(errors)),
                     &mut chance,
                 );
-                if deploys_at[usize::try_from(service).unwrap_or(0)] == minute {
+                if minute == deploys_at {
                     feed.note(Kind::Deploy, at, ("d", &name, &deploy(&name)), &mut chance);
                     let commit = format!(r#""sha":"c{service}""#);
                     feed.note(Kind::Commit, at, ("c", &name, &commit), &mut chance);

@@ -63,37 +63,36 @@ impl Exchange {
         }
         let Entry::Message(message) = entry else { return };
         *self.outstanding.entry(format!("{message:?}")).or_default() -= 1;
-        match message {
-            Message::Propose {
-                ground: Ground::Evidence,
-                ..
-            } => self.talk.n_convictions += 1,
-            Message::Ask(Ask {
-                service, by, asked_at, ..
-            }) => {
-                self.talk.n_questions += 1;
-                assert!(
-                    now >= *asked_at,
-                    "{service} is asked by {by} at {asked_at}, and is no further than {now}"
-                );
+        if let Message::Propose { ground, .. } = message {
+            self.talk.n_convictions += u64::from(*ground == Ground::Evidence);
+        }
+        if let Message::Ask(Ask {
+            service, by, asked_at, ..
+        }) = message
+        {
+            self.talk.n_questions += 1;
+            assert!(
+                now >= *asked_at,
+                "{service} is asked by {by} at {asked_at}, and is no further than {now}"
+            );
+        }
+        if let Message::Told(Told { service, asked_at, .. }) = message {
+            self.talk.n_answers += 1;
+            let service = service.clone().into_owned();
+            let asked = self.asked.get(&(service.clone(), *asked_at)).copied();
+            if self.wall.since(asked.expect("it was asked before it is answered")) >= WAIT {
+                self.talk.n_late += 1;
+                self.unheard.insert(service);
             }
-            Message::Told(Told { service, asked_at, .. }) => {
-                self.talk.n_answers += 1;
-                let service = service.clone().into_owned();
-                let asked = self.asked.get(&(service.clone(), *asked_at)).copied();
-                if self.wall.since(asked.expect("it was asked before it is answered")) >= WAIT {
-                    self.talk.n_late += 1;
-                    self.unheard.insert(service);
-                }
-            }
-            _ => {}
         }
     }
 
     pub(super) fn say(&mut self, said: &[Saying]) {
         for saying in said {
             let Said::Message(message) = &saying.said else { continue };
-            if let Message::Ask(Ask { by, asked_at, .. }) = message {
+            if let Message::Ask(Ask { by, asked_at, .. }) = message
+                && saying.by.as_ref().is_some_and(|service| service.as_str() == by)
+            {
                 let asked = self.asked.entry((by.clone().into_owned(), *asked_at));
                 asked.or_insert(self.wall);
             }
