@@ -427,10 +427,10 @@ fn a_day_without_instances_ends_what_ended_in_it() {
 fn downtime_leaves_the_decisions_as_they_would_have_been() {
     let played = pass(2_000_000, n_wanted(12));
     assert!(played.iter().any(|played| !played.met.is_empty()), "none was killed");
-    let is_heard = |played: &Played| played.talk.n_convictions > 0 && played.talk.n_answers > 0;
+    let is_heard = |played: &Played| played.talk.convictions > 0 && played.talk.answers > 0;
     assert!(played.iter().all(is_heard), "nobody asked, or nobody answered");
     // An hour and more of record time is caught up in, in which they would ask each minute.
-    let n_questions = played.iter().map(|played| played.talk.n_questions).max();
+    let n_questions = played.iter().map(|played| played.talk.questions).max();
     assert!(
         n_questions < Some(60),
         "asked again before it was answered: {n_questions:?}"
@@ -489,11 +489,11 @@ fn a_log_that_does_not_keep_its_promises_is_noticed() {
 #[test]
 fn trouble_is_put_down_to_its_cause_whatever_fails() {
     let played = pass(4_000_000, n_wanted(24));
-    let n_in_time = played.iter().filter(|played| played.talk.n_late == 0).count();
+    let n_in_time = played.iter().filter(|played| played.talk.late == 0).count();
     assert!(n_in_time * 2 > played.len(), "answered in time in {n_in_time} only");
     let of_all = |count: fn(&Talk) -> u64| -> u64 { played.iter().map(|played| count(&played.talk)).sum() };
     let n = u64::try_from(played.len()).expect("few");
-    assert!(of_all(|talk| talk.n_convictions) >= n, "nobody is convicted");
-    assert!(of_all(|talk| talk.n_questions) >= 4 * n, "nobody asks");
-    assert!(of_all(|talk| talk.n_answers) >= 4 * n, "nobody answers");
+    assert!(of_all(|talk| talk.convictions) >= n, "nobody is convicted");
+    assert!(of_all(|talk| talk.questions) >= 4 * n, "nobody asks");
+    assert!(of_all(|talk| talk.answers) >= 4 * n, "nobody answers");
 }

@@ -34,9 +34,11 @@ pub(crate) struct Folded {
     pub(crate) differences: Vec<String>,
 }
 
-/// Folds the log and holds control and state against it. `each` is called after every entry, with the offset of its record,
-/// the state there is then and what was said.
-pub(crate) fn fold(copied: &Copied, each: &mut dyn FnMut(&Entry<'_>, Offset, &Partition, &[Saying])) -> Folded {
+/// Called after an entry is folded, with the offset of its record, the state there is then and what was said.
+pub(crate) type Each<'a> = dyn FnMut(&Entry<'_>, Offset, &Partition, &[Saying]) + 'a;
+
+/// Folds the log and holds control and state against it.
+pub(crate) fn fold(copied: &Copied, each: &mut Each<'_>) -> Folded {
     let published = published(&copied.control);
     let mut snapshots = snapshots(&copied.state);
     let mut folded = Folded {

@@ -26,8 +26,8 @@ pub(super) const POLICY: &str = "[evidence]\nbaseline_age = \"1h\"\nbaseline_ste
 /// Minutes of history before the first instant of a schedule with trouble, and how long it goes on after that.
 const HISTORY_MINUTES: u32 = 80;
 const TROUBLE_MINUTES: u32 = 5;
-/// When those that rise are convicted and ask each other, and when they ask again.
-pub(super) const ASKED_AFTER: [Duration; 2] = [Duration::from_secs(110), Duration::from_secs(170)];
+/// A second before those that rise are convicted and ask each other, and before they ask again.
+pub(super) const ASKED_AFTER: [Duration; 2] = [Duration::from_secs(109), Duration::from_secs(169)];
 /// Who calls whom, as far as it is told: the last suffers over two hops. They are on different partitions of the log, and
 /// on the same.
 const CALLS: [(&str, &str); 2] = [("s2", "s0"), ("s1", "s2")];

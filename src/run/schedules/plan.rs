@@ -69,7 +69,7 @@ pub(super) fn plan(number: u64) -> Plan {
         },
         _ => Plan {
             scenario: Scenario::Trouble,
-            armed_after: ASKED_AFTER[usize::from(i % 2 == 1)] - Duration::from_secs(1),
+            armed_after: ASKED_AFTER[usize::from(i % 2 == 1)],
             ..drawn(number, TROUBLE_STEPS)
         },
     }

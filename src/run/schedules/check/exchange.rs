@@ -19,11 +19,11 @@ const WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in super::super) struct Talk {
     /// Freezes by evidence asked for.
-    pub(in super::super) n_convictions: u64,
-    pub(in super::super) n_questions: u64,
-    pub(in super::super) n_answers: u64,
+    pub(in super::super) convictions: u64,
+    pub(in super::super) questions: u64,
+    pub(in super::super) answers: u64,
     /// Answers that came when they were no longer waited for, by the wall clock.
-    pub(in super::super) n_late: u64,
+    pub(in super::super) late: u64,
 }
 
 /// The messages of all partitions.
@@ -64,24 +64,24 @@ impl Exchange {
         let Entry::Message(message) = entry else { return };
         *self.outstanding.entry(format!("{message:?}")).or_default() -= 1;
         if let Message::Propose { ground, .. } = message {
-            self.talk.n_convictions += u64::from(*ground == Ground::Evidence);
+            self.talk.convictions += u64::from(*ground == Ground::Evidence);
         }
         if let Message::Ask(Ask {
             service, by, asked_at, ..
         }) = message
         {
-            self.talk.n_questions += 1;
+            self.talk.questions += 1;
             assert!(
                 now >= *asked_at,
                 "{service} is asked by {by} at {asked_at}, and is no further than {now}"
             );
         }
         if let Message::Told(Told { service, asked_at, .. }) = message {
-            self.talk.n_answers += 1;
+            self.talk.answers += 1;
             let service = service.clone().into_owned();
             let asked = self.asked.get(&(service.clone(), *asked_at)).copied();
             if self.wall.since(asked.expect("it was asked before it is answered")) >= WAIT {
-                self.talk.n_late += 1;
+                self.talk.late += 1;
                 self.unheard.insert(service);
             }
         }
