@@ -25,6 +25,7 @@ use std::{
 
 use self::{
     baton::{Baton, Fault},
+    check::Talk,
     feed::Feed,
     plan::{Plan, Scenario, plan},
     site::{Control, INGEST_GROUP, INPUTS, LOG_PARTITIONS, SCORE_GROUP, START, Site},
@@ -53,6 +54,8 @@ const DAY: Duration = Duration::from_hours(24);
 /// What came of it.
 struct Played {
     n_steps: u64,
+    /// What services asked each other.
+    talk: Talk,
     /// Where faults struck, by name of the step.
     met: Vec<(u64, Process, Step, Fault)>,
     failure: Option<String>,
@@ -149,35 +152,32 @@ fn play(plan: &Plan) -> Played {
     let (start, feed) = match plan.scenario {
         Scenario::Running | Scenario::DayLater => (START, Feed::of(plan.seed)),
         Scenario::Downtime => (START + feed::HOURS_LAST, Feed::of_hours(plan.seed)),
+        Scenario::Trouble => (START, Feed::of_trouble(plan.seed)),
     };
     let site = site(plan, start);
     let baton = Arc::clone(&site.baton);
-    if plan.scenario == Scenario::Downtime {
-        for record in &feed.records {
-            site.cluster.append(record.clone());
-        }
+    site.bring_into_force(feed::POLICY);
+    for record in feed.records.iter().take_while(|record| record.timestamp < start) {
+        site.cluster.append(record.clone());
     }
     let mut fleet = Fleet::start(site.clone(), plan.n_instances);
     let is_whole = match plan.scenario {
-        Scenario::Running => run(&mut fleet, &feed, None),
-        Scenario::DayLater => run(&mut fleet, &feed, Some(DAY)),
+        Scenario::Running | Scenario::Trouble => run(&mut fleet, &feed, plan.armed_after, None),
+        Scenario::DayLater => run(&mut fleet, &feed, plan.armed_after, Some(DAY)),
         Scenario::Downtime => catch_up(&mut fleet, &feed),
     };
     fleet.end();
-    let failure = baton.panics().into_iter().next().or_else(|| {
-        if !is_whole {
-            return Some(format!("not whole within {WHOLE_WITHIN:?}"));
-        }
-        catch_unwind(AssertUnwindSafe(|| {
-            check::check(&site, &feed, plan.scenario == Scenario::Downtime);
-        }))
-        .err()
-        .map(|panic| baton::text_of(&*panic))
-    });
+    let checked = match baton.panics().into_iter().next() {
+        Some(panic) => Err(panic),
+        None if !is_whole => Err(format!("not whole within {WHOLE_WITHIN:?}")),
+        None => catch_unwind(AssertUnwindSafe(|| check::check(&site, &feed, plan.scenario)))
+            .map_err(|panic| baton::text_of(&*panic)),
+    };
     Played {
         n_steps: baton.n_steps(),
         met: baton.met(),
-        failure,
+        talk: checked.as_ref().copied().unwrap_or_default(),
+        failure: checked.err(),
     }
 }
 
@@ -232,29 +232,43 @@ impl Gates {
     }
 }
 
-/// Feeds the instances until all is fed, looks after them, and waits until the system is whole. False: it is not. With
-/// `gap` they are all gone for so long once all is fed.
-fn run(fleet: &mut Fleet, feed: &Feed, mut gap: Option<Duration>) -> bool {
+/// Feeds the instances until all is fed, looks after them, and waits until the system is whole. False: it is not. Faults
+/// strike from `armed_after` on. With `gap` all instances are gone for so long once all is fed.
+fn run(fleet: &mut Fleet, feed: &Feed, armed_after: Duration, mut gap: Option<Duration>) -> bool {
     let baton = Arc::clone(&fleet.site.baton);
     let mut records = feed.records.iter().peekable();
-    // The first members settle before anything happens.
+    // The first members settle, and what was there before them is taken in, before anything happens.
+    while records.next_if(|record| record.timestamp < START).is_some() {}
     baton.rest(Duration::from_secs(3));
-    baton.arm();
+    while !is_taken_in(&fleet.site) {
+        baton.rest(LOOK_EVERY);
+    }
+    let history = log_ends(&fleet.site);
+    while !is_scored(&fleet.site, &history) {
+        baton.rest(LOOK_EVERY);
+    }
+    if armed_after.is_zero() {
+        baton.arm();
+    }
     let began = baton.now();
     let mut goal: Option<Vec<Offset>> = None;
     let mut deadline = None;
-    let mut settled_at = began + feed::LASTS + feed::WORD_LASTS;
+    let mut settled_at = began + feed.lasts;
     loop {
         baton.rest(LOOK_EVERY);
         fleet.look_after();
         let passed = baton.now().since(began);
+        if passed >= armed_after {
+            baton.arm();
+        }
         while let Some(record) = records.next_if(|record| record.timestamp.since(START) <= passed) {
             let mut record = record.clone();
             record.timestamp = baton.now();
             fleet.site.cluster.append(record);
         }
         // An event whose second copy is read a day after the first is two.
-        if passed > feed::LASTS + Duration::from_secs(5)
+        if records.peek().is_none()
+            && passed > feed.last + Duration::from_secs(5)
             && is_taken_in(&fleet.site)
             && let Some(gap) = gap.take()
         {
@@ -264,7 +278,7 @@ fn run(fleet: &mut Fleet, feed: &Feed, mut gap: Option<Duration>) -> bool {
             settled_at = baton.now() + SETTLES_WITHIN;
         }
         // Words end, and the last that can happen has happened.
-        if gap.is_some() && passed > feed::LASTS + WHOLE_WITHIN * 2 {
+        if gap.is_some() && passed > feed.lasts + WHOLE_WITHIN * 2 {
             return false;
         }
         if gap.is_some() || records.peek().is_some() || baton.now() < settled_at || !fleet.are_up() {
@@ -413,6 +427,14 @@ fn a_day_without_instances_ends_what_ended_in_it() {
 fn downtime_leaves_the_decisions_as_they_would_have_been() {
     let played = pass(2_000_000, n_wanted(12));
     assert!(played.iter().any(|played| !played.met.is_empty()), "none was killed");
+    let is_heard = |played: &Played| played.talk.convictions > 0 && played.talk.answers > 0;
+    assert!(played.iter().all(is_heard), "nobody asked, or nobody answered");
+    // An hour and more of record time is caught up in, in which they would ask each minute.
+    let n_questions = played.iter().map(|played| played.talk.questions).max();
+    assert!(
+        n_questions < Some(60),
+        "asked again before it was answered: {n_questions:?}"
+    );
 }
 
 /// A gate goes by the time that a heartbeat tells: one told on the way would let pass what the rest of the tail stops.
@@ -461,4 +483,17 @@ fn a_log_that_does_not_keep_its_promises_is_noticed() {
         let is_noticed = (0..30).any(|i| !play_all(i * 20..(i + 1) * 20, Some(weakness)).1.is_empty());
         assert!(is_noticed, "{weakness:?} went unnoticed");
     }
+}
+
+/// A deploy breaks a service, and those that call it suffer: they ask, and are answered, whatever fails meanwhile.
+#[test]
+fn trouble_is_put_down_to_its_cause_whatever_fails() {
+    let played = pass(4_000_000, n_wanted(24));
+    let n_in_time = played.iter().filter(|played| played.talk.late == 0).count();
+    assert!(n_in_time * 2 > played.len(), "answered in time in {n_in_time} only");
+    let of_all = |count: fn(&Talk) -> u64| -> u64 { played.iter().map(|played| count(&played.talk)).sum() };
+    let n = u64::try_from(played.len()).expect("few");
+    assert!(of_all(|talk| talk.convictions) >= n, "nobody is convicted");
+    assert!(of_all(|talk| talk.questions) >= 4 * n, "nobody asks");
+    assert!(of_all(|talk| talk.answers) >= 4 * n, "nobody answers");
 }

@@ -50,6 +50,12 @@ impl Clocks {
         self.now
     }
 
+    /// The latest wall clock of those who told time; [`Timestamp::MIN`] until time was told.
+    #[must_use]
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.wall
+    }
+
     /// Watermarks left out of the minimum because nobody renews them.
     #[must_use]
     pub fn n_stale(&self) -> u32 {

@@ -206,7 +206,7 @@ impl Environment {
             self.presence = Presence::default();
             self.unrest = Unrest::default();
             self.steps.regrain(wanted);
-            self.abandon_placebo();
+            self.abandon_placebo(self.steps.next_start());
         }
     }
 
@@ -216,10 +216,18 @@ impl Environment {
         self.placebo = Some(Box::new(Placebo::of(windows)));
     }
 
-    fn abandon_placebo(&mut self) {
+    /// What has happened is not what happens for no reason: the placebo window is given up, and none begins with a step
+    /// before `from`.
+    fn abandon_placebo(&mut self, from: Timestamp) {
         if let Some(placebo) = &mut self.placebo {
-            placebo.abandon();
+            placebo.abandon(from);
         }
+    }
+
+    /// Whether a placebo window is on.
+    #[cfg(test)]
+    pub(crate) fn is_trying(&self) -> bool {
+        self.placebo.as_ref().is_some_and(|placebo| placebo.is_on())
     }
 
     /// Whether closed steps may make it speak: then they are closed by time, else when it is next looked at.

@@ -82,6 +82,8 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
     /// The later of `now` and the event's time: what decisions count from.
     pub(crate) at: Timestamp,
+    /// What the wall clocks of those who tell time say. It goes on at its pace while hours are caught up.
+    pub(crate) wall: Timestamp,
     pub(crate) policy: &'a Policy,
     pub(crate) bulletin: &'a crate::model::Bulletin,
     pub(crate) cause: &'a dyn Fn() -> Cause,

@@ -187,6 +187,7 @@ impl Partition {
         let context = Context {
             now: self.clocks.now(),
             at: self.clocks.now().max(seen.time),
+            wall: self.clocks.wall(),
             policy: &self.policy,
             bulletin: &self.bulletin,
             cause,

@@ -7,7 +7,8 @@
 //! tail counts as n/(n + 200), the pool's for the rest; without a pool it is Ville's bound, P(max E > q) ≤ 1/q, which is
 //! u = ln 10 and β = 1.
 //!
-//! **Invariant:** a window that saw a watch begin, an incident or an alarm shared by services is in no sketch.
+//! **Invariant:** a window that saw a deploy of any kind, an incident, a freeze for errors or an alarm shared by services is
+//! in no sketch.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,7 @@ use super::{
     evidence::{EProcess, Seen, narrow},
     policy::Evidence,
 };
-use crate::model::{Tail, Timestamp};
+use crate::model::{Second, Tail, Timestamp};
 
 const N_BINS: usize = 32;
 /// Bins are of equal width in ln(1 + ln E), so many to one.
@@ -184,6 +185,8 @@ pub(crate) struct Placebo {
     /// Bins of windows that the fleet does not know of, and how many there are.
     untold: [u8; UNTOLD_MAX],
     n_untold: u8,
+    /// No window begins with a step before.
+    quiet_from: Second,
     window: Option<Box<Window>>,
 }
 
@@ -221,15 +224,19 @@ impl Placebo {
         self.window.is_some()
     }
 
-    /// Gives up the window that is on.
-    pub(crate) fn abandon(&mut self) {
+    /// Gives up the window that is on; none begins with a step before `from`.
+    pub(crate) fn abandon(&mut self, from: Timestamp) {
         self.window = None;
+        self.quiet_from = self.quiet_from.max(Second::of(from));
     }
 
     /// Whether a window begins with the quarter-hour of `start`, by a hash of it and `seed`; none does where one is on.
     pub(crate) fn begin(&mut self, seed: u32, start: Timestamp, horizon: u16) {
         let quarter = start.millis().div_euclid(900_000);
-        if self.window.is_none() && mixed(seed, quarter.unsigned_abs()).is_multiple_of(ONE_IN) {
+        if self.window.is_none()
+            && start >= self.quiet_from.start()
+            && mixed(seed, quarter.unsigned_abs()).is_multiple_of(ONE_IN)
+        {
             self.window = Some(Box::new(Window {
                 began: start,
                 horizon,

@@ -116,6 +116,7 @@ impl Trial {
         let context = Context {
             now,
             at: now,
+            wall: now,
             policy: &self.policy,
             bulletin: &self.bulletin,
             cause: &|| Cause::Time(now),
@@ -174,6 +175,7 @@ impl Trial {
         let context = Context {
             now,
             at: now,
+            wall: now,
             policy: &self.policy,
             bulletin: &self.bulletin,
             cause: &|| Cause::Time(now),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdpoint::{
-    model::{Offset, Timestamp},
+    model::{Entry, Offset, Timestamp},
     score::{ChangePage, Partition, Said, Saying, Service},
     wire::{control::encode_decision, events, state},
 };
@@ -34,8 +34,11 @@ pub(crate) struct Folded {
     pub(crate) differences: Vec<String>,
 }
 
+/// Called after an entry is folded, with the offset of its record, the state there is then and what was said.
+pub(crate) type Each<'a> = dyn FnMut(&Entry<'_>, Offset, &Partition, &[Saying]) + 'a;
+
 /// Folds the log and holds control and state against it.
-pub(crate) fn fold(copied: &Copied) -> Folded {
+pub(crate) fn fold(copied: &Copied, each: &mut Each<'_>) -> Folded {
     let published = published(&copied.control);
     let mut snapshots = snapshots(&copied.state);
     let mut folded = Folded {
@@ -53,9 +56,11 @@ pub(crate) fn fold(copied: &Copied) -> Folded {
         let value = record.value.as_deref().expect("the log holds no tombstones");
         for entry in events::entries(value).expect("our own record") {
             let entry = entry.expect("our own entry");
+            let n_said = sayings.len();
             folded
                 .state
                 .step(&entry, record.offset, record.written_at, &mut sayings);
+            each(&entry, record.offset, &folded.state, &sayings[n_said..]);
         }
         note(sayings, &mut folded.said);
     }

@@ -112,6 +112,14 @@ fn freezes(driver: &Driver, service: &str) -> usize {
         .count()
 }
 
+/// After how many minutes from the end of the history a service was frozen.
+fn freeze_after(driver: &Driver, service: &str) -> Option<i64> {
+    let of_service = |decision: &&Decision| decision.subject.service().as_str() == service;
+    let mut decisions = driver.decisions.iter().filter(of_service);
+    let freeze = decisions.find(|decision| decision.action == Action::Freeze)?;
+    Some((freeze.decided_at.millis() - at(HISTORY).millis()).div_euclid(60_000))
+}
+
 const WEB: Part = Part {
     service: "web",
     depends_on: &["api"],
@@ -342,6 +350,62 @@ fn nobody_is_frozen_for_a_deploy_that_was_taken_back_meanwhile() {
     };
     let driver = play(&[web, api, DB], 60);
     assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
+}
+
+/// A callee that deployed close to the rise and tells nothing of itself may yet turn out to be why: for five minutes.
+#[test]
+fn a_service_in_doubt_waits_five_minutes_for_its_callee() {
+    let web = Part {
+        deploys_at: Some(-20),
+        rises_at: Some(0),
+        ..WEB
+    };
+    let frozen_after = |api_deploys_at: Option<i64>| {
+        let api = Part {
+            deploys_at: api_deploys_at,
+            tells: false,
+            ..API
+        };
+        let driver = play(&[web, api, DB], 30);
+        freeze_after(&driver, "web").expect("it is frozen in the end")
+    };
+    let (at_once, in_doubt) = (frozen_after(None), frozen_after(Some(0)));
+    assert!(
+        (5..=6).contains(&(in_doubt - at_once)),
+        "frozen after {at_once} and after {in_doubt} minutes"
+    );
+}
+
+/// Nothing is explained for longer than the longest freeze, however ill the callee still is.
+#[test]
+fn a_callee_explains_for_four_hours_at_most() {
+    let web = Part {
+        deploys_at: Some(-20),
+        rises_at: Some(0),
+        ..WEB
+    };
+    let api = Part {
+        deploys_at: Some(0),
+        rises_at: Some(0),
+        ..API
+    };
+    let driver = play(&[web, api, DB], 270);
+    let after = freeze_after(&driver, "web").expect("it is frozen in the end");
+    assert!((240..260).contains(&after), "frozen after {after} minutes");
+}
+
+/// What has lasted an hour may be how it is from now on: a deploy that came into it is judged all the same.
+#[test]
+fn a_deploy_into_trouble_is_judged_after_an_hour() {
+    const DEPLOYED_AFTER: i64 = 10;
+    let web = Part {
+        deploys_at: Some(DEPLOYED_AFTER),
+        rises_at: Some(0),
+        ..WEB
+    };
+    let driver = play(&[web, API, DB], DEPLOYED_AFTER + 90);
+    let after = freeze_after(&driver, "web").expect("it is frozen in the end") - DEPLOYED_AFTER;
+    assert!((60..75).contains(&after), "frozen {after} minutes after the deploy");
 }
 
 /// Errors that had risen before a deploy are not its own; that it is told late does not make it one that came late.

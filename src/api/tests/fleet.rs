@@ -63,10 +63,15 @@ async fn a_ratio_is_told_with_its_interval_and_what_it_rests_on_or_not_at_all() 
         for line in lines {
             assert!(metrics.contains(line), "no `{line}` in {metrics}");
         }
-        assert!(
-            metrics.contains("holdpoint_ai_changes_at_risk{ai=\"with\"} 204\n"),
-            "{metrics}"
-        );
+        for at_risk in ["with\"} 204", "without\"} 310", "unknown\"} 17"] {
+            let line = format!("holdpoint_ai_changes_at_risk{{ai=\"{at_risk}\n");
+            assert!(metrics.contains(&line), "no `{line}` in {metrics}");
+        }
+        for name in ["changes_at_risk", "comparable_failures", "failure_ratio"] {
+            let is_told = has_ratio || name != "failure_ratio";
+            let line = format!("# TYPE holdpoint_ai_{name} gauge\n");
+            assert_eq!(metrics.contains(&line), is_told, "`{line}` in {metrics}");
+        }
         assert_eq!(metrics.contains(ratio), has_ratio, "{metrics}");
         let page = server.get("/").await.body;
         assert!(page.contains(sentence), "no `{sentence}` in {page}");

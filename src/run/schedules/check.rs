@@ -1,11 +1,16 @@
 //! What a schedule must come to: the log, the books, and what was decided, held against the core run alone.
 
+mod exchange;
+
 use std::{collections::BTreeMap, io::Cursor, sync::Arc, time::Duration};
 
+use self::exchange::Exchange;
+pub(super) use self::exchange::Talk;
 use super::{
-    feed::Feed,
+    feed::{Feed, POLICY},
     fold::{Copied, Folded, Kept, fold},
-    site::{INPUTS, LOG_PARTITIONS, Site},
+    plan::Scenario,
+    site::{INPUTS, LOG_PARTITIONS, SCORE_GROUP, Site},
 };
 use crate::{
     model::{Kind, Offset, PartitionIndex, Timestamp},
@@ -15,16 +20,27 @@ use crate::{
     wire::control,
 };
 
-/// By subject, the actions decided, in order, each with when.
-type Actions = BTreeMap<String, Vec<(String, Timestamp)>>;
+/// By subject, what was decided, in order.
+type Decided = BTreeMap<String, Vec<Action>>;
+
+/// What was decided, for what reason before all others, and as of when.
+#[derive(Debug)]
+struct Action {
+    name: String,
+    code: String,
+    at: Timestamp,
+}
 
 /// A decision of an instance may be of so much later than that of the core alone: time is told once a second, and while
 /// catching up every ten seconds of record time.
 const TOLD_WITHIN: Duration = Duration::from_secs(90);
+/// The reason of a freeze by evidence.
+const BY_EVIDENCE: &str = "deploy_regression";
 
-/// Panics with what is wrong, if anything is; `is_in_time` says that decisions are to be of when they would have been.
-pub(super) fn check(site: &Site, feed: &Feed, is_in_time: bool) {
-    let mut actions = Actions::new();
+/// Panics with what is wrong, if anything is. Else tells what services asked each other.
+pub(super) fn check(site: &Site, feed: &Feed, scenario: Scenario) -> Talk {
+    let mut exchange = Exchange::new();
+    let mut actions = Decided::new();
     let mut applied = crate::score::Applied::default();
     let mut by_service: BTreeMap<String, BTreeMap<Kind, u64>> = BTreeMap::new();
     for index in 0..LOG_PARTITIONS {
@@ -39,7 +55,15 @@ pub(super) fn check(site: &Site, feed: &Feed, is_in_time: bool) {
             told.is_sorted(),
             "an owner that was passed by tells a time that has been told already: {told:?}"
         );
-        let folded = fold(&copied);
+        let scored = site.cluster.committed(SCORE_GROUP, &partition("events", index));
+        exchange.begin();
+        let folded = fold(&copied, &mut |entry, offset, state, said| {
+            exchange.hear(entry, state.now());
+            // What was read and not committed is said to nobody yet.
+            if scored.is_some_and(|scored| offset < scored) {
+                exchange.say(said);
+            }
+        });
         assert!(folded.differences.is_empty(), "{}", folded.differences.join("\n"));
         assert!(
             folded.n_decisions == 0 || folded.n_snapshots > 0,
@@ -54,14 +78,22 @@ pub(super) fn check(site: &Site, feed: &Feed, is_in_time: bool) {
         note(&folded, &mut actions, &mut by_service);
     }
     assert_eq!(by_service, feed.expected, "what each service took in");
+    let talk = exchange.check();
     let n_applied: u64 = applied.by_kind.iter().sum();
     assert_eq!(n_applied + applied.duplicates, feed.n_valid, "events in the log");
     rejected_once(site, feed);
-    let alone = alone(feed);
+    let alone = alone(feed, scenario);
     assert!(!alone.is_empty(), "nothing was decided");
-    let (actions, alone) = (in_any_order(actions), in_any_order(alone));
-    let without_times = |all: &Actions| -> Vec<(String, Vec<String>)> {
-        let names = |said: &Vec<(String, Timestamp)>| said.iter().map(|(action, _)| action.clone()).collect();
+    let (mut actions, mut alone) = (in_any_order(actions), in_any_order(alone));
+    // Who is not answered in time goes on without, and is frozen itself: others may not answer while they are restored.
+    for service in exchange.unheard() {
+        let subject = format!("service:{service}@production");
+        for actions in [&mut actions, &mut alone] {
+            assert!(actions.remove(&subject).is_some(), "{subject} decided nothing");
+        }
+    }
+    let without_times = |all: &Decided| -> Vec<(String, Vec<String>)> {
+        let names = |said: &Vec<Action>| said.iter().map(|action| action.name.clone()).collect();
         all.iter()
             .map(|(subject, said)| (subject.clone(), names(said)))
             .collect()
@@ -71,35 +103,38 @@ pub(super) fn check(site: &Site, feed: &Feed, is_in_time: bool) {
         without_times(&alone),
         "decisions, and those of the core run alone"
     );
-    if is_in_time {
+    if scenario == Scenario::Downtime {
         let all = actions.values().flatten().zip(alone.values().flatten());
-        for ((action, at), (_, alone_at)) in all {
-            let late = at.since(*alone_at);
-            assert!(
-                late <= TOLD_WITHIN,
-                "{action} at {at}, and at {alone_at} by the core run alone"
-            );
+        // The fleet grants a freeze by evidence, and its word takes its time while record time flies.
+        for (action, alone) in all.filter(|(action, _)| action.code != BY_EVIDENCE) {
+            let late = action.at.since(alone.at);
+            assert!(late <= TOLD_WITHIN, "{action:?}, and {alone:?} by the core run alone");
         }
     }
+    talk
 }
 
 /// Which of two topics is read first is nobody's promise: a person's word may come before the event that makes a service
 /// known, and of two words the later may come first. What is not said twice, and what it comes to, is the same.
-fn in_any_order(mut actions: Actions) -> Actions {
+fn in_any_order(mut actions: Decided) -> Decided {
     for said in actions.values_mut() {
-        said.dedup_by(|a, b| a.0 == b.0);
-        if said.len() > 1 && said[0].0 == "proceed" {
+        said.dedup_by(|a, b| a.name == b.name);
+        if said.len() > 1 && said[0].name == "proceed" {
             said.remove(0);
         }
     }
     actions
 }
 
-fn copy(site: &Site, topic: &str, partition: PartitionIndex) -> Vec<Kept> {
-    let partition = TopicPartition {
+fn partition(topic: &str, partition: PartitionIndex) -> TopicPartition {
+    TopicPartition {
         topic: Arc::from(topic),
         partition,
-    };
+    }
+}
+
+fn copy(site: &Site, topic: &str, index: PartitionIndex) -> Vec<Kept> {
+    let partition = partition(topic, index);
     let mut records = Vec::new();
     site.cluster.follow(&partition, &mut Offset(0), |offset, stored| {
         records.push(Kept {
@@ -133,14 +168,16 @@ pub(super) fn times_told_of(site: &Site, partition: PartitionIndex) -> Vec<Optio
     times_told(&copy(site, "control", partition))
 }
 
-fn note(folded: &Folded, actions: &mut Actions, by_service: &mut BTreeMap<String, BTreeMap<Kind, u64>>) {
+fn note(folded: &Folded, actions: &mut Decided, by_service: &mut BTreeMap<String, BTreeMap<Kind, u64>>) {
     for (subject, said) in &folded.said {
         for json in said.iter().flatten() {
             let decision: serde_json::Value = serde_json::from_str(json).expect("a decision is JSON");
-            let action = decision["action"].as_str().unwrap_or_default().to_owned();
-            let at = decision["decided_at"].as_str().and_then(|at| at.parse().ok());
-            let at = at.expect("when it was decided");
-            actions.entry(subject.clone()).or_default().push((action, at));
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            actions.entry(subject.clone()).or_default().push(Action {
+                name: text(&decision["action"]),
+                code: text(&decision["reasons"][0]["code"]),
+                at: text(&decision["decided_at"]).parse().expect("when it was decided"),
+            });
         }
     }
     for service in folded.state.services() {
@@ -177,7 +214,7 @@ fn rejected_once(site: &Site, feed: &Feed) {
 }
 
 /// What the core decides when nothing fails and everything comes in order.
-fn alone(feed: &Feed) -> Actions {
+fn alone(feed: &Feed, scenario: Scenario) -> Decided {
     let inputs = feed
         .lines
         .iter()
@@ -189,13 +226,17 @@ fn alone(feed: &Feed) -> Actions {
     let kinds_are_named = INPUTS.iter().all(|(_, topic, _)| feed.lines.contains_key(topic));
     assert!(kinds_are_named, "a kind is missing in the feed");
     let mut merge = Merge::new(inputs).expect("memory is read");
-    let mut replay = Replay::new(None);
-    let mut actions = Actions::new();
+    let mut replay = Replay::new(Some(POLICY));
+    let mut actions = Decided::new();
     let mut note = |replay: &mut Replay| {
         for said in replay.take_said() {
             if let Said::Decision(decision) = said {
                 let of = actions.entry(decision.subject.to_string()).or_default();
-                of.push((decision.action.name().to_owned(), decision.decided_at));
+                of.push(Action {
+                    name: decision.action.name().to_owned(),
+                    code: decision.reasons.first().map_or("", |reason| &*reason.code).to_owned(),
+                    at: decision.decided_at,
+                });
             }
         }
     };
@@ -203,7 +244,11 @@ fn alone(feed: &Feed) -> Actions {
         replay.take(&arrival);
         note(&mut replay);
     }
-    replay.finish();
+    // What a freeze by evidence is followed by comes after the end of those schedules.
+    match scenario {
+        Scenario::Running | Scenario::DayLater => replay.finish(),
+        Scenario::Trouble | Scenario::Downtime => {}
+    }
     note(&mut replay);
     actions
 }

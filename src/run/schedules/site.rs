@@ -8,9 +8,9 @@ use std::{
 use super::baton::Baton;
 use crate::{
     gate::{Place, View},
-    model::{Kind, Offset, PartitionIndex, Timestamp},
+    model::{Entry, Kind, Offset, PartitionIndex, PolicyText, Timestamp},
     run::{
-        ingest::{self, Ingest},
+        ingest::{self, Ingest, log_record},
         policy_file::PolicyFile,
         progress::Stuck,
         restore::{beside, restore},
@@ -21,16 +21,17 @@ use crate::{
         Fault, TopicPartition,
         memory::{Cluster, MemoryClient, MemoryReader, Process, Schedule as _},
     },
-    wire::control,
+    wire::{control, events},
 };
 
 pub(super) const LOG_PARTITIONS: u32 = 3;
 /// The input topics with their partitions.
-pub(super) const INPUTS: [(Kind, &str, u32); 4] = [
+pub(super) const INPUTS: [(Kind, &str, u32); 5] = [
     (Kind::Commit, "commits", 2),
     (Kind::Deploy, "deploys", 1),
     (Kind::Error, "errors", 3),
     (Kind::Override, "overrides", 1),
+    (Kind::Service, "catalog", 1),
 ];
 pub(super) const INGEST_GROUP: &str = "hp.ingest";
 pub(super) const SCORE_GROUP: &str = "hp.score";
@@ -53,6 +54,18 @@ impl Site {
         self.baton.spawn(process, move || site.run_ingest(&instance, process));
         let (site, instance) = (self.clone(), name.to_owned());
         self.baton.spawn(process, move || site.run_score(&instance, process));
+    }
+
+    /// Puts a policy into the log before anything else.
+    pub(super) fn bring_into_force(&self, text: &str) {
+        for index in 0..LOG_PARTITIONS {
+            let mut record = Vec::new();
+            events::begin(&mut record);
+            events::append(&Entry::Policy(PolicyText { revision: 1, text }), &mut record);
+            let index = PartitionIndex(i32::try_from(index).unwrap_or(0));
+            let record = log_record(&Arc::from("events"), index, self.baton.now(), record, 0);
+            self.cluster.append(record);
+        }
     }
 
     fn is_ending(&self, process: Process) -> bool {

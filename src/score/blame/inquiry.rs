@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::Candidate;
 use crate::model::{Path, Second, ServiceId, Timestamp, Told, hash_text};
 
-/// A service that is no more answers nothing.
+/// A service that is no more answers nothing. By the wall clock: an answer takes its time, however much record time passes
+/// while hours are caught up.
 const WAIT: Duration = Duration::from_secs(10);
 /// Candidates of others remembered.
 const CANDIDATES_MAX: usize = 6;
@@ -33,7 +34,9 @@ pub(crate) struct Inquiry {
     pub(crate) asked_at: Timestamp,
     /// When it was first asked.
     began_at: Timestamp,
-    /// Answers waited for.
+    /// Until when answers are waited for, by the wall clock.
+    waits_until: Second,
+    /// How many.
     n_outstanding: u16,
     /// Whether it was concluded once, be it that it is asked again.
     was_concluded: bool,
@@ -50,10 +53,11 @@ pub(crate) struct Inquiry {
 }
 
 impl Inquiry {
-    pub(crate) fn new(asked_at: Timestamp, n_asked: u16) -> Self {
+    pub(crate) fn new(asked_at: Timestamp, wall: Timestamp, n_asked: u16) -> Self {
         Self {
             asked_at,
             began_at: asked_at,
+            waits_until: waits_until(wall),
             n_outstanding: n_asked,
             was_concluded: false,
             candidates: Vec::new(),
@@ -65,18 +69,24 @@ impl Inquiry {
     }
 
     /// Asks for another conviction of the same deploys: what explained the one before stays known.
-    pub(crate) fn begin_again(&mut self, now: Timestamp, n_asked: u16) {
+    pub(crate) fn begin_again(&mut self, now: Timestamp, wall: Timestamp, n_asked: u16) {
         *self = Self {
             explained_since: self.explained_since,
             was_given_up: self.was_given_up,
-            ..Self::new(now, n_asked)
+            ..Self::new(now, wall, n_asked)
         };
     }
 
     /// Asks once more; until the answers are in, what was answered before stands.
-    pub(crate) fn ask_again(&mut self, now: Timestamp, n_asked: u16) {
+    pub(crate) fn ask_again(&mut self, now: Timestamp, wall: Timestamp, n_asked: u16) {
         self.asked_at = now;
+        self.waits_until = waits_until(wall);
         self.n_outstanding = n_asked;
+    }
+
+    /// Whether answers are waited for.
+    pub(crate) fn is_out(&self) -> bool {
+        self.n_outstanding > 0
     }
 
     /// Takes in an answer, and keeps the candidates of the greatest weight; one to an earlier question, or after it was
@@ -126,9 +136,9 @@ impl Inquiry {
         self.was_concluded = true;
     }
 
-    /// When it is no longer waited for, or no longer explained.
+    /// When it may no longer be waited for, or is no longer explained.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        let waits_until = (self.n_outstanding > 0).then_some(self.asked_at + WAIT);
+        let waits_until = self.is_out().then_some(self.asked_at + WAIT);
         waits_until.into_iter().chain(self.explained_until).min()
     }
 
@@ -168,20 +178,24 @@ impl Inquiry {
         self.was_given_up = true;
     }
 
-    /// Whether the time is over for which it was explained; then nothing is asked any more.
+    /// Whether the time is over for which it was explained; not while it is asked whether it still is.
     pub(crate) fn lapse(&mut self, now: Timestamp) -> bool {
-        let lapses = self.explained_until.is_some_and(|until| until <= now);
+        let lapses = !self.is_out() && self.explained_until.is_some_and(|until| until <= now);
         if lapses {
             self.explained_until = None;
-            self.n_outstanding = 0;
         }
         lapses
     }
 
     /// Whether those that have not answered are no longer waited for.
-    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.n_outstanding > 0 && now >= self.asked_at + WAIT
+    pub(crate) fn is_due(&self, wall: Timestamp) -> bool {
+        self.is_out() && wall >= self.waits_until.start()
     }
+}
+
+/// A second that begins no sooner than [`WAIT`] after `wall`.
+fn waits_until(wall: Timestamp) -> Second {
+    Second::of(wall + WAIT + Duration::from_millis(999))
 }
 
 /// Those that depend on a service and alarm: who, by a hash of its name, and when it asked last; at first, long ago.

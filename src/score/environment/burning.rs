@@ -77,6 +77,11 @@ impl Environment {
         self.concerns.as_ref()?.lease.as_deref()
     }
 
+    /// Whether errors of now ask for such a freeze. Where the budget of four weeks is spent, they may be as few as ever.
+    pub(super) fn has_lease_for_errors(&self) -> bool {
+        self.lease().is_some_and(|lease| lease.because != Because::Spent)
+    }
+
     fn take_lease(&mut self) -> Option<Box<Lease>> {
         self.concerns.as_mut()?.lease.take()
     }
@@ -198,6 +203,9 @@ impl Environment {
         } else {
             true
         };
+        if !stays && lease.because != Because::Spent {
+            self.abandon_placebo(now);
+        }
         self.put_lease(Some(lease).filter(|_| stays));
     }
 

@@ -27,7 +27,7 @@ impl Environment {
                 // Nothing is learned from here to the next record, and nothing is known.
                 self.unrest = Unrest::default();
                 self.steps.skip_empty(now, policy.lateness);
-                self.abandon_placebo();
+                self.abandon_placebo(closed.start);
             }
         }
     }
@@ -37,8 +37,8 @@ impl Environment {
             .presence
             .observe(closed, self.steps.grain, &context.policy.evidence);
         let touched = self.incidents.touch(closed.start);
-        if touched {
-            self.abandon_placebo();
+        if touched || self.has_lease_for_errors() {
+            self.abandon_placebo(closed.start + self.steps.grain.duration());
         }
         if !is_known {
             self.unrest.pass();

@@ -133,7 +133,9 @@ impl Environment {
 
     pub(super) fn propose_again(&mut self, scene: &mut Scene<'_>) {
         let now = scene.context.now;
+        let is_asking = self.is_asking();
         if let Some(proposal) = &mut self.proposal
+            && !is_asking
             && !proposal.is_noisy()
             && now >= proposal.asked_at + PROPOSE_EVERY
         {

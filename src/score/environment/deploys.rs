@@ -20,6 +20,11 @@ impl Environment {
     /// A deploy began, went on or ended; `prior` is the chance that its changes cause an incident.
     pub(crate) fn deploy(&mut self, deploy: &Deploy<'_>, time: Timestamp, prior: f64, scene: &mut Scene<'_>) {
         self.touch(time);
+        if !self.is_watched() {
+            // Of whatever kind it is, and whether it is watched or not.
+            self.pass_quiet_steps(scene.settings, scene.context);
+            self.abandon_placebo(scene.context.at);
+        }
         let taken_back = matches!(deploy.status, DeployStatus::RolledBack | DeployStatus::Failed);
         if taken_back {
             // Nobody takes back what is well: it teaches nothing.
@@ -57,10 +62,8 @@ impl Environment {
     fn watch(&mut self, deploy: &Deploy<'_>, time: Timestamp, prior: f64, scene: &mut Scene<'_>) {
         let now = scene.context.now;
         if !self.is_watched() {
-            self.pass_quiet_steps(scene.settings, scene.context);
             self.regrain();
             self.baseline.break_off();
-            self.abandon_placebo();
         }
         if self.watches.len() >= self.watches_max(scene) {
             let oldest = self.watches[0].deploy_id.clone();

@@ -40,6 +40,12 @@ impl Environment {
         }
     }
 
+    /// Whether its surroundings were asked and have not all answered. What is asked again meanwhile would be answered to
+    /// nobody.
+    pub(super) fn is_asking(&self) -> bool {
+        self.inquiry().is_some_and(Inquiry::is_out)
+    }
+
     /// Whether the rise of errors is put down to another service.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.inquiry().is_some_and(Inquiry::is_explained)
@@ -146,10 +152,11 @@ impl Environment {
             })
             .collect();
         let n_asked = u16::try_from(asks.len()).unwrap_or(u16::MAX);
+        let wall = scene.context.wall;
         match &mut self.concerns.get_or_insert_default().inquiry {
-            Some(inquiry) if is_new => inquiry.begin_again(now, n_asked),
-            Some(inquiry) => inquiry.ask_again(now, n_asked),
-            inquiry @ None => *inquiry = Some(Box::new(Inquiry::new(now, n_asked))),
+            Some(inquiry) if is_new => inquiry.begin_again(now, wall, n_asked),
+            Some(inquiry) => inquiry.ask_again(now, wall, n_asked),
+            inquiry @ None => *inquiry = Some(Box::new(Inquiry::new(now, wall, n_asked))),
         }
         scene.said.extend(asks);
     }
@@ -172,7 +179,7 @@ impl Environment {
         let Some(inquiry) = self.inquiry_mut() else { return };
         if inquiry.lapse(now) {
             self.judge_anew();
-        } else if inquiry.is_due(now) {
+        } else if inquiry.is_due(scene.context.wall) {
             self.conclude(scene);
         }
     }

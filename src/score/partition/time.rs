@@ -97,6 +97,7 @@ impl Partition {
             let context = Context {
                 now,
                 at,
+                wall: self.clocks.wall(),
                 policy: &self.policy,
                 bulletin: &self.bulletin,
                 cause: &|| cause.clone(),

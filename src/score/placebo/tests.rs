@@ -112,4 +112,12 @@ fn windows_begin_by_hash_and_an_alarm_shared_by_many_voids_them() {
     assert_eq!(windows(None), (1, 0, 1.0), "told once");
     assert_eq!(windows(Some(quarter(a[0] - 1))), (1, 0, 1.0), "before it");
     assert_eq!(windows(Some(quarter(a[0] + 1))), (0, 0, 0.0), "during it");
+    let mut placebo = Placebo::default();
+    placebo.begin(1, quarter(a[0]), 4);
+    placebo.abandon(quarter(a[1]));
+    assert!(!placebo.is_on());
+    placebo.begin(1, quarter(a[0]), 4);
+    assert!(!placebo.is_on(), "before what is quiet again");
+    placebo.begin(1, quarter(a[1]), 4);
+    assert!(placebo.is_on());
 }

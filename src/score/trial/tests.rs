@@ -328,3 +328,83 @@ fn a_service_goes_on_from_its_snapshot() {
     assert_eq!(play.trial.environment, other.trial.environment);
     assert!(play.trial.n_proposed() > 0);
 }
+
+/// A placebo window is on within a day; then `act` happens, and the window is gone. Tells after how many minutes of as many
+/// errors as ever the next one begins.
+fn next_window(policy: &str, act: impl FnOnce(&mut Play)) -> i64 {
+    let mut play = Play::new(policy);
+    play.reports(5 * 60, 10.0);
+    while !play.trial.environment.is_trying() {
+        assert!(play.minute < 29 * 60, "none begins");
+        play.report(10.0);
+    }
+    act(&mut play);
+    assert!(!play.trial.environment.is_trying(), "a window goes on over it");
+    let after = play.minute;
+    while !play.trial.environment.is_trying() {
+        assert!(play.minute < after + 24 * 60, "none begins again");
+        play.report(10.0);
+    }
+    play.minute - after
+}
+
+#[test]
+fn no_placebo_window_sees_a_deploy_of_any_kind() {
+    let kinds = [
+        (ChangeKind::Rollback, DeployStatus::Started),
+        (ChangeKind::Rollback, DeployStatus::Succeeded),
+        (ChangeKind::Release, DeployStatus::Failed),
+    ];
+    for (change_kind, status) in kinds {
+        next_window("", |play| {
+            let deploy = Deploy {
+                deploy_id: "d".into(),
+                status,
+                version: None,
+                previous_version: None,
+                commits: Vec::new(),
+                exposure: None,
+                change_kind,
+            };
+            let time = at(play.minute);
+            play.trial
+                .act(|environment, scene| environment.deploy(&deploy, time, 0.01, scene));
+            assert!(
+                play.trial.reading().is_none(),
+                "{change_kind:?} {status:?}: none is watched"
+            );
+        });
+    }
+}
+
+/// An error budget burns and freezes a service of which nothing was deployed: no window goes on over it, and none begins
+/// before the freeze is over.
+#[test]
+fn no_placebo_window_sees_a_freeze_by_an_error_budget() {
+    let slo = crate::model::Slo {
+        objective: UnitInterval::clamped(0.999),
+        window_days: 28,
+    };
+    let burning = Told {
+        errors: 200,
+        requests: Some(1_000),
+        interval: MINUTE,
+        ..Told::default()
+    };
+    let mut frozen_for = 0;
+    next_window("", |play| {
+        play.trial.environment.set_slo(Some(slo));
+        while play.trial.n_proposed == 0 {
+            assert!(play.minute < 40 * 60, "its budget does not burn");
+            play.pass(&[burning]);
+        }
+        play.trial
+            .act(|environment, scene| environment.answer(Ground::Burn, true, scene));
+        while play.trial.environment.lease().is_some() {
+            frozen_for += 1;
+            play.pass(&[burning]);
+            assert!(!play.trial.environment.is_trying(), "one begins under the freeze");
+        }
+    });
+    assert!(frozen_for >= 4 * 60 - 1, "renewed while it burns: {frozen_for}");
+}
