@@ -94,8 +94,15 @@ pub struct ClosedWatch {
     pub deploy_id: Box<str>,
     pub started_at: Timestamp,
     pub closed_at: Timestamp,
-    /// The greatest e-value it reached.
+    /// Whether there was history enough to judge it by.
+    pub judged: bool,
+    /// Whether errors had risen before it, and still were, so that it was not judged for them.
+    pub in_trouble: bool,
+    /// Steps that it was judged by.
+    pub n_steps: u16,
+    /// The greatest e-value it reached, and what would have convicted it at the end.
     pub e_value_max: f64,
+    pub e_threshold: f64,
     /// Errors since the estimated onset as a multiple of the baseline; with its one-sided 95 % lower bound.
     pub rate_ratio: f64,
     pub rate_ratio_low: f64,
@@ -357,7 +364,11 @@ impl Watch {
             deploy_id: self.deploy_id.clone(),
             started_at: self.started_at,
             closed_at: ends.at,
+            judged: self.judged,
+            in_trouble: self.in_trouble,
+            n_steps: self.process.n_steps(),
             e_value_max: f64::from(self.ln_e_max).min(700.0).exp(),
+            e_threshold: ends.ln_threshold.min(700.0).exp(),
             rate_ratio: since.ratio(),
             rate_ratio_low: since.ratio_low(ends.sizes.of_block(since.n_steps)),
             verdict: ends.verdict,
@@ -373,6 +384,7 @@ pub(crate) struct Ending<'a> {
     pub(crate) environment: &'a EnvironmentId,
     pub(crate) at: Timestamp,
     pub(crate) sizes: Sizes,
+    pub(crate) ln_threshold: f64,
     pub(crate) verdict: WatchVerdict,
     pub(crate) suspects: &'a [Suspect],
 }
