@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use self::scan::{Place, Scan};
 pub(crate) use self::{
     blip::{Blip, LN_BLIP_FACTOR, Recovery, Still},
-    control::{Control, SHARE_MAX, SHARE_MIN, Shares},
+    control::{Control, DECLARED_MIN, SHARE_MAX, SHARE_MIN, Shares},
     scan::{Blocks, Recent},
     since::Since,
 };
@@ -51,6 +51,8 @@ const LN_WEIGHT: f64 = -1.791_759_469_228_055;
 const STAGE_MASS: [f64; 5] = [0.3, 0.1, 0.05, 0.03, 0.02];
 /// The mass spread over all steps, so that a fault may begin at any of them.
 const SPREAD_MASS: f64 = 0.5;
+/// Of a stage's, what a fault has that begins while instances restart; the rest is of the first step after it.
+const RESTART_SHARE: f64 = 0.5;
 /// Of each, what is evidence of blocks; the rest is of steps.
 const BLOCK_SHARE: f64 = 1.0 / 3.0;
 /// Lengths of blocks that share it.
@@ -78,6 +80,17 @@ impl Observation {
         let (x, m, k) = (self.counted, self.harmless, size);
         let base = (k + m).ln();
         multiplied(exposure).map(|(r, ln_r)| x * ln_r - (k + x) * ((k + r * m).ln() - base))
+    }
+
+    /// The same where up to `least` times the harmless mean are put down to something else: only what is beyond that
+    /// speaks for a fault.
+    pub(crate) fn ln_ratios_beyond(&self, least: f64, size: f64, exposure: f64) -> [f64; N] {
+        let (x, m, k) = (self.counted, self.harmless, size);
+        let base = (k + least * m).ln();
+        multiplied(exposure).map(|(r, _)| {
+            let r = r.max(least);
+            x * (r / least).ln() - (k + x) * ((k + r * m).ln() - base)
+        })
     }
 }
 
@@ -159,11 +172,6 @@ impl EProcess {
         }
     }
 
-    /// Blocks begin anew with the next step.
-    pub(crate) fn break_blocks(&mut self) {
-        self.n_unbroken = 0;
-    }
-
     /// Observed steps so far.
     pub(crate) fn n_steps(&self) -> u16 {
         self.n_steps
@@ -173,6 +181,25 @@ impl EProcess {
     /// them; 0: it has had none. `horizon` is how many steps the watch lasts, over which the spread mass is laid out as
     /// 1/j.
     pub(crate) fn observe(&mut self, seen: &Seen<'_>, stages: &[u16], horizon: u16) {
+        self.take_in(seen, stages, horizon, 1.0);
+    }
+
+    /// Takes in the first step after a restart, some of which [`EProcess::observe_restart`] has seen.
+    pub(crate) fn observe_restarted(&mut self, seen: &Seen<'_>, stages: &[u16], horizon: u16) {
+        self.take_in(seen, stages, horizon, 1.0 - RESTART_SHARE);
+    }
+
+    /// Takes in a step in which instances restart: what it shows beyond what that explains. `stage`, where it is the
+    /// first of one. It is no part of a block, and no block reaches back over it.
+    pub(crate) fn observe_restart(&mut self, beyond: &Seen<'_>, stage: Option<usize>) {
+        self.n_unbroken = 0;
+        let at_stage = stage.and_then(|stage| STAGE_MASS.get(stage)).copied().unwrap_or(0.0);
+        let mass = at_stage * RESTART_SHARE * (1.0 - BLOCK_SHARE);
+        self.inject(beyond, mass.min(f64::from(self.rest)), 0);
+    }
+
+    /// `at_stage`: the part of a stage's mass that its first step has.
+    fn take_in(&mut self, seen: &Seen<'_>, stages: &[u16], horizon: u16, at_stage: f64) {
         self.n_steps = self.n_steps.saturating_add(1);
         self.n_unbroken = if seen.blocks.is_some() {
             self.n_unbroken.saturating_add(1)
@@ -187,11 +214,9 @@ impl EProcess {
             0.0
         };
         let is_first = stages.iter().position(|first| *first == self.n_steps);
-        let at_stage = is_first.and_then(|stage| STAGE_MASS.get(stage)).copied().unwrap_or(0.0);
-        self.inject(
-            seen,
-            ((spread + at_stage) * (1.0 - BLOCK_SHARE)).min(f64::from(self.rest)),
-        );
+        let of_stage = is_first.and_then(|stage| STAGE_MASS.get(stage)).copied().unwrap_or(0.0);
+        let mass = (spread + at_stage * of_stage) * (1.0 - BLOCK_SHARE);
+        self.inject(seen, mass.min(f64::from(self.rest)), 1);
         let share = BLOCK_SHARE / N_LENGTHS;
         let place = Place {
             n_steps: self.n_steps,
@@ -204,7 +229,7 @@ impl EProcess {
         self.rest = (self.rest - narrow(laid)).max(0.0);
     }
 
-    fn inject(&mut self, seen: &Seen<'_>, mass: f64) {
+    fn inject(&mut self, seen: &Seen<'_>, mass: f64, n_steps: u16) {
         self.rest = (self.rest - narrow(mass)).max(0.0);
         let ln_mass = mass.ln();
         for ((group, indifferent), since) in GROUPS.into_iter().zip(INDIFFERENT).zip(&mut self.since) {
@@ -216,7 +241,7 @@ impl EProcess {
             }
             since.errors += narrow(seen.errors);
             since.expected += narrow(seen.expected);
-            since.n_steps = since.n_steps.saturating_add(1);
+            since.n_steps = since.n_steps.saturating_add(n_steps);
         }
         for (ln_s, ratio) in self.ln_s.iter_mut().zip(seen.ln_ratios) {
             *ln_s = narrow(ln_add(f64::from(*ln_s), ln_mass) + ratio);

@@ -4,8 +4,8 @@
 //! such window's greatest ln E goes into a sketch of the service's own and, with the next deploy, to the fleet, which
 //! pools them by tier and by the rate of errors. The tail beyond the .9 quantile u is taken for exponential, with the
 //! mean excess β: P(max ln E > u + y) = .1 e^(−y/β). β is that of a sample censored at the .97 quantile. A service's own
-//! tail counts as n/(n + 200), the pool's for the rest; without a pool it is Ville's bound, P(max E > q) ≤ 1/q, which is
-//! u = ln 10 and β = 1.
+//! tail counts as n/(n + 200), the pool's as much of the rest, and what is left is Ville's bound, P(max E > q) ≤ 1/q,
+//! which is u = ln 10 and β = 1.
 //!
 //! **Invariant:** a window that saw a deploy of any kind, an incident, a freeze for errors or an alarm shared by services is
 //! in no sketch.
@@ -135,18 +135,26 @@ pub(crate) struct Calibration {
 }
 
 impl Calibration {
-    /// max(least, 1/α, min(Q, cap/α)), with Q the (1 − α) quantile of the mixture of own and pooled windows.
+    /// max(least, 1/α, min(Q, cap/α)), with Q the (1 − α) quantile of the mixture of own and pooled windows, and of
+    /// Ville's bound where they are few: of twenty of which three met an outage nothing follows for one in five hundred.
     pub(crate) fn of(alpha: f64, own: &Tail, pool: &Tail, evidence: &Evidence) -> Self {
-        let n = f64::from(own.n);
-        let weight = if n < WINDOWS_MIN {
-            0.0
-        } else {
-            n / (n + evidence.calibration_weight)
+        let weight = |tail: &Tail| {
+            let n = f64::from(tail.n);
+            if n < WINDOWS_MIN {
+                0.0
+            } else {
+                n / (n + evidence.calibration_weight)
+            }
+        };
+        let (of_own, of_pool, ville) = (weight(own), weight(pool), Tail::default());
+        let chance = |ln_e: f64| {
+            let like = of_pool * exceeds(pool, ln_e) + (1.0 - of_pool) * exceeds(&ville, ln_e);
+            of_own * exceeds(own, ln_e) + (1.0 - of_own) * like
         };
         let (mut low, mut high) = (0.0, 700.0);
         for _ in 0..40 {
             let middle = f64::midpoint(low, high);
-            if weight * exceeds(own, middle) + (1.0 - weight) * exceeds(pool, middle) > alpha {
+            if chance(middle) > alpha {
                 low = middle;
             } else {
                 high = middle;

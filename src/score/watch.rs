@@ -8,8 +8,8 @@ use super::{
     baseline::Sizes,
     blame::density,
     evidence::{
-        Blip, Blocks, Control, EProcess, LN_BLIP_FACTOR, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen, Shares,
-        Since, narrow,
+        Blip, Blocks, Control, DECLARED_MIN, EProcess, LN_BLIP_FACTOR, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen,
+        Shares, Since, narrow,
     },
     moment::Moment,
     steps::{Closed, Grain, Version},
@@ -43,6 +43,8 @@ pub(crate) struct Watch {
     /// The chance that one of its changes causes an incident, from commit risk.
     pub(crate) prior: f32,
     exposure: f32,
+    /// How much of the traffic the last stage added.
+    restarted: f32,
     /// How many observed steps it lasts.
     horizon: u16,
     /// The version it brings, and the one it takes the place of; none where they are not told apart.
@@ -75,6 +77,8 @@ pub(crate) struct Step<'a> {
     pub(crate) spike: f64,
     /// How long restarts alone make errors.
     pub(crate) blip: Duration,
+    /// Up to how many times as many as usual.
+    pub(crate) blip_errors: f64,
 }
 
 /// What a watch found.
@@ -95,8 +99,15 @@ pub struct ClosedWatch {
     pub deploy_id: Box<str>,
     pub started_at: Timestamp,
     pub closed_at: Timestamp,
-    /// The greatest e-value it reached.
+    /// Whether there was history enough to judge it by.
+    pub judged: bool,
+    /// Whether errors had risen before it, and still were, so that it was not judged for them.
+    pub in_trouble: bool,
+    /// Steps that it was judged by.
+    pub n_steps: u16,
+    /// The greatest e-value it reached, and what would have convicted it at the end.
     pub e_value_max: f64,
+    pub e_threshold: f64,
     /// Errors since the estimated onset as a multiple of the baseline; with its one-sided 95 % lower bound.
     pub rate_ratio: f64,
     pub rate_ratio_low: f64,
@@ -124,6 +135,7 @@ impl Watch {
             in_trouble: false,
             prior: narrow(prior),
             exposure: 0.0,
+            restarted: 0.0,
             horizon: STEPS_MIN,
             version: versions.0,
             previous: versions.1,
@@ -168,6 +180,7 @@ impl Watch {
         if exposure <= self.exposure {
             return;
         }
+        self.restarted = exposure - self.exposure;
         self.exposure = exposure;
         if usize::from(self.n_stages) < STAGES_MAX {
             self.n_stages += 1;
@@ -203,16 +216,17 @@ impl Watch {
         if let Some(control) = &control {
             self.shares.note(control);
         }
+        let stage = usize::from(self.n_stages) - 1;
         if of_stage && start < self.stage_at() + step.blip {
             // One or two steps, which are blocks of their own.
             let seen = self.seen(step, control.as_ref(), step.observation.sizes.blocks[0]);
+            let is_first = self.blip.is_none();
             let blip = self.blip.get_or_insert_default();
             blip.observe(&seen.ln_ratios, seen.errors, seen.expected);
-            // No block reaches back over a restart.
-            self.process.break_blocks();
+            let beyond = self.beyond_restart(step, control.as_ref(), &seen);
+            self.process.observe_restart(&beyond, is_first.then_some(stage));
         } else {
-            self.blip = None;
-            let stage = usize::from(self.n_stages) - 1;
+            let has_restarted = self.blip.take().is_some();
             if of_stage && self.first_steps[stage] == 0 {
                 self.first_steps[stage] = self.process.n_steps().saturating_add(1);
             }
@@ -220,14 +234,18 @@ impl Watch {
                 self.n_uncontrolled = self.n_uncontrolled.saturating_add(1);
             }
             let seen = self.seen(step, control.as_ref(), step.observation.sizes.step);
-            self.process.observe(&seen, &self.first_steps, self.horizon);
+            if has_restarted {
+                self.process.observe_restarted(&seen, &self.first_steps, self.horizon);
+            } else {
+                self.process.observe(&seen, &self.first_steps, self.horizon);
+            }
         }
         self.ln_e_max = self.ln_e_max.max(narrow(self.ln_e()));
     }
 
     /// A step beside its control where it has one, else against the baseline with the size `size`.
     fn seen<'a>(&self, step: &Step<'a>, control: Option<&Control>, size: f64) -> Seen<'a> {
-        let exposure = f64::from(self.exposure).max(SHARE_MIN);
+        let exposure = f64::from(self.exposure).max(DECLARED_MIN);
         if let Some(control) = control {
             return Seen {
                 ln_ratios: control.ln_ratios(step.concentration),
@@ -247,6 +265,29 @@ impl Watch {
                 exposure,
                 spike: step.spike,
             }),
+        }
+    }
+
+    /// What is `seen` in a step beyond what its restarts explain: instances that restart make more errors for so much of
+    /// it as that lasts, and only those of the last stage do.
+    fn beyond_restart<'a>(&self, step: &Step<'a>, control: Option<&Control>, seen: &Seen<'a>) -> Seen<'a> {
+        let (start, length) = (step.closed.start, step.grain.duration());
+        let until = (self.stage_at() + step.blip).min(start + length);
+        let part = until.since(self.stage_at().max(start)).as_secs_f64() / length.as_secs_f64();
+        let more = (step.blip_errors - 1.0) * part * f64::from(self.restarted);
+        let exposure = f64::from(self.exposure).max(DECLARED_MIN);
+        let (ln_ratios, least) = if let Some(control) = control {
+            let least = 1.0 + more / control.share;
+            (control.ln_ratios_beyond(least, step.concentration), least)
+        } else {
+            let (least, size) = (1.0 + more, step.observation.sizes.step);
+            (step.observation.ln_ratios_beyond(least, size, exposure), least)
+        };
+        Seen {
+            ln_ratios,
+            errors: seen.errors,
+            expected: seen.expected * least,
+            blocks: seen.blocks,
         }
     }
 
@@ -271,13 +312,13 @@ impl Watch {
             |old| (f64::from(old.errors), f64::from(old.requests)),
         );
         let by_requests = step.closed.requests.is_some() && requests + old_requests > 0.0;
-        let (share, margin) = if by_requests {
-            (requests / (requests + old_requests), step.margin)
+        let (share, least, margin) = if by_requests {
+            (requests / (requests + old_requests), SHARE_MIN, step.margin)
         } else {
             // Shares that are declared are of instances, not of traffic.
-            (f64::from(self.exposure), 2.0 * step.margin)
+            (f64::from(self.exposure), DECLARED_MIN, 2.0 * step.margin)
         };
-        (SHARE_MIN..=SHARE_MAX).contains(&share).then_some(Control {
+        (least..SHARE_MAX).contains(&share).then_some(Control {
             new: errors,
             old: old_errors.max(0.0),
             share,
@@ -369,7 +410,11 @@ impl Watch {
             deploy_id: self.deploy_id.clone(),
             started_at: self.started_at,
             closed_at: ends.at,
+            judged: self.judged,
+            in_trouble: self.in_trouble,
+            n_steps: self.process.n_steps(),
             e_value_max: f64::from(self.ln_e_max).min(700.0).exp(),
+            e_threshold: ends.ln_threshold.min(700.0).exp(),
             rate_ratio: since.ratio(),
             rate_ratio_low: since.ratio_low(ends.sizes.of_block(since.n_steps)),
             verdict: ends.verdict,
@@ -385,6 +430,7 @@ pub(crate) struct Ending<'a> {
     pub(crate) environment: &'a EnvironmentId,
     pub(crate) at: Timestamp,
     pub(crate) sizes: Sizes,
+    pub(crate) ln_threshold: f64,
     pub(crate) verdict: WatchVerdict,
     pub(crate) suspects: &'a [Suspect],
 }

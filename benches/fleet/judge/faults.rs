@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use holdpoint::{
-    model::{Action, ChangeKind, Criticality},
-    score::{ClosedWatch, WatchVerdict},
-    sim::{Deploy, Fault, Service},
+    model::{Action, ChangeKind, Criticality, Timestamp},
+    score::ClosedWatch,
+    sim::{Deploy, Fault, Gap, Service},
 };
 
 use super::{ACCOUNTS, Traits, begun, ends, is_by_errors, traits, voice};
@@ -17,12 +17,14 @@ use crate::{
 /// How long a deploy is watched, by the default policy; a nightly batch waits for its run.
 const WATCH: Duration = Duration::from_hours(2);
 const WATCH_OF_BATCH: Duration = Duration::from_hours(26);
-/// The e-value that convicts by the default policy.
+/// The e-value that convicts by the default policy, where calibration asks for no more.
 const CONVICTS: f64 = 500.0;
 /// Budgets burnt below this pace convict nobody by errors, unless the service is critical.
 const BURN_MIN: f64 = 2.0;
-/// Fewer observed steps judge nobody healthy.
+/// A fault that lasts fewer steps than this was hardly there.
 const STEPS_MIN: u32 = 10;
+/// A fault that raises all errors by less than this, on a version that is not told apart, hides in the rest of them.
+const HIDES: f64 = 2.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
@@ -44,22 +46,32 @@ pub(crate) enum Excused {
     HeldBefore,
 }
 
-/// Why a fault that the oracle saw was not frozen for.
+/// Why a fault that the oracle saw was not frozen for: the first that is so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Miss {
-    NoWatch,
-    /// The watch judged nobody.
-    Unjudged,
-    /// It was over before ten steps were observed, and the e-value below what convicts.
-    Brief,
-    /// Closed by another deploy's freeze, or by the ninth deploy.
-    CutShort,
-    /// The e-value stayed below what convicts.
-    Short,
-    /// It passed, but not while errors and burn were as they must be.
+    NotWatched,
+    /// There was no history to judge it by.
+    NoBaseline,
+    /// It was put down to another service.
+    PutElsewhere,
+    /// Errors had risen before its deploy, which was not judged for them.
+    IntoTrouble,
+    /// The source told nothing for half of the fault's time.
+    Silent,
+    /// The e-value passed what is asked of most, but the service's own noise, or that of its like, asks for more.
+    Noisy,
+    /// It passed, but the error budget hardly burns.
+    BurnsLittle,
+    /// It passed, but not while errors were as they must be.
     NotConvicted,
-    /// Alarmed, and not frozen in time.
-    TooLate,
+    /// Closed by another deploy's freeze, or by the last deploy that there is room for.
+    CutShort,
+    /// So few of the errors were the deployed version's, which nobody told apart, that they hid in the rest.
+    Diluted,
+    /// The e-value stayed too low, and the fault was over before ten steps.
+    Brief,
+    /// The e-value stayed too low.
+    Short,
 }
 
 /// A bad deploy, and what came of it.
@@ -128,6 +140,17 @@ fn found(run: &Run, (place, deploy, fault): (usize, &Deploy, Fault)) -> Found {
     let burn = service
         .objective
         .map(|objective| fault.factor * service.signal.errors_per_request / (1.0 - objective));
+    let burns_little = burn.is_some_and(|burn| burn < BURN_MIN) && service.criticality != Criticality::Critical;
+    let gaps = run.simulation.truth().gaps.iter();
+    let missed = Missed {
+        watch,
+        service,
+        fault,
+        deadline,
+        codes: reviewed.iter().map(|heard| &*heard.code).collect(),
+        gaps: gaps.filter(|gap| gap.service == deploy.service).collect(),
+        burns_little,
+    };
     Found {
         traits: traits(service, fault.from),
         deploy: deploy.id.clone(),
@@ -138,24 +161,64 @@ fn found(run: &Run, (place, deploy, fault): (usize, &Deploy, Fault)) -> Found {
         oracle: seen_at.map(|at| at.since(fault.from)),
         outcome,
         delay: frozen.map(|heard| heard.at.since(fault.from)),
-        burns_little: burn.is_some_and(|burn| burn < BURN_MIN) && service.criticality != Criticality::Critical,
-        miss: (outcome != Outcome::Frozen).then(|| miss(watch, service, &fault)),
+        burns_little,
+        miss: (outcome != Outcome::Frozen).then(|| missed.cause()),
         e_value_max: watch.map_or(0.0, |watch| watch.e_value_max),
         rate_ratio: watch.map_or(0.0, |watch| watch.rate_ratio),
     }
 }
 
-fn miss(watch: Option<&ClosedWatch>, service: &Service, fault: &Fault) -> Miss {
-    let Some(watch) = watch else { return Miss::NoWatch };
-    let length = watch.closed_at.since(watch.started_at);
-    let was_cut = watch.closed_at < fault.until && length + ACCOUNTS < WATCH;
-    let was_brief = length < oracle::step(service.interval) * STEPS_MIN;
-    match watch.alarmed_at {
-        Some(_) => Miss::TooLate,
-        None if watch.e_value_max >= CONVICTS => Miss::NotConvicted,
-        None if was_cut => Miss::CutShort,
-        None if was_brief => Miss::Brief,
-        None if watch.verdict == WatchVerdict::Unknown => Miss::Unjudged,
-        None => Miss::Short,
+/// What is known of a fault that was missed.
+struct Missed<'a> {
+    watch: Option<&'a ClosedWatch>,
+    service: &'a Service,
+    fault: Fault,
+    /// When it was over, or its watch.
+    deadline: Timestamp,
+    /// Codes of what was said of the service meanwhile.
+    codes: Vec<&'a str>,
+    gaps: Vec<&'a Gap>,
+    burns_little: bool,
+}
+
+impl Missed<'_> {
+    fn cause(&self) -> Miss {
+        let Self {
+            watch, service, fault, ..
+        } = self;
+        let Some(watch) = watch else { return Miss::NotWatched };
+        let lasted = self.deadline.since(fault.from);
+        let step = oracle::step(service.interval);
+        let silent: Duration = self.gaps.iter().map(|gap| self.within(gap)).sum();
+        let passed = watch.e_value_max >= watch.e_threshold;
+        let all = 1.0 + (fault.factor - 1.0) * fault.share;
+        if !watch.judged {
+            Miss::NoBaseline
+        } else if self.codes.contains(&"dependency_regression") {
+            Miss::PutElsewhere
+        } else if watch.in_trouble {
+            Miss::IntoTrouble
+        } else if silent * 2 >= lasted {
+            Miss::Silent
+        } else if self.codes.contains(&"noisy_service") || (!passed && watch.e_value_max >= CONVICTS) {
+            Miss::Noisy
+        } else if passed && self.burns_little {
+            Miss::BurnsLittle
+        } else if passed {
+            Miss::NotConvicted
+        } else if watch.closed_at < self.deadline && watch.closed_at.since(watch.started_at) + ACCOUNTS < WATCH {
+            Miss::CutShort
+        } else if !service.tells_version && all < HIDES {
+            Miss::Diluted
+        } else if lasted < step * STEPS_MIN {
+            Miss::Brief
+        } else {
+            Miss::Short
+        }
+    }
+
+    /// How much of the fault's time a gap takes.
+    fn within(&self, gap: &Gap) -> Duration {
+        gap.until.min(self.deadline).since(gap.from.max(self.fault.from))
     }
 }

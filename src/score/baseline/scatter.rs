@@ -23,6 +23,9 @@ const SIZE_MAX: f64 = 100.0;
 /// What is presumed of single steps, with the weight of so many: a size of 5, half an hour.
 const INVERSE_PRIOR: f64 = 1.0 / 5.0;
 const PRIOR_STEPS: f64 = 30.0;
+/// How much the steps of a source hang together that showed few of them yet, with the same weight: one night's run of a
+/// batch does not tell what the next will be like.
+const RHO_PRIOR: f64 = 0.5;
 /// A longer block is presumed to scatter as its half does, with the weight of so many blocks.
 const PRIOR_BLOCKS: f64 = 4.0;
 /// A rate's excursions beyond this autocorrelation are left to the blocks.
@@ -171,12 +174,14 @@ impl Scatter {
 
     /// How much what went before tells of the next step: ρ, 0 to 0.9.
     fn rho(&self) -> f64 {
-        let squares = f64::from(self.moments[0].over) + f64::from(self.moments[0].means);
-        if squares > 0.0 {
-            (f64::from(self.lagged) / squares).clamp(0.0, RHO_MAX)
+        let single = &self.moments[0];
+        let (n, squares) = (f64::from(single.n), f64::from(single.over) + f64::from(single.means));
+        let shown = if squares > 0.0 {
+            (f64::from(self.lagged) / squares).max(0.0)
         } else {
-            0.0
-        }
+            RHO_PRIOR
+        };
+        ((n * shown + PRIOR_STEPS * RHO_PRIOR) / (n + PRIOR_STEPS)).min(RHO_MAX)
     }
 
     /// The sizes to judge by, if the level itself rests on `errors` errors: 1/k of all grows by what that leaves open.

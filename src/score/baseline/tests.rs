@@ -44,17 +44,19 @@ fn days_of_steps_give_the_level_the_shape_and_a_size_near_the_truth() {
     assert!(sizes.blocks[5] > 3.0 * sizes.blocks[0], "{sizes:?}");
 }
 
-/// Four hours and sixty steps are needed; of each too little will not do.
+/// Four hours and twelve steps are needed; of each too little will not do.
 #[test]
 fn a_short_history_convicts_nobody() {
     let evidence = Evidence::default();
     assert!(!learned(239, by_day).is_known(minute(239), &evidence));
     assert!(learned(241, by_day).is_known(minute(241), &evidence));
     let mut seldom = Baseline::new();
-    for n in 0..59 {
+    for n in 0..11 {
         seldom.learn(GRAIN, &step(n * 10, 1, None), 5.0);
     }
     assert!(!seldom.is_known(minute(600), &evidence));
+    seldom.learn(GRAIN, &step(110, 1, None), 5.0);
+    assert!(seldom.is_known(minute(600), &evidence));
 }
 
 /// The level of a service whose errors doubled, days after: half-way after three.

@@ -143,6 +143,7 @@ impl Environment {
             concentration: self.shares.concentration(observation.sizes.blocks[0]),
             spike: policy.evidence.spike_judged,
             blip: policy.evidence.restart_blip,
+            blip_errors: policy.evidence.restart_errors,
         };
         if let Some(hold) = &mut self.hold {
             // Errors under a freeze are put down to what it is for: a deploy that came meanwhile, the one that mends it

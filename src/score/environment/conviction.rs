@@ -242,11 +242,13 @@ impl Environment {
     /// Reports a watch that is over, and remembers that it is.
     fn close(&mut self, watch: &Watch, verdict: WatchVerdict, suspects: &[Suspect], scene: &mut Scene<'_>) {
         self.note_ended(&watch.deploy_id);
+        let calibration = self.calibration(watch, &scene.terms());
         let ending = Ending {
             service: scene.service,
             environment: &self.name,
             at: scene.context.now,
             sizes: self.baseline.sizes(&scene.context.policy.evidence),
+            ln_threshold: f64::from(calibration.ln_threshold),
             verdict,
             suspects,
         };

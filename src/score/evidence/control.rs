@@ -16,9 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{MULTIPLIERS, N, narrow};
 
-/// Shares of traffic beyond these make no control: one side has next to nothing.
-pub(crate) const SHARE_MIN: f64 = 0.02;
-pub(crate) const SHARE_MAX: f64 = 0.95;
+/// Shares of traffic below these make no control: those that are declared are of instances, and of few are far off.
+pub(crate) const SHARE_MIN: f64 = 0.002;
+pub(crate) const DECLARED_MIN: f64 = 0.02;
+/// Nor do shares from this on: the other side is no larger, and soon gone; the baseline tells more.
+pub(crate) const SHARE_MAX: f64 = 0.5;
 const CONCENTRATION_MIN: f64 = 1.0;
 const CONCENTRATION_MAX: f64 = 1_000.0;
 
@@ -37,12 +39,17 @@ pub(crate) struct Control {
 impl Control {
     /// ln `L_r` per multiplier, for the concentration `c`.
     pub(crate) fn ln_ratios(&self, c: f64) -> [f64; N] {
+        self.ln_ratios_beyond(1.0, c)
+    }
+
+    /// The same where the new version may be up to `least` times as bad for another reason.
+    pub(crate) fn ln_ratios_beyond(&self, least: f64, c: f64) -> [f64; N] {
         let Self { new: x, old: y, .. } = *self;
-        let null = self.ln_marginal(1.0, c);
+        let null = self.ln_marginal(least, c);
         if x + y <= 0.0 {
             return [0.0; N];
         }
-        MULTIPLIERS.map(|r| self.ln_marginal(r, c) - null)
+        MULTIPLIERS.map(|r| self.ln_marginal(r.max(least), c) - null)
     }
 
     /// ln of the chance of x among x + y at r times the greatest harmless rate, up to what all r share.

@@ -218,3 +218,67 @@ fn the_multiples_shrink_with_the_exposure() {
     let (whole, part) = (o.ln_ratios(1_000.0, 1.0), o.ln_ratios(1_000.0, 0.1));
     assert!(whole[3] < -10.0 && part[3] > whole[3] + 10.0, "{whole:?} {part:?}");
 }
+
+/// Sums L over counts: up to what restarts explain its mean is at most 1, at the edge itself 1.
+#[test]
+fn what_restarts_explain_is_no_evidence_and_what_is_beyond_them_is() {
+    let (m, least) = (12.5, 4.0);
+    // Of size 1: geometric.
+    let means = |of: f64| {
+        let mut means = [0.0; 6];
+        let mut chance = 1.0 / (1.0 + of);
+        for x in 0..20_000_u32 {
+            let o = Observation {
+                harmless: m,
+                ..step(f64::from(x), 1.0)
+            };
+            for (mean, ratio) in means.iter_mut().zip(o.ln_ratios_beyond(least, 1.0, 1.0)) {
+                *mean += (chance.ln() + ratio).exp();
+            }
+            chance *= of / (1.0 + of);
+            if chance < 1e-280 {
+                break;
+            }
+        }
+        means
+    };
+    assert!(
+        means(least * m).iter().all(|mean| (mean - 1.0).abs() < 1e-6),
+        "{:?}",
+        means(least * m)
+    );
+    assert!(means(m).iter().all(|mean| *mean <= 1.0 + 1e-9), "{:?}", means(m));
+    let beyond = step(200.0, 100.0).ln_ratios_beyond(least, 100.0, 1.0);
+    assert!(beyond[0].abs() < 1e-12 && beyond[4] > 10.0, "{beyond:?}");
+}
+
+/// Half of a stage's mass is laid before what its restarts show, and no more than all of it in the end.
+#[test]
+fn a_fault_that_begins_with_a_restart_is_found_by_what_the_restart_shows() {
+    let ln_e = |restart: f64| {
+        let (mut process, mut recent) = (EProcess::new(), Recent::new());
+        let o = step(restart, 10.0);
+        let beyond = Seen {
+            ln_ratios: o.ln_ratios_beyond(2.0, o.sizes.step, 1.0),
+            errors: o.errors,
+            expected: 2.0 * o.expected,
+            blocks: None,
+        };
+        process.observe_restart(&beyond, Some(0));
+        let injected = 0.3 * 0.5 * (2.0 / 3.0);
+        assert!(
+            (f64::from(process.rest) - (1.0 - injected)).abs() < 1e-6,
+            "{}",
+            process.rest
+        );
+        assert_eq!(
+            (process.n_steps(), process.since_onset().n_steps),
+            (0, 0),
+            "it is dated by what follows"
+        );
+        observe(&mut process, &mut recent, &step(40.0, 10.0), &[1]);
+        process.ln_e()
+    };
+    let (quiet, faulty) = (ln_e(10.0), ln_e(60.0));
+    assert!(faulty > quiet + 2.0, "{quiet} {faulty}");
+}

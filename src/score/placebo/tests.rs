@@ -62,6 +62,17 @@ fn a_threshold_is_at_least_one_in_alpha_and_rises_with_the_noise_up_to_its_cap()
     assert!(capped.is_noise(quantile - 1.0) && !capped.is_noise(quantile) && !many.is_noise(20.0));
 }
 
+/// Three of twenty windows of a pool met an outage: nothing follows from so few for one in a thousand.
+#[test]
+fn few_windows_of_its_like_make_nobody_noisy() {
+    let threshold = |n: usize| {
+        let windows = std::iter::repeat_n(1.0, 17 * n).chain(std::iter::repeat_n(80.0, 3 * n));
+        Calibration::of(2e-2, &Tail::default(), &sketch(windows).tail(), &Evidence::default())
+    };
+    let (few, many) = (threshold(1), threshold(100));
+    assert!(!few.is_noisy && many.is_noisy, "{few:?} {many:?}");
+}
+
 /// One window in a hundred met an outage of something else: it is no noise, and moves the quantiles little.
 #[test]
 fn a_window_in_a_hundred_that_had_a_cause_is_no_noise() {

@@ -8,10 +8,14 @@ pub struct Evidence {
     /// History without which errors convict nobody: 4 h, since with a quarter of an hour a fifth of healthy deploys of a
     /// service with an error in ten minutes would be convicted; 1 h to 14 d.
     pub baseline_age: Duration,
-    /// Observed steps without which errors convict nobody: 60; 10 to 10,000.
+    /// Observed steps without which errors convict nobody: 12, a batch's run of an hour told every five minutes, since what
+    /// few steps leave open is in the scatter; 10 to 10,000.
     pub baseline_steps: u32,
     /// After each stage, restarts alone make errors for so long: 60 s; 0 to 10 min.
     pub restart_blip: Duration,
+    /// Instances that restart may make up to so many times their usual errors meanwhile; what is beyond that counts: 10,
+    /// since more than that would be called a fault; 1 to 1e6.
+    pub restart_errors: f64,
     /// Where errors are rare a watch lasts until so many were to be expected, up to four times as long as it would: 25,
     /// which five times the errors double in a tenth of it; 0 to 1,000.
     pub watch_errors: f64,
@@ -48,8 +52,9 @@ impl Default for Evidence {
     fn default() -> Self {
         Self {
             baseline_age: Duration::from_hours(4),
-            baseline_steps: 60,
+            baseline_steps: 12,
             restart_blip: Duration::from_mins(1),
+            restart_errors: 10.0,
             watch_errors: 25.0,
             spike_learned: 3.0,
             spike_judged: 10.0,

@@ -215,6 +215,44 @@ fn a_control_cancels_what_strikes_both() {
     }
 }
 
+/// The new version's share of the traffic, how many times the usual errors it has, and the old one. Of a hundredth as many
+/// stand beside the old version's, though all together hardly rise; from a half on, all are held against the baseline.
+#[test]
+fn a_control_is_the_larger_side_however_small_the_other() {
+    for (share, new, old, convicts) in [
+        (0.01, 10.0, 1.0, true),
+        (0.01, 1.0, 1.0, false),
+        (0.4, 4.0, 4.0, false),
+        (0.6, 4.0, 4.0, true),
+    ] {
+        let mut play = Play::new("");
+        for _ in 0..400 {
+            play.versions(&[("v1", 30.0, 10_000)]);
+        }
+        let exposure = Some(UnitInterval::clamped(share));
+        play.trial
+            .deploy(at(play.minute), "canary", (Some("v2"), Some("v1")), exposure);
+        let requests = if share < 0.1 {
+            (100, 9_900)
+        } else if share < 0.5 {
+            (4_000, 6_000)
+        } else {
+            (6_000, 4_000)
+        };
+        for _ in 0..60 {
+            play.versions(&[
+                ("v1", 30.0 * (1.0 - share) * old, requests.1),
+                ("v2", 30.0 * share * new, requests.0),
+            ]);
+        }
+        assert_eq!(
+            play.trial.n_proposed() > 0,
+            convicts,
+            "{new} times on {share}, {old} on the rest"
+        );
+    }
+}
+
 /// Deployed again, a version stands beside nothing but itself: judged against the baseline, a fault shows.
 #[test]
 fn the_same_version_again_is_judged_by_the_baseline() {

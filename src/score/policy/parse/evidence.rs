@@ -31,8 +31,9 @@ pub(super) fn evidence(reader: &mut Reader, item: Option<Item<'_>>, evidence: &m
     reader.close(&section);
 }
 
-fn numbers(evidence: &mut Evidence) -> [Number<'_>; 12] {
+fn numbers(evidence: &mut Evidence) -> [Number<'_>; 13] {
     [
+        ("restart_errors", &mut evidence.restart_errors, 1.0, 1e6),
         ("watch_errors", &mut evidence.watch_errors, 0.0, 1_000.0),
         ("spike_learned", &mut evidence.spike_learned, 2.0, 1_000.0),
         ("spike_judged", &mut evidence.spike_judged, 2.0, 1_000.0),

@@ -88,6 +88,7 @@ incident_per_hour_min = 0x3
 baseline_age = "1h"
 baseline_steps = 10
 restart_blip = "0s"
+restart_errors = 1
 watch_errors = 0
 spike_learned = 10
 spike_judged = 20
@@ -167,6 +168,7 @@ fn every_evidence() -> Evidence {
         baseline_age: HOUR,
         baseline_steps: 10,
         restart_blip: Duration::ZERO,
+        restart_errors: 1.0,
         watch_errors: 0.0,
         spike_learned: 10.0,
         spike_judged: 20.0,
