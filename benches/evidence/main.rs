@@ -13,6 +13,7 @@
 #![expect(clippy::print_stdout, reason = "tables are what it is for")]
 
 mod chance;
+mod forecast;
 mod grid;
 mod oracle;
 mod placebo;

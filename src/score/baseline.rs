@@ -2,25 +2,28 @@
 //!
 //! All sums are of evidence steps of one length. The level is errors per step, and per request where requests are
 //! told, from sums with a half-life of 3 days: m = (X + 1)/(T + T₀), T₀ a minute. The shape is 96 quarter-hours as
-//! multiples of the level, of half-life 14 days ([`profile`]); the scatter is that of the residuals ([`scatter`]).
+//! multiples of the level, of half-life 14 days ([`profile`]); what the hours just before were beside that counts too
+//! ([`hour`]); the scatter is that of the residuals ([`scatter`]).
 //!
 //! It learns from steps outside watches and incidents at once, and from those of a watch when it closes healthy
 //! ([`pending`]): a service that is deployed all day must learn too, and never from a regression.
 
+mod hour;
 mod pending;
 mod profile;
 mod scatter;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::{
-    pending::Pending,
-    scatter::{SCALES, Sizes},
-};
 use self::{
+    hour::Hour,
     pending::Quarter,
     profile::{Profile, quarter},
     scatter::Scatter,
+};
+pub(crate) use self::{
+    pending::Pending,
+    scatter::{SCALES, Sizes},
 };
 use super::{
     evidence::without_spike,
@@ -34,6 +37,8 @@ const QUARTERS_PER_HALF_LIFE: f64 = 288.0;
 /// Before so many steps neither shape nor scatter are learned: a level from a few steps would fill both with its own
 /// error.
 const LEVEL_STEPS_MIN: u32 = 60;
+/// No mean is less: logarithms are taken of it.
+const MEAN_MIN: f64 = 1e-9;
 /// Attempts that count as seen before any are: a rate learned from few attempts stays near one in a thousand.
 const PRIOR_REQUESTS: f64 = 1_000.0;
 
@@ -47,6 +52,7 @@ pub(crate) struct Baseline {
     requests: f64,
     profile: Profile,
     scatter: Scatter,
+    hour: Hour,
     n_observed: u32,
     first: Option<Timestamp>,
     /// The quarter-hour up to which the sums are decayed.
@@ -73,6 +79,7 @@ impl Baseline {
             requests: 0.0,
             profile: Profile::new(),
             scatter: Scatter::default(),
+            hour: Hour::default(),
             n_observed: 0,
             first: None,
             decayed_to: i64::MIN,
@@ -100,20 +107,35 @@ impl Baseline {
 
     /// The mean to expect in the step that begins at `start`.
     pub(crate) fn expect(&self, grain: Grain, start: Timestamp, requests: Option<u64>) -> Expectation {
+        let factor = self.hour.factor(start);
+        let by_requests = requests.is_some() && self.requests > 0.0;
+        Expectation {
+            mean: (self.usual(grain, start, (1.0, requests.map(count))) * factor).max(MEAN_MIN),
+            by_requests,
+            is_of_known_hour: by_requests || self.profile.has(start),
+        }
+    }
+
+    /// The mean of so many steps with so many attempts that is usual, whatever the hours before were like.
+    fn usual(&self, grain: Grain, start: Timestamp, (n_steps, requests): (f64, Option<f64>)) -> f64 {
         match requests {
             Some(requests) if self.requests > 0.0 => {
-                let rate = (self.errors_of_requests + 1.0) / (self.requests + PRIOR_REQUESTS);
-                Expectation {
-                    mean: (rate * count(requests)).max(1e-9),
-                    by_requests: true,
-                    is_of_known_hour: true,
-                }
+                (self.errors_of_requests + 1.0) / (self.requests + PRIOR_REQUESTS) * requests
             }
-            Some(_) | None => Expectation {
-                mean: (self.level(grain) * self.profile.ratio(start)).max(1e-9),
-                by_requests: false,
-                is_of_known_hour: self.profile.has(start),
-            },
+            Some(_) | None => self.level(grain) * self.profile.ratio(start) * n_steps,
+        }
+    }
+
+    /// What follows on `at` is held against the hours before `at` from here on, whatever comes.
+    pub(crate) fn anchor(&mut self, at: Timestamp) {
+        self.decay_to(at);
+        self.hour.anchor(at);
+    }
+
+    /// The same where nothing is watched, if that was said last as long ago as a watch lasts.
+    pub(crate) fn anchor_anew(&mut self, at: Timestamp) {
+        if self.hour.is_old(at) {
+            self.anchor(at);
         }
     }
 
@@ -127,9 +149,13 @@ impl Baseline {
         self.decay_to(step.start);
         let mut x = count(step.errors);
         if self.n_observed >= LEVEL_STEPS_MIN {
-            let expected = self.expect(grain, step.start, step.requests);
-            x = without_spike(x, expected.mean, spike);
-            self.scatter.note(x, expected.mean);
+            let usual = self.usual(grain, step.start, (1.0, step.requests.map(count)));
+            let expected = (usual * self.hour.factor(step.start)).max(MEAN_MIN);
+            let of_hour = without_spike(x, expected, spike);
+            self.scatter.note(of_hour, expected);
+            self.hour.learn(grain, step.start, (of_hour, usual));
+            self.hour.note(of_hour, usual);
+            x = without_spike(x, usual, spike);
             let level = self.level(grain);
             self.profile.learn(step.start, (x, 1.0), grain, level);
         }
@@ -161,6 +187,8 @@ impl Baseline {
             (x, m),
             f64::from(seen.n_steps),
         );
+        let requests = (seen.requests > 0.0).then(|| f64::from(seen.requests));
+        self.hour.note(x, self.usual(grain, seen.start(), (n, requests)));
         let level = self.level(grain);
         self.profile.learn(seen.start(), (x, n), grain, level);
         self.errors += x;
@@ -191,12 +219,14 @@ impl Baseline {
             *sum *= kept;
         }
         self.scatter.decay(kept);
+        self.hour.decay(count(n.unsigned_abs()));
     }
 
     /// Takes the sums over to steps of another length. The scatter is learned anew: it is not that of other steps.
     pub(crate) fn regrain(&mut self, from: Grain, to: Grain) {
         self.steps *= from.millis_f64() / to.millis_f64();
         self.scatter = Scatter::default();
+        self.hour = Hour::default();
     }
 }
 

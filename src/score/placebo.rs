@@ -238,13 +238,14 @@ impl Placebo {
         self.quiet_from = self.quiet_from.max(Second::of(from));
     }
 
-    /// Whether a window begins with the quarter-hour of `start`, by a hash of it and `seed`; none does where one is on.
-    pub(crate) fn begin(&mut self, seed: u32, start: Timestamp, horizon: u16) {
+    /// Begins a window with the quarter-hour of `start`, or not, by a hash of it and `seed`; none where one is on. Whether
+    /// it did.
+    pub(crate) fn begin(&mut self, seed: u32, start: Timestamp, horizon: u16) -> bool {
         let quarter = start.millis().div_euclid(900_000);
-        if self.window.is_none()
+        let begins = self.window.is_none()
             && start >= self.quiet_from.start()
-            && mixed(seed, quarter.unsigned_abs()).is_multiple_of(ONE_IN)
-        {
+            && mixed(seed, quarter.unsigned_abs()).is_multiple_of(ONE_IN);
+        if begins {
             self.window = Some(Box::new(Window {
                 began: start,
                 horizon,
@@ -252,6 +253,7 @@ impl Placebo {
                 process: EProcess::new(),
             }));
         }
+        begins
     }
 
     /// Takes in the step that begins at `start`. `shared_alarm_at` is when many services last alarmed at once.

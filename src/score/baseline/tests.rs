@@ -147,3 +147,62 @@ fn a_spike_is_learned_from_as_little_as_it_counts() {
     assert!(level < 10.2 && whole_level > 10.8, "{level} {whole_level}");
     assert!(size > 5.0 * whole_size, "{size} {whole_size}");
 }
+
+/// Learns minute by minute as a service does of which nothing is watched.
+fn learned_quietly(minutes: i64, errors: impl Fn(i64) -> u64) -> Baseline {
+    let mut baseline = Baseline::new();
+    for n in 0..minutes {
+        baseline.anchor_anew(minute(n));
+        baseline.learn(GRAIN, &step(n, errors(n), None), 5.0);
+    }
+    baseline
+}
+
+/// Seven hours at 30, seven at 10, so that no time of day knows of it.
+fn by_turns(n: i64) -> u64 {
+    if (n / 420) % 2 == 0 { 30 } else { 10 }
+}
+
+const TURNS: i64 = 24 * 420;
+
+#[test]
+fn what_stays_of_the_hours_before_is_learned_and_expected() {
+    let mean = |baseline: &Baseline, n: i64| baseline.expect(GRAIN, minute(n), None).mean;
+    for (turns, expected) in [(0, 8.0..15.0), (1, 25.0..32.0)] {
+        // Six hours into the turn.
+        let end = TURNS - 60 - 420 * turns;
+        let mut baseline = learned_quietly(end, by_turns);
+        baseline.anchor(minute(end));
+        assert!(expected.contains(&mean(&baseline, end)), "{}", mean(&baseline, end));
+        // The further ahead, the less of it.
+        let usual = baseline.level(GRAIN);
+        let off = |n: i64| (mean(&baseline, end + n) - usual).abs();
+        assert!(off(480) < 0.9 * off(0) && off(1_440) < 0.5 * off(0));
+    }
+    // By how much single minutes are off says nothing of the next hour.
+    let mut noisy = learned_quietly(TURNS, |n| if mixed(n) { 30 } else { 10 });
+    noisy.anchor(minute(TURNS));
+    assert!((18.0..22.0).contains(&mean(&noisy, TURNS)), "{}", mean(&noisy, TURNS));
+}
+
+/// A coin, by a hash of the minute.
+fn mixed(n: i64) -> bool {
+    let z = n.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (z ^ (z >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 63 == 1
+}
+
+#[test]
+fn nothing_moves_what_is_expected_between_two_anchors() {
+    let mut baseline = learned_quietly(TURNS, by_turns);
+    baseline.anchor(minute(TURNS));
+    let before = baseline.expect(GRAIN, minute(TURNS + 60), None).mean;
+    for n in TURNS..TURNS + 10 {
+        baseline.hour.note(300.0, before);
+        baseline.anchor_anew(minute(n));
+    }
+    let after = baseline.expect(GRAIN, minute(TURNS + 60), None).mean;
+    assert!((after - before).abs() < 1e-9, "{before} became {after}");
+    baseline.anchor(minute(TURNS + 10));
+    let anchored = baseline.expect(GRAIN, minute(TURNS + 60), None).mean;
+    assert!(anchored > 1.2 * before, "{before} became {anchored}");
+}

@@ -51,6 +51,9 @@ impl Environment {
             return;
         }
         self.observe_placebo(closed, settings, context);
+        if self.placebo.as_ref().is_none_or(|placebo| !placebo.is_on()) {
+            self.baseline.anchor_anew(closed.start);
+        }
         self.baseline
             .learn(self.steps.grain, closed, context.policy.evidence.spike_learned);
     }
@@ -61,9 +64,10 @@ impl Environment {
             && self.baseline.is_known(closed.start, &context.policy.evidence);
         if begins {
             let horizon = self.horizon(settings, context.policy);
-            self.placebo
-                .get_or_insert_default()
-                .begin(self.seed, closed.start, horizon);
+            let placebo = self.placebo.get_or_insert_default();
+            if placebo.begin(self.seed, closed.start, horizon) {
+                self.baseline.anchor(closed.start);
+            }
         }
         if self.placebo.as_ref().is_none_or(|placebo| !placebo.is_on()) {
             return;

@@ -65,6 +65,7 @@ impl Environment {
             self.regrain();
             self.baseline.break_off();
         }
+        self.baseline.anchor(time);
         if self.watches.len() >= self.watches_max(scene) {
             let oldest = self.watches[0].deploy_id.clone();
             self.close_watches(scene, |watch| watch.deploy_id == oldest);
