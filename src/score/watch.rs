@@ -52,8 +52,8 @@ pub(crate) struct Watch {
     previous: Version,
     /// What healthy shares look like, if it turns out healthy.
     pub(crate) shares: Shares,
-    /// Judged steps that had no control.
-    n_uncontrolled: u16,
+    /// Whether a judged step had no control.
+    was_uncontrolled: bool,
     process: EProcess,
     /// The blip that goes on; what it showed counts while it does.
     blip: Option<Box<Blip>>,
@@ -140,7 +140,7 @@ impl Watch {
             version: versions.0,
             previous: versions.1,
             shares: Shares::default(),
-            n_uncontrolled: 0,
+            was_uncontrolled: false,
             process: EProcess::new(),
             blip: None,
             ln_e_max: 0.0,
@@ -230,9 +230,7 @@ impl Watch {
             if of_stage && self.first_steps[stage] == 0 {
                 self.first_steps[stage] = self.process.n_steps().saturating_add(1);
             }
-            if control.is_none() {
-                self.n_uncontrolled = self.n_uncontrolled.saturating_add(1);
-            }
+            self.was_uncontrolled |= control.is_none();
             let seen = self.seen(step, control.as_ref(), step.observation.sizes.step);
             if has_restarted {
                 self.process.observe_restarted(&seen, &self.first_steps, self.horizon);
@@ -328,7 +326,7 @@ impl Watch {
 
     /// Whether every judged step had a control, so that what happens without a deploy says nothing of its evidence.
     pub(crate) fn is_controlled(&self) -> bool {
-        self.n_uncontrolled == 0 && self.process.n_steps() > 0
+        !self.was_uncontrolled && self.process.n_steps() > 0
     }
 
     /// The evidence against it, with a blip's share counted at its higher threshold.
