@@ -24,6 +24,8 @@ const LONGER_MAX: u16 = 4;
 const STEPS_MIN: u16 = 10;
 /// Evidence that is no reason to act but none to call a deploy healthy either.
 const LN_DOUBTFUL: f64 = std::f64::consts::LN_10;
+/// How many steps before a stage a rise of rare errors may seem to have begun that came with it.
+const EARLY_MAX: f64 = 10.0;
 /// Stages that have a blip and an onset of their own; a rollout in a hundred small steps is judged all along.
 const STAGES_MAX: usize = 5;
 
@@ -371,7 +373,15 @@ impl Watch {
         if stages.clone().next().is_none() {
             return density([f64::from(self.horizon)]);
         }
-        density(stages.map(|first| onset - f64::from(*first)))
+        // One of the usual errors just before a rise makes it seem to have begun with that one: half of the usual time from
+        // one to the next is no difference.
+        let since = self.since_onset();
+        let steps_per_error = f64::from(since.n_steps) / f64::from(since.expected).max(0.05);
+        let early = (steps_per_error / 2.0).min(EARLY_MAX);
+        density(stages.map(|first| {
+            let after = onset - f64::from(*first);
+            after.max((after + early).min(0.0))
+        }))
     }
 
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
