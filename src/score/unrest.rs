@@ -23,6 +23,9 @@ use crate::model::Timestamp;
 const MULTIPLES: [f64; 2] = [3.0, 1.5];
 /// ln W from which on there is unrest: a hundred to one.
 const LN_UNREST: f32 = 4.605_17;
+/// Harmless steps count against a rise as if errors scattered no more than this: what a service learns of its own trouble,
+/// where nothing is watched, makes its scatter look so large that it would seem ill for most of an hour after it.
+const SIZE_MIN: f64 = 3.0;
 /// ln W grows no further, or it would outlast what it tells of.
 const LN_MAX: f32 = 11.5;
 
@@ -51,7 +54,13 @@ impl Unrest {
             if *n_steps == 0 && x <= m {
                 continue;
             }
-            let ln_ratio = x * r.ln() - (k + x) * ((k + r * m).ln() - (k + m).ln());
+            let of_size = |k: f64| x * r.ln() - (k + x) * ((k + r * m).ln() - (k + m).ln());
+            let ln_ratio = of_size(k);
+            let ln_ratio = if ln_ratio < 0.0 {
+                of_size(k.max(SIZE_MIN))
+            } else {
+                ln_ratio
+            };
             *ln_w = (*ln_w + narrow(ln_ratio)).clamp(0.0, LN_MAX);
             *n_steps = if *ln_w > 0.0 { n_steps.saturating_add(1) } else { 0 };
         }

@@ -21,6 +21,10 @@ struct Part {
     rolled_back_at: Option<i64>,
     /// Whether it tells of errors at all.
     tells: bool,
+    /// Errors a minute then.
+    risen_to: u64,
+    /// Minutes after the history at which an incident opens that freezes nothing.
+    incident_at: Option<i64>,
 }
 
 const QUIET: Part = Part {
@@ -31,6 +35,8 @@ const QUIET: Part = Part {
     falls_at: i64::MAX,
     rolled_back_at: None,
     tells: true,
+    risen_to: 60,
+    incident_at: None,
 };
 
 fn play(parts: &[Part], minutes: i64) -> Driver {
@@ -58,7 +64,7 @@ fn play(parts: &[Part], minutes: i64) -> Driver {
                 events.push(minute(
                     part.service,
                     at(i),
-                    if risen { 60 } else { 8 } + jitter,
+                    if risen { part.risen_to } else { 8 } + jitter,
                     Some(6_000),
                 ));
             }
@@ -71,6 +77,13 @@ fn play(parts: &[Part], minutes: i64) -> Driver {
                     "",
                 ));
             }
+        }
+        for part in parts.iter().filter(|part| part.incident_at == Some(i - HISTORY)) {
+            events.push(format!(
+                r#"{{"kind":"incident","id":"i-{0}","time":"{1}","service":"{0}","incident_id":"i-{0}","status":"detected","severity":4}}"#,
+                part.service,
+                at(i)
+            ));
         }
         for part in parts.iter().filter(|part| part.rolled_back_at == Some(i - HISTORY)) {
             events.push(deploy(
@@ -303,7 +316,8 @@ fn those_that_call_each_other_in_a_circle_ask_and_answer_to_an_end() {
 /// after that is the service's own.
 #[test]
 fn what_a_callee_explained_is_no_evidence_once_it_is_over() {
-    for (case, falls_at, frozen) in [("it falls with it", 20, 0), ("it stays", i64::MAX, 1)] {
+    let cases = [("it falls with it", 20, 0), ("it stays", i64::MAX, 1)];
+    for (case, falls_at, frozen) in cases {
         let web = Part {
             deploys_at: Some(-20),
             rises_at: Some(0),
@@ -328,6 +342,55 @@ fn what_a_callee_explained_is_no_evidence_once_it_is_over() {
             frozen,
             "{case}: {:#?}",
             told(&driver, "web")
+        );
+    }
+}
+
+/// What suffered is let go soon after what it suffered from is well, though that learned of its own trouble how much its
+/// errors scatter: nothing watched it.
+#[test]
+fn who_recovers_with_its_callee_is_let_go_within_half_an_hour() {
+    let web = Part {
+        deploys_at: Some(-20),
+        rises_at: Some(0),
+        falls_at: 22,
+        ..WEB
+    };
+    let api = Part {
+        rises_at: Some(0),
+        falls_at: 20,
+        ..API
+    };
+    let driver = play(&[web, api, DB], 60);
+    let of_web = |decision: &&Decision| decision.subject.service().as_str() == "web";
+    let last = driver.decisions.iter().filter(of_web).next_back().expect("it was held");
+    assert!(
+        last.action == Action::Proceed && last.decided_at < at(HISTORY + 50) && freezes(&driver, "web") == 0,
+        "{last:#?}"
+    );
+}
+
+/// A callee that fails without a deploy fell ill when its errors rose, and not when somebody opened an incident for it: who
+/// is convicted ten minutes later suffers from it.
+#[test]
+fn a_callee_with_an_incident_fell_ill_when_its_errors_rose() {
+    for incident_at in [None, Some(3)] {
+        let web = Part {
+            deploys_at: Some(-20),
+            rises_at: Some(0),
+            risen_to: 15,
+            ..WEB
+        };
+        let api = Part {
+            rises_at: Some(0),
+            incident_at,
+            ..API
+        };
+        let driver = play(&[web, api, DB], 60);
+        let told = told(&driver, "web");
+        assert!(
+            told.contains(&"extra_review dependency_regression background".to_owned()) && freezes(&driver, "web") == 0,
+            "{incident_at:?}: {told:#?}"
         );
     }
 }
