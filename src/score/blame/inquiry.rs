@@ -172,10 +172,15 @@ impl Inquiry {
         may
     }
 
-    /// Nothing explains it any more.
+    /// Nothing explains it any more, until its errors are over.
     pub(crate) fn give_up(&mut self) {
         self.explained_until = None;
         self.was_given_up = true;
+    }
+
+    /// The errors that nothing explained any more are over: the next ones may have an explanation.
+    pub(crate) fn believe_again(&mut self) {
+        self.was_given_up = false;
     }
 
     /// Whether the time is over for which it was explained; not while it is asked whether it still is.

@@ -194,6 +194,10 @@ impl Environment {
 
     /// Forgets what was asked for a conviction that no longer is; but not for how long others' trouble explained it.
     pub(super) fn drop_question(&mut self) {
+        let is_over = !self.unrest.is_on();
+        if let Some(inquiry) = self.inquiry_mut().filter(|_| is_over) {
+            inquiry.believe_again();
+        }
         if self.inquiry().is_some_and(|inquiry| !inquiry.was_explained()) {
             self.drop_inquiry();
         }
