@@ -364,9 +364,9 @@ mod tests {
         Health::Ill { since: minutes(since) }
     }
 
-    /// Errors rise at minute 100; the own deploy was at `own_at`, another service's at minute 100.
-    fn judge(own_at: i64, others: &[(Path, Health)], is_shared: bool) -> Posterior {
-        let rise = Rise {
+    /// Errors rise at minute 100, by all estimates.
+    fn rise(is_shared: bool) -> Rise<'static> {
+        Rise {
             onsets: Onsets {
                 evidence: minutes(100),
                 unrest: minutes(100),
@@ -375,7 +375,12 @@ mod tests {
             step: Duration::from_mins(1),
             convicted: Some("own"),
             is_shared,
-        };
+        }
+    }
+
+    /// Errors rise at minute 100; the own deploy was at `own_at`, another service's at minute 100.
+    fn judge(own_at: i64, others: &[(Path, Health)], is_shared: bool) -> Posterior {
+        let rise = rise(is_shared);
         let own = Own {
             deploy_id: "own",
             prior: 0.01,
@@ -455,16 +460,7 @@ mod tests {
     #[test]
     fn a_callee_that_has_seen_no_step_since_the_rise_is_waited_for() {
         let judge = |seen_from| {
-            let rise = Rise {
-                onsets: Onsets {
-                    evidence: minutes(100),
-                    unrest: minutes(100),
-                    little: minutes(100),
-                },
-                step: Duration::from_mins(1),
-                convicted: Some("own"),
-                is_shared: false,
-            };
+            let rise = rise(false);
             let own = Own {
                 deploy_id: "own",
                 prior: 0.01,
