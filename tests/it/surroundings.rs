@@ -363,7 +363,7 @@ fn who_recovers_with_its_callee_is_let_go_within_half_an_hour() {
     };
     let driver = play(&[web, api, DB], 60);
     let of_web = |decision: &&Decision| decision.subject.service().as_str() == "web";
-    let last = driver.decisions.iter().filter(of_web).next_back().expect("it was held");
+    let last = driver.decisions.iter().rfind(of_web).expect("it was held");
     assert!(
         last.action == Action::Proceed && last.decided_at < at(HISTORY + 50) && freezes(&driver, "web") == 0,
         "{last:#?}"
