@@ -21,8 +21,9 @@ pub(super) const HOURS_LAST: Duration = Duration::from_hours(3);
 /// How long the feed of [`Feed::of`] lasts.
 const LASTS: Duration = Duration::from_secs(15);
 
-/// A younger baseline than is usual, so that trouble need not wait for hours of history.
-pub(super) const POLICY: &str = "[evidence]\nbaseline_age = \"1h\"\nbaseline_steps = 10\n";
+/// A younger baseline than is usual, so that trouble need not wait for hours of history; and one step of it counts for more,
+/// so that all who rise are convicted a minute before the end at the latest.
+pub(super) const POLICY: &str = "[evidence]\nbaseline_age = \"1h\"\nbaseline_steps = 10\nspike_judged = 12\n";
 /// Minutes of history before the first instant of a schedule with trouble, and how long it goes on after that.
 const HISTORY_MINUTES: u32 = 80;
 const TROUBLE_MINUTES: u32 = 5;
