@@ -221,3 +221,24 @@ impl Askers {
         self.0.iter().filter(|(_, at)| lately(*at)).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four hours at most, and not again after errors outlasted what explained them, until they are over.
+    #[test]
+    fn what_was_given_up_is_explained_again_only_once_its_errors_are_over() {
+        let minute = |n: u32| Timestamp::from_millis(1_772_409_600_000) + Duration::from_mins(1) * n;
+        let mut inquiry = Inquiry::new(minute(0), minute(0), 1);
+        assert!(inquiry.explain(minute(0)) && inquiry.is_explained());
+        assert!(!inquiry.is_stale(minute(4)) && inquiry.is_stale(minute(5)));
+        inquiry.give_up();
+        assert!(!inquiry.is_explained() && !inquiry.explain(minute(6)));
+        inquiry.begin_again(minute(7), minute(7), 1);
+        assert!(!inquiry.explain(minute(7)), "the same errors, convicted anew");
+        inquiry.believe_again();
+        assert!(inquiry.explain(minute(8)) && inquiry.is_explained());
+        assert!(!inquiry.explain(minute(240)), "four hours after it first was");
+    }
+}
