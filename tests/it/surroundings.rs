@@ -496,3 +496,21 @@ fn a_deploy_told_late_is_judged_and_one_that_came_late_is_not() {
         );
     }
 }
+
+/// What suffers goes on for some minutes after what it suffered from is well: what was seen before convicts nobody meanwhile.
+#[test]
+fn who_recovers_later_than_its_callee_is_judged_by_what_follows() {
+    let web = Part {
+        deploys_at: Some(-20),
+        rises_at: Some(0),
+        falls_at: 27,
+        ..WEB
+    };
+    let api = Part {
+        rises_at: Some(0),
+        falls_at: 20,
+        ..API
+    };
+    let driver = play(&[web, api, DB], 60);
+    assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
+}
