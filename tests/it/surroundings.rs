@@ -144,6 +144,18 @@ const API: Part = Part {
     ..QUIET
 };
 const DB: Part = Part { service: "db", ..QUIET };
+/// Its errors rise twenty minutes after a deploy of its own.
+const SUFFERING_WEB: Part = Part {
+    deploys_at: Some(-20),
+    rises_at: Some(0),
+    ..WEB
+};
+/// Its errors rise with its deploy.
+const GUILTY_API: Part = Part {
+    deploys_at: Some(0),
+    rises_at: Some(0),
+    ..API
+};
 
 #[test]
 fn a_guilty_callee_is_frozen_and_its_caller_with_a_deploy_of_its_own_is_not() {
@@ -153,12 +165,7 @@ fn a_guilty_callee_is_frozen_and_its_caller_with_a_deploy_of_its_own_is_not() {
             rises_at: Some(0),
             ..WEB
         };
-        let api = Part {
-            deploys_at: Some(0),
-            rises_at: Some(0),
-            ..API
-        };
-        let driver = play(&[web, api, DB], 30);
+        let driver = play(&[web, GUILTY_API, DB], 30);
         assert_eq!(freezes(&driver, "web"), 0, "{case}: {:#?}", told(&driver, "web"));
         // One that came after the rise is not even asked about.
         let reviewed = if web_deploys_at > 0 {
@@ -319,17 +326,13 @@ fn what_a_callee_explained_is_no_evidence_once_it_is_over() {
     let cases = [("it falls with it", 20, 0), ("it stays", i64::MAX, 1)];
     for (case, falls_at, frozen) in cases {
         let web = Part {
-            deploys_at: Some(-20),
-            rises_at: Some(0),
             falls_at,
-            ..WEB
+            ..SUFFERING_WEB
         };
         let api = Part {
-            deploys_at: Some(0),
-            rises_at: Some(0),
             falls_at: 20,
             rolled_back_at: Some(20),
-            ..API
+            ..GUILTY_API
         };
         let driver = play(&[web, api, DB], 90);
         assert!(
@@ -351,10 +354,8 @@ fn what_a_callee_explained_is_no_evidence_once_it_is_over() {
 #[test]
 fn who_recovers_with_its_callee_is_let_go_within_half_an_hour() {
     let web = Part {
-        deploys_at: Some(-20),
-        rises_at: Some(0),
         falls_at: 22,
-        ..WEB
+        ..SUFFERING_WEB
     };
     let api = Part {
         rises_at: Some(0),
@@ -376,10 +377,8 @@ fn who_recovers_with_its_callee_is_let_go_within_half_an_hour() {
 fn a_callee_with_an_incident_fell_ill_when_its_errors_rose() {
     for incident_at in [None, Some(3)] {
         let web = Part {
-            deploys_at: Some(-20),
-            rises_at: Some(0),
             risen_to: 15,
-            ..WEB
+            ..SUFFERING_WEB
         };
         let api = Part {
             rises_at: Some(0),
@@ -399,17 +398,13 @@ fn a_callee_with_an_incident_fell_ill_when_its_errors_rose() {
 #[test]
 fn nobody_is_frozen_for_a_deploy_that_was_taken_back_meanwhile() {
     let web = Part {
-        deploys_at: Some(-20),
-        rises_at: Some(0),
         rolled_back_at: Some(10),
-        ..WEB
+        ..SUFFERING_WEB
     };
     let api = Part {
-        deploys_at: Some(0),
-        rises_at: Some(0),
         falls_at: 15,
         rolled_back_at: Some(15),
-        ..API
+        ..GUILTY_API
     };
     let driver = play(&[web, api, DB], 60);
     assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
@@ -418,18 +413,13 @@ fn nobody_is_frozen_for_a_deploy_that_was_taken_back_meanwhile() {
 /// A callee that deployed close to the rise and tells nothing of itself may yet turn out to be why: for five minutes.
 #[test]
 fn a_service_in_doubt_waits_five_minutes_for_its_callee() {
-    let web = Part {
-        deploys_at: Some(-20),
-        rises_at: Some(0),
-        ..WEB
-    };
     let frozen_after = |api_deploys_at: Option<i64>| {
         let api = Part {
             deploys_at: api_deploys_at,
             tells: false,
             ..API
         };
-        let driver = play(&[web, api, DB], 30);
+        let driver = play(&[SUFFERING_WEB, api, DB], 30);
         freeze_after(&driver, "web").expect("it is frozen in the end")
     };
     let (at_once, in_doubt) = (frozen_after(None), frozen_after(Some(0)));
@@ -442,17 +432,7 @@ fn a_service_in_doubt_waits_five_minutes_for_its_callee() {
 /// Nothing is explained for longer than the longest freeze, however ill the callee still is.
 #[test]
 fn a_callee_explains_for_four_hours_at_most() {
-    let web = Part {
-        deploys_at: Some(-20),
-        rises_at: Some(0),
-        ..WEB
-    };
-    let api = Part {
-        deploys_at: Some(0),
-        rises_at: Some(0),
-        ..API
-    };
-    let driver = play(&[web, api, DB], 270);
+    let driver = play(&[SUFFERING_WEB, GUILTY_API, DB], 270);
     let after = freeze_after(&driver, "web").expect("it is frozen in the end");
     assert!((240..260).contains(&after), "frozen after {after} minutes");
 }
@@ -501,10 +481,8 @@ fn a_deploy_told_late_is_judged_and_one_that_came_late_is_not() {
 #[test]
 fn who_recovers_later_than_its_callee_is_judged_by_what_follows() {
     let web = Part {
-        deploys_at: Some(-20),
-        rises_at: Some(0),
         falls_at: 27,
-        ..WEB
+        ..SUFFERING_WEB
     };
     let api = Part {
         rises_at: Some(0),

@@ -48,7 +48,7 @@ pub(crate) struct Inquiry {
     explained_until: Option<Timestamp>,
     /// When it first was, since the deploys under watch began to be.
     explained_since: Option<Timestamp>,
-    /// It was, and what explained it was over before it was: from then on it is judged as its own.
+    /// What explained it is over and its errors are not: until they are, nothing else explains them.
     was_given_up: bool,
 }
 

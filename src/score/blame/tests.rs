@@ -1,0 +1,146 @@
+use super::{
+    Whose::{Doubtful, Elsewhere, Own as Itself},
+    *,
+};
+
+/// What it is, when the own deploy began, who else there is, whether services alarm together, and whose it is.
+type Case<'a> = (&'a str, i64, &'a [(Path, Health)], bool, Whose);
+
+fn minutes(n: i64) -> Timestamp {
+    Timestamp::from_millis(1_772_409_600_000 + n * 60_000)
+}
+
+fn ill(since: i64) -> Health {
+    Health::Ill { since: minutes(since) }
+}
+
+/// Errors rise at minute 100, by all estimates.
+fn rise(is_shared: bool) -> Rise<'static> {
+    Rise {
+        onsets: Onsets {
+            evidence: minutes(100),
+            unrest: minutes(100),
+            little: minutes(100),
+        },
+        step: Duration::from_mins(1),
+        convicted: Some("own"),
+        is_shared,
+    }
+}
+
+/// Errors rise at minute 100; the own deploy was at `own_at`, another service's at minute 100.
+fn judge(own_at: i64, others: &[(Path, Health)], is_shared: bool) -> Posterior {
+    let rise = rise(is_shared);
+    let own = Own {
+        deploy_id: "own",
+        prior: 0.01,
+        ln_e: 12.0,
+        at_stage: density([f64::from(i32::try_from(100 - own_at).expect("small"))]),
+        came_after: own_at > 101,
+    };
+    let others: Vec<Candidate> = others
+        .iter()
+        .map(|(path, state)| Candidate {
+            deploy_id: Some("other".into()),
+            service: "api".parse().expect("a name"),
+            path: *path,
+            state: *state,
+            started_at: Second::of(minutes(100)),
+            stage_at: Second::of(minutes(100)),
+            weight: if matches!(state, Health::Ill { .. }) { 0.9 } else { 0.01 },
+            seen_from: Second::of(minutes(105)),
+        })
+        .collect();
+    put_down(&rise, &[own], &others)
+}
+
+#[test]
+fn only_what_is_ill_itself_and_fell_ill_with_it_is_frozen_in_the_place_of_the_service() {
+    let callee = Path::Callee(1);
+    let cases: &[Case<'_>] = &[
+        ("nobody else", 100, &[], false, Itself),
+        ("a callee that is well", 100, &[(callee, Health::Well)], false, Itself),
+        (
+            "a callee that says nothing",
+            0,
+            &[(callee, Health::Unknown)],
+            false,
+            Doubtful,
+        ),
+        (
+            "the same, and others alarm too",
+            0,
+            &[(callee, Health::Unknown)],
+            true,
+            Elsewhere,
+        ),
+        ("a callee that is ill", 0, &[(callee, ill(100))], false, Elsewhere),
+        (
+            "the same, deployed with it",
+            100,
+            &[(callee, ill(100))],
+            false,
+            Elsewhere,
+        ),
+        ("three hops away", 100, &[(Path::Callee(3), ill(97))], false, Elsewhere),
+        ("one that is ill for an hour", 100, &[(callee, ill(40))], false, Itself),
+        ("one that falls ill later", 100, &[(callee, ill(110))], false, Itself),
+        ("a caller that is ill", 0, &[(Path::Caller, ill(100))], false, Itself),
+    ];
+    for (case, own_at, others, is_shared, expected) in cases {
+        let posterior = judge(*own_at, others, *is_shared);
+        assert_eq!(posterior.whose, *expected, "{case}: {posterior:#?}");
+    }
+}
+
+#[test]
+fn a_fault_is_the_likelier_the_sooner_it_shows_after_a_stage() {
+    let of = |steps: f64| density([steps]);
+    let (near, soon, late, before) = (of(3.0), of(10.0), of(100.0), of(-4.0));
+    assert!(
+        near > soon && soon > late && late > before,
+        "{near} {soon} {late} {before}"
+    );
+    assert!(
+        (density([110.0, 2.0]) - near).abs() < 1e-9,
+        "the stage that it goes best with"
+    );
+}
+
+#[test]
+fn a_callee_that_has_seen_no_step_since_the_rise_is_waited_for() {
+    let judge = |seen_from| {
+        let rise = rise(false);
+        let own = Own {
+            deploy_id: "own",
+            prior: 0.01,
+            ln_e: 12.0,
+            at_stage: density([100.0]),
+            came_after: false,
+        };
+        let callee = Candidate {
+            deploy_id: None,
+            service: "api".parse().expect("a name"),
+            path: Path::Callee(1),
+            state: Health::Well,
+            started_at: Second::of(Timestamp::MIN),
+            stage_at: Second::of(Timestamp::MIN),
+            weight: 1.0,
+            seen_from: Second::of(minutes(seen_from)),
+        };
+        put_down(&rise, &[own], &[callee]).whose
+    };
+    assert_eq!((judge(99), judge(100)), (Doubtful, Itself));
+}
+
+#[test]
+fn a_late_fault_is_rather_the_deploys_than_nobodys_unless_services_alarm_together() {
+    let first = |is_shared| judge(0, &[], is_shared).blamed[0].deploy_id.clone();
+    assert_eq!(first(false).as_deref(), Some("own"));
+    assert_eq!(first(true), None);
+    assert_eq!(
+        judge(130, &[], false).blamed[0].deploy_id,
+        None,
+        "errors rose before it"
+    );
+}
