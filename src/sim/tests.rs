@@ -299,8 +299,9 @@ fn truth_is_consistent() {
                     .depends_on
                     .iter()
                     .find(|on| on.service == by);
+                let is_there = simulation.services()[by].born_at <= raise.from;
                 assert!(
-                    by > place && coupled.is_some_and(|on| on.coupling > 0.0),
+                    by > place && is_there && coupled.is_some_and(|on| on.coupling > 0.0),
                     "{what}: {place} {raise:?}"
                 );
             }

@@ -168,7 +168,7 @@ fn blips(family: &Family, deploy: &Deploy, chance: &mut Chance, all: &mut Vec<Ra
     }
 }
 
-/// Lets every service's raises reach its callers. Each is sorted by its beginning.
+/// Lets every service's raises reach those who call it once it is there. Each is sorted by its beginning.
 pub(super) fn pass_on(services: &[Service], shifts: &[Vec<Shift>], raises: &mut [Vec<Raise>]) {
     for place in (0..services.len()).rev() {
         let mut passed = Vec::new();
@@ -178,8 +178,10 @@ pub(super) fn pass_on(services: &[Service], shifts: &[Vec<Shift>], raises: &mut 
             }
             for raise in raises[on.service].iter().filter(|raise| raise.cause != Cause::Blip) {
                 for (from, until, excess) in of_all_traffic(raise, &shifts[on.service]) {
+                    // Who is not there yet is not called.
+                    let from = from.max(services[on.service].born_at);
                     let excess = (excess * on.coupling).min(PASSED_ON_MAX);
-                    if excess >= NOTICEABLE {
+                    if excess >= NOTICEABLE && from < until {
                         passed.push(Raise {
                             from,
                             until,
