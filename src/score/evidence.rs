@@ -111,7 +111,7 @@ fn multiplied(exposure: f64) -> [(f64, f64); N] {
 /// The errors of a step that count where `expected` were: at most `multiple` times as many, and ten.
 ///
 /// Real counts have spikes that no negative binomial of the rest makes. Learned from whole, one of them would make all
-/// scatter look so large that no fault showed for days; judged whole, it would convict by itself. A fault lasts.
+/// scatter look so large that no fault showed for days; judged whole, it would convict by itself.
 /// Fewer errors than there were are never more evidence: each L grows with x.
 pub(crate) fn without_spike(errors: f64, expected: f64, multiple: f64) -> f64 {
     errors.min(multiple * expected + 10.0)

@@ -111,9 +111,14 @@ impl Environment {
         if !expectation.is_of_known_hour {
             margin += policy.evidence.unseen_margin;
         }
+        let (errors, spike) = (count(closed.errors), policy.evidence.spike_judged);
+        let counted = match &self.recent {
+            Some(recent) => recent.counted((errors, expectation.mean), spike, 0),
+            None => without_spike(errors, expectation.mean, spike),
+        };
         let observation = Observation {
-            errors: count(closed.errors),
-            counted: without_spike(count(closed.errors), expectation.mean, policy.evidence.spike_judged),
+            errors,
+            counted,
             expected: expectation.mean,
             harmless: expectation.mean * (1.0 + margin),
             sizes: self.baseline.sizes(&policy.evidence),

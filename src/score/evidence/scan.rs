@@ -23,6 +23,8 @@ use crate::score::{
 
 /// The steps of the longest block.
 const STEPS: usize = 1 << (SCALES - 1);
+/// A spike is over after so many steps.
+const SPIKE_STEPS: usize = 3;
 /// What is lost a step, as a logarithm.
 const FADES: f64 = 1.0 / 15.0;
 
@@ -56,20 +58,45 @@ impl Recent {
         }
     }
 
-    /// The last `n` steps, each counted as at most `spike` times what was expected.
+    /// The last `n` steps, each counted as at most `spike` times what was expected; see [`Recent::counted`].
     fn last(&self, n: usize, spike: f64) -> Sums {
         let mut sums = Sums {
             errors: 0.0,
             counted: 0.0,
             expected: 0.0,
         };
-        for (errors, expected) in self.errors.iter().zip(&self.expected).take(n) {
+        for (i, (errors, expected)) in self.errors.iter().zip(&self.expected).take(n).enumerate() {
             let (errors, expected) = (errors.value(), expected.value());
             sums.errors += errors;
-            sums.counted += without_spike(errors, expected, spike);
+            sums.counted += self.counted((errors, expected), spike, i + 1);
             sums.expected += expected;
         }
         sums
+    }
+
+    /// The errors that count of a step before which there were those from the `n_after`-th on: at most `spike` times what
+    /// was expected ([`without_spike`]), or as many times as in each of the three before. A fault lasts.
+    pub(crate) fn counted(&self, (errors, expected): (f64, f64), spike: f64, n_after: usize) -> f64 {
+        let cut = without_spike(errors, expected, spike);
+        if cut < errors {
+            without_spike(errors, expected, spike.max(self.lasting(n_after)))
+        } else {
+            cut
+        }
+    }
+
+    /// The multiple of what was expected that each of the [`SPIKE_STEPS`] steps reached from the `n_after`-th on; 0 where
+    /// they are not all known.
+    fn lasting(&self, n_after: usize) -> f64 {
+        let steps = self.errors.iter().zip(&self.expected).skip(n_after).take(SPIKE_STEPS);
+        if steps.len() < SPIKE_STEPS {
+            return 0.0;
+        }
+        let multiple = |(errors, expected): (&Short, &Short)| match expected.value() {
+            expected if expected > 0.0 => errors.value() / expected,
+            _ => 0.0,
+        };
+        steps.map(multiple).fold(f64::INFINITY, f64::min)
     }
 }
 

@@ -282,3 +282,28 @@ fn a_fault_that_begins_with_a_restart_is_found_by_what_the_restart_shows() {
     let (quiet, faulty) = (ln_e(10.0), ln_e(60.0));
     assert!(faulty > quiet + 2.0, "{quiet} {faulty}");
 }
+
+/// Real spikes are over after three steps: of the fourth in a row as much counts as each of those before it had.
+#[test]
+fn a_spike_is_cut_and_what_lasts_is_not() {
+    let mut recent = Recent::new();
+    for _ in 0..5 {
+        recent.push(100.0, 100.0);
+    }
+    let mut counted = Vec::new();
+    for errors in [2_000.0, 1_800.0, 2_500.0, 2_000.0, 3_000.0, 500.0, 2_000.0] {
+        counted.push(recent.counted((errors, 100.0), 6.0, 0));
+        recent.push(errors, 100.0);
+    }
+    let mild = f64::from(6 * 100 + 10);
+    // The fourth reaches 18 times, as each of the three before; the fifth no more than 18, and ten; the last follows on a
+    // step that was none.
+    let expected = [mild, mild, mild, 1_810.0, 1_810.0, 500.0, mild];
+    for (n, (counted, expected)) in counted.iter().zip(expected).enumerate() {
+        assert!((counted - expected).abs() < 20.0, "{n}: {counted} of {expected}");
+    }
+    assert!(
+        Recent::new().counted((1e6, 100.0), 6.0, 0) <= mild,
+        "nothing is known of before"
+    );
+}

@@ -22,8 +22,9 @@ pub struct Evidence {
     /// A step is learned from as at most so many times what is expected, and ten errors, since one spike would hide every
     /// fault for days: 3; 2 to 1,000.
     pub spike_learned: f64,
-    /// A step is judged as at most so many times what is expected, and ten errors: real counts have spikes that are over
-    /// after a step or three, and faults last; 6, since of five times the errors little is cut; 2 to 1,000.
+    /// A step is judged as at most so many times what is expected, and ten errors, unless each of the three before reached
+    /// more: real counts have spikes that are over after a step or three, and faults last; 6, since of five times the errors
+    /// little is cut; 2 to 1,000.
     pub spike_judged: f64,
     /// The scatter of single steps is taken for so many times what was measured, a standard error included: 1, since no
     /// truth of the null grid needs more; 1 to 10.
