@@ -363,14 +363,12 @@ impl Watch {
         self.leading_blip().is_none() && self.process.n_steps() <= self.since_onset().n_steps.saturating_add(3)
     }
 
-    /// How well a rise that began so many steps ago goes with its stages, see [`density`]; a restart's blip is close to one.
-    pub(crate) fn at_stage(&self, steps_ago: u16) -> f64 {
+    /// How well a rise from the step at `onset` on goes with its stages, see [`density`]; a restart's blip is close to one.
+    pub(crate) fn at_stage(&self, onset: Timestamp, step: Duration) -> f64 {
         if self.leading_blip().is_some() {
             return density([0.0]);
         }
-        let onset = f64::from(self.process.n_steps()) - f64::from(steps_ago) + 1.0;
-        let stages = self.first_steps.iter().filter(|first| (1..u16::MAX).contains(*first));
-        if stages.clone().next().is_none() {
+        if self.is_judged_anew() {
             return density([f64::from(self.horizon)]);
         }
         // One of the usual errors just before a rise makes it seem to have begun with that one: half of the usual time from
@@ -378,10 +376,22 @@ impl Watch {
         let since = self.since_onset();
         let steps_per_error = f64::from(since.n_steps) / f64::from(since.expected).max(0.05);
         let early = (steps_per_error / 2.0).min(EARLY_MAX);
-        density(stages.map(|first| {
-            let after = onset - f64::from(*first);
+        density(self.stages().map(|at| {
+            let after = steps_between(at.floor(step), onset, step);
             after.max((after + early).min(0.0))
         }))
+    }
+
+    /// Whether what was seen of its stages was explained by something else.
+    fn is_judged_anew(&self) -> bool {
+        self.first_steps.contains(&u16::MAX) && !self.first_steps.iter().any(|first| (1..u16::MAX).contains(first))
+    }
+
+    /// About when its stages began: the first and the last are known, and those between taken to be even.
+    fn stages(&self) -> impl Iterator<Item = Timestamp> {
+        let (first, n_later) = (self.started_at, u32::from(self.n_stages).saturating_sub(1));
+        let apart = self.stage_at().since(first) / n_later.max(1);
+        (0..=n_later).map(move |stage| first + apart * stage)
     }
 
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
@@ -432,6 +442,12 @@ impl Watch {
     }
 }
 
+/// How many steps `to` is after `from`, or before.
+pub(crate) fn steps_between(from: Timestamp, to: Timestamp, step: Duration) -> f64 {
+    let after = to.since(from).as_secs_f64() - from.since(to).as_secs_f64();
+    (after / step.as_secs_f64()).floor()
+}
+
 /// How a watch ended.
 pub(crate) struct Ending<'a> {
     pub(crate) service: &'a ServiceId,
@@ -441,4 +457,38 @@ pub(crate) struct Ending<'a> {
     pub(crate) ln_threshold: f64,
     pub(crate) verdict: WatchVerdict,
     pub(crate) suspects: &'a [Suspect],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minute(n: u32) -> Timestamp {
+        Timestamp::from_millis(1_772_409_600_000) + Duration::from_mins(1) * n
+    }
+
+    /// Stages so close that all of their steps are restarts': none of them is a step that was judged.
+    #[test]
+    fn a_rise_goes_with_the_stages_of_a_quick_rollout() {
+        let mut watch = Watch::new("d", minute(10), true, 0.01, (Version::NONE, Version::NONE));
+        for (n, exposure) in [(10, 0.1), (20, 0.25), (30, 0.5), (40, 1.0)] {
+            watch.stage(minute(n), exposure);
+        }
+        let goes = |watch: &Watch, onset: u32| watch.at_stage(minute(onset), Duration::from_mins(1));
+        let near = density([0.0]);
+        for onset in [10, 12, 20, 31, 43] {
+            assert!(
+                (goes(&watch, onset) - near).abs() < 1e-9,
+                "{onset}: {}",
+                goes(&watch, onset)
+            );
+        }
+        let (between, after, before) = (goes(&watch, 26), goes(&watch, 70), goes(&watch, 0));
+        assert!(
+            near > between && between > after && after > before,
+            "{between} {after} {before}"
+        );
+        watch.begin_anew();
+        assert!((goes(&watch, 26) - between).abs() < 1e-9, "no step of it was judged");
+    }
 }

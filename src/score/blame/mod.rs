@@ -6,9 +6,9 @@
 //! ```text
 //! own deploy d                       π_d · a(d) · (E_d / max E)^¼
 //! callee that is ill, cause c        g · n · P(c there) · (.36 for a deploy, .01 for none)
-//! callee that is not, deploy d       π_d · g · a(d) · (1/20 if it is well)
+//! callee that is not, deploy d       π_d · g · a(d) · (1/20 if it is well, 1/400 if it had time to show otherwise)
 //! callee not heard since, no deploy  .01 · g
-//! caller, deploy d                   π_d · ¼ · a(d) · (1/20 if it is well)
+//! caller, deploy d                   π_d · ¼ · a(d) · (1/400 if it is well, 1/20 if it only suffers)
 //! background                         .01
 //! ```
 //!
@@ -16,8 +16,9 @@
 //! it began j steps later, 1/36 where it began before. g is .6 a hop. .36 is .01 · 36, a usual deploy close to the rise; a
 //! callee whose trouble no deploy made may be ill of this service's own. n is how well the two rises go together: 36 within
 //! five minutes, .3 where the callee's is older, 1/36 where it came later. What the trouble there is put down to is the
-//! callee's own posterior. Whoever calls a service that fails suffers from it, so that a caller that is well has hardly made
-//! it fail.
+//! callee's own posterior. A callee that had five minutes more to fall ill and did not is hardly why. Whoever calls a service
+//! that fails suffers from it, so that a caller that is well has hardly made it fail; nor has one whose own trouble is put
+//! down to what it calls.
 //!
 //! Everything is a ratio of densities over the steps in which a rise could have begun, so 36 = .3 · 120: the mass on the
 //! first step of a stage against an even spread over a watch of two hours; and 11 = .5 · 120 / H₁₂₀, where the other half is
@@ -57,7 +58,7 @@ const E_POWER: f64 = 0.25;
 const TOGETHER: Duration = Duration::from_mins(5);
 /// What a callee's older trouble counts for: it may have become worse.
 const EARLIER: f64 = 0.3;
-/// What another service's deploy counts for while that service is well.
+/// What another service's deploy counts for while that service is well; squared where that is no passing state.
 const WELL: f64 = 1.0 / 20.0;
 /// What a cause there weighs before: that of a deploy close to the rise, and none.
 const DEPLOYED: f64 = 0.36;
@@ -118,6 +119,8 @@ pub(crate) struct Rise<'a> {
     pub(crate) convicted: Option<&'a str>,
     /// Whether services alarm together.
     pub(crate) is_shared: bool,
+    /// Whether what it calls had its time to show that it is ill.
+    pub(crate) was_waited_for: bool,
 }
 
 /// One that a regression is put down to, and how likely.
@@ -191,8 +194,10 @@ pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
             let is_heard = candidate.seen_from.start() >= rise.onsets.evidence.max(rise.onsets.unrest);
             if is_heard { 0.0 } else { BACKGROUND_PRIOR * of_path }
         }
-        (_, Health::Well) => WELL * of_path * at_stage,
-        (Path::Callee(_), Health::Unknown) | (Path::Caller, _) => of_path * at_stage,
+        (Path::Callee(_), Health::Well) if !rise.was_waited_for => WELL * of_path * at_stage,
+        (_, Health::Well) => WELL.powi(2) * of_path * at_stage,
+        (Path::Caller, Health::Suffers { .. }) => WELL * of_path * at_stage,
+        (Path::Callee(_), Health::Unknown) | (Path::Caller, Health::Unknown | Health::Ill { .. }) => of_path * at_stage,
     }
 }
 

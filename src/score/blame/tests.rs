@@ -25,12 +25,16 @@ fn rise(is_shared: bool) -> Rise<'static> {
         step: Duration::from_mins(1),
         convicted: Some("own"),
         is_shared,
+        was_waited_for: false,
     }
 }
 
 /// Errors rise at minute 100; the own deploy was at `own_at`, another service's at minute 100.
 fn judge(own_at: i64, others: &[(Path, Health)], is_shared: bool) -> Posterior {
-    let rise = rise(is_shared);
+    judge_of(&rise(is_shared), own_at, others)
+}
+
+fn judge_of(rise: &Rise<'_>, own_at: i64, others: &[(Path, Health)]) -> Posterior {
     let own = Own {
         deploy_id: "own",
         prior: 0.01,
@@ -51,7 +55,7 @@ fn judge(own_at: i64, others: &[(Path, Health)], is_shared: bool) -> Posterior {
             seen_from: Second::of(minutes(105)),
         })
         .collect();
-    put_down(&rise, &[own], &others)
+    put_down(rise, &[own], &others)
 }
 
 #[test]
@@ -91,6 +95,27 @@ fn only_what_is_ill_itself_and_fell_ill_with_it_is_frozen_in_the_place_of_the_se
         let posterior = judge(*own_at, others, *is_shared);
         assert_eq!(posterior.whose, *expected, "{case}: {posterior:#?}");
     }
+}
+
+/// An own deploy of a quarter of an hour ago, and another service's just before the rise.
+#[test]
+fn who_shows_nothing_for_long_or_suffers_is_named_after_the_own_deploy() {
+    let named = |was_waited_for: bool, path: Path, state: Health| {
+        let rise = Rise {
+            was_waited_for,
+            ..rise(false)
+        };
+        let posterior = judge_of(&rise, 85, &[(path, state)]);
+        posterior.blamed[0].deploy_id.as_deref() == Some("own")
+    };
+    let callee = Path::Callee(1);
+    assert!(!named(false, callee, Health::Well), "it may not show yet");
+    assert!(named(true, callee, Health::Well), "it had its time");
+    assert!(!named(true, callee, Health::Unknown), "it tells nothing");
+    assert!(named(false, Path::Caller, Health::Well), "it would suffer");
+    assert!(!named(false, Path::Caller, ill(100)), "it may have made it fail");
+    let suffers = Health::Suffers { since: minutes(100) };
+    assert!(named(false, Path::Caller, suffers), "it has another explanation");
 }
 
 #[test]

@@ -57,37 +57,24 @@ impl Environment {
     }
 
     /// The own deploys, beside a rise.
-    fn own(&self, rise: &Rise<'_>, n_still: u16) -> Vec<Own<'_>> {
-        let ago = rise.onsets.map(|onset| self.steps_since(onset).saturating_sub(n_still));
+    fn own(&self, rise: &Rise<'_>) -> Vec<Own<'_>> {
         let watches = self.watches.iter();
         watches
             .map(|watch| Own {
                 deploy_id: &watch.deploy_id,
                 prior: f64::from(watch.prior),
                 ln_e: watch.ln_e(),
-                at_stage: ago.mean(|steps| watch.at_stage(steps)),
+                at_stage: rise.onsets.mean(|onset| watch.at_stage(onset, rise.step)),
                 came_after: watch.in_trouble,
             })
             .collect()
-    }
-
-    /// How many steps the environment has seen since `onset`.
-    fn steps_since(&self, onset: Timestamp) -> u16 {
-        let steps = self.steps.next_start().since(onset).as_millis() / self.steps.grain.duration().as_millis().max(1);
-        u16::try_from(steps).unwrap_or(u16::MAX)
     }
 
     /// What a rise of errors is put down to, others included as far as they have answered.
     pub(super) fn put_down(&self, convicted: &str, found: &Found, scene: &Scene<'_>) -> Posterior {
         let others = self.inquiry().map_or(&[][..], |inquiry| &inquiry.candidates);
         let rise = self.rise(Some(convicted), found.onset(), scene);
-        put_down(&rise, &self.own(&rise, self.n_still(found)), others)
-    }
-
-    /// For how many steps the evidence has stood still: what others explain is none.
-    fn n_still(&self, found: &Found) -> u16 {
-        self.steps_since(found.onset())
-            .saturating_sub(found.since_onset.n_steps)
+        put_down(&rise, &self.own(&rise), others)
     }
 
     /// Whether errors were far above what is usual in a step that was over at `time`: a deploy that is told late is not
@@ -127,6 +114,9 @@ impl Environment {
             },
             step: self.steps.grain.duration(),
             convicted,
+            was_waited_for: self
+                .inquiry()
+                .is_some_and(|inquiry| !inquiry.is_young(scene.context.now)),
             is_shared: lately || self.inquiry().is_some_and(|inquiry| inquiry.shared),
         }
     }
@@ -378,11 +368,7 @@ impl Environment {
             hold.found.suspects.clone()
         } else {
             let rise = self.rise(convicted.map(|watch| &*watch.deploy_id), since, scene);
-            let n_still = self
-                .proposal
-                .as_ref()
-                .map_or(0, |proposal| self.n_still(&proposal.found));
-            put_down(&rise, &self.own(&rise, n_still), &[]).blamed
+            put_down(&rise, &self.own(&rise), &[]).blamed
         };
         let own = blamed.into_iter().filter(|blamed| blamed.of.is_none());
         own.map(
