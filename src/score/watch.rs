@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     baseline::Sizes,
-    blame::density,
+    blame::{density, steps_between},
     evidence::{
         Blip, Blocks, Control, DECLARED_MIN, EProcess, LN_BLIP_FACTOR, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen,
         Shares, Since, narrow,
@@ -389,7 +389,8 @@ impl Watch {
 
     /// About when its stages began: the first and the last are known, and those between taken to be even.
     fn stages(&self) -> impl Iterator<Item = Timestamp> {
-        let (first, n_later) = (self.started_at, u32::from(self.n_stages).saturating_sub(1));
+        let n_later = u32::from(self.n_stages).saturating_sub(1);
+        let first = if n_later == 0 { self.stage_at() } else { self.started_at };
         let apart = self.stage_at().since(first) / n_later.max(1);
         (0..=n_later).map(move |stage| first + apart * stage)
     }
@@ -442,12 +443,6 @@ impl Watch {
     }
 }
 
-/// How many steps `to` is after `from`, or before.
-pub(crate) fn steps_between(from: Timestamp, to: Timestamp, step: Duration) -> f64 {
-    let after = to.since(from).as_secs_f64() - from.since(to).as_secs_f64();
-    (after / step.as_secs_f64()).floor()
-}
-
 /// How a watch ended.
 pub(crate) struct Ending<'a> {
     pub(crate) service: &'a ServiceId,
@@ -487,6 +482,12 @@ mod tests {
         assert!(
             near > between && between > after && after > before,
             "{between} {after} {before}"
+        );
+        let mut late = Watch::new("d", minute(10), true, 0.01, (Version::NONE, Version::NONE));
+        late.stage(minute(40), 1.0);
+        assert!(
+            (goes(&late, 41) - near).abs() < 1e-9,
+            "what reaches no traffic makes no errors"
         );
         watch.begin_anew();
         assert!((goes(&watch, 26) - between).abs() < 1e-9, "no step of it was judged");

@@ -176,13 +176,9 @@ pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
     } else {
         BACKGROUND_PRIOR
     };
-    let steps = |stage: Timestamp, onset: Timestamp| {
-        let after = onset.since(stage).as_secs_f64() - stage.since(onset).as_secs_f64();
-        (after / rise.step.as_secs_f64()).floor()
-    };
-    let at_stage = rise
-        .onsets
-        .mean(|onset| density([candidate.started_at, candidate.stage_at].map(|stage| steps(stage.start(), onset))));
+    let at_stage = rise.onsets.mean(|onset| {
+        density([candidate.started_at, candidate.stage_at].map(|stage| steps_between(stage.start(), onset, rise.step)))
+    });
     match (candidate.path, candidate.state) {
         (Path::Callee(_), Health::Ill { since }) => {
             cause * of_path * rise.onsets.mean(|onset| together(since, onset, rise.step))
@@ -211,6 +207,12 @@ fn together(since: Timestamp, onset: Timestamp, step: Duration) -> f64 {
     } else {
         EARLIER
     }
+}
+
+/// How many steps `to` is after `from`, or before.
+pub(crate) fn steps_between(from: Timestamp, to: Timestamp, step: Duration) -> f64 {
+    let after = to.since(from).as_secs_f64() - from.since(to).as_secs_f64();
+    (after / step.as_secs_f64()).floor()
 }
 
 /// How likely it is that a deploy's fault begins so many steps after the stages it has had, against one that may begin at
