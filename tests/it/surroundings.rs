@@ -429,6 +429,27 @@ fn a_service_in_doubt_waits_five_minutes_for_its_callee() {
     );
 }
 
+/// A callee that deployed with the rise, had its five minutes and is well is not named before the own deploy that is frozen.
+#[test]
+fn a_callee_that_stays_well_is_named_after_the_own_deploy() {
+    let api = Part {
+        deploys_at: Some(0),
+        ..API
+    };
+    let web = Part {
+        deploys_at: Some(-60),
+        ..SUFFERING_WEB
+    };
+    let driver = play(&[web, api, DB], 30);
+    let told = told(&driver, "web");
+    let frozen = told.iter().find(|line| line.starts_with("freeze"));
+    assert_eq!(
+        frozen.map(String::as_str),
+        Some("freeze deploy_regression d-web"),
+        "{told:#?}"
+    );
+}
+
 /// Nothing is explained for longer than the longest freeze, however ill the callee still is.
 #[test]
 fn a_callee_explains_for_four_hours_at_most() {

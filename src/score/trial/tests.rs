@@ -120,6 +120,27 @@ fn nobody_is_convicted_before_there_is_a_baseline() {
     }
 }
 
+/// Where errors swing twentyfold a spike of three steps convicts nobody, and the fourth in a row counts in full.
+#[test]
+fn what_lasts_convicts_where_spikes_do_not() {
+    for (lasts, convicts) in [(3, false), (4, true)] {
+        let mut play = Play::new("");
+        let swing = |play: &mut Play| play.report(if play.minute % 2 == 0 { 10.0 } else { 200.0 });
+        for _ in 0..250 {
+            swing(&mut play);
+        }
+        play.deploy("d");
+        for n in 0..80 {
+            if n % 40 < lasts {
+                play.report(1_575.0);
+            } else {
+                swing(&mut play);
+            }
+        }
+        assert_eq!(play.trial.n_proposed() > 0, convicts, "for {lasts} steps");
+    }
+}
+
 /// A source that tells something every minute and then nothing has said nothing good of the deploy.
 #[test]
 fn silence_of_a_dense_source_is_never_healthy() {
