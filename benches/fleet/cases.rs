@@ -103,10 +103,11 @@ fn suffers(suffers: &Suffers) -> String {
 
 fn of_traits(traits: &Traits) -> String {
     format!(
-        "{} {} s{}{}, {:.2}/min, k {:.1}, drift {:.2}, {} h old",
+        "{} {} s{}{}{}, {:.2}/min, k {:.1}, drift {:.2}, {} h old",
         traits.reporting.name(),
         traits.interval,
         if traits.tells_version { ", versions" } else { "" },
+        if traits.tells_upstream { ", upstreams" } else { "" },
         if traits.is_batch { ", nightly" } else { "" },
         traits.errors_per_minute,
         traits.size,

@@ -45,6 +45,7 @@ pub(crate) struct Traits {
     pub(crate) reporting: Reporting,
     pub(crate) interval: u64,
     pub(crate) tells_version: bool,
+    pub(crate) tells_upstream: bool,
     pub(crate) is_batch: bool,
     /// Usual errors a minute at that time.
     pub(crate) errors_per_minute: f64,
@@ -99,6 +100,7 @@ fn traits(service: &Service, at: Timestamp) -> Traits {
         reporting: service.reporting,
         interval: service.interval.as_secs(),
         tells_version: service.tells_version,
+        tells_upstream: service.tells_upstream,
         is_batch: service.batch.is_some(),
         errors_per_minute: service.signal.errors_per_minute * service.signal.season(at),
         size: service.signal.size,
