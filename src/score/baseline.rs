@@ -27,6 +27,7 @@ pub(crate) use self::{
 };
 use super::{
     evidence::without_spike,
+    moment::Moment,
     policy::Evidence,
     steps::{Closed, Grain},
 };
@@ -54,7 +55,7 @@ pub(crate) struct Baseline {
     scatter: Scatter,
     hour: Hour,
     n_observed: u32,
-    first: Option<Timestamp>,
+    first: Moment,
     /// The quarter-hour up to which the sums are decayed.
     decayed_to: i64,
 }
@@ -81,7 +82,7 @@ impl Baseline {
             scatter: Scatter::default(),
             hour: Hour::default(),
             n_observed: 0,
-            first: None,
+            first: Moment::NONE,
             decayed_to: i64::MIN,
         }
     }
@@ -92,6 +93,7 @@ impl Baseline {
         self.n_observed >= evidence.baseline_steps
             && self
                 .first
+                .get()
                 .is_some_and(|first| now.since(first) >= evidence.baseline_age)
     }
 
@@ -166,7 +168,7 @@ impl Baseline {
             self.requests += count(requests);
         }
         self.n_observed = self.n_observed.saturating_add(1);
-        self.first.get_or_insert(step.start);
+        self.first.settle(step.start);
     }
 
     /// The next step to be learned from does not follow on the last.

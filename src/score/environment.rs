@@ -53,6 +53,8 @@ use super::{
 };
 use crate::model::{Action, Criticality, EnvironmentId, Errors, Ground, Incident, Second, ServiceId, Timestamp};
 
+/// Deploys remembered whose watch is over; the next drops the oldest.
+const ENDED_MAX: usize = 8;
 /// A withheld freeze is asked for again this often.
 const PROPOSE_EVERY: Duration = Duration::from_mins(1);
 /// The evidence that asks for extra review, and below which it ends.
@@ -95,8 +97,8 @@ pub(crate) struct Environment {
     pub(crate) fingerprints: Option<Box<Fingerprints>>,
     /// Whether its errors were ever told with one.
     tells_fingerprints: bool,
-    /// Hashes of the last deploys whose watch is over.
-    ended: Vec<u32>,
+    /// Hashes of the last deploys whose watch is over, the last one first; 0 where there are fewer.
+    ended: [u32; ENDED_MAX],
     pub(crate) hold: Option<Box<Hold>>,
     pub(crate) proposal: Option<Box<Proposal>>,
     /// Few services have any.
@@ -161,7 +163,7 @@ impl Environment {
             watches: Vec::new(),
             fingerprints: None,
             tells_fingerprints: false,
-            ended: Vec::new(),
+            ended: [0; ENDED_MAX],
             hold: None,
             proposal: None,
             concerns: None,

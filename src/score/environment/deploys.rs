@@ -13,8 +13,6 @@ const WATCHES_MAX: usize = 6;
 const WATCHES_OF_HOLD: usize = 3;
 const WATCHES_OF_BUDGET: usize = 1;
 const WATCHES_OF_GRAPH: usize = 1;
-/// Deploys remembered whose watch is over; the next drops the oldest.
-const ENDED_MAX: usize = 8;
 
 impl Environment {
     /// A deploy began, went on or ended; `prior` is the chance that its changes cause an incident.
@@ -125,10 +123,8 @@ impl Environment {
 
     /// Remembers that the watch of a deploy is over.
     pub(super) fn note_ended(&mut self, deploy_id: &str) {
-        if self.ended.len() >= ENDED_MAX {
-            self.ended.remove(0);
-        }
-        self.ended.push(short_hash(deploy_id));
+        self.ended.rotate_right(1);
+        self.ended[0] = short_hash(deploy_id);
     }
 }
 
