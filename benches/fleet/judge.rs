@@ -40,6 +40,7 @@ pub(crate) struct Judged {
 
 /// What a service is like, for finding out where mistakes come from.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each says another thing")]
 pub(crate) struct Traits {
     pub(crate) service: Box<str>,
     pub(crate) reporting: Reporting,

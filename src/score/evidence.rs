@@ -17,8 +17,8 @@
 //!
 //! **Invariant:** the mass injected over a watch never exceeds 1.
 
-mod blip;
 mod control;
+mod recovery;
 mod scan;
 mod since;
 
@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 
 use self::scan::{Place, Scan};
 pub(crate) use self::{
-    blip::{Blip, LN_BLIP_FACTOR, Recovery, Still},
     control::{Control, DECLARED_MIN, SHARE_MAX, SHARE_MIN, Shares},
+    recovery::{Recovery, Still},
     scan::{Blocks, Recent},
     since::Since,
 };
@@ -83,9 +83,12 @@ impl Observation {
     }
 
     /// The same where up to `least` times the harmless mean are put down to something else: only what is beyond that
-    /// speaks for a fault.
-    pub(crate) fn ln_ratios_beyond(&self, least: f64, size: f64, exposure: f64) -> [f64; N] {
-        let (x, m, k) = (self.counted, self.harmless, size);
+    /// speaks for a fault, and only what is `spike` times that is a spike.
+    pub(crate) fn ln_ratios_beyond(&self, least: f64, size: f64, exposure: f64, spike: f64) -> [f64; N] {
+        let x = self
+            .counted
+            .max(without_spike(self.errors, self.expected * least, spike));
+        let (m, k) = (self.harmless, size);
         let base = (k + least * m).ln();
         multiplied(exposure).map(|(r, _)| {
             let r = r.max(least);

@@ -8,8 +8,7 @@ use super::{
     baseline::Sizes,
     blame::{density, steps_between},
     evidence::{
-        Blip, Blocks, Control, DECLARED_MIN, EProcess, LN_BLIP_FACTOR, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen,
-        Shares, Since, narrow,
+        Blocks, Control, DECLARED_MIN, EProcess, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen, Shares, Since, narrow,
     },
     moment::Moment,
     steps::{Closed, Grain, Version},
@@ -30,6 +29,7 @@ const EARLY_MAX: f64 = 10.0;
 const STAGES_MAX: usize = 5;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each says another thing")]
 pub(crate) struct Watch {
     pub(crate) deploy_id: Box<str>,
     pub(crate) started_at: Timestamp,
@@ -57,8 +57,8 @@ pub(crate) struct Watch {
     /// Whether a judged step had no control.
     was_uncontrolled: bool,
     process: EProcess,
-    /// The blip that goes on; what it showed counts while it does.
-    blip: Option<Box<Blip>>,
+    /// Whether the last step it took in was one of restarts.
+    is_restarting: bool,
     ln_e_max: f32,
     pub(crate) alarmed_at: Moment,
 }
@@ -144,7 +144,7 @@ impl Watch {
             shares: Shares::default(),
             was_uncontrolled: false,
             process: EProcess::new(),
-            blip: None,
+            is_restarting: false,
             ln_e_max: 0.0,
             alarmed_at: Moment::NONE,
         }
@@ -171,7 +171,7 @@ impl Watch {
         for first in &mut self.first_steps {
             *first = if *first > 0 { u16::MAX } else { 0 };
         }
-        self.blip = None;
+        self.is_restarting = false;
         self.ln_e_max = 0.0;
         self.alarmed_at = Moment::NONE;
     }
@@ -187,7 +187,7 @@ impl Watch {
         if usize::from(self.n_stages) < STAGES_MAX {
             self.n_stages += 1;
             self.stage_at = self.stage_at.max(Second::of(at));
-            self.blip = None;
+            self.is_restarting = false;
         }
     }
 
@@ -220,20 +220,16 @@ impl Watch {
         }
         let stage = usize::from(self.n_stages) - 1;
         if of_stage && start < self.stage_at() + step.blip {
-            // One or two steps, which are blocks of their own.
-            let seen = self.seen(step, control.as_ref(), step.observation.sizes.blocks[0]);
-            let is_first = self.blip.is_none();
-            let blip = self.blip.get_or_insert_default();
-            blip.observe(&seen.ln_ratios, seen.errors, seen.expected);
-            let beyond = self.beyond_restart(step, control.as_ref(), &seen);
+            let is_first = !std::mem::replace(&mut self.is_restarting, true);
+            let beyond = self.beyond_restart(step, control.as_ref());
             self.process.observe_restart(&beyond, is_first.then_some(stage));
         } else {
-            let has_restarted = self.blip.take().is_some();
+            let has_restarted = std::mem::take(&mut self.is_restarting);
             if of_stage && self.first_steps[stage] == 0 {
                 self.first_steps[stage] = self.process.n_steps().saturating_add(1);
             }
             self.was_uncontrolled |= control.is_none();
-            let seen = self.seen(step, control.as_ref(), step.observation.sizes.step);
+            let seen = self.seen(step, control.as_ref());
             if has_restarted {
                 self.process.observe_restarted(&seen, &self.first_steps, self.horizon);
             } else {
@@ -243,8 +239,8 @@ impl Watch {
         self.ln_e_max = self.ln_e_max.max(narrow(self.ln_e()));
     }
 
-    /// A step beside its control where it has one, else against the baseline with the size `size`.
-    fn seen<'a>(&self, step: &Step<'a>, control: Option<&Control>, size: f64) -> Seen<'a> {
+    /// A step beside its control where it has one, else against the baseline.
+    fn seen<'a>(&self, step: &Step<'a>, control: Option<&Control>) -> Seen<'a> {
         let exposure = f64::from(self.exposure).max(DECLARED_MIN);
         if let Some(control) = control {
             return Seen {
@@ -255,7 +251,7 @@ impl Watch {
             };
         }
         Seen {
-            ln_ratios: step.observation.ln_ratios(size, exposure),
+            ln_ratios: step.observation.ln_ratios(step.observation.sizes.step, exposure),
             errors: step.observation.errors,
             expected: step.observation.expected,
             blocks: Some(Blocks {
@@ -268,9 +264,10 @@ impl Watch {
         }
     }
 
-    /// What is `seen` in a step beyond what its restarts explain: instances that restart make more errors for so much of
-    /// it as that lasts, and only those of the last stage do.
-    fn beyond_restart<'a>(&self, step: &Step<'a>, control: Option<&Control>, seen: &Seen<'a>) -> Seen<'a> {
+    /// What is seen in a step beyond what its restarts explain: instances that restart make more errors for so much of it as
+    /// that lasts, and only those of the last stage do.
+    fn beyond_restart<'a>(&self, step: &Step<'a>, control: Option<&Control>) -> Seen<'a> {
+        let seen = self.seen(step, control);
         let (start, length) = (step.closed.start, step.grain.duration());
         let until = (self.stage_at() + step.blip).min(start + length);
         let part = until.since(self.stage_at().max(start)).as_secs_f64() / length.as_secs_f64();
@@ -281,13 +278,15 @@ impl Watch {
             (control.ln_ratios_beyond(least, step.concentration), least)
         } else {
             let (least, size) = (1.0 + more, step.observation.sizes.step);
-            (step.observation.ln_ratios_beyond(least, size, exposure), least)
+            (
+                step.observation.ln_ratios_beyond(least, size, exposure, step.spike),
+                least,
+            )
         };
         Seen {
             ln_ratios,
-            errors: seen.errors,
             expected: seen.expected * least,
-            blocks: seen.blocks,
+            ..seen
         }
     }
 
@@ -331,43 +330,27 @@ impl Watch {
         !self.was_uncontrolled && self.process.n_steps() > 0
     }
 
-    /// The evidence against it, with a blip's share counted at its higher threshold.
+    /// The evidence against it.
     pub(crate) fn ln_e(&self) -> f64 {
-        self.process.ln_e().max(self.ln_e_of_blip())
-    }
-
-    fn ln_e_of_blip(&self) -> f64 {
-        let blip = self.blip.as_ref();
-        blip.map_or(f64::NEG_INFINITY, |blip| blip.ln_e() - LN_BLIP_FACTOR)
-    }
-
-    /// The blip, if it is what speaks against the deploy.
-    fn leading_blip(&self) -> Option<&Blip> {
-        self.blip
-            .as_deref()
-            .filter(|_| self.ln_e_of_blip() > self.process.ln_e())
+        self.process.ln_e()
     }
 
     pub(crate) fn since_onset(&self) -> Since {
-        self.leading_blip()
-            .map_or_else(|| self.process.since_onset(), |blip| blip.since)
+        self.process.since_onset()
     }
 
-    /// Whether it was judged by what is usual and has seen something yet, be it a restart's blip.
+    /// Whether it was judged by what is usual and has seen something yet, be it in restarts.
     pub(crate) fn has_judged(&self) -> bool {
-        self.judged && (self.process.n_steps() > 0 || self.blip.is_some())
+        self.judged && (self.process.n_steps() > 0 || self.is_restarting)
     }
 
     /// Whether what speaks against it may have begun before it did: nothing before was looked at.
     pub(crate) fn may_be_older(&self) -> bool {
-        self.leading_blip().is_none() && self.process.n_steps() <= self.since_onset().n_steps.saturating_add(3)
+        self.process.n_steps() <= self.since_onset().n_steps.saturating_add(3)
     }
 
-    /// How well a rise from the step at `onset` on goes with its stages, see [`density`]; a restart's blip is close to one.
+    /// How well a rise from the step at `onset` on goes with its stages, see [`density`].
     pub(crate) fn at_stage(&self, onset: Timestamp, step: Duration) -> f64 {
-        if self.leading_blip().is_some() {
-            return density([0.0]);
-        }
         if self.is_judged_anew() {
             return density([f64::from(self.horizon)]);
         }

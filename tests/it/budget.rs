@@ -123,15 +123,15 @@ fn the_third_freeze_in_six_hours_lasts_four_pages_and_is_followed_by_a_day_of_re
     assert_eq!(
         freezes(&told),
         [
-            "332 production#3 enforce freeze deploy_regression until 392",
-            "430 production#7 enforce freeze deploy_regression until 490",
-            "528 production#11 enforce freeze deploy_regression relapse until 768",
+            "333 production#3 enforce freeze deploy_regression until 393",
+            "431 production#7 enforce freeze deploy_regression until 491",
+            "529 production#11 enforce freeze deploy_regression relapse until 769",
         ],
         "{told:#?}"
     );
     assert_eq!(
         told.last().map(String::as_str),
-        Some("768 production#12 enforce extra_review cooldown until 2208")
+        Some("769 production#12 enforce extra_review cooldown until 2209")
     );
 }
 

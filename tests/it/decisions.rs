@@ -307,10 +307,10 @@ fn a_freeze_by_evidence_has_a_life() {
         regression(10, 120, None),
         &[
             "0 production#1 enforce proceed new_service",
-            "332 production#2 enforce extra_review deploy_regression until 392",
-            "332 production#3 enforce freeze deploy_regression until 392",
-            "392 production#4 enforce extra_review cooldown until 422",
-            "422 production#5 enforce proceed healthy",
+            "333 production#2 enforce extra_review deploy_regression until 393",
+            "333 production#3 enforce freeze deploy_regression until 393",
+            "393 production#4 enforce extra_review cooldown until 423",
+            "423 production#5 enforce proceed healthy",
         ],
     );
     check(
@@ -319,10 +319,10 @@ fn a_freeze_by_evidence_has_a_life() {
         regression(10, 120, Some(340)),
         &[
             "0 production#1 enforce proceed new_service",
-            "332 production#2 enforce extra_review deploy_regression until 392",
-            "332 production#3 enforce freeze deploy_regression until 392",
-            "347 production#4 enforce extra_review cooldown until 377",
-            "377 production#5 enforce proceed healthy",
+            "333 production#2 enforce extra_review deploy_regression until 393",
+            "333 production#3 enforce freeze deploy_regression until 393",
+            "348 production#4 enforce extra_review cooldown until 378",
+            "378 production#5 enforce proceed healthy",
         ],
     );
     check(
@@ -331,13 +331,13 @@ fn a_freeze_by_evidence_has_a_life() {
         regression(300, 60, None),
         &[
             "0 production#1 enforce proceed new_service",
-            "332 production#2 enforce extra_review deploy_regression until 392",
-            "332 production#3 enforce freeze deploy_regression until 392",
-            "392 production#4 enforce freeze deploy_regression until 452",
-            "452 production#5 enforce freeze deploy_regression until 512",
-            "512 production#6 enforce freeze deploy_regression until 572",
-            "572 production#7 enforce extra_review cooldown until 602",
-            "602 production#8 enforce proceed healthy",
+            "333 production#2 enforce extra_review deploy_regression until 393",
+            "333 production#3 enforce freeze deploy_regression until 393",
+            "393 production#4 enforce freeze deploy_regression until 453",
+            "453 production#5 enforce freeze deploy_regression until 513",
+            "513 production#6 enforce freeze deploy_regression until 573",
+            "573 production#7 enforce extra_review cooldown until 603",
+            "603 production#8 enforce proceed healthy",
         ],
     );
 }

@@ -139,6 +139,9 @@ fn the_minute_of_a_restart_convicts_only_what_is_beyond_doubt() {
         (None, false),
         "four times as many, for a minute"
     );
+    let restart = [vec![(100, 6_000)], usual(30)].concat();
+    let (frozen, _) = after(&restart, &started);
+    assert_eq!(frozen, None, "as many as instances that restart make");
     let ruin = [vec![(3_000, 6_000)], usual(5)].concat();
     assert_eq!(after(&ruin, &started), (Some(1), true), "half of all requests");
     let canary: Vec<(usize, &str, String)> = (0_u8..60)

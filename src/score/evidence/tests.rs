@@ -198,19 +198,6 @@ fn recovery_is_twenty_to_one_and_slower_where_the_rate_wanders() {
     assert!(steady <= 3 && wandering > steady, "{steady} {wandering}");
 }
 
-/// A blip counts only from five times the errors on.
-#[test]
-fn a_blip_is_judged_by_large_multiples_alone() {
-    let judged = |errors: f64| {
-        let mut blip = Blip::default();
-        let o = step(errors, 100.0);
-        blip.observe(&o.ln_ratios(o.sizes.blocks[0], 1.0), o.errors, o.expected);
-        blip.ln_e()
-    };
-    assert!(judged(25.0) < 0.0, "twice what is harmless: {}", judged(25.0));
-    assert!(judged(100.0) > LN_BLIP_FACTOR + 1000_f64.ln(), "{}", judged(100.0));
-}
-
 /// A fault that a part of the traffic meets is looked for in that part.
 #[test]
 fn the_multiples_shrink_with_the_exposure() {
@@ -232,7 +219,7 @@ fn what_restarts_explain_is_no_evidence_and_what_is_beyond_them_is() {
                 harmless: m,
                 ..step(f64::from(x), 1.0)
             };
-            for (mean, ratio) in means.iter_mut().zip(o.ln_ratios_beyond(least, 1.0, 1.0)) {
+            for (mean, ratio) in means.iter_mut().zip(o.ln_ratios_beyond(least, 1.0, 1.0, 6.0)) {
                 *mean += (chance.ln() + ratio).exp();
             }
             chance *= of / (1.0 + of);
@@ -248,7 +235,7 @@ fn what_restarts_explain_is_no_evidence_and_what_is_beyond_them_is() {
         means(least * m)
     );
     assert!(means(m).iter().all(|mean| *mean <= 1.0 + 1e-9), "{:?}", means(m));
-    let beyond = step(200.0, 100.0).ln_ratios_beyond(least, 100.0, 1.0);
+    let beyond = step(200.0, 100.0).ln_ratios_beyond(least, 100.0, 1.0, 6.0);
     assert!(beyond[0].abs() < 1e-12 && beyond[4] > 10.0, "{beyond:?}");
 }
 
@@ -259,7 +246,7 @@ fn a_fault_that_begins_with_a_restart_is_found_by_what_the_restart_shows() {
         let (mut process, mut recent) = (EProcess::new(), Recent::new());
         let o = step(restart, 10.0);
         let beyond = Seen {
-            ln_ratios: o.ln_ratios_beyond(2.0, o.sizes.step, 1.0),
+            ln_ratios: o.ln_ratios_beyond(2.0, o.sizes.step, 1.0, 6.0),
             errors: o.errors,
             expected: 2.0 * o.expected,
             blocks: None,

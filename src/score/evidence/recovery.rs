@@ -1,41 +1,8 @@
-//! The first minute after a restart; and whether a regression goes on, or is over.
+//! Whether a regression goes on, or is over.
 
 use serde::{Deserialize, Serialize};
 
-use super::{LN_WEIGHT, MULTIPLIERS, N, Observation, Since, ln_add, narrow};
-
-/// The multipliers from this index on (r ≥ 5) are judged during a restart's blip.
-const BLIP_FROM: usize = 3;
-
-/// The judgement of the first minute after a restart: only large multiples count, against a threshold a hundred
-/// times the usual.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Blip {
-    ln_l: [f32; N - BLIP_FROM],
-    pub(crate) since: Since,
-}
-
-/// How much higher the threshold is during a blip: ln 100.
-pub(crate) const LN_BLIP_FACTOR: f64 = 4.605_170_185_988_092;
-
-impl Blip {
-    /// Takes in a step: ln of the likelihood ratio per multiplier, and what was seen and expected.
-    pub(crate) fn observe(&mut self, ln_ratios: &[f64; N], errors: f64, expected: f64) {
-        for (ln_l, ratio) in self.ln_l.iter_mut().zip(&ln_ratios[BLIP_FROM..]) {
-            *ln_l += narrow(*ratio);
-        }
-        self.since.errors += narrow(errors);
-        self.since.expected += narrow(expected);
-        self.since.n_steps = self.since.n_steps.saturating_add(1);
-    }
-
-    /// ln E of the even mixture over the large multiples.
-    pub(crate) fn ln_e(&self) -> f64 {
-        let sums = self.ln_l.iter().map(|ln_l| f64::from(*ln_l));
-        let n = f64::from(u8::try_from(MULTIPLIERS.len() - BLIP_FROM).unwrap_or(1));
-        sums.fold(f64::NEG_INFINITY, ln_add) - n.ln()
-    }
-}
+use super::{LN_WEIGHT, N, Observation, ln_add, narrow};
 
 /// Whether errors go on: the mixture over multiples, begun with the first step taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
