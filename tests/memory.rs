@@ -96,11 +96,11 @@ fn kinds(driver: &mut Driver, names: &[Name], minutes: std::ops::Range<i64>, cou
             let fingerprint = kind.repeat(40);
             let version = i % 3;
             let fields = format!(
-                r#""count":{count},"requests":1500,"interval_ms":60000,"fingerprint":"{fingerprint}","version":"1.{version}""#
+                r#""count":{count},"requests":1500,"interval_ms":60000,"fingerprint":"{fingerprint}","upstream":"callee-{version}","version":"1.{version}""#
             );
             all(driver, names, (i, kind), "error", &fields);
             let fields = format!(
-                r#""count":90,"affected":1,"requests":90,"fingerprint":"{fingerprint}","version":"1.{version}""#
+                r#""count":90,"affected":1,"requests":90,"fingerprint":"{fingerprint}","upstream":"callee-{version}","version":"1.{version}""#
             );
             all(driver, names, (i, &format!("storm-{kind}")), "error", &fields);
         }

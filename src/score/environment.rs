@@ -42,8 +42,8 @@ use super::{
     catalog::Graph,
     decide::Standing,
     evidence::{Recent, Shares},
-    fingerprints::Fingerprints,
     hold::{Found, Hold},
+    kinds::{Kinds, Known},
     moment::Moment,
     placebo::Placebo,
     policy::{Policy, Settings},
@@ -94,9 +94,12 @@ pub(crate) struct Environment {
     version: Version,
     watches: Vec<Watch>,
     /// Of the errors under watch.
-    pub(crate) fingerprints: Option<Box<Fingerprints>>,
-    /// Whether its errors were ever told with one.
+    pub(crate) kinds: Option<Box<Kinds>>,
+    /// The kinds of usual errors.
+    known: Known,
+    /// Whether its errors were ever told with a fingerprint, and with the callee that failed.
     tells_fingerprints: bool,
+    tells_upstreams: bool,
     /// Hashes of the last deploys whose watch is over, the last one first; 0 where there are fewer.
     ended: [u32; ENDED_MAX],
     pub(crate) hold: Option<Box<Hold>>,
@@ -161,8 +164,10 @@ impl Environment {
             version: Version::NONE,
             presence: Presence::default(),
             watches: Vec::new(),
-            fingerprints: None,
+            kinds: None,
+            known: Known::default(),
             tells_fingerprints: false,
+            tells_upstreams: false,
             ended: [0; ENDED_MAX],
             hold: None,
             proposal: None,
@@ -189,7 +194,7 @@ impl Environment {
         }
         let is_booked = self.steps.book(errors, totals, self.tells_versions_apart());
         if is_booked {
-            self.note_fingerprints(errors, totals);
+            self.note_kinds(errors, totals);
         }
         is_booked
     }

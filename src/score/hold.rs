@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     blame::Blamed,
     evidence::{Observation, Recovery, Since, Still, narrow},
-    fingerprints::Dominant,
+    kinds::Dominant,
     moment::Moment,
     placebo::Calibration,
 };

@@ -131,9 +131,10 @@ impl Happening {
 fn storm(told: u8, nth: u8) -> String {
     let version = ["1.2", "1.3"][usize::from(nth % 2)];
     format!(
-        r#""environment":"production","count":90,"affected":{},"fingerprint":"loop-{}","version":"{version}""#,
+        r#""environment":"production","count":90,"affected":{},"fingerprint":"loop-{}","upstream":"callee-{}","version":"{version}""#,
         1 + told % 3,
-        told / 3 % 6
+        told / 3 % 6,
+        told % 4
     )
 }
 

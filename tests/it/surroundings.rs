@@ -513,3 +513,52 @@ fn who_recovers_later_than_its_callee_is_judged_by_what_follows() {
     let driver = play(&[web, api, DB], 60);
     assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
 }
+
+/// The web is deployed, and forty minutes later its errors rise; what they are told with from then on. Whom the freeze
+/// names first.
+fn named_by(kind: &str) -> String {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    driver.events(
+        &[format!(
+            r#"{{"kind":"service","id":"c","time":"{}","service":"web","depends_on":["api"]}}"#,
+            at(0)
+        )],
+        at(0),
+    );
+    for i in 0..HISTORY + 60 {
+        let risen = i >= HISTORY + 40;
+        let record = |what: &str, count: i64, kind: &str| {
+            format!(
+                r#"{{"kind":"error","id":"{what}-{i}","time":"{}","service":"web","environment":"production","count":{count},"interval_ms":60000{kind}}}"#,
+                at(i)
+            )
+        };
+        let mut events = vec![record("usual", 8 + i * 7 % 5, r#","fingerprint":"Timeout""#)];
+        if risen {
+            events.push(record("more", 50, kind));
+        }
+        if i == HISTORY {
+            events.push(deploy("web", "d-web", at(i), "started", ""));
+        }
+        driver.events(&events, at(i));
+        driver.time(at(i) + seconds(15));
+        driver.time(at(i) + seconds(30));
+    }
+    told(&driver, "web").pop().unwrap_or_default()
+}
+
+#[test]
+fn errors_say_themselves_where_they_come_from() {
+    for (case, kind, named) in [
+        ("nothing is said", "", "d-web"),
+        ("a kind that was never seen", r#","fingerprint":"NullPointer""#, "d-web"),
+        ("the usual kind", r#","fingerprint":"Timeout""#, "background"),
+        (
+            "the callee",
+            r#","fingerprint":"NullPointer","upstream":"api""#,
+            "background",
+        ),
+    ] {
+        assert_eq!(named_by(kind), format!("freeze deploy_regression {named}"), "{case}");
+    }
+}

@@ -4,21 +4,21 @@
 //! deploys of what calls it, and the background, which is none of them:
 //!
 //! ```text
-//! own deploy d                       π_d · a(d) · (E_d / max E)^¼
-//! callee that is ill, cause c        g · n · P(c there) · (.36 for a deploy, .01 for none)
+//! own deploy d                       π_d · a(d) · max((E_d / max E)^¼, 1/50)
+//! callee that is ill, cause c        g · n · P(c there) · (.36 for a deploy, .06 for none)
 //! callee that is not, deploy d       π_d · g · a(d) · (1/20 if it is well, 1/400 if it had time to show otherwise)
-//! callee not heard since, no deploy  .01 · g
-//! caller, deploy d                   π_d · ¼ · a(d) · (1/400 if it is well, 1/20 if it only suffers)
+//! callee that is well, no deploy     .01 · g · (.3 if it was heard since)
+//! caller, deploy d                   π_d · ¼ · a(d) · (1/400 if it is well, 1/20 else)
 //! background                         .01
 //! ```
 //!
 //! π is the chance that d's changes cause an incident; a how well the rise goes with d's stages: 36 close to one, 11/j where
 //! it began j steps later, 1/36 where it began before. g is .6 a hop. .36 is .01 · 36, a usual deploy close to the rise; a
-//! callee whose trouble no deploy made may be ill of this service's own. n is how well the two rises go together: 36 within
-//! five minutes, .3 where the callee's is older, 1/36 where it came later. What the trouble there is put down to is the
-//! callee's own posterior. A callee that had five minutes more to fall ill and did not is hardly why. Whoever calls a service
-//! that fails suffers from it, so that a caller that is well has hardly made it fail; nor has one whose own trouble is put
-//! down to what it calls.
+//! callee whose trouble no deploy made may be ill of this service's own, but seldom is. n is how well the two rises go
+//! together: 36 within five minutes, .3 where the callee's is older, 1/36 where it came later. What the trouble there is put
+//! down to is the callee's own posterior. A callee that had five minutes more to fall ill and did not is hardly why. Whoever
+//! calls a service that fails suffers from it: a caller that is well has hardly made it fail, and that one is ill says
+//! nothing. All of it is multiplied by what the errors say themselves of where they come from ([`hints`]).
 //!
 //! Everything is a ratio of densities over the steps in which a rise could have begun, so 36 = .3 · 120: the mass on the
 //! first step of a stage against an even spread over a watch of two hours; and 11 = .5 · 120 / H₁₂₀, where the other half is
@@ -28,19 +28,24 @@
 //! sums that look for a large multiple and a small one ([`super::unrest`]). a and n are means over them. Evidence that
 //! reaches back to the beginning of its watch has begun no later, and takes the earlier date.
 //!
-//! The background does not win against an own deploy whose evidence convicts it, unless services alarm together or errors
-//! had risen before: a fault that shows late is rather that deploy's than nobody's.
+//! The background does not win against an own deploy whose evidence convicts it, unless services alarm together, errors had
+//! risen before, or they say themselves that it is not of a deploy ([`hints`]): a fault that shows late is rather that
+//! deploy's than nobody's.
 //!
 //! Blame is never α-controlled: it names the three likeliest with their probabilities, and never a person. A rollback is
 //! not watched, and so never among them.
 
+mod hints;
 mod inquiry;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::inquiry::{Askers, DEPENDENTS_MIN, Inquiry};
+pub(crate) use self::{
+    hints::Hints,
+    inquiry::{Askers, DEPENDENTS_MIN, Inquiry},
+};
 use crate::model::{Health, MAX_SUSPECTS, Path, Second, ServiceId, Suspect, Timestamp, UnitInterval};
 
 /// The chance that a regression in a watch is of none of the deploys.
@@ -54,14 +59,22 @@ const NEAR_STEPS: u32 = 3;
 const LATER: f64 = 11.0;
 /// The power of E by which two watches of the same errors, which are no two witnesses, are told apart.
 const E_POWER: f64 = 0.25;
+/// ln of the least that is left of it: one that began earlier has more evidence of the same errors.
+const LN_E_LEAST: f64 = -4.0;
 /// How close two rises are that are one: each is known to a few steps.
 const TOGETHER: Duration = Duration::from_mins(5);
 /// What a callee's older trouble counts for: it may have become worse.
 const EARLIER: f64 = 0.3;
 /// What another service's deploy counts for while that service is well; squared where that is no passing state.
 const WELL: f64 = 1.0 / 20.0;
-/// What a cause there weighs before: that of a deploy close to the rise, and none.
+/// What a caller's deploy counts for though that caller is not well: it suffers, whatever made this service fail.
+const CALLS: f64 = 1.0 / 20.0;
+/// What is left of a callee's trouble of no deploy where that callee was heard since, and is well by its own errors.
+const UNSEEN: f64 = 0.3;
+/// What a cause there weighs before: that of a deploy close to the rise, and none. It is ill, whatever the cause: none weighs
+/// less since this service may be it.
 const DEPLOYED: f64 = 0.36;
+const NOT_DEPLOYED: f64 = 0.06;
 /// What a callee that puts its own trouble down to others counts for: where it is heard, the cause itself is named.
 const SUFFERS: f64 = 0.1;
 /// Of all that suffer, one must be ill of itself, and weigh at least so much of the greatest.
@@ -71,7 +84,7 @@ pub(crate) const ILL: f64 = 20.0;
 /// What is ill is frozen for in the place of the own deploy only where it is this likely, and so many times as likely: in
 /// doubt the service itself is frozen.
 const ELSEWHERE: f64 = 0.5;
-const ELSEWHERE_TIMES: f64 = 3.0;
+const ELSEWHERE_TIMES: f64 = 2.0;
 
 /// What another service has that could be it: one of its deploys, or with no id none of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,6 +134,8 @@ pub(crate) struct Rise<'a> {
     pub(crate) is_shared: bool,
     /// Whether what it calls had its time to show that it is ill.
     pub(crate) was_waited_for: bool,
+    /// What the errors say themselves.
+    pub(crate) hints: Hints,
 }
 
 /// One that a regression is put down to, and how likely.
@@ -171,10 +186,11 @@ fn weight_of_path(path: Path) -> f64 {
 /// The weight of what another service has.
 pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
     let of_path = weight_of_path(candidate.path) * f64::from(candidate.weight).max(1e-9);
+    let of_path = of_path * rise.hints.of_other(candidate);
     let cause = if candidate.deploy_id.is_some() {
         DEPLOYED
     } else {
-        BACKGROUND_PRIOR
+        NOT_DEPLOYED
     };
     let at_stage = rise.onsets.mean(|onset| {
         density([candidate.started_at, candidate.stage_at].map(|stage| steps_between(stage.start(), onset, rise.step)))
@@ -188,12 +204,12 @@ pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
         }
         (Path::Callee(_), Health::Well) if candidate.deploy_id.is_none() => {
             let is_heard = candidate.seen_from.start() >= rise.onsets.evidence.max(rise.onsets.unrest);
-            if is_heard { 0.0 } else { BACKGROUND_PRIOR * of_path }
+            BACKGROUND_PRIOR * of_path * if is_heard { UNSEEN } else { 1.0 }
         }
         (Path::Callee(_), Health::Well) if !rise.was_waited_for => WELL * of_path * at_stage,
         (_, Health::Well) => WELL.powi(2) * of_path * at_stage,
-        (Path::Caller, Health::Suffers { .. }) => WELL * of_path * at_stage,
-        (Path::Callee(_), Health::Unknown) | (Path::Caller, Health::Unknown | Health::Ill { .. }) => of_path * at_stage,
+        (Path::Caller, Health::Unknown | Health::Ill { .. } | Health::Suffers { .. }) => CALLS * of_path * at_stage,
+        (Path::Callee(_), Health::Unknown) => of_path * at_stage,
     }
 }
 
@@ -247,9 +263,10 @@ impl<T: Copy> Onsets<T> {
     }
 }
 
-fn weight_of_own(own: &Own<'_>, greatest: f64) -> f64 {
+fn weight_of_own(own: &Own<'_>, greatest: f64, hints: &Hints) -> f64 {
     let at_stage = if own.came_after { 1.0 / ANCHORED } else { own.at_stage };
-    own.prior.max(1e-9) * at_stage * (E_POWER * (own.ln_e - greatest)).exp()
+    let of_evidence = (E_POWER * (own.ln_e - greatest)).max(LN_E_LEAST).exp();
+    own.prior.max(1e-9) * at_stage * of_evidence * hints.of_own()
 }
 
 /// One with its weight, and what a callee's illness has to say of it.
@@ -308,14 +325,17 @@ impl Weighed {
 pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -> Posterior {
     let greatest = own.iter().map(|own| own.ln_e).fold(f64::NEG_INFINITY, f64::max);
     let convicted = own.iter().find(|own| Some(own.deploy_id) == rise.convicted);
-    let of_convicted = convicted.map_or(0.0, |own| weight_of_own(own, greatest));
+    let of_convicted = convicted.map_or(0.0, |own| weight_of_own(own, greatest, &rise.hints));
+    let background = BACKGROUND_PRIOR * rise.hints.of_background();
     let background = match convicted {
-        Some(own) if !rise.is_shared && !own.came_after => BACKGROUND_PRIOR.min(0.5 * of_convicted),
-        Some(_) | None => BACKGROUND_PRIOR,
+        Some(own) if !rise.is_shared && !own.came_after && !rise.hints.speak_for_others() => {
+            background.min(0.5 * of_convicted)
+        }
+        Some(_) | None => background,
     };
     let mut weighed: Vec<Weighed> = own
         .iter()
-        .map(|own| Weighed::own(Some(own.deploy_id), weight_of_own(own, greatest)))
+        .map(|own| Weighed::own(Some(own.deploy_id), weight_of_own(own, greatest, &rise.hints)))
         .collect();
     weighed.extend(others.iter().map(|other| Weighed::of_other(other, rise)));
     weighed.push(Weighed::own(None, background));
@@ -328,7 +348,7 @@ pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -
         let of = weighed.iter().filter(|weighed| weighed.says == says);
         let sum: f64 = of.map(|weighed| weighed.weight).sum();
         weighed.first().is_some_and(|leading| leading.says == says)
-            && sum >= ELSEWHERE * total
+            && sum >= ELSEWHERE * (total - background)
             && sum >= ELSEWHERE_TIMES * of_convicted
     };
     let greatest = weighed.first().map_or(0.0, |leading| leading.weight);

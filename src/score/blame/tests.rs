@@ -26,6 +26,7 @@ fn rise(is_shared: bool) -> Rise<'static> {
         convicted: Some("own"),
         is_shared,
         was_waited_for: false,
+        hints: Hints::default(),
     }
 }
 

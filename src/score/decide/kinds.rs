@@ -2,7 +2,7 @@
 
 use crate::{
     model::{Evidence, Reason},
-    score::{environment::Environment, fingerprints::Dominant},
+    score::{environment::Environment, kinds::Dominant},
 };
 
 impl Environment {
@@ -11,7 +11,7 @@ impl Environment {
             "evidence_elevated",
             "errors since the last deploy are above what is usual",
         );
-        let dominant = self.fingerprints.as_ref().and_then(|known| known.dominant());
+        let dominant = self.kinds.as_ref().and_then(|kinds| kinds.dominant());
         name_dominant(&mut reason, dominant.as_ref());
         reason
     }

@@ -169,7 +169,7 @@ impl Environment {
                 watch.observe(&step);
             }
         }
-        self.settle_fingerprints(scene);
+        self.settle_kinds(scene);
         if !self.incidents.touch(closed.start) {
             if self.baseline.is_known(scene.context.now, &policy.evidence) {
                 let spike = policy.evidence.spike_learned;

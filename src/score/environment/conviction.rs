@@ -7,6 +7,7 @@ use crate::{
         Reading, Said,
         baseline::Sizes,
         calibration,
+        catalog::Graph,
         change::tier_index,
         hold::{Found, Hold},
         moment::Moment,
@@ -100,14 +101,17 @@ impl Environment {
         let by_requests = margin <= scene.settings.freeze.margin;
         let deploy_id = leading.deploy_id.clone();
         let mut found = Found::new((leading.ln_e(), leading.since_onset()), by_requests, calibration, onset);
-        found.suspects = self.name_suspects(&deploy_id, &found, scene);
-        found.dominant = self.fingerprints.as_ref().and_then(|known| known.dominant());
+        found.dominant = self.kinds.as_ref().and_then(|kinds| kinds.dominant());
         if let Some(watch) = self.watches.iter_mut().find(|watch| watch.deploy_id == deploy_id) {
             watch.alarmed_at.settle(scene.context.now);
         }
         let asked = self.proposal.take();
         let asks =
             !found.calibration.is_noise(f64::from(found.ln_e)) && asked.as_ref().is_none_or(|asked| asked.is_noisy());
+        // What was answered to an earlier question is no answer to this one.
+        if !asks || scene.is_alone() {
+            found.suspects = self.name_suspects(&deploy_id, &found, scene);
+        }
         self.proposal = Some(Box::new(Proposal {
             deploy_id,
             found,
@@ -172,7 +176,7 @@ impl Environment {
         let suspects = proposal.found.suspects(scene.service);
         self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, now, lease)));
         self.elevated_since = Moment::NONE;
-        self.fingerprints = None;
+        self.kinds = None;
         self.steps.forget_versions();
         self.drop_inquiry();
         let began = self.watches.iter().map(|watch| watch.started_at).min();
@@ -217,7 +221,7 @@ impl Environment {
         }
         if self.watches.is_empty() {
             self.drop_inquiry();
-            self.fingerprints = None;
+            self.kinds = None;
         }
     }
 
@@ -267,6 +271,11 @@ pub(crate) struct Terms<'a> {
 }
 
 impl Scene<'_> {
+    /// Whether there is nobody to ask.
+    pub(super) fn is_alone(&self) -> bool {
+        self.graph.is_none_or(Graph::is_empty)
+    }
+
     fn terms(&self) -> Terms<'_> {
         Terms {
             tier: self.tier,

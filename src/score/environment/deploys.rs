@@ -8,7 +8,7 @@ use crate::{
 
 /// Deploys watched at once; the next drops the oldest. Fewer where something else takes their place, so that all of it
 /// stays within 4 KiB: a freeze that of three, an error budget and the names of callees and callers that of one
-/// each, and fingerprints and versions that of one each beside them.
+/// each, and kinds of errors and versions that of one each beside them.
 const WATCHES_MAX: usize = 6;
 const WATCHES_OF_HOLD: usize = 3;
 const WATCHES_OF_BUDGET: usize = 1;
@@ -77,8 +77,8 @@ impl Environment {
                 .lasting(horizon)
                 .amid_trouble(self.had_risen_by(time)),
         );
-        if self.fingerprints.is_none() {
-            self.settle_fingerprints(scene);
+        if self.kinds.is_none() {
+            self.settle_kinds(scene);
         }
         let windows = self.placebo.as_mut().map(|placebo| placebo.take_untold());
         scene.said.push(Said::Message(Message::Watched(Watched {
@@ -95,9 +95,9 @@ impl Environment {
         let of_budget = WATCHES_OF_BUDGET * usize::from(self.budget().is_some());
         let of_graph = WATCHES_OF_GRAPH * usize::from(scene.graph.is_some());
         let is_tight = self.hold.is_none() && of_budget + of_graph > 0;
-        let of_fingerprints = usize::from(self.tells_fingerprints && is_tight);
+        let of_kinds = usize::from(self.tells_kinds() && is_tight);
         let of_versions = usize::from(self.steps.has_versions() && is_tight);
-        WATCHES_MAX - of_hold - of_budget - of_graph - of_fingerprints - of_versions
+        WATCHES_MAX - of_hold - of_budget - of_graph - of_kinds - of_versions
     }
 
     /// The version it brings and the one it takes the place of; none of the same deployed again, which stands beside

@@ -1,25 +1,33 @@
-//! Which kinds of errors are counted while something is watched.
+//! Which kinds of errors are counted while something is watched, and which are usual.
 
 use super::{Environment, Scene};
 use crate::{model::Errors, score::steps::Totals};
 
 impl Environment {
     /// Takes in what an entry told in time.
-    pub(super) fn note_fingerprints(&mut self, errors: &Errors<'_>, totals: &Totals) {
-        self.tells_fingerprints = self.tells_fingerprints || totals.tell_fingerprints(errors);
-        if let Some(fingerprints) = &mut self.fingerprints {
-            fingerprints.note(errors, totals);
+    pub(super) fn note_kinds(&mut self, errors: &Errors<'_>, totals: &Totals) {
+        self.tells_fingerprints = self.tells_fingerprints || totals.tell(errors, |variant| variant.fingerprint);
+        self.tells_upstreams = self.tells_upstreams || totals.tell(errors, |variant| variant.upstream);
+        if !self.is_watched() {
+            self.known.learn(errors, totals);
+        }
+        if let Some(kinds) = &mut self.kinds {
+            kinds.note(errors, totals, &self.known);
         }
     }
 
-    /// Cuts what is counted to what has come since the onset, and begins to count where there are fingerprints and
-    /// something is watched. Only with a watch or a step: when their first one comes depends on how errors are combined.
-    pub(super) fn settle_fingerprints(&mut self, scene: &Scene<'_>) {
-        let has_room = self.fingerprints.is_some() || self.watches.len() <= self.watches_max(scene);
-        let is_told = self.tells_fingerprints && self.hold.is_none() && has_room;
+    /// Cuts what is counted to what has come since the onset, and begins to count where there are kinds and something is
+    /// watched. Only with a watch or a step: when their first one comes depends on how errors are combined.
+    pub(super) fn settle_kinds(&mut self, scene: &Scene<'_>) {
+        let has_room = self.kinds.is_some() || self.watches.len() <= self.watches_max(scene);
+        let is_told = self.tells_kinds() && self.hold.is_none() && has_room;
         if let Some(leading) = self.leading().filter(|_| is_told) {
             let n_steps = leading.since_onset().n_steps;
-            self.fingerprints.get_or_insert_default().settle(n_steps);
+            self.kinds.get_or_insert_default().settle(n_steps);
         }
+    }
+
+    pub(super) fn tells_kinds(&self) -> bool {
+        self.tells_fingerprints || self.tells_upstreams
     }
 }

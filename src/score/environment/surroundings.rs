@@ -7,8 +7,7 @@ use crate::{
     model::{Ask, Clue, Ground, Health, Message, Path, Timestamp, Told},
     score::{
         Said,
-        blame::{Blamed, DEPENDENTS_MIN, ILL, Inquiry, Onsets, Own, Posterior, Rise, Whose, put_down, weight},
-        catalog::Graph,
+        blame::{Blamed, DEPENDENTS_MIN, Hints, ILL, Inquiry, Onsets, Own, Posterior, Rise, Whose, put_down, weight},
         evidence::narrow,
         hold::Found,
         moment::Moment,
@@ -87,9 +86,8 @@ impl Environment {
 
     /// Whom to name at a conviction: nobody before the surroundings were heard.
     pub(super) fn name_suspects(&self, convicted: &str, found: &Found, scene: &Scene<'_>) -> Box<[Blamed]> {
-        let is_alone = scene.graph.is_none_or(Graph::is_empty);
         let is_heard = self.inquiry().is_some_and(Inquiry::was_concluded);
-        if is_alone || is_heard {
+        if scene.is_alone() || is_heard {
             self.put_down(convicted, found, scene).blamed
         } else {
             Box::default()
@@ -118,7 +116,16 @@ impl Environment {
                 .inquiry()
                 .is_some_and(|inquiry| !inquiry.is_young(scene.context.now)),
             is_shared: lately || self.inquiry().is_some_and(|inquiry| inquiry.shared),
+            hints: watch.map(|watch| self.hints(watch)).unwrap_or_default(),
         }
+    }
+
+    fn hints(&self, watch: &Watch) -> Hints {
+        let Some(kinds) = &self.kinds else {
+            return Hints::default();
+        };
+        let knows_kinds = self.tells_fingerprints && !self.known.is_empty();
+        Hints::of(kinds, watch.since_onset().ratio(), self.tells_upstreams, knows_kinds)
     }
 
     /// Asks what it calls and what calls it, for a new conviction or once more; where there is nobody to ask, the fleet.

@@ -1,0 +1,164 @@
+//! What errors say themselves of where they come from.
+//!
+//! Some producers name the callee that failed (`upstream`), some the kind of error (`fingerprint`). Usual errors are taken
+//! to name none and to be of no new kind, so that the shares below are of what is beyond them. The factors of blame's weights:
+//!
+//! ```text
+//!                          own deploys, callers'   callees                               background
+//! most name a callee       1/20                    1/20 for a direct one not named       1
+//! hardly any names one     1                       1/10                                  1
+//! most are of new kinds    1                       3/10                                  3/10
+//! hardly any is            3/10                    1                                     1
+//! ```
+//!
+//! the second where this service has ever named one; the last two where most are of a kind, the third unless a callee is named.
+//! Nothing is excluded: a deploy may break how a callee is called, and a callee's failure may show as a kind never seen. What
+//! is behind a callee is not told of, and not weighed by it.
+
+use super::Candidate;
+use crate::{
+    model::Path,
+    score::kinds::{Kinds, Tag, UPSTREAMS_MAX},
+};
+
+/// Shares that are most, and hardly any.
+const MOST: f64 = 0.5;
+const FEW: f64 = 0.2;
+/// What counts for whose errors name another.
+const OF_ANOTHER: f64 = 1.0 / 20.0;
+/// What a callee counts for that would have been named.
+const NOT_NAMED: f64 = 0.1;
+/// What new kinds count against all but own deploys, and usual ones against those.
+const UNLIKELY: f64 = 0.3;
+/// A ratio below this leaves too few errors beyond the usual ones to say what those are of.
+const RATIO_MIN: f64 = 1.2;
+
+/// Shares of the errors beyond the usual ones.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Hints {
+    /// Those that name a callee, where some ever did.
+    upstreams: Option<[(Tag, f64); UPSTREAMS_MAX]>,
+    /// Those of new kinds, where most are of a kind.
+    new: Option<f64>,
+}
+
+impl Hints {
+    /// What `kinds` say of errors that are `ratio` times the usual ones, of a service that tells callees, or whose usual fingerprints are known.
+    pub(crate) fn of(kinds: &Kinds, ratio: f64, tells_upstreams: bool, knows_fingerprints: bool) -> Self {
+        if ratio < RATIO_MIN {
+            return Self::default();
+        }
+        let beyond = 1.0 - 1.0 / ratio;
+        let of_beyond = |share: f64| (share / beyond).min(1.0);
+        Self {
+            upstreams: tells_upstreams.then(|| kinds.upstreams().map(|(tag, share)| (tag, of_beyond(share)))),
+            new: kinds.new_share().filter(|_| knows_fingerprints).map(of_beyond),
+        }
+    }
+
+    fn named(&self) -> Option<f64> {
+        Some(self.upstreams?.iter().map(|(_, share)| share).sum())
+    }
+
+    fn name_a_callee(&self) -> bool {
+        self.named().is_some_and(|named| named >= MOST)
+    }
+
+    fn are_new(&self) -> bool {
+        self.new.is_some_and(|new| new >= MOST) && !self.name_a_callee()
+    }
+
+    fn are_usual(&self) -> bool {
+        self.new.is_some_and(|new| new < FEW)
+    }
+
+    /// Whether something else than an own deploy is likelier by them.
+    pub(super) fn speak_for_others(&self) -> bool {
+        self.name_a_callee() || self.are_usual()
+    }
+
+    /// The factor of own deploys, and of callers'.
+    pub(super) fn of_own(&self) -> f64 {
+        let of_callee = if self.name_a_callee() { OF_ANOTHER } else { 1.0 };
+        let of_usual = if self.are_usual() { UNLIKELY } else { 1.0 };
+        of_callee * of_usual
+    }
+
+    /// That of what no deploy did.
+    pub(super) fn of_background(&self) -> f64 {
+        if self.are_new() { UNLIKELY } else { 1.0 }
+    }
+
+    /// That of what another service has.
+    pub(super) fn of_other(&self, candidate: &Candidate) -> f64 {
+        let Path::Callee(hops) = candidate.path else {
+            return self.of_own();
+        };
+        let of_named = match (self.named(), self.upstreams) {
+            (Some(named), _) if named < FEW => NOT_NAMED,
+            (Some(named), Some(upstreams)) if named >= MOST && hops == 1 => {
+                let tag = Tag::of(candidate.service.as_str());
+                let is_named = upstreams.iter().any(|(known, share)| *known == tag && *share >= FEW);
+                if is_named { 1.0 } else { OF_ANOTHER }
+            }
+            _ => 1.0,
+        };
+        of_named * self.of_background()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Health, Second};
+
+    fn callee(name: &str, hops: u8) -> Candidate {
+        Candidate {
+            deploy_id: None,
+            service: name.parse().expect("a name"),
+            path: Path::Callee(hops),
+            state: Health::Unknown,
+            started_at: Second::default(),
+            stage_at: Second::default(),
+            weight: 1.0,
+            seen_from: Second::default(),
+        }
+    }
+
+    fn hints(of_api: f64, new: Option<f64>) -> Hints {
+        Hints {
+            upstreams: Some([(Tag::of("api"), of_api), (Tag::default(), 0.0)]),
+            new,
+        }
+    }
+
+    #[test]
+    fn a_callee_that_is_named_is_likelier_and_one_that_is_not_less_likely() {
+        let named = hints(0.9, None);
+        let (api, other, behind) = (callee("api", 1), callee("db", 1), callee("db", 2));
+        assert!(named.of_own() < 0.1 && named.of_other(&other) < 0.1 && named.speak_for_others());
+        assert!((named.of_other(&api) - 1.0).abs() < 1e-9 && (named.of_other(&behind) - 1.0).abs() < 1e-9);
+        let unnamed = hints(0.0, None);
+        assert!((unnamed.of_own() - 1.0).abs() < 1e-9 && unnamed.of_other(&api) < 0.2 && !unnamed.speak_for_others());
+        let silent = Hints::default();
+        assert!((silent.of_own() - 1.0).abs() < 1e-9 && (silent.of_other(&api) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn new_kinds_speak_for_an_own_deploy_unless_they_name_a_callee() {
+        let (new, usual) = (hints(0.3, Some(0.9)), hints(0.3, Some(0.1)));
+        assert!(
+            (new.of_own() - 1.0).abs() < 1e-9 && new.of_background() < 0.5 && new.of_other(&callee("api", 2)) < 0.5
+        );
+        assert!(usual.of_own() < 0.5 && (usual.of_background() - 1.0).abs() < 1e-9 && usual.speak_for_others());
+        let of_callee = hints(0.9, Some(0.9));
+        assert!((of_callee.of_background() - 1.0).abs() < 1e-9 && of_callee.of_own() < 0.1);
+    }
+
+    #[test]
+    fn too_few_errors_beyond_the_usual_ones_say_nothing() {
+        let kinds = Kinds::default();
+        assert_eq!(Hints::of(&kinds, 1.1, true, true), Hints::default());
+        assert_ne!(Hints::of(&kinds, 3.0, true, true), Hints::default());
+    }
+}

@@ -1,0 +1,350 @@
+//! What kinds of errors there have been since they began to rise: of which fingerprints, and of which failed callees.
+//!
+//! While a deploy is watched, a few of each are counted: who comes first is, until a step closes and makes room by giving up
+//! the rarest. With each step the counts are cut to what has come since the onset that the evidence supposes, as if errors
+//! had come evenly. A fingerprint is the producer's own word for a group of errors; it is cut short, and no more of an error
+//! is kept. A client's storm has no part in it.
+//!
+//! A fingerprint is new if it is none of the last [`KNOWN_MAX`] that came first while nothing was watched.
+//!
+//! **Invariant:** what is counted depends on the order of the errors, never on how they were combined.
+
+use serde::{Deserialize, Serialize};
+
+use super::steps::Totals;
+use crate::model::{Errors, VARIANTS_MAX, Variant, hash_text};
+
+/// Fingerprints counted at once, and callees.
+const FINGERPRINTS_MAX: usize = 3;
+pub(crate) const UPSTREAMS_MAX: usize = 2;
+/// Fingerprints known to be usual.
+const KNOWN_MAX: usize = 16;
+/// With each step those below this share of all errors are given up, one in so many; and the rarest, where all places
+/// are taken.
+const RARE: u32 = 8;
+/// A fingerprint is named if at least one in so many errors is of it.
+const NAMED: u32 = 3;
+/// Of a fingerprint so much is kept, its ellipsis included: in place, since thousands of services keep some.
+const TEXT_BYTES_MAX: usize = 28;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Kinds {
+    fingerprints: [Fingerprint; FINGERPRINTS_MAX],
+    upstreams: [Upstream; UPSTREAMS_MAX],
+    /// All errors, those that tell neither included.
+    errors: u32,
+    /// Steps since the supposed onset, as of the last that closed.
+    n_steps: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Fingerprint {
+    tag: Tag,
+    is_new: bool,
+    errors: u32,
+    text: Beginning,
+}
+
+/// A callee that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Upstream {
+    errors: u32,
+    tag: Tag,
+}
+
+/// By which texts are told apart: part of a hash, and never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Tag(u16);
+
+impl Tag {
+    pub(crate) fn of(text: &str) -> Self {
+        let [.., low, high] = hash_text(text).to_le_bytes();
+        Self(u16::from_le_bytes([low, high]).max(1))
+    }
+}
+
+/// The fingerprints of usual errors, the last to come first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Known([Tag; KNOWN_MAX]);
+
+impl Known {
+    /// Takes in what an entry told while nothing was watched.
+    pub(crate) fn learn(&mut self, errors: &Errors<'_>, totals: &Totals) {
+        for_each(errors, totals, |variant, _| {
+            if let Some(fingerprint) = variant.fingerprint {
+                self.learn_one(fingerprint);
+            }
+        });
+    }
+
+    fn learn_one(&mut self, fingerprint: &str) {
+        let tag = Tag::of(fingerprint);
+        if !self.0.contains(&tag) {
+            self.0.rotate_right(1);
+            self.0[0] = tag;
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0[0] == Tag::default()
+    }
+}
+
+/// The fingerprint that most errors are of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Dominant {
+    pub(crate) text: Beginning,
+    pub(crate) percent: u8,
+}
+
+/// A text, or the beginning of a long one; zeros behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Beginning([u8; TEXT_BYTES_MAX]);
+
+impl Beginning {
+    fn of(text: &str) -> Self {
+        const ELLIPSIS: &str = "…";
+        let mut bytes = [0; TEXT_BYTES_MAX];
+        let (kept, rest) = if text.len() <= TEXT_BYTES_MAX {
+            (text.len(), "")
+        } else {
+            (text.floor_char_boundary(TEXT_BYTES_MAX - ELLIPSIS.len()), ELLIPSIS)
+        };
+        let text = text.bytes().take(kept).chain(rest.bytes());
+        bytes.iter_mut().zip(text).for_each(|(byte, letter)| *byte = letter);
+        Self(bytes)
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        let end = self.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        std::str::from_utf8(&self.0[..end]).unwrap_or_default()
+    }
+}
+
+impl Kinds {
+    /// Counts what an entry told in time.
+    pub(crate) fn note(&mut self, errors: &Errors<'_>, totals: &Totals, known: &Known) {
+        self.errors = self.errors.saturating_add(narrow(totals.all().errors));
+        for_each(errors, totals, |variant, errors| {
+            if let Some(text) = variant.fingerprint {
+                self.count_fingerprint(text, errors, known);
+            }
+            if let Some(text) = variant.upstream {
+                self.count_upstream(text, errors);
+            }
+        });
+    }
+
+    fn count_fingerprint(&mut self, text: &str, errors: u32, known: &Known) {
+        let tag = Tag::of(text);
+        let (places, is_same) = (&mut self.fingerprints, |kind: &Fingerprint| kind.tag == tag);
+        if let Some(kind) = places.iter_mut().find(|kind| kind.errors > 0 && is_same(kind)) {
+            kind.errors = kind.errors.saturating_add(errors);
+        } else if let Some(kind) = places.iter_mut().find(|kind| kind.errors == 0) {
+            *kind = Fingerprint {
+                tag,
+                is_new: !known.0.contains(&tag),
+                errors,
+                text: Beginning::of(text),
+            };
+        }
+    }
+
+    fn count_upstream(&mut self, text: &str, errors: u32) {
+        let tag = Tag::of(text);
+        let places = &mut self.upstreams;
+        if let Some(upstream) = places.iter_mut().find(|known| known.errors > 0 && known.tag == tag) {
+            upstream.errors = upstream.errors.saturating_add(errors);
+        } else if let Some(upstream) = places.iter_mut().find(|known| known.errors == 0) {
+            *upstream = Upstream { errors, tag };
+        }
+    }
+
+    /// A step has closed; the errors have been rising for `n_steps`, it included.
+    pub(crate) fn settle(&mut self, n_steps: u16) {
+        let n_steps = n_steps.max(1);
+        let held = self.n_steps.saturating_add(1);
+        self.n_steps = n_steps;
+        if n_steps < held {
+            let kept = |n: u32| narrow(u64::from(n) * u64::from(n_steps) / u64::from(held));
+            self.errors = kept(self.errors);
+            for kind in &mut self.fingerprints {
+                kind.errors = kept(kind.errors);
+            }
+            for upstream in &mut self.upstreams {
+                upstream.errors = kept(upstream.errors);
+            }
+        }
+        self.fingerprints.sort_by_key(|kind| (kind.errors, kind.tag));
+        // The rarest goes where all places are taken: then one goes whatever its share.
+        let least = (self.errors / RARE).max(self.fingerprints[0].errors);
+        for (place, kind) in self.fingerprints.iter_mut().enumerate() {
+            if place == 0 || kind.errors < least {
+                *kind = Fingerprint::default();
+            }
+        }
+        self.upstreams.sort_by_key(|upstream| (upstream.errors, upstream.tag));
+        self.upstreams[0] = Upstream::default();
+    }
+
+    /// The callees that errors name, and the share of all errors that name each.
+    pub(crate) fn upstreams(&self) -> [(Tag, f64); UPSTREAMS_MAX] {
+        self.upstreams
+            .map(|upstream| (upstream.tag, self.share(upstream.errors)))
+    }
+
+    /// The share of all errors that is of new fingerprints, if most errors are of those that are counted.
+    pub(crate) fn new_share(&self) -> Option<f64> {
+        let of = |is_of: fn(&Fingerprint) -> bool| -> f64 {
+            let kinds = self.fingerprints.iter().filter(|kind| is_of(kind));
+            kinds.map(|kind| self.share(kind.errors)).sum()
+        };
+        (of(|_| true) >= 0.5).then(|| of(|kind| kind.is_new))
+    }
+
+    fn share(&self, errors: u32) -> f64 {
+        f64::from(errors) / f64::from(self.errors.max(1))
+    }
+
+    /// The fingerprint of most errors, if it is of enough of them.
+    pub(crate) fn dominant(&self) -> Option<Dominant> {
+        let most = self.fingerprints.iter().max_by_key(|kind| (kind.errors, kind.tag))?;
+        let percent = u64::from(most.errors) * 100 / u64::from(self.errors.max(1));
+        (most.errors > 0 && most.errors >= self.errors / NAMED).then(|| Dominant {
+            text: most.text.clone(),
+            percent: u8::try_from(percent.min(100)).unwrap_or(100),
+        })
+    }
+}
+
+/// The parts of an entry that have errors, in the order in which the first of each came.
+fn for_each<'a>(errors: &Errors<'a>, totals: &Totals, mut of: impl FnMut(Variant<'a>, u32)) {
+    let mut variants = [Variant::default(); VARIANTS_MAX];
+    for (place, variant) in variants.iter_mut().zip(errors.variants()) {
+        *place = variant;
+    }
+    for (variant, part) in totals.in_order() {
+        if let Some(variant) = variants.get(variant) {
+            of(*variant, narrow(part.errors));
+        }
+    }
+}
+
+fn narrow(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts of fingerprints, then steps of which each has so many behind its onset.
+    fn after(steps: &[(&[(&str, u32)], u16)]) -> Option<(String, u8)> {
+        let mut kinds = Kinds::default();
+        for (counts, n_steps) in steps {
+            for (text, errors) in *counts {
+                kinds.errors += errors;
+                kinds.count_fingerprint(text, *errors, &Known::default());
+            }
+            kinds.settle(*n_steps);
+        }
+        let dominant = kinds.dominant()?;
+        Some((dominant.text.text().to_owned(), dominant.percent))
+    }
+
+    #[test]
+    fn most_errors_since_the_onset_name_their_fingerprint() {
+        let (usual, fault): (&[_], &[_]) = (&[("a", 6), ("b", 4)], &[("a", 6), ("new", 40), ("b", 4)]);
+        let mut steps = vec![(usual, 1); 30];
+        assert_eq!(after(&steps), Some(("a".into(), 60)), "what was before fades");
+        steps.extend([(fault, 1), (fault, 2), (fault, 3)]);
+        let (text, percent) = after(&steps).expect("it is named");
+        assert!(text == "new" && (70..80).contains(&percent), "{text} {percent}");
+        // The onset was supposed long ago, and then it is seen to be now.
+        let mut steps: Vec<_> = (1..40).map(|n| (usual, n)).collect();
+        steps.push((fault, 1));
+        steps.push((fault, 2));
+        let (text, percent) = after(&steps).expect("it is named");
+        assert!(text == "new" && percent > 60, "{text} {percent}");
+    }
+
+    /// An entry's errors, each of a fingerprint and of a callee that failed, where it tells them.
+    fn told(kinds: &mut Kinds, known: &mut Known, is_watched: bool, variants: &[(&str, &str, u32)]) {
+        for (fingerprint, upstream, n) in variants {
+            if !is_watched {
+                known.learn_one(fingerprint);
+            }
+            kinds.errors += n;
+            if !fingerprint.is_empty() {
+                kinds.count_fingerprint(fingerprint, *n, known);
+            }
+            if !upstream.is_empty() {
+                kinds.count_upstream(upstream, *n);
+            }
+        }
+        kinds.settle(1);
+    }
+
+    #[test]
+    fn what_is_new_and_which_callee_failed_is_counted() {
+        let (mut kinds, mut known) = (Kinds::default(), Known::default());
+        assert!(known.is_empty());
+        told(&mut kinds, &mut known, false, &[("usual", "", 4)]);
+        assert!(!known.is_empty());
+        told(
+            &mut kinds,
+            &mut known,
+            true,
+            &[("usual", "", 10), ("new", "api", 20), ("", "db", 2)],
+        );
+        told(&mut kinds, &mut known, true, &[("usual", "", 10), ("new", "api", 30)]);
+        let of_api = kinds.upstreams().into_iter().find(|(tag, _)| *tag == Tag::of("api"));
+        let of_api = of_api.map_or(0.0, |(_, share)| share);
+        assert!((0.6..0.8).contains(&of_api), "{of_api}");
+        let new = kinds.new_share().unwrap_or_default();
+        assert!((new - of_api).abs() < 0.02, "{new}");
+        told(&mut kinds, &mut known, true, &[("", "", 900)]);
+        assert_eq!(kinds.new_share(), None, "most are of no kind");
+    }
+
+    #[test]
+    fn of_usual_kinds_the_last_are_known() {
+        let mut known = Known::default();
+        let name = |n: usize| format!("kind {n}");
+        for n in 0..=KNOWN_MAX {
+            known.learn_one(&name(n));
+            known.learn_one(&name(n));
+        }
+        let is_known = |n: usize| known.0.contains(&Tag::of(&name(n)));
+        assert!(!is_known(0) && (1..=KNOWN_MAX).all(is_known));
+    }
+
+    #[test]
+    fn what_is_of_no_kind_in_particular_is_not_named() {
+        let many: Vec<(String, u32)> = (0..20).map(|n| (n.to_string(), 5)).collect();
+        let many: Vec<(&str, u32)> = many.iter().map(|(text, n)| (text.as_str(), *n)).collect();
+        assert_eq!(after(&[(&many, 1)]), None);
+        let mut with_one = many.clone();
+        with_one.push(("new", 400));
+        assert_eq!(after(&[(&with_one, 1)]), None, "it came when all places were taken");
+        with_one.rotate_right(1);
+        let (text, percent) = after(&[(&many, 1), (&with_one, 1)]).expect("then they are free");
+        assert!(text == "new" && percent >= 66, "{text} {percent}");
+        assert_eq!(after(&[]), None);
+    }
+
+    #[test]
+    fn a_long_fingerprint_is_cut_between_letters() {
+        for (text, beginning) in [
+            ("NullPointer@Cart.total", "NullPointer@Cart.total"),
+            ("28 letters and no more there", "28 letters and no more there"),
+            ("29 letters and one more there", "29 letters and one more t…"),
+            ("üüüüüüüüüüüüüüüüüüüü", "üüüüüüüüüüüü…"),
+            ("", ""),
+        ] {
+            assert_eq!(Beginning::of(text).text(), beginning);
+        }
+    }
+}
