@@ -77,6 +77,12 @@ impl Hints {
         self.name_a_callee() || self.are_usual()
     }
 
+    /// Which of `callees` most of them name.
+    pub(crate) fn named_of<'a>(&self, mut callees: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+        let (tag, _) = self.upstreams?.into_iter().find(|(_, share)| *share >= MOST)?;
+        callees.find(|name| Tag::of(name) == tag)
+    }
+
     /// The factor of own deploys, and of callers'.
     pub(super) fn of_own(&self) -> f64 {
         let of_callee = if self.name_a_callee() { OF_ANOTHER } else { 1.0 };

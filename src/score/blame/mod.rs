@@ -136,6 +136,8 @@ pub(crate) struct Rise<'a> {
     pub(crate) was_waited_for: bool,
     /// What the errors say themselves.
     pub(crate) hints: Hints,
+    /// What it calls that most of them name.
+    pub(crate) named: Option<&'a str>,
 }
 
 /// One that a regression is put down to, and how likely.
@@ -300,6 +302,17 @@ impl Weighed {
         }
     }
 
+    /// None of the deploys: trouble of the callee that errors name, if any.
+    fn background(weight: f64, named: Option<&str>) -> Self {
+        let mut background = Self::own(None, weight);
+        background.blamed.of = named.and_then(|name| name.parse().ok()).map(Box::new);
+        background
+    }
+
+    fn is_own_deploy(&self) -> bool {
+        self.blamed.of.is_none() && self.blamed.deploy_id.is_some()
+    }
+
     fn of_other(candidate: &Candidate, rise: &Rise<'_>) -> Self {
         let says = match (candidate.path, candidate.state) {
             (Path::Caller, _) => Says::Nothing,
@@ -338,7 +351,7 @@ pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -
         .map(|own| Weighed::own(Some(own.deploy_id), weight_of_own(own, greatest, &rise.hints)))
         .collect();
     weighed.extend(others.iter().map(|other| Weighed::of_other(other, rise)));
-    weighed.push(Weighed::own(None, background));
+    weighed.push(Weighed::background(background, rise.named));
     let total: f64 = weighed.iter().map(|weighed| weighed.weight).sum();
     weighed.sort_by(|a, b| {
         let name = |weighed: &Weighed| (weighed.blamed.of.clone(), weighed.blamed.deploy_id.clone());
@@ -355,7 +368,15 @@ pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -
     let has_root = weighed
         .iter()
         .any(|weighed| weighed.is_root && weighed.weight >= ROOT * greatest);
-    let whose = if leads(Says::Ill) && has_root {
+    let of_own: f64 = weighed
+        .iter()
+        .filter(|weighed| weighed.is_own_deploy())
+        .map(|weighed| weighed.weight)
+        .sum();
+    let is_named = rise.named.is_some()
+        && weighed.first().is_some_and(|leading| !leading.is_own_deploy())
+        && total - of_own >= ELSEWHERE_TIMES * of_own;
+    let whose = if (leads(Says::Ill) && has_root) || is_named {
         Whose::Elsewhere
     } else if leads(Says::NotIll) {
         Whose::Doubtful

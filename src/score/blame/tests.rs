@@ -27,6 +27,7 @@ fn rise(is_shared: bool) -> Rise<'static> {
         is_shared,
         was_waited_for: false,
         hints: Hints::default(),
+        named: None,
     }
 }
 

@@ -161,6 +161,7 @@ impl Environment {
             return;
         }
         if is_elsewhere {
+            self.follow_kinds();
             return;
         }
         for watch in &mut self.watches {

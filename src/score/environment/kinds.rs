@@ -3,6 +3,9 @@
 use super::{Environment, Scene};
 use crate::{model::Errors, score::steps::Totals};
 
+/// Steps that are lately.
+const LATELY: u16 = 5;
+
 impl Environment {
     /// Takes in what an entry told in time.
     pub(super) fn note_kinds(&mut self, errors: &Errors<'_>, totals: &Totals) {
@@ -24,6 +27,13 @@ impl Environment {
         if let Some(leading) = self.leading().filter(|_| is_told) {
             let n_steps = leading.since_onset().n_steps;
             self.kinds.get_or_insert_default().settle(n_steps);
+        }
+    }
+
+    /// While what errors show is another service's doing, what they are of lately says whether it still is.
+    pub(super) fn follow_kinds(&mut self) {
+        if let Some(kinds) = &mut self.kinds {
+            kinds.settle(LATELY);
         }
     }
 

@@ -94,7 +94,7 @@ impl Environment {
         }
     }
 
-    fn rise<'a>(&self, convicted: Option<&'a str>, onset: Timestamp, scene: &Scene<'_>) -> Rise<'a> {
+    fn rise<'a>(&self, convicted: Option<&'a str>, onset: Timestamp, scene: &Scene<'a>) -> Rise<'a> {
         let shared_alarm_at = scene.context.bulletin.calibration.shared_alarm_at;
         let lately = shared_alarm_at.is_some_and(|at| scene.context.now.since(at) < SHARED_FOR);
         let step = self.steps.grain.duration();
@@ -102,6 +102,7 @@ impl Environment {
         let unrest = self.unrest.since(end, step).unwrap_or(onset);
         let little = self.unrest.little_since(end, step).unwrap_or(unrest);
         let watch = self.watches.iter().find(|watch| Some(&*watch.deploy_id) == convicted);
+        let hints = watch.map(|watch| self.hints(watch)).unwrap_or_default();
         let may_be_older = watch.is_some_and(Watch::may_be_older);
         let evidence = if may_be_older { onset.min(unrest) } else { onset };
         Rise {
@@ -116,7 +117,8 @@ impl Environment {
                 .inquiry()
                 .is_some_and(|inquiry| !inquiry.is_young(scene.context.now)),
             is_shared: lately || self.inquiry().is_some_and(|inquiry| inquiry.shared),
-            hints: watch.map(|watch| self.hints(watch)).unwrap_or_default(),
+            hints,
+            named: scene.graph.and_then(|graph| hints.named_of(graph.callees())),
         }
     }
 
@@ -374,7 +376,11 @@ impl Environment {
         let blamed = if let Some(hold) = &self.hold {
             hold.found.suspects.clone()
         } else {
-            let rise = self.rise(convicted.map(|watch| &*watch.deploy_id), since, scene);
+            // To those who ask it is trouble of here, whatever its errors name.
+            let rise = Rise {
+                named: None,
+                ..self.rise(convicted.map(|watch| &*watch.deploy_id), since, scene)
+            };
             put_down(&rise, &self.own(&rise), &[]).blamed
         };
         let own = blamed.into_iter().filter(|blamed| blamed.of.is_none());
