@@ -514,9 +514,8 @@ fn who_recovers_later_than_its_callee_is_judged_by_what_follows() {
     assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
 }
 
-/// The web is deployed, and forty minutes later its errors rise for half an hour: told of the web, by what those errors are
-/// told with.
-fn told_by(kind: &str) -> Vec<String> {
+/// The web is deployed, and forty minutes later its errors rise for half an hour, told with what `kind` says.
+fn rise_of(kind: &str) -> Driver {
     let mut driver = Driver::with_policy("mode = \"enforce\"\n");
     let catalog = r#""kind":"service","id":"c","service":"web","depends_on":["api"]"#;
     driver.events(&[format!(r#"{{{catalog},"time":"{}"}}"#, at(0))], at(0));
@@ -538,7 +537,7 @@ fn told_by(kind: &str) -> Vec<String> {
         driver.time(at(i) + seconds(15));
         driver.time(at(i) + seconds(30));
     }
-    told(&driver, "web")
+    driver
 }
 
 #[test]
@@ -566,9 +565,15 @@ fn errors_say_themselves_where_they_come_from() {
             "extra_review dependency_regression background",
         ),
     ] {
-        let told = told_by(kind);
+        let driver = rise_of(kind);
+        let told = told(&driver, "web");
         assert!(told.iter().any(|line| line == expected), "{case}: {told:#?}");
         let is_frozen = told.iter().any(|line| line.starts_with("freeze"));
         assert_eq!(is_frozen, expected.starts_with("freeze"), "{case}: {told:#?}");
-    }
+    } // It is over soon after the callee's trouble is.
+    let driver = rise_of(r#","upstream":"api""#);
+    let last = driver.decisions.last().expect("it was held");
+    let after = last.decided_at.since(at(HISTORY + 70));
+    assert_eq!(last.action, Action::Proceed);
+    assert!(after <= seconds(40 * 60), "{after:?}");
 }
