@@ -9,9 +9,12 @@ const LATELY: u16 = 5;
 impl Environment {
     /// Takes in what an entry told in time.
     pub(super) fn note_kinds(&mut self, errors: &Errors<'_>, totals: &Totals) {
-        self.tells_fingerprints = self.tells_fingerprints || totals.tell(errors, |variant| variant.fingerprint);
-        self.tells_upstreams = self.tells_upstreams || totals.tell(errors, |variant| variant.upstream);
-        if !self.is_watched() {
+        for (variant, part) in errors.variants().zip(totals.parts()) {
+            let is_told = part.n_records > 0;
+            self.tells_fingerprints |= is_told && variant.fingerprint.is_some();
+            self.tells_upstreams |= is_told && variant.upstream.is_some();
+        }
+        if self.tells_fingerprints && !self.is_watched() {
             self.known.learn(errors, totals);
         }
         if let Some(kinds) = &mut self.kinds {

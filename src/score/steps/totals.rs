@@ -1,7 +1,7 @@
 //! What an entry's records told, without the duplicates among them: in all, and by variant.
 
 use super::storms::Storm;
-use crate::model::{Errors, Original, VARIANTS_MAX, Variant};
+use crate::model::{Original, VARIANTS_MAX};
 
 /// A sum over records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,12 +57,6 @@ impl Totals {
 
     pub(crate) fn n_records(&self) -> u32 {
         self.all.n_records
-    }
-
-    /// Whether one of the records told such a text.
-    pub(crate) fn tell<'a>(&self, errors: &Errors<'a>, text: impl Fn(Variant<'a>) -> Option<&'a str>) -> bool {
-        let mut records = errors.variants().zip(&self.parts);
-        records.any(|(variant, part)| part.n_records > 0 && text(variant).is_some())
     }
 
     /// The parts that have errors, by the place of their variant, in the order in which the first of each came: which is
