@@ -18,7 +18,9 @@ use crate::model::{Errors, VARIANTS_MAX, Variant, hash_text};
 const FINGERPRINTS_MAX: usize = 3;
 pub(crate) const UPSTREAMS_MAX: usize = 2;
 /// Fingerprints known to be usual.
-const KNOWN_MAX: usize = 16;
+const KNOWN_MAX: usize = 12;
+/// Each quarter-hour so much is forgotten of how many errors name a callee, a part in this: half of it in 22 hours.
+const FORGETS: u32 = 128;
 /// With each step those below this share of all errors are given up, one in so many; and the rarest, where all places
 /// are taken.
 const RARE: u32 = 8;
@@ -64,14 +66,27 @@ impl Tag {
     }
 }
 
-/// The fingerprints of usual errors, the last to come first.
+/// What usual errors are: told while nothing was watched.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Known([Tag; KNOWN_MAX]);
+pub(crate) struct Known {
+    /// Their fingerprints, the last to come first.
+    tags: [Tag; KNOWN_MAX],
+    /// Errors, and how many of them name a callee; what was long ago counts less.
+    errors: u32,
+    named: u32,
+}
 
 impl Known {
-    /// Takes in what an entry told while nothing was watched.
-    pub(crate) fn learn(&mut self, errors: &Errors<'_>, totals: &Totals) {
-        for_each(errors, totals, |variant, _| {
+    /// Takes in what an entry told while nothing was watched; `tells_kinds`: whether any ever told one.
+    pub(crate) fn learn(&mut self, errors: &Errors<'_>, totals: &Totals, tells_kinds: bool) {
+        self.errors = self.errors.saturating_add(narrow(totals.all().errors));
+        if !tells_kinds {
+            return;
+        }
+        for_each(errors, totals, |variant, n| {
+            if variant.upstream.is_some() {
+                self.named = self.named.saturating_add(n);
+            }
             if let Some(fingerprint) = variant.fingerprint {
                 self.learn_one(fingerprint);
             }
@@ -80,14 +95,27 @@ impl Known {
 
     fn learn_one(&mut self, fingerprint: &str) {
         let tag = Tag::of(fingerprint);
-        if !self.0.contains(&tag) {
-            self.0.rotate_right(1);
-            self.0[0] = tag;
+        if !self.tags.contains(&tag) {
+            self.tags.rotate_right(1);
+            self.tags[0] = tag;
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0[0] == Tag::default()
+    /// A quarter-hour is over.
+    pub(crate) fn forget(&mut self) {
+        for n in [&mut self.errors, &mut self.named] {
+            *n -= *n / FORGETS;
+        }
+    }
+
+    /// Whether any kind is known.
+    pub(crate) fn has_fingerprints(&self) -> bool {
+        self.tags[0] != Tag::default()
+    }
+
+    /// The share of usual errors that name a callee.
+    pub(crate) fn named_share(&self) -> f64 {
+        f64::from(self.named) / f64::from(self.errors.max(1))
     }
 }
 
@@ -145,7 +173,7 @@ impl Kinds {
         } else if let Some(kind) = places.iter_mut().find(|kind| kind.errors == 0) {
             *kind = Fingerprint {
                 tag,
-                is_new: !known.0.contains(&tag),
+                is_new: !known.tags.contains(&tag),
                 errors,
                 text: Beginning::of(text),
             };
@@ -206,6 +234,17 @@ impl Kinds {
 
     fn share(&self, errors: u32) -> f64 {
         f64::from(errors) / f64::from(self.errors.max(1))
+    }
+
+    /// So many errors, of which so many name a callee.
+    #[cfg(test)]
+    pub(crate) fn naming(callee: &str, named: u32, errors: u32) -> Self {
+        let mut kinds = Self {
+            errors,
+            ..Self::default()
+        };
+        kinds.count_upstream(callee, named);
+        kinds
     }
 
     /// The fingerprint of most errors, if it is of enough of them.
@@ -290,9 +329,9 @@ mod tests {
     #[test]
     fn what_is_new_and_which_callee_failed_is_counted() {
         let (mut kinds, mut known) = (Kinds::default(), Known::default());
-        assert!(known.is_empty());
+        assert!(!known.has_fingerprints());
         told(&mut kinds, &mut known, false, &[("usual", "", 4)]);
-        assert!(!known.is_empty());
+        assert!(known.has_fingerprints());
         told(
             &mut kinds,
             &mut known,
@@ -310,6 +349,21 @@ mod tests {
     }
 
     #[test]
+    fn how_many_usual_errors_name_a_callee_is_forgotten_in_a_day_or_two() {
+        let mut known = Known {
+            errors: 10_000,
+            named: 9_000,
+            ..Known::default()
+        };
+        assert!((known.named_share() - 0.9).abs() < 1e-9);
+        for _ in 0..4 * 24 * 2 {
+            known.forget();
+        }
+        assert!((1_500..3_500).contains(&known.errors), "{}", known.errors);
+        assert!((known.named_share() - 0.9).abs() < 0.05, "{}", known.named_share());
+    }
+
+    #[test]
     fn of_usual_kinds_the_last_are_known() {
         let mut known = Known::default();
         let name = |n: usize| format!("kind {n}");
@@ -317,7 +371,7 @@ mod tests {
             known.learn_one(&name(n));
             known.learn_one(&name(n));
         }
-        let is_known = |n: usize| known.0.contains(&Tag::of(&name(n)));
+        let is_known = |n: usize| known.tags.contains(&Tag::of(&name(n)));
         assert!(!is_known(0) && (1..=KNOWN_MAX).all(is_known));
     }
 

@@ -514,8 +514,9 @@ fn who_recovers_later_than_its_callee_is_judged_by_what_follows() {
     assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
 }
 
-/// The web is deployed, and forty minutes later its errors rise for half an hour, told with what `kind` says.
-fn rise_of(kind: &str) -> Driver {
+/// The web is deployed, and forty minutes later its errors rise for half an hour: so many a minute more than usual, told with
+/// what `kind` says, where usual ones are told with `usual`.
+fn rise_of(usual: &str, (more, kind): (i64, &str)) -> Driver {
     let mut driver = Driver::with_policy("mode = \"enforce\"\n");
     let catalog = r#""kind":"service","id":"c","service":"web","depends_on":["api"]"#;
     driver.events(&[format!(r#"{{{catalog},"time":"{}"}}"#, at(0))], at(0));
@@ -526,9 +527,9 @@ fn rise_of(kind: &str) -> Driver {
                 at(i)
             )
         };
-        let mut events = vec![record("usual", 8 + i * 7 % 5, r#","fingerprint":"Timeout""#)];
+        let mut events = vec![record("usual", 8 + i * 7 % 5, usual)];
         if (40..70).contains(&(i - HISTORY)) {
-            events.push(record("more", 50, kind));
+            events.push(record("more", more, kind));
         }
         if i == HISTORY {
             events.push(deploy("web", "d-web", at(i), "started", ""));
@@ -565,15 +566,19 @@ fn errors_say_themselves_where_they_come_from() {
             "extra_review dependency_regression background",
         ),
     ] {
-        let driver = rise_of(kind);
+        let driver = rise_of(r#","fingerprint":"Timeout""#, (50, kind));
         let told = told(&driver, "web");
         assert!(told.iter().any(|line| line == expected), "{case}: {told:#?}");
         let is_frozen = told.iter().any(|line| line.starts_with("freeze"));
         assert_eq!(is_frozen, expected.starts_with("freeze"), "{case}: {told:#?}");
     } // It is over soon after the callee's trouble is.
-    let driver = rise_of(r#","upstream":"api""#);
+    let driver = rise_of("", (50, r#","upstream":"api""#));
     let last = driver.decisions.last().expect("it was held");
     let after = last.decided_at.since(at(HISTORY + 70));
     assert_eq!(last.action, Action::Proceed);
     assert!(after <= seconds(40 * 60), "{after:?}");
+    // A gateway's usual errors are its callees'.
+    let driver = rise_of(r#","upstream":"api","requests":6000"#, (18, ""));
+    let told = told(&driver, "web");
+    assert!(told.contains(&"freeze deploy_regression d-web".to_owned()), "{told:#?}");
 }

@@ -1,7 +1,8 @@
 //! What errors say themselves of where they come from.
 //!
-//! Some producers name the callee that failed (`upstream`), some the kind of error (`fingerprint`). Usual errors are taken
-//! to name none and to be of no new kind, so that the shares below are of what is beyond them. The factors of blame's weights:
+//! Some producers name the callee that failed (`upstream`), some the kind of error (`fingerprint`). The shares below are of
+//! the errors beyond the usual ones, which name callees as they usually do and are of no new kind. The factors of blame's
+//! weights:
 //!
 //! ```text
 //!                          own deploys, callers'   callees                               background
@@ -43,16 +44,22 @@ pub(crate) struct Hints {
 }
 
 impl Hints {
-    /// What `kinds` say of errors that are `ratio` times the usual ones, of a service that tells callees, or whose usual fingerprints are known.
-    pub(crate) fn of(kinds: &Kinds, ratio: f64, tells_upstreams: bool, knows_fingerprints: bool) -> Self {
+    /// What `kinds` say of errors that are `ratio` times the usual ones, of which `usually_named` name a callee, where any
+    /// ever did.
+    pub(crate) fn of(kinds: &Kinds, ratio: f64, usually_named: Option<f64>, knows_fingerprints: bool) -> Self {
         if ratio < RATIO_MIN {
             return Self::default();
         }
-        let beyond = 1.0 - 1.0 / ratio;
-        let of_beyond = |share: f64| (share / beyond).min(1.0);
+        let upstreams = usually_named.map(|usually| {
+            let upstreams = kinds.upstreams();
+            let named: f64 = upstreams.iter().map(|(_, share)| share).sum();
+            let beyond = ((named * ratio - usually) / (ratio - 1.0)).clamp(0.0, 1.0);
+            upstreams.map(|(tag, share)| (tag, beyond * share / named.max(f64::MIN_POSITIVE)))
+        });
+        let new = kinds.new_share().filter(|_| knows_fingerprints);
         Self {
-            upstreams: tells_upstreams.then(|| kinds.upstreams().map(|(tag, share)| (tag, of_beyond(share)))),
-            new: kinds.new_share().filter(|_| knows_fingerprints).map(of_beyond),
+            upstreams,
+            new: new.map(|share| (share * ratio / (ratio - 1.0)).min(1.0)),
         }
     }
 
@@ -164,7 +171,17 @@ mod tests {
     #[test]
     fn too_few_errors_beyond_the_usual_ones_say_nothing() {
         let kinds = Kinds::default();
-        assert_eq!(Hints::of(&kinds, 1.1, true, true), Hints::default());
-        assert_ne!(Hints::of(&kinds, 3.0, true, true), Hints::default());
+        assert_eq!(Hints::of(&kinds, 1.1, Some(0.0), true), Hints::default());
+        assert_ne!(Hints::of(&kinds, 3.0, Some(0.0), true), Hints::default());
+    }
+    /// A gateway's errors are its callees': that says nothing of those that its own deploy adds.
+    #[test]
+    fn callees_that_usual_errors_name_are_not_named_by_the_others() {
+        let kinds = Kinds::naming("api", 95, 200);
+        let named = |usually: f64| Hints::of(&kinds, 2.0, Some(usually), false).named().unwrap_or_default();
+        assert!(named(0.95) < FEW && named(0.0) > MOST, "{} {}", named(0.95), named(0.0));
+        let hints = Hints::of(&kinds, 2.0, Some(0.0), false);
+        assert_eq!(hints.named_of(["db", "api"].into_iter()), Some("api"));
+        assert_eq!(hints.named_of(["db"].into_iter()), None);
     }
 }

@@ -60,8 +60,11 @@ impl Environment {
 
     /// Lets a placebo window see a step in which nothing was deployed, and begins one where it is time for it.
     fn observe_placebo(&mut self, closed: &Closed, settings: &Settings, context: &Context<'_>) {
-        let begins = closed.start.millis().rem_euclid(PLACEBO_EVERY_MS) == 0
-            && self.baseline.is_known(closed.start, &context.policy.evidence);
+        let is_quarter = closed.start.millis().rem_euclid(PLACEBO_EVERY_MS) == 0;
+        if is_quarter {
+            self.known.forget();
+        }
+        let begins = is_quarter && self.baseline.is_known(closed.start, &context.policy.evidence);
         if begins {
             let horizon = self.horizon(settings, context.policy);
             let placebo = self.placebo.get_or_insert_default();

@@ -14,8 +14,8 @@ impl Environment {
             self.tells_fingerprints |= is_told && variant.fingerprint.is_some();
             self.tells_upstreams |= is_told && variant.upstream.is_some();
         }
-        if self.tells_fingerprints && !self.is_watched() {
-            self.known.learn(errors, totals);
+        if !self.is_watched() {
+            self.known.learn(errors, totals, self.tells_kinds());
         }
         if let Some(kinds) = &mut self.kinds {
             kinds.note(errors, totals, &self.known);

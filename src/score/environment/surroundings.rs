@@ -126,8 +126,13 @@ impl Environment {
         let Some(kinds) = &self.kinds else {
             return Hints::default();
         };
-        let knows_kinds = self.tells_fingerprints && !self.known.is_empty();
-        Hints::of(kinds, watch.since_onset().ratio(), self.tells_upstreams, knows_kinds)
+        let usually_named = self.tells_upstreams.then(|| self.known.named_share());
+        Hints::of(
+            kinds,
+            watch.since_onset().ratio(),
+            usually_named,
+            self.known.has_fingerprints(),
+        )
     }
 
     /// Asks what it calls and what calls it, for a new conviction or once more; where there is nobody to ask, the fleet.
