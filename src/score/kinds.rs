@@ -18,7 +18,9 @@ use crate::model::{Errors, VARIANTS_MAX, Variant, hash_text};
 const FINGERPRINTS_MAX: usize = 3;
 pub(crate) const UPSTREAMS_MAX: usize = 2;
 /// Fingerprints known to be usual.
-const KNOWN_MAX: usize = 12;
+const KNOWN_MAX: usize = 8;
+/// Fewer errors do not tell how many usually name a callee.
+const KNOWN_ERRORS_MIN: u32 = 20;
 /// Each quarter-hour so much is forgotten of how many errors name a callee, a part in this: half of it in 22 hours.
 const FORGETS: u32 = 128;
 /// With each step those below this share of all errors are given up, one in so many; and the rarest, where all places
@@ -33,8 +35,10 @@ const TEXT_BYTES_MAX: usize = 28;
 pub(crate) struct Kinds {
     fingerprints: [Fingerprint; FINGERPRINTS_MAX],
     upstreams: [Upstream; UPSTREAMS_MAX],
-    /// All errors, those that tell neither included.
+    /// All errors, those that tell neither included; of them those that name a callee, and those of new fingerprints.
     errors: u32,
+    named: u32,
+    new: u32,
     /// Steps since the supposed onset, as of the last that closed.
     n_steps: u16,
 }
@@ -42,7 +46,6 @@ pub(crate) struct Kinds {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Fingerprint {
     tag: Tag,
-    is_new: bool,
     errors: u32,
     text: Beginning,
 }
@@ -95,10 +98,17 @@ impl Known {
 
     fn learn_one(&mut self, fingerprint: &str) {
         let tag = Tag::of(fingerprint);
-        if !self.tags.contains(&tag) {
+        let has_room = self.tags[KNOWN_MAX - 1] == Tag::default();
+        if has_room && !self.tags.contains(&tag) {
             self.tags.rotate_right(1);
             self.tags[0] = tag;
         }
+    }
+
+    /// A step has closed: makes room for another fingerprint. Not sooner: which one goes would depend on how errors are
+    /// combined.
+    pub(crate) fn make_room(&mut self) {
+        self.tags[KNOWN_MAX - 1] = Tag::default();
     }
 
     /// A quarter-hour is over.
@@ -113,9 +123,9 @@ impl Known {
         self.tags[0] != Tag::default()
     }
 
-    /// The share of usual errors that name a callee.
-    pub(crate) fn named_share(&self) -> f64 {
-        f64::from(self.named) / f64::from(self.errors.max(1))
+    /// The share of usual errors that name a callee, where enough are known.
+    pub(crate) fn named_share(&self) -> Option<f64> {
+        (self.errors >= KNOWN_ERRORS_MIN).then(|| f64::from(self.named) / f64::from(self.errors))
     }
 }
 
@@ -167,13 +177,15 @@ impl Kinds {
 
     fn count_fingerprint(&mut self, text: &str, errors: u32, known: &Known) {
         let tag = Tag::of(text);
+        if !known.tags.contains(&tag) {
+            self.new = self.new.saturating_add(errors);
+        }
         let (places, is_same) = (&mut self.fingerprints, |kind: &Fingerprint| kind.tag == tag);
         if let Some(kind) = places.iter_mut().find(|kind| kind.errors > 0 && is_same(kind)) {
             kind.errors = kind.errors.saturating_add(errors);
         } else if let Some(kind) = places.iter_mut().find(|kind| kind.errors == 0) {
             *kind = Fingerprint {
                 tag,
-                is_new: !known.tags.contains(&tag),
                 errors,
                 text: Beginning::of(text),
             };
@@ -182,6 +194,7 @@ impl Kinds {
 
     fn count_upstream(&mut self, text: &str, errors: u32) {
         let tag = Tag::of(text);
+        self.named = self.named.saturating_add(errors);
         let places = &mut self.upstreams;
         if let Some(upstream) = places.iter_mut().find(|known| known.errors > 0 && known.tag == tag) {
             upstream.errors = upstream.errors.saturating_add(errors);
@@ -197,7 +210,9 @@ impl Kinds {
         self.n_steps = n_steps;
         if n_steps < held {
             let kept = |n: u32| narrow(u64::from(n) * u64::from(n_steps) / u64::from(held));
-            self.errors = kept(self.errors);
+            for n in [&mut self.errors, &mut self.named, &mut self.new] {
+                *n = kept(*n);
+            }
             for kind in &mut self.fingerprints {
                 kind.errors = kept(kind.errors);
             }
@@ -223,13 +238,21 @@ impl Kinds {
             .map(|upstream| (upstream.tag, self.share(upstream.errors)))
     }
 
-    /// The share of all errors that is of new fingerprints, if most errors are of those that are counted.
+    /// The share of all errors that names a callee.
+    pub(crate) fn named_share(&self) -> f64 {
+        self.share(self.named)
+    }
+
+    /// The share of all errors that is of new fingerprints, if most errors are of those or of ones that are counted.
     pub(crate) fn new_share(&self) -> Option<f64> {
-        let of = |is_of: fn(&Fingerprint) -> bool| -> f64 {
-            let kinds = self.fingerprints.iter().filter(|kind| is_of(kind));
-            kinds.map(|kind| self.share(kind.errors)).sum()
-        };
-        (of(|_| true) >= 0.5).then(|| of(|kind| kind.is_new))
+        let counted: f64 = self.fingerprints.iter().map(|kind| self.share(kind.errors)).sum();
+        let new = self.share(self.new);
+        (counted.max(new) >= 0.5).then_some(new)
+    }
+
+    /// All errors since the onset, of whichever version.
+    pub(crate) fn errors(&self) -> f64 {
+        f64::from(self.errors)
     }
 
     fn share(&self, errors: u32) -> f64 {
@@ -355,12 +378,14 @@ mod tests {
             named: 9_000,
             ..Known::default()
         };
-        assert!((known.named_share() - 0.9).abs() < 1e-9);
+        let share = |known: &Known| known.named_share().unwrap_or_default();
+        assert!((share(&known) - 0.9).abs() < 1e-9);
         for _ in 0..4 * 24 * 2 {
             known.forget();
         }
         assert!((1_500..3_500).contains(&known.errors), "{}", known.errors);
-        assert!((known.named_share() - 0.9).abs() < 0.05, "{}", known.named_share());
+        assert!((share(&known) - 0.9).abs() < 0.05, "{}", share(&known));
+        assert_eq!(Known::default().named_share(), None);
     }
 
     #[test]
@@ -370,7 +395,15 @@ mod tests {
         for n in 0..=KNOWN_MAX {
             known.learn_one(&name(n));
             known.learn_one(&name(n));
+            known.learn_one(&name(n.saturating_sub(1)));
         }
+        assert_eq!(
+            known.tags[0],
+            Tag::of(&name(KNOWN_MAX - 1)),
+            "there is no room within a step"
+        );
+        known.make_room();
+        known.learn_one(&name(KNOWN_MAX));
         let is_known = |n: usize| known.tags.contains(&Tag::of(&name(n)));
         assert!(!is_known(0) && (1..=KNOWN_MAX).all(is_known));
     }

@@ -37,8 +37,9 @@ const RATIO_MIN: f64 = 1.2;
 /// Shares of the errors beyond the usual ones.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Hints {
-    /// Those that name a callee, where some ever did.
+    /// Those that name a callee, of two callees and of all, where some ever did.
     upstreams: Option<[(Tag, f64); UPSTREAMS_MAX]>,
+    named: Option<f64>,
     /// Those of new kinds, where most are of a kind.
     new: Option<f64>,
 }
@@ -51,24 +52,21 @@ impl Hints {
             return Self::default();
         }
         let upstreams = usually_named.map(|usually| {
-            let upstreams = kinds.upstreams();
-            let named: f64 = upstreams.iter().map(|(_, share)| share).sum();
+            let (upstreams, named) = (kinds.upstreams(), kinds.named_share());
             let beyond = ((named * ratio - usually) / (ratio - 1.0)).clamp(0.0, 1.0);
-            upstreams.map(|(tag, share)| (tag, beyond * share / named.max(f64::MIN_POSITIVE)))
+            let of_each = upstreams.map(|(tag, share)| (tag, beyond * share / named.max(f64::MIN_POSITIVE)));
+            (of_each, beyond)
         });
         let new = kinds.new_share().filter(|_| knows_fingerprints);
         Self {
-            upstreams,
+            upstreams: upstreams.map(|(of_each, _)| of_each),
+            named: upstreams.map(|(_, beyond)| beyond),
             new: new.map(|share| (share * ratio / (ratio - 1.0)).min(1.0)),
         }
     }
 
-    fn named(&self) -> Option<f64> {
-        Some(self.upstreams?.iter().map(|(_, share)| share).sum())
-    }
-
     fn name_a_callee(&self) -> bool {
-        self.named().is_some_and(|named| named >= MOST)
+        self.named.is_some_and(|named| named >= MOST)
     }
 
     fn are_new(&self) -> bool {
@@ -107,7 +105,7 @@ impl Hints {
         let Path::Callee(hops) = candidate.path else {
             return self.of_own();
         };
-        let of_named = match (self.named(), self.upstreams) {
+        let of_named = match (self.named, self.upstreams) {
             (Some(named), _) if named < FEW => NOT_NAMED,
             (Some(named), Some(upstreams)) if named >= MOST && hops == 1 => {
                 let tag = Tag::of(candidate.service.as_str());
@@ -141,6 +139,7 @@ mod tests {
     fn hints(of_api: f64, new: Option<f64>) -> Hints {
         Hints {
             upstreams: Some([(Tag::of("api"), of_api), (Tag::default(), 0.0)]),
+            named: Some(of_api),
             new,
         }
     }
@@ -178,7 +177,7 @@ mod tests {
     #[test]
     fn callees_that_usual_errors_name_are_not_named_by_the_others() {
         let kinds = Kinds::naming("api", 95, 200);
-        let named = |usually: f64| Hints::of(&kinds, 2.0, Some(usually), false).named().unwrap_or_default();
+        let named = |usually: f64| Hints::of(&kinds, 2.0, Some(usually), false).named.unwrap_or_default();
         assert!(named(0.95) < FEW && named(0.0) > MOST, "{} {}", named(0.95), named(0.0));
         let hints = Hints::of(&kinds, 2.0, Some(0.0), false);
         assert_eq!(hints.named_of(["db", "api"].into_iter()), Some("api"));

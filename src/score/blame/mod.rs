@@ -176,6 +176,8 @@ pub(crate) enum Whose {
     Doubtful,
     /// What it calls is ill, and that explains it.
     Elsewhere,
+    /// What it calls, by what most errors say.
+    Named,
 }
 
 fn weight_of_path(path: Path) -> f64 {
@@ -278,6 +280,7 @@ struct Weighed {
     says: Says,
     /// Whether trouble may have begun there.
     is_root: bool,
+    is_background: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -299,14 +302,16 @@ impl Weighed {
             weight,
             says: Says::Nothing,
             is_root: false,
+            is_background: false,
         }
     }
 
-    /// None of the deploys: trouble of the callee that errors name, if any.
-    fn background(weight: f64, named: Option<&str>) -> Self {
-        let mut background = Self::own(None, weight);
-        background.blamed.of = named.and_then(|name| name.parse().ok()).map(Box::new);
-        background
+    /// None of the deploys.
+    fn background(weight: f64) -> Self {
+        Self {
+            is_background: true,
+            ..Self::own(None, weight)
+        }
     }
 
     fn is_own_deploy(&self) -> bool {
@@ -329,6 +334,7 @@ impl Weighed {
             },
             weight: weight(candidate, rise),
             is_root: says == Says::Ill && !matches!(candidate.state, Health::Suffers { .. }),
+            is_background: false,
             says,
         }
     }
@@ -351,7 +357,7 @@ pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -
         .map(|own| Weighed::own(Some(own.deploy_id), weight_of_own(own, greatest, &rise.hints)))
         .collect();
     weighed.extend(others.iter().map(|other| Weighed::of_other(other, rise)));
-    weighed.push(Weighed::background(background, rise.named));
+    weighed.push(Weighed::background(background));
     let total: f64 = weighed.iter().map(|weighed| weighed.weight).sum();
     weighed.sort_by(|a, b| {
         let name = |weighed: &Weighed| (weighed.blamed.of.clone(), weighed.blamed.deploy_id.clone());
@@ -373,16 +379,26 @@ pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -
         .filter(|weighed| weighed.is_own_deploy())
         .map(|weighed| weighed.weight)
         .sum();
-    let is_named = rise.named.is_some()
-        && weighed.first().is_some_and(|leading| !leading.is_own_deploy())
-        && total - of_own >= ELSEWHERE_TIMES * of_own;
-    let whose = if (leads(Says::Ill) && has_root) || is_named {
+    let is_of_named = |leading: &Weighed| {
+        let of = leading.blamed.of.as_deref().map(ServiceId::as_str);
+        rise.named.is_some() && (leading.is_background || of == rise.named)
+    };
+    let is_named = weighed.first().is_some_and(is_of_named) && total - of_own >= ELSEWHERE_TIMES * of_own;
+    let whose = if leads(Says::Ill) && has_root {
         Whose::Elsewhere
+    } else if is_named {
+        Whose::Named
     } else if leads(Says::NotIll) {
         Whose::Doubtful
     } else {
         Whose::Own
     };
+    if let Some(name) = rise.named.filter(|_| is_named) {
+        // Trouble there, with no deploy to blame.
+        for background in weighed.iter_mut().filter(|weighed| weighed.is_background) {
+            background.blamed.of = name.parse().ok().map(Box::new);
+        }
+    }
     let blamed = weighed
         .into_iter()
         .take(MAX_SUSPECTS)

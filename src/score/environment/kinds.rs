@@ -14,7 +14,7 @@ impl Environment {
             self.tells_fingerprints |= is_told && variant.fingerprint.is_some();
             self.tells_upstreams |= is_told && variant.upstream.is_some();
         }
-        if !self.is_watched() {
+        if !self.is_watched() && !self.unrest.is_on() {
             self.known.learn(errors, totals, self.tells_kinds());
         }
         if let Some(kinds) = &mut self.kinds {
