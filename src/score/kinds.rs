@@ -5,24 +5,21 @@
 //! had come evenly. A fingerprint is the producer's own word for a group of errors; it is cut short, and no more of an error
 //! is kept. A client's storm has no part in it.
 //!
-//! A fingerprint is new if it is none of the last [`KNOWN_MAX`] that came first while nothing was watched.
+//! A fingerprint is new if it is none of those [`known`] to be usual.
 //!
 //! **Invariant:** what is counted depends on the order of the errors, never on how they were combined.
 
+mod known;
+
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::known::Known;
 use super::steps::Totals;
 use crate::model::{Errors, VARIANTS_MAX, Variant, hash_text};
 
 /// Fingerprints counted at once, and callees.
 const FINGERPRINTS_MAX: usize = 3;
 pub(crate) const UPSTREAMS_MAX: usize = 2;
-/// Fingerprints known to be usual.
-const KNOWN_MAX: usize = 8;
-/// Fewer errors do not tell how many usually name a callee.
-const KNOWN_ERRORS_MIN: u32 = 20;
-/// Each quarter-hour so much is forgotten of how many errors name a callee, a part in this: half of it in 22 hours.
-const FORGETS: u32 = 128;
 /// With each step those below this share of all errors are given up, one in so many; and the rarest, where all places
 /// are taken.
 const RARE: u32 = 8;
@@ -66,66 +63,6 @@ impl Tag {
     pub(crate) fn of(text: &str) -> Self {
         let [.., low, high] = hash_text(text).to_le_bytes();
         Self(u16::from_le_bytes([low, high]).max(1))
-    }
-}
-
-/// What usual errors are: told while nothing was watched.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Known {
-    /// Their fingerprints, the last to come first.
-    tags: [Tag; KNOWN_MAX],
-    /// Errors, and how many of them name a callee; what was long ago counts less.
-    errors: u32,
-    named: u32,
-}
-
-impl Known {
-    /// Takes in what an entry told while nothing was watched; `tells_kinds`: whether any ever told one.
-    pub(crate) fn learn(&mut self, errors: &Errors<'_>, totals: &Totals, tells_kinds: bool) {
-        self.errors = self.errors.saturating_add(narrow(totals.all().errors));
-        if !tells_kinds {
-            return;
-        }
-        for_each(errors, totals, |variant, n| {
-            if variant.upstream.is_some() {
-                self.named = self.named.saturating_add(n);
-            }
-            if let Some(fingerprint) = variant.fingerprint {
-                self.learn_one(fingerprint);
-            }
-        });
-    }
-
-    fn learn_one(&mut self, fingerprint: &str) {
-        let tag = Tag::of(fingerprint);
-        let has_room = self.tags[KNOWN_MAX - 1] == Tag::default();
-        if has_room && !self.tags.contains(&tag) {
-            self.tags.rotate_right(1);
-            self.tags[0] = tag;
-        }
-    }
-
-    /// A step has closed: makes room for another fingerprint. Not sooner: which one goes would depend on how errors are
-    /// combined.
-    pub(crate) fn make_room(&mut self) {
-        self.tags[KNOWN_MAX - 1] = Tag::default();
-    }
-
-    /// A quarter-hour is over.
-    pub(crate) fn forget(&mut self) {
-        for n in [&mut self.errors, &mut self.named] {
-            *n -= *n / FORGETS;
-        }
-    }
-
-    /// Whether any kind is known.
-    pub(crate) fn has_fingerprints(&self) -> bool {
-        self.tags[0] != Tag::default()
-    }
-
-    /// The share of usual errors that name a callee, where enough are known.
-    pub(crate) fn named_share(&self) -> Option<f64> {
-        (self.errors >= KNOWN_ERRORS_MIN).then(|| f64::from(self.named) / f64::from(self.errors))
     }
 }
 
@@ -177,7 +114,7 @@ impl Kinds {
 
     fn count_fingerprint(&mut self, text: &str, errors: u32, known: &Known) {
         let tag = Tag::of(text);
-        if !known.tags.contains(&tag) {
+        if !known.has(tag) {
             self.new = self.new.saturating_add(errors);
         }
         let (places, is_same) = (&mut self.fingerprints, |kind: &Fingerprint| kind.tag == tag);
@@ -372,40 +309,22 @@ mod tests {
     }
 
     #[test]
-    fn how_many_usual_errors_name_a_callee_is_forgotten_in_a_day_or_two() {
-        let mut known = Known {
-            errors: 10_000,
-            named: 9_000,
-            ..Known::default()
-        };
-        let share = |known: &Known| known.named_share().unwrap_or_default();
-        assert!((share(&known) - 0.9).abs() < 1e-9);
-        for _ in 0..4 * 24 * 2 {
-            known.forget();
-        }
-        assert!((1_500..3_500).contains(&known.errors), "{}", known.errors);
-        assert!((share(&known) - 0.9).abs() < 0.05, "{}", share(&known));
-        assert_eq!(Known::default().named_share(), None);
-    }
-
-    #[test]
-    fn of_usual_kinds_the_last_are_known() {
-        let mut known = Known::default();
-        let name = |n: usize| format!("kind {n}");
-        for n in 0..=KNOWN_MAX {
-            known.learn_one(&name(n));
-            known.learn_one(&name(n));
-            known.learn_one(&name(n.saturating_sub(1)));
-        }
-        assert_eq!(
-            known.tags[0],
-            Tag::of(&name(KNOWN_MAX - 1)),
-            "there is no room within a step"
+    fn more_kinds_and_callees_than_have_a_place_are_counted_together() {
+        let (mut kinds, mut known) = (Kinds::default(), Known::default());
+        let names: Vec<String> = (0..20).map(|n| format!("new {n}")).collect();
+        let many: Vec<(&str, &str, u32)> = names
+            .iter()
+            .zip(["api", "db", "mail", ""].into_iter().cycle())
+            .map(|(name, callee)| (name.as_str(), callee, 5))
+            .collect();
+        told(&mut kinds, &mut known, true, &many);
+        told(&mut kinds, &mut known, true, &many);
+        assert!((kinds.named_share() - 0.75).abs() < 0.02, "{}", kinds.named_share());
+        assert!(
+            kinds.new_share().is_some_and(|new| new > 0.95),
+            "{:?}",
+            kinds.new_share()
         );
-        known.make_room();
-        known.learn_one(&name(KNOWN_MAX));
-        let is_known = |n: usize| known.tags.contains(&Tag::of(&name(n)));
-        assert!(!is_known(0) && (1..=KNOWN_MAX).all(is_known));
     }
 
     #[test]

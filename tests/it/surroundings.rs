@@ -571,12 +571,16 @@ fn errors_say_themselves_where_they_come_from() {
         assert!(told.iter().any(|line| line == expected), "{case}: {told:#?}");
         let is_frozen = told.iter().any(|line| line.starts_with("freeze"));
         assert_eq!(is_frozen, expected.starts_with("freeze"), "{case}: {told:#?}");
-    } // It is over soon after the callee's trouble is.
-    let driver = rise_of("", (50, r#","upstream":"api""#));
-    let last = driver.decisions.last().expect("it was held");
-    let after = last.decided_at.since(at(HISTORY + 70));
-    assert_eq!(last.action, Action::Proceed);
-    assert!(after <= seconds(40 * 60), "{after:?}");
+    }
+    // It is over soon after the callee's trouble is, also where usual errors are the callee's.
+    for usual in ["", r#","upstream":"api""#] {
+        let driver = rise_of(usual, (50, r#","upstream":"api""#));
+        assert_eq!(freezes(&driver, "web"), 0, "{usual}");
+        let last = driver.decisions.last().expect("it was held");
+        let after = last.decided_at.since(at(HISTORY + 70));
+        assert_eq!(last.action, Action::Proceed, "{usual}");
+        assert!(after <= seconds(40 * 60), "{usual}: {after:?}");
+    }
     // A gateway's usual errors are its callees'.
     let driver = rise_of(r#","upstream":"api","requests":6000"#, (18, ""));
     let told = told(&driver, "web");

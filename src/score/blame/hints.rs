@@ -19,7 +19,10 @@
 use super::Candidate;
 use crate::{
     model::Path,
-    score::kinds::{Kinds, Tag, UPSTREAMS_MAX},
+    score::{
+        evidence::Since,
+        kinds::{Kinds, Tag, UPSTREAMS_MAX},
+    },
 };
 
 /// Shares that are most, and hardly any.
@@ -37,17 +40,21 @@ const RATIO_MIN: f64 = 1.2;
 /// Shares of the errors beyond the usual ones.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Hints {
-    /// Those that name a callee, of two callees and of all, where some ever did.
+    /// Those that name each of two callees, where some ever named any.
     upstreams: Option<[(Tag, f64); UPSTREAMS_MAX]>,
+    /// Those that name any callee, likewise.
     named: Option<f64>,
     /// Those of new kinds, where most are of a kind.
     new: Option<f64>,
 }
 
 impl Hints {
-    /// What `kinds` say of errors that are `ratio` times the usual ones, of which `usually_named` name a callee, where any
-    /// ever did.
-    pub(crate) fn of(kinds: &Kinds, ratio: f64, usually_named: Option<f64>, knows_fingerprints: bool) -> Self {
+    /// What `kinds` say of errors beyond the usual ones, of which the share `usually_named` names a callee; none: that is
+    /// not known, or no error ever did. How many are beyond is what the evidence says `since` the onset.
+    pub(crate) fn of(kinds: &Kinds, since: Since, usually_named: Option<f64>, knows_fingerprints: bool) -> Self {
+        // Beside other versions only the new one's errors are evidence, and here are those of all.
+        let (all, usual) = (kinds.errors(), kinds.errors() - since.excess());
+        let ratio = if usual > 0.0 { all / usual } else { since.ratio() };
         if ratio < RATIO_MIN {
             return Self::default();
         }
@@ -167,20 +174,40 @@ mod tests {
         assert!((of_callee.of_background() - 1.0).abs() < 1e-9 && of_callee.of_own() < 0.1);
     }
 
+    fn since(errors: f32, expected: f32) -> Since {
+        Since {
+            errors,
+            expected,
+            n_steps: 10,
+        }
+    }
+
     #[test]
     fn too_few_errors_beyond_the_usual_ones_say_nothing() {
-        let kinds = Kinds::default();
-        assert_eq!(Hints::of(&kinds, 1.1, Some(0.0), true), Hints::default());
-        assert_ne!(Hints::of(&kinds, 3.0, Some(0.0), true), Hints::default());
+        let kinds = Kinds::naming("api", 100, 100);
+        let of = |expected: f32| Hints::of(&kinds, since(100.0, expected), Some(0.0), true);
+        assert_eq!(of(90.0), Hints::default());
+        assert!(of(30.0).name_a_callee());
+        let unknown = Hints::of(&kinds, since(100.0, 30.0), None, true);
+        assert!(!unknown.name_a_callee(), "what is usual is not known");
     }
+
     /// A gateway's errors are its callees': that says nothing of those that its own deploy adds.
     #[test]
     fn callees_that_usual_errors_name_are_not_named_by_the_others() {
         let kinds = Kinds::naming("api", 95, 200);
-        let named = |usually: f64| Hints::of(&kinds, 2.0, Some(usually), false).named.unwrap_or_default();
+        let of = |usually: f64| Hints::of(&kinds, since(200.0, 100.0), Some(usually), false);
+        let named = |usually: f64| of(usually).named.unwrap_or_default();
         assert!(named(0.95) < FEW && named(0.0) > MOST, "{} {}", named(0.95), named(0.0));
-        let hints = Hints::of(&kinds, 2.0, Some(0.0), false);
-        assert_eq!(hints.named_of(["db", "api"].into_iter()), Some("api"));
-        assert_eq!(hints.named_of(["db"].into_iter()), None);
+        assert_eq!(of(0.0).named_of(["db", "api"].into_iter()), Some("api"));
+        assert_eq!(of(0.0).named_of(["db"].into_iter()), None);
+    }
+
+    /// Ten times the errors of a version with a twentieth of the traffic are a third of all.
+    #[test]
+    fn the_errors_of_a_canary_are_few_of_all() {
+        let kinds = Kinds::naming("api", 95, 145);
+        let hints = Hints::of(&kinds, since(50.0, 5.0), Some(0.95), false);
+        assert!(!hints.name_a_callee(), "{hints:?}");
     }
 }

@@ -314,6 +314,10 @@ impl Weighed {
         }
     }
 
+    fn is_of(&self, service: Option<&str>) -> bool {
+        self.blamed.of.as_deref().map(ServiceId::as_str) == service
+    }
+
     fn is_own_deploy(&self) -> bool {
         self.blamed.of.is_none() && self.blamed.deploy_id.is_some()
     }
@@ -363,27 +367,25 @@ pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -
         let name = |weighed: &Weighed| (weighed.blamed.of.clone(), weighed.blamed.deploy_id.clone());
         b.weight.total_cmp(&a.weight).then_with(|| name(a).cmp(&name(b)))
     });
-    let leads = |says: Says| {
-        let of = weighed.iter().filter(|weighed| weighed.says == says);
-        let sum: f64 = of.map(|weighed| weighed.weight).sum();
-        weighed.first().is_some_and(|leading| leading.says == says)
-            && sum >= ELSEWHERE * (total - background)
-            && sum >= ELSEWHERE_TIMES * of_convicted
+    let sum = |is: &dyn Fn(&Weighed) -> bool| -> f64 {
+        let weighed = weighed.iter().filter(|weighed| is(weighed));
+        weighed.map(|weighed| weighed.weight).sum()
     };
-    let greatest = weighed.first().map_or(0.0, |leading| leading.weight);
+    let leading = weighed.first();
+    let leads = |says: Says| {
+        let of = sum(&|weighed| weighed.says == says);
+        leading.is_some_and(|leading| leading.says == says)
+            && of >= ELSEWHERE * (total - background)
+            && of >= ELSEWHERE_TIMES * of_convicted
+    };
+    let greatest = leading.map_or(0.0, |leading| leading.weight);
     let has_root = weighed
         .iter()
         .any(|weighed| weighed.is_root && weighed.weight >= ROOT * greatest);
-    let of_own: f64 = weighed
-        .iter()
-        .filter(|weighed| weighed.is_own_deploy())
-        .map(|weighed| weighed.weight)
-        .sum();
-    let is_of_named = |leading: &Weighed| {
-        let of = leading.blamed.of.as_deref().map(ServiceId::as_str);
-        rise.named.is_some() && (leading.is_background || of == rise.named)
-    };
-    let is_named = weighed.first().is_some_and(is_of_named) && total - of_own >= ELSEWHERE_TIMES * of_own;
+    let of_own = sum(&Weighed::is_own_deploy);
+    let is_named = rise.named.is_some()
+        && leading.is_some_and(|leading| leading.is_background || leading.is_of(rise.named))
+        && total - of_own >= ELSEWHERE_TIMES * of_own;
     let whose = if leads(Says::Ill) && has_root {
         Whose::Elsewhere
     } else if is_named {

@@ -2,6 +2,7 @@ use super::{
     Whose::{Doubtful, Elsewhere, Own as Itself},
     *,
 };
+use crate::score::{evidence::Since, kinds::Kinds};
 
 /// What it is, when the own deploy began, who else there is, whether services alarm together, and whose it is.
 type Case<'a> = (&'a str, i64, &'a [(Path, Health)], bool, Whose);
@@ -28,6 +29,20 @@ fn rise(is_shared: bool) -> Rise<'static> {
         was_waited_for: false,
         hints: Hints::default(),
         named: None,
+    }
+}
+
+/// The same, of errors that name a callee.
+fn rise_naming(callee: &'static str) -> Rise<'static> {
+    let since = Since {
+        errors: 100.0,
+        expected: 20.0,
+        n_steps: 5,
+    };
+    Rise {
+        hints: Hints::of(&Kinds::naming(callee, 90, 100), since, Some(0.0), false),
+        named: Some(callee),
+        ..rise(false)
     }
 }
 
@@ -170,4 +185,25 @@ fn a_late_fault_is_rather_the_deploys_than_nobodys_unless_services_alarm_togethe
         None,
         "errors rose before it"
     );
+}
+
+#[test]
+fn what_errors_name_is_why_unless_an_own_deploy_goes_better_with_them() {
+    let whose = |rise: &Rise<'_>, own_at, others: &[(Path, Health)]| judge_of(rise, own_at, others).whose;
+    let of_db = rise_naming("db");
+    assert_eq!(whose(&of_db, 40, &[]), Whose::Named);
+    let blamed = judge_of(&of_db, 40, &[]).blamed;
+    assert_eq!(blamed[0].of.as_ref().map(|of| of.as_str()), Some("db"));
+    assert_eq!(blamed[0].deploy_id, None);
+    assert_eq!(whose(&of_db, 99, &[]), Itself, "a deploy may break how it is called");
+    assert_eq!(whose(&rise(false), 40, &[]), Itself, "nothing is named");
+    let behind = [(Path::Callee(2), Health::Unknown)];
+    assert_eq!(
+        whose(&of_db, 40, &behind),
+        Doubtful,
+        "another's deploy goes better with it"
+    );
+    let of_api = rise_naming("api");
+    let api = [(Path::Callee(1), Health::Unknown)];
+    assert_eq!(whose(&of_api, 40, &api), Whose::Named);
 }

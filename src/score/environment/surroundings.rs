@@ -126,12 +126,8 @@ impl Environment {
         let Some(kinds) = &self.kinds else {
             return Hints::default();
         };
-        // Beside other versions only this one's errors count against the deploy, and here there are all.
-        let (since, all) = (watch.since_onset(), kinds.errors());
-        let usual = all - since.excess();
-        let ratio = if usual > 0.0 { all / usual } else { since.ratio() };
         let usually_named = self.known.named_share().filter(|_| self.tells_upstreams);
-        Hints::of(kinds, ratio, usually_named, self.known.has_fingerprints())
+        Hints::of(kinds, watch.since_onset(), usually_named, self.known.has_fingerprints())
     }
 
     /// Asks what it calls and what calls it, for a new conviction or once more; where there is nobody to ask, the fleet.
@@ -232,13 +228,13 @@ impl Environment {
             return;
         };
         inquiry.conclude();
-        let is_explained = match whose {
+        let explains = match whose {
             Whose::Elsewhere => true,
             // While it is explained by it, evidence stands still: that errors go on is seen by the unrest alone.
             Whose::Named => goes_on || !inquiry.is_explained(),
             Whose::Doubtful | Whose::Own => false,
         };
-        let elsewhere = is_explained && inquiry.explain(now);
+        let elsewhere = explains && inquiry.explain(now);
         let waits = whose == Whose::Doubtful && inquiry.is_young(now);
         if !elsewhere && goes_on && inquiry.is_stale(now) {
             inquiry.give_up();
