@@ -50,6 +50,8 @@ pub struct Told<'a> {
     pub state: Health,
     /// The start of the last step of its errors that it has seen.
     pub seen_from: Timestamp,
+    /// How long its steps are, in seconds: when its errors rose is known to a few of them.
+    pub step_seconds: u16,
     /// What here could be it, at most three.
     #[serde(borrow)]
     pub clues: Vec<Clue<'a>>,

@@ -134,6 +134,11 @@ impl Hold {
         self.windows[0].ln_e() >= STILL.ln()
     }
 
+    /// Whether they may go on: a lull says neither that they are over nor that they last.
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.windows[0].ln_e() >= 0.0
+    }
+
     /// Another lease behind the one that ends, 4 h in all at most. False: it is over.
     pub(crate) fn renew(&mut self, lease: Duration, now: Timestamp) -> bool {
         let end = self.since + LEASE_MAX;

@@ -100,6 +100,8 @@ pub(crate) struct Candidate {
     pub(crate) weight: f32,
     /// The start of the last step that it had seen when it answered.
     pub(crate) seen_from: Second,
+    /// See [`crate::model::Told`].
+    pub(crate) step_seconds: u16,
 }
 
 /// A deploy of the service itself.
@@ -199,12 +201,13 @@ pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
     let at_stage = rise.onsets.mean(|onset| {
         density([candidate.started_at, candidate.stage_at].map(|stage| steps_between(stage.start(), onset, rise.step)))
     });
+    let step = rise.step.max(Duration::from_secs(candidate.step_seconds.into()));
     match (candidate.path, candidate.state) {
         (Path::Callee(_), Health::Ill { since }) => {
-            cause * of_path * rise.onsets.mean(|onset| together(since, onset, rise.step))
+            cause * of_path * rise.onsets.mean(|onset| together(since, onset, step))
         }
         (Path::Callee(_), Health::Suffers { since }) => {
-            SUFFERS * cause * of_path * rise.onsets.mean(|onset| together(since, onset, rise.step))
+            SUFFERS * cause * of_path * rise.onsets.mean(|onset| together(since, onset, step))
         }
         (Path::Callee(_), Health::Well) if candidate.deploy_id.is_none() => {
             let is_heard = candidate.seen_from.start() >= rise.onsets.evidence.max(rise.onsets.unrest);

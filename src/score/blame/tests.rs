@@ -70,6 +70,7 @@ fn judge_of(rise: &Rise<'_>, own_at: i64, others: &[(Path, Health)]) -> Posterio
             stage_at: Second::of(minutes(100)),
             weight: if matches!(state, Health::Ill { .. }) { 0.9 } else { 0.01 },
             seen_from: Second::of(minutes(105)),
+            step_seconds: 60,
         })
         .collect();
     put_down(rise, &[own], &others)
@@ -169,6 +170,7 @@ fn a_callee_that_has_seen_no_step_since_the_rise_is_waited_for() {
             stage_at: Second::of(Timestamp::MIN),
             weight: 1.0,
             seen_from: Second::of(minutes(seen_from)),
+            step_seconds: 60,
         };
         put_down(&rise, &[own], &[callee]).whose
     };

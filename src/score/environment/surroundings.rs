@@ -284,6 +284,7 @@ impl Environment {
             n_askers: n_dependents.unwrap_or(0),
             state,
             seen_from: self.steps.next_start() - self.steps.grain.duration(),
+            step_seconds: u16::try_from(self.steps.grain.duration().as_secs()).unwrap_or(u16::MAX),
             clues: self.clues(ask.path, state, scene),
         })));
         if n_dependents.is_some() {
@@ -320,7 +321,7 @@ impl Environment {
     fn health(&self, policy: &Policy, now: Timestamp) -> Health {
         let unrest = self.unrest.is_on() && !self.is_silent(policy);
         if let Some(hold) = &self.hold
-            && (unrest || hold.goes_on() || now.since(hold.since) < FRESH_HOLD)
+            && (unrest || hold.may_go_on() || now.since(hold.since) < FRESH_HOLD)
         {
             return Health::Ill {
                 since: hold.found.onset(),
