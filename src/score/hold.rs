@@ -151,3 +151,51 @@ impl Hold {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::baseline::Sizes;
+
+    /// Errors that are neither over nor certain to last: no renewal, and no recovery.
+    #[test]
+    fn a_lull_is_neither_an_end_nor_going_on() {
+        let step = |errors| Observation {
+            errors,
+            counted: errors,
+            harmless: 1.25,
+            expected: 1.0,
+            sizes: Sizes {
+                step: 5.0,
+                blocks: [5.0; 6],
+            },
+        };
+        let mut window = Still::default();
+        let says = |window: &Still| {
+            let hold = Hold {
+                windows: [*window; 2],
+                ..hold()
+            };
+            (hold.goes_on(), hold.may_go_on())
+        };
+        for _ in 0..3 {
+            window.observe(&step(3.0));
+        }
+        assert_eq!(says(&window), (false, true), "{:?}", window.ln_e());
+        for _ in 0..4 {
+            window.observe(&step(5.0));
+        }
+        assert_eq!(says(&window), (true, true), "{:?}", window.ln_e());
+        for _ in 0..30 {
+            window.observe(&step(1.0));
+        }
+        assert_eq!(says(&window), (false, false), "{:?}", window.ln_e());
+    }
+
+    fn hold() -> Hold {
+        let evidence = crate::score::policy::Policy::default().evidence;
+        let calibration = Calibration::without(1e-3, &evidence);
+        let found = Found::new((9.0, Since::default()), true, calibration, Timestamp::MIN);
+        Hold::new("d", found, Timestamp::from_millis(0), LEASE_MIN)
+    }
+}

@@ -450,6 +450,35 @@ fn a_callee_that_stays_well_is_named_after_the_own_deploy() {
     );
 }
 
+/// A callee that tells five minutes at a time shows its rise one of its own steps after who suffers from it.
+#[test]
+fn a_callee_that_tells_every_five_minutes_may_show_its_rise_later() {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    let catalog = r#""kind":"service","id":"c","service":"web","depends_on":["api"]"#;
+    driver.events(&[format!(r#"{{{catalog},"time":"{}"}}"#, at(0))], at(0));
+    for i in 0..HISTORY + 60 {
+        let minute_after = i - HISTORY;
+        let jitter = u64::try_from(i * 7 % 5).expect("small");
+        let risen = if minute_after >= 0 { 16 } else { 8 };
+        let mut events = vec![minute("web", at(i), risen + jitter, Some(6_000))];
+        if i % 5 == 4 {
+            let errors = if minute_after >= 10 { 400 } else { 40 } + jitter;
+            let record = minute("api", at(i - 4), errors, Some(30_000));
+            events.push(record.replace("60000", "300000"));
+        }
+        for (service, deploys_at) in [("web", -20), ("api", 9)] {
+            if minute_after == deploys_at {
+                events.push(deploy(service, &format!("d-{service}"), at(i), "started", ""));
+            }
+        }
+        driver.events(&events, at(i));
+        driver.time(at(i) + seconds(15));
+        driver.time(at(i) + seconds(30));
+    }
+    assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
+    assert_eq!(freezes(&driver, "api"), 1, "{:#?}", told(&driver, "api"));
+}
+
 /// Nothing is explained for longer than the longest freeze, however ill the callee still is.
 #[test]
 fn a_callee_explains_for_four_hours_at_most() {

@@ -220,7 +220,7 @@ pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
     }
 }
 
-/// How well a callee's rise since `since` goes with one at `onset`.
+/// How well a callee's rise since `since` goes with one at `onset`; `step` is the longer of their steps.
 fn together(since: Timestamp, onset: Timestamp, step: Duration) -> f64 {
     let close = TOGETHER.max(step * NEAR_STEPS);
     if since > onset + close {

@@ -177,6 +177,28 @@ fn a_callee_that_has_seen_no_step_since_the_rise_is_waited_for() {
     assert_eq!((judge(99), judge(100)), (Doubtful, Itself));
 }
 
+/// Who tells of five minutes at a time shows a rise up to three steps later.
+#[test]
+fn a_callee_is_later_by_its_own_steps() {
+    let weight_of = |since, step_seconds| {
+        let callee = Candidate {
+            deploy_id: Some("other".into()),
+            service: "api".parse().expect("a name"),
+            path: Path::Callee(1),
+            state: ill(since),
+            started_at: Second::of(minutes(100)),
+            stage_at: Second::of(minutes(100)),
+            weight: 0.9,
+            seen_from: Second::of(minutes(115)),
+            step_seconds,
+        };
+        weight(&callee, &rise(false))
+    };
+    assert!(weight_of(105, 60) > 100.0 * weight_of(106, 60), "steps of a minute");
+    assert!(weight_of(115, 300) > 100.0 * weight_of(116, 300), "of five");
+    assert!((weight_of(110, 300) - weight_of(100, 60)).abs() < 1e-9);
+}
+
 #[test]
 fn a_late_fault_is_rather_the_deploys_than_nobodys_unless_services_alarm_together() {
     let first = |is_shared| judge(0, &[], is_shared).blamed[0].deploy_id.clone();
