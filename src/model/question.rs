@@ -50,8 +50,6 @@ pub struct Told<'a> {
     pub state: Health,
     /// The start of the last step of its errors that it has seen.
     pub seen_from: Timestamp,
-    /// How long its steps are, in seconds: when its errors rose is known to a few of them.
-    pub step_seconds: u16,
     /// What here could be it, at most three.
     #[serde(borrow)]
     pub clues: Vec<Clue<'a>>,
@@ -78,7 +76,7 @@ pub enum Health {
 pub struct Clue<'a> {
     #[serde(borrow)]
     pub deploy_id: Option<Cow<'a, str>>,
-    /// When it began, and when its last stage did.
+    /// When it began, and when its last stage did. Of one that is ill: the step in which its errors rose, from and until.
     pub started_at: Timestamp,
     pub stage_at: Timestamp,
     /// Of one that is ill: how likely it is that this is why, 0 to 1. Else the chance that its changes cause an incident.

@@ -140,7 +140,6 @@ mod tests {
             stage_at: Second::default(),
             weight: 1.0,
             seen_from: Second::default(),
-            step_seconds: 60,
         }
     }
 

@@ -113,7 +113,6 @@ impl Inquiry {
                 stage_at: Second::of(clue.stage_at),
                 weight: clue.weight,
                 seen_from: Second::of(told.seen_from),
-                step_seconds: told.step_seconds,
             }));
         }
         self.candidates.retain(|candidate| weigh(candidate) > 0.0);

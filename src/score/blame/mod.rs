@@ -94,14 +94,12 @@ pub(crate) struct Candidate {
     pub(crate) service: ServiceId,
     pub(crate) path: Path,
     pub(crate) state: Health,
+    /// See [`crate::model::Clue`].
     pub(crate) started_at: Second,
     pub(crate) stage_at: Second,
-    /// See [`crate::model::Clue`].
     pub(crate) weight: f32,
     /// The start of the last step that it had seen when it answered.
     pub(crate) seen_from: Second,
-    /// See [`crate::model::Told`].
-    pub(crate) step_seconds: u16,
 }
 
 /// A deploy of the service itself.
@@ -201,7 +199,10 @@ pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
     let at_stage = rise.onsets.mean(|onset| {
         density([candidate.started_at, candidate.stage_at].map(|stage| steps_between(stage.start(), onset, rise.step)))
     });
-    let step = rise.step.max(Duration::from_secs(candidate.step_seconds.into()));
+    // Of one that is ill, both are of the step in which its errors rose.
+    let step = rise
+        .step
+        .max(candidate.stage_at.start().since(candidate.started_at.start()));
     match (candidate.path, candidate.state) {
         (Path::Callee(_), Health::Ill { since }) => {
             cause * of_path * rise.onsets.mean(|onset| together(since, onset, step))

@@ -70,7 +70,6 @@ fn judge_of(rise: &Rise<'_>, own_at: i64, others: &[(Path, Health)]) -> Posterio
             stage_at: Second::of(minutes(100)),
             weight: if matches!(state, Health::Ill { .. }) { 0.9 } else { 0.01 },
             seen_from: Second::of(minutes(105)),
-            step_seconds: 60,
         })
         .collect();
     put_down(rise, &[own], &others)
@@ -170,7 +169,6 @@ fn a_callee_that_has_seen_no_step_since_the_rise_is_waited_for() {
             stage_at: Second::of(Timestamp::MIN),
             weight: 1.0,
             seen_from: Second::of(minutes(seen_from)),
-            step_seconds: 60,
         };
         put_down(&rise, &[own], &[callee]).whose
     };
@@ -180,23 +178,22 @@ fn a_callee_that_has_seen_no_step_since_the_rise_is_waited_for() {
 /// Who tells of five minutes at a time shows a rise up to three steps later.
 #[test]
 fn a_callee_is_later_by_its_own_steps() {
-    let weight_of = |since, step_seconds| {
+    let weight_of = |since, step| {
         let callee = Candidate {
             deploy_id: Some("other".into()),
             service: "api".parse().expect("a name"),
             path: Path::Callee(1),
             state: ill(since),
-            started_at: Second::of(minutes(100)),
-            stage_at: Second::of(minutes(100)),
+            started_at: Second::of(minutes(since)),
+            stage_at: Second::of(minutes(since + step)),
             weight: 0.9,
             seen_from: Second::of(minutes(115)),
-            step_seconds,
         };
         weight(&callee, &rise(false))
     };
-    assert!(weight_of(105, 60) > 100.0 * weight_of(106, 60), "steps of a minute");
-    assert!(weight_of(115, 300) > 100.0 * weight_of(116, 300), "of five");
-    assert!((weight_of(110, 300) - weight_of(100, 60)).abs() < 1e-9);
+    assert!(weight_of(105, 1) > 100.0 * weight_of(106, 1), "steps of a minute");
+    assert!(weight_of(115, 5) > 100.0 * weight_of(116, 5), "of five");
+    assert!((weight_of(110, 5) - weight_of(100, 1)).abs() < 1e-9);
 }
 
 #[test]

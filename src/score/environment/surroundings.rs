@@ -284,7 +284,6 @@ impl Environment {
             n_askers: n_dependents.unwrap_or(0),
             state,
             seen_from: self.steps.next_start() - self.steps.grain.duration(),
-            step_seconds: u16::try_from(self.steps.grain.duration().as_secs()).unwrap_or(u16::MAX),
             clues: self.clues(ask.path, state, scene),
         })));
         if n_dependents.is_some() {
@@ -378,6 +377,7 @@ impl Environment {
             let nothing = (state == Health::Well && path != Path::Caller).then_some(nothing);
             return watches.into_iter().take(CLUES_MAX).map(clue).chain(nothing).collect();
         };
+        let step = self.steps.grain.duration();
         let leading = self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()));
         let convicted = leading.filter(|watch| watch.alarmed_at.is_some());
         let blamed = if let Some(hold) = &self.hold {
@@ -397,7 +397,7 @@ impl Environment {
              }| Clue {
                 deploy_id: deploy_id.map(|id| id.into_string().into()),
                 started_at: since,
-                stage_at: since,
+                stage_at: since + step,
                 weight: narrow(probability),
             },
         )

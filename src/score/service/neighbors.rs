@@ -125,7 +125,6 @@ impl Service {
             n_askers: 0,
             state: Health::Unknown,
             seen_from: Timestamp::MIN,
-            step_seconds: 60,
             clues: Vec::new(),
         })));
     }
