@@ -23,6 +23,8 @@ const LONGER_MAX: u16 = 4;
 const STEPS_MIN: u16 = 10;
 /// Evidence that is no reason to act but none to call a deploy healthy either.
 const LN_DOUBTFUL: f64 = std::f64::consts::LN_10;
+/// ln of how seldom one that tells errors has none in a step, to be taken for one that is not heard: once in a hundred.
+const LN_SILENT: f64 = 4.605_170_185_988_091;
 /// How many steps before a stage a rise of rare errors may seem to have begun that came with it.
 const EARLY_MAX: f64 = 10.0;
 /// Stages that have a blip and an onset of their own; a rollout in a hundred small steps is judged all along.
@@ -77,10 +79,37 @@ pub(crate) struct Step<'a> {
     pub(crate) concentration: f64,
     /// What a step counts as at most, as a multiple of what is expected.
     pub(crate) spike: f64,
+    /// The last restart, by any of the deploys under watch.
+    pub(crate) restart: Option<Restart>,
     /// How long restarts alone make errors.
     pub(crate) blip: Duration,
     /// Up to how many times as many as usual.
     pub(crate) blip_errors: f64,
+}
+
+/// Instances that restarted: when, and how much of the traffic is theirs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Restart {
+    pub(crate) at: Timestamp,
+    pub(crate) share: f32,
+}
+
+impl Restart {
+    /// How much of a step, 0 to 1, it may make errors in.
+    fn part_of(&self, step: &Step<'_>) -> f64 {
+        let (start, length) = (step.closed.start, step.grain.duration());
+        let until = (self.at + step.blip).min(start + length);
+        until.since(self.at.max(start)).as_secs_f64() / length.as_secs_f64()
+    }
+}
+
+/// What stands beside a step's errors of the deployed version.
+enum Beside {
+    Control(Control),
+    /// The baseline.
+    Baseline,
+    /// Nothing: one of two versions that told errors before is not heard in this step.
+    Silence,
 }
 
 /// What a watch found.
@@ -214,14 +243,23 @@ impl Watch {
         if self.n_stages == 0 || (self.n_stages == 1 && !of_stage) {
             return;
         }
-        let control = self.control(step);
+        let control = match self.beside(step) {
+            Beside::Control(control) => Some(control),
+            Beside::Baseline => None,
+            Beside::Silence => return,
+        };
         if let Some(control) = &control {
             self.shares.note(control);
         }
         let stage = usize::from(self.n_stages) - 1;
-        if of_stage && start < self.stage_at() + step.blip {
-            let is_first = !std::mem::replace(&mut self.is_restarting, true);
-            let beyond = self.beyond_restart(step, control.as_ref());
+        let own = self.restart().filter(|restart| restart.part_of(step) > 0.0);
+        // Where versions are told apart, another's restart is in neither's errors.
+        let others = step
+            .restart
+            .filter(|restart| control.is_none() && Some(*restart) != self.restart() && restart.part_of(step) > 0.0);
+        if own.is_some() || others.is_some() {
+            let is_first = own.is_some() && !std::mem::replace(&mut self.is_restarting, true);
+            let beyond = self.beyond_restarts(step, control.as_ref(), [own, others]);
             self.process.observe_restart(&beyond, is_first.then_some(stage));
         } else {
             let has_restarted = std::mem::take(&mut self.is_restarting);
@@ -237,6 +275,14 @@ impl Watch {
             }
         }
         self.ln_e_max = self.ln_e_max.max(narrow(self.ln_e()));
+    }
+
+    /// The restart of its last stage.
+    pub(crate) fn restart(&self) -> Option<Restart> {
+        (self.n_stages > 0).then(|| Restart {
+            at: self.stage_at(),
+            share: self.restarted,
+        })
     }
 
     /// A step beside its control where it has one, else against the baseline.
@@ -264,14 +310,21 @@ impl Watch {
         }
     }
 
-    /// What is seen in a step beyond what its restarts explain: instances that restart make more errors for so much of it as
-    /// that lasts, and only those of the last stage do.
-    fn beyond_restart<'a>(&self, step: &Step<'a>, control: Option<&Control>) -> Seen<'a> {
+    /// What is seen in a step beyond what restarts explain: instances that restart make more errors for so much of it as
+    /// that lasts.
+    fn beyond_restarts<'a>(
+        &self,
+        step: &Step<'a>,
+        control: Option<&Control>,
+        restarts: [Option<Restart>; 2],
+    ) -> Seen<'a> {
         let seen = self.seen(step, control);
-        let (start, length) = (step.closed.start, step.grain.duration());
-        let until = (self.stage_at() + step.blip).min(start + length);
-        let part = until.since(self.stage_at().max(start)).as_secs_f64() / length.as_secs_f64();
-        let more = (step.blip_errors - 1.0) * part * f64::from(self.restarted);
+        let restarting: f64 = restarts
+            .iter()
+            .flatten()
+            .map(|restart| restart.part_of(step) * f64::from(restart.share))
+            .sum();
+        let more = (step.blip_errors - 1.0) * restarting;
         let exposure = f64::from(self.exposure).max(DECLARED_MIN);
         let (ln_ratios, least) = if let Some(control) = control {
             let least = 1.0 + more / control.share;
@@ -291,12 +344,18 @@ impl Watch {
     }
 
     /// The other versions' errors beside those of this one, where every record says whose they are and both have
-    /// traffic. Which it is rests on no error.
-    fn control(&self, step: &Step<'_>) -> Option<Control> {
-        let by_version = step.closed.by_version.as_ref()?;
-        if self.version == Version::NONE {
-            return None;
-        }
+    /// traffic. Which it is rests on no error, but for one that is silent where that can hardly be: a record was lost or
+    /// late, and what the other told would stand beside nothing. Leaving such a step out takes no evidence from healthy
+    /// data but once in a hundred steps.
+    fn beside(&self, step: &Step<'_>) -> Beside {
+        let Some(by_version) = step
+            .closed
+            .by_version
+            .as_ref()
+            .filter(|_| self.version != Version::NONE)
+        else {
+            return Beside::Baseline;
+        };
         let new = by_version.of(self.version).unwrap_or_default();
         let (errors, requests) = (f64::from(new.errors), f64::from(new.requests));
         let known = by_version.of(self.previous);
@@ -317,7 +376,22 @@ impl Watch {
             // Shares that are declared are of instances, not of traffic.
             (f64::from(self.exposure), DECLARED_MIN, 2.0 * step.margin)
         };
-        (least..SHARE_MAX).contains(&share).then_some(Control {
+        if !(least..SHARE_MAX).contains(&share) {
+            return Beside::Baseline;
+        }
+        let is_silent = |errors: f64, share: f64| {
+            let (usual, size) = (step.observation.expected * share, step.observation.sizes.step);
+            errors <= 0.0 && size * (usual / size).ln_1p() > LN_SILENT
+        };
+        if !by_requests && self.judged && (is_silent(errors, share) || is_silent(old_errors, 1.0 - share)) {
+            // Names that never match, or shares that were never so, are no lost records.
+            return if self.shares.are_known() {
+                Beside::Silence
+            } else {
+                Beside::Baseline
+            };
+        }
+        Beside::Control(Control {
             new: errors,
             old: old_errors.max(0.0),
             share,

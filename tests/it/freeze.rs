@@ -170,6 +170,41 @@ fn the_minute_of_a_restart_convicts_only_what_is_beyond_doubt() {
     assert_eq!(after(&burst, &dark), (None, false), "the restart is when traffic comes");
 }
 
+/// Two deploys, at minute 330 and half an hour later. Whether the first one's watch is frozen for by what comes then.
+#[test]
+fn a_restart_convicts_no_earlier_deploy_either_and_hides_no_fault_of_it() {
+    let two_deploys = |from: usize, errors: &[u64]| {
+        let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+        for i in 0..400_usize {
+            let minute_of = i64::try_from(i).expect("small");
+            let time = at(minute_of);
+            let told = i.checked_sub(from).and_then(|n| errors.get(n)).copied().unwrap_or(10);
+            let mut events = vec![minute("checkout", time, told, Some(6_000))];
+            match i {
+                330 => events.push(deploy("checkout", "d-81", time, "started", "")),
+                360 => events.push(deploy("checkout", "d-82", time + seconds(20), "started", "")),
+                _ => {}
+            }
+            driver.events(&events, time);
+            driver.time(time + seconds(30));
+        }
+        let mut decisions = driver.decisions.iter();
+        let frozen = decisions.find(|decision| decision.action == Action::Freeze);
+        frozen.map(|freeze| freeze.decided_at.since(at(0)).as_secs() / 60)
+    };
+    assert_eq!(two_deploys(360, &[60]), None, "as many as instances that restart make");
+    let of_the_first = two_deploys(340, &[60; 60]);
+    assert!(
+        of_the_first.is_some_and(|minute| minute < 350),
+        "errors of the first: {of_the_first:?}"
+    );
+    let late = two_deploys(357, &[36; 43]);
+    assert!(
+        late.is_some_and(|minute| minute <= 370),
+        "a rise that was there before: {late:?}"
+    );
+}
+
 #[test]
 fn attempts_that_are_fewer_than_errors_convict_nobody() {
     let minutes = [(10, 0), (9, 2), (11, 0), (10, 0), (10, 0)];

@@ -147,6 +147,8 @@ impl Environment {
         }
         let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
         recent.push(observation.errors, observation.expected);
+        let restarts = self.watches.iter().filter_map(Watch::restart);
+        let risen_since = self.unrest.since(closed.start + grain.duration(), grain.duration());
         let step = Step {
             closed,
             grain,
@@ -155,6 +157,10 @@ impl Environment {
             margin: scene.settings.freeze.margin,
             concentration: self.shares.concentration(observation.sizes.blocks[0]),
             spike: policy.evidence.spike_judged,
+            // Errors that had risen before are not of the restart.
+            restart: restarts
+                .max_by_key(|restart| restart.at)
+                .filter(|restart| risen_since.is_none_or(|since| restart.at < since + grain.duration())),
             blip: policy.evidence.restart_blip,
             blip_errors: policy.evidence.restart_errors,
         };

@@ -274,6 +274,55 @@ fn a_control_is_the_larger_side_however_small_the_other() {
     }
 }
 
+/// A canary at a tenth of the traffic, of a service that tells no requests; a record of the old version is lost, then one of
+/// the new, and neither is evidence. One of a version that never tells is no lost record: the baseline judges instead.
+#[test]
+fn a_version_that_is_not_heard_in_a_step_is_no_control() {
+    fn record<'a>(&(version, errors): &(&'a str, u64)) -> Told<'a> {
+        Told {
+            errors,
+            interval: MINUTE,
+            version: Some(version),
+            ..Told::default()
+        }
+    }
+    let canary = |steps: &[&[(&str, u64)]]| {
+        let mut play = Play::new("");
+        for i in 0..400 {
+            let usual = ("v1", 300 + i % 20);
+            play.pass(&[record(&usual)]);
+        }
+        let exposure = Some(UnitInterval::clamped(0.1));
+        play.trial
+            .deploy(at(play.minute), "canary", (Some("v2"), Some("v1")), exposure);
+        for records in steps {
+            let records: Vec<Told<'_>> = records.iter().map(record).collect();
+            play.pass(&records);
+        }
+        let reading = play.trial.reading();
+        (reading.map(|reading| reading.ln_e), play.trial.n_proposed() > 0)
+    };
+    let both: &[(&str, u64)] = &[("v1", 279), ("v2", 31)];
+    let worse: &[(&str, u64)] = &[("v1", 279), ("v2", 124)];
+    let (ln_e, _) = canary(&[both; 5]);
+    for lost in ["v1", "v2"] {
+        let heard: Vec<(&str, u64)> = both.iter().copied().filter(|(version, _)| *version != lost).collect();
+        assert_eq!(
+            canary(&[both, both, both, both, both, &heard]),
+            (ln_e, false),
+            "{lost} is lost"
+        );
+        let (before, _) = canary(&[both, both, worse, worse]);
+        let (after, _) = canary(&[both, both, worse, worse, &heard]);
+        assert_eq!(before, after, "what was seen of a fault is kept where {lost} is lost");
+    }
+    let unnamed: &[(&str, u64)] = &[("1.0", 1_500)];
+    assert!(
+        canary(&[unnamed; 20]).1,
+        "names that do not match are judged by all errors"
+    );
+}
+
 /// Deployed again, a version stands beside nothing but itself: judged against the baseline, a fault shows.
 #[test]
 fn the_same_version_again_is_judged_by_the_baseline() {
