@@ -15,10 +15,11 @@
 //! π is the chance that d's changes cause an incident; a how well the rise goes with d's stages: 36 close to one, 11/j where
 //! it began j steps later, 1/36 where it began before. g is .6 a hop. .36 is .01 · 36, a usual deploy close to the rise; a
 //! callee whose trouble no deploy made may be ill of this service's own, but seldom is. n is how well the two rises go
-//! together: 36 within five minutes, .3 where the callee's is older, 1/36 where it came later. What the trouble there is put
-//! down to is the callee's own posterior. A callee that had five minutes more to fall ill and did not is hardly why. Whoever
-//! calls a service that fails suffers from it: a caller that is well has hardly made it fail, and that one is ill says
-//! nothing. All of it is multiplied by what the errors say themselves of where they come from ([`hints`]).
+//! together: 36 within five minutes and e-fold less each three minutes beyond, at least .3 where the callee's is older and
+//! 1/36 where it came later. What the trouble there is put down to is the callee's own posterior. A callee that had five
+//! minutes more to fall ill and did not is hardly why. Whoever calls a service that fails suffers from it: a caller that
+//! is well has hardly made it fail, and that one is ill says nothing. All of it is multiplied by what the errors say
+//! themselves of where they come from ([`hints`]).
 //!
 //! Everything is a ratio of densities over the steps in which a rise could have begun, so 36 = .3 · 120: the mass on the
 //! first step of a stage against an even spread over a watch of two hours; and 11 = .5 · 120 / H₁₂₀, where the other half is
@@ -63,7 +64,9 @@ const E_POWER: f64 = 0.25;
 const LN_E_LEAST: f64 = -4.0;
 /// How close two rises are that are one: each is known to a few steps.
 const TOGETHER: Duration = Duration::from_mins(5);
-/// What a callee's older trouble counts for: it may have become worse.
+/// In what time beyond that they go together e-fold worse: one usual error just before a rise dates it early.
+const FALLS: Duration = Duration::from_mins(3);
+/// What a callee's older trouble counts for at least: it may have become worse.
 const EARLIER: f64 = 0.3;
 /// What another service's deploy counts for while that service is well; squared where that is no passing state.
 const WELL: f64 = 1.0 / 20.0;
@@ -224,13 +227,13 @@ pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
 /// How well a callee's rise since `since` goes with one at `onset`; `step` is the longer of their steps.
 fn together(since: Timestamp, onset: Timestamp, step: Duration) -> f64 {
     let close = TOGETHER.max(step * NEAR_STEPS);
-    if since > onset + close {
-        1.0 / ANCHORED
-    } else if since + close >= onset {
-        ANCHORED
+    let (apart, least) = if since > onset {
+        (since.since(onset), 1.0 / ANCHORED)
     } else {
-        EARLIER
-    }
+        (onset.since(since), EARLIER)
+    };
+    let beyond = apart.saturating_sub(close).as_secs_f64() / FALLS.as_secs_f64();
+    (ANCHORED * (-beyond).exp()).max(least)
 }
 
 /// How many steps `to` is after `from`, or before.

@@ -105,7 +105,7 @@ fn only_what_is_ill_itself_and_fell_ill_with_it_is_frozen_in_the_place_of_the_se
         ),
         ("three hops away", 100, &[(Path::Callee(3), ill(97))], false, Elsewhere),
         ("one that is ill for an hour", 100, &[(callee, ill(40))], false, Itself),
-        ("one that falls ill later", 100, &[(callee, ill(110))], false, Itself),
+        ("one that falls ill later", 100, &[(callee, ill(120))], false, Itself),
         ("a caller that is ill", 0, &[(Path::Caller, ill(100))], false, Itself),
     ];
     for (case, own_at, others, is_shared, expected) in cases {
@@ -191,9 +191,22 @@ fn a_callee_is_later_by_its_own_steps() {
         };
         weight(&callee, &rise(false))
     };
-    assert!(weight_of(105, 1) > 100.0 * weight_of(106, 1), "steps of a minute");
-    assert!(weight_of(115, 5) > 100.0 * weight_of(116, 5), "of five");
     assert!((weight_of(110, 5) - weight_of(100, 1)).abs() < 1e-9);
+    assert!((weight_of(115, 5) - weight_of(105, 1)).abs() < 1e-9);
+    assert!((weight_of(118, 5) - weight_of(108, 1)).abs() < 1e-9);
+}
+
+/// Three minutes more are e times as unlikely, until the callee's is no more than an older trouble, or one that came later.
+#[test]
+fn rises_go_together_the_worse_the_further_they_are_apart() {
+    let at = |since: i64| together(minutes(since), minutes(100), Duration::from_mins(1));
+    for since in 95..=105 {
+        assert!((at(since) - ANCHORED).abs() < 1e-9, "{since}");
+    }
+    for (since, beyond) in [(92, 1.0), (89, 2.0), (108, 1.0), (114, 3.0)] {
+        assert!((at(since) - ANCHORED * f64::exp(-beyond)).abs() < 1e-9, "{since}");
+    }
+    assert!((at(60) - EARLIER).abs() < 1e-9 && (at(140) - 1.0 / ANCHORED).abs() < 1e-9);
 }
 
 #[test]
