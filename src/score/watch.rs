@@ -383,9 +383,11 @@ impl Watch {
             let (usual, size) = (step.observation.expected * share, step.observation.sizes.step);
             errors <= 0.0 && size * (usual / size).ln_1p() > LN_SILENT
         };
-        if !by_requests && self.judged && (is_silent(errors, share) || is_silent(old_errors, 1.0 - share)) {
-            // Names that never match, or shares that were never so, are no lost records.
-            return if self.shares.are_known() {
+        let is_old_silent = is_silent(old_errors, 1.0 - share);
+        if !by_requests && self.judged && (is_silent(errors, share) || is_old_silent) {
+            // Names that never match are no lost records, nor is an old version whose traffic the new one has taken over.
+            let is_taken_over = is_old_silent && errors >= step.observation.expected * SHARE_MAX;
+            return if self.shares.are_known() && !is_taken_over {
                 Beside::Silence
             } else {
                 Beside::Baseline

@@ -316,6 +316,12 @@ fn a_version_that_is_not_heard_in_a_step_is_no_control() {
         let (after, _) = canary(&[both, both, worse, worse, &heard]);
         assert_eq!(before, after, "what was seen of a fault is kept where {lost} is lost");
     }
+    let taken_over = |errors| {
+        let new = [("v2", errors)];
+        canary(&[vec![both; 5], vec![&new[..]; 20]].concat()).1
+    };
+    assert!(!taken_over(310), "all traffic is the new version's, before it is told");
+    assert!(taken_over(1_500), "and then fails");
     let unnamed: &[(&str, u64)] = &[("1.0", 1_500)];
     assert!(
         canary(&[unnamed; 20]).1,
