@@ -479,6 +479,37 @@ fn a_callee_that_tells_every_five_minutes_may_show_its_rise_later() {
     assert_eq!(freezes(&driver, "api"), 1, "{:#?}", told(&driver, "api"));
 }
 
+/// A callee is frozen, and its errors are half above the usual ones from the ninth minute on: it is not well for that.
+#[test]
+fn a_callee_in_a_lull_of_its_freeze_is_still_ill() {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    let catalog = r#""kind":"service","id":"c","service":"web","depends_on":["api"]"#;
+    driver.events(&[format!(r#"{{{catalog},"time":"{}"}}"#, at(0))], at(0));
+    for i in 0..HISTORY + 60 {
+        let minute_after = i - HISTORY;
+        let jitter = u64::try_from(i * 7 % 5).expect("small");
+        let (web, api) = match minute_after {
+            ..0 => (8, 8),
+            0..8 => (18, 60),
+            8.. => (18, 14),
+        };
+        let mut events = vec![
+            minute("web", at(i), web + jitter, Some(6_000)),
+            minute("api", at(i), api + jitter, Some(6_000)),
+        ];
+        for (service, deploys_at) in [("web", -20), ("api", 0)] {
+            if minute_after == deploys_at {
+                events.push(deploy(service, &format!("d-{service}"), at(i), "started", ""));
+            }
+        }
+        driver.events(&events, at(i));
+        driver.time(at(i) + seconds(15));
+        driver.time(at(i) + seconds(30));
+    }
+    assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
+    assert_eq!(freezes(&driver, "api"), 1, "{:#?}", told(&driver, "api"));
+}
+
 /// Nothing is explained for longer than the longest freeze, however ill the callee still is.
 #[test]
 fn a_callee_explains_for_four_hours_at_most() {
