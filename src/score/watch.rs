@@ -79,37 +79,13 @@ pub(crate) struct Step<'a> {
     pub(crate) concentration: f64,
     /// What a step counts as at most, as a multiple of what is expected.
     pub(crate) spike: f64,
-    /// The last restart, by any of the deploys under watch.
-    pub(crate) restart: Option<Restart>,
+    /// How much of the traffic restarts for a deploy under watch, of which errors had not risen before: the part of the
+    /// step in which it may make errors, times its share.
+    pub(crate) restarting: f64,
     /// How long restarts alone make errors.
     pub(crate) blip: Duration,
     /// Up to how many times as many as usual.
     pub(crate) blip_errors: f64,
-}
-
-/// Instances that restarted: when, and how much of the traffic is theirs.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Restart {
-    pub(crate) at: Timestamp,
-    pub(crate) share: f32,
-}
-
-impl Restart {
-    /// How much of a step, 0 to 1, it may make errors in.
-    fn part_of(&self, step: &Step<'_>) -> f64 {
-        let (start, length) = (step.closed.start, step.grain.duration());
-        let until = (self.at + step.blip).min(start + length);
-        until.since(self.at.max(start)).as_secs_f64() / length.as_secs_f64()
-    }
-}
-
-/// What stands beside a step's errors of the deployed version.
-enum Beside {
-    Control(Control),
-    /// The baseline.
-    Baseline,
-    /// Nothing: one of two versions that told errors before is not heard in this step.
-    Silence,
 }
 
 /// What a watch found.
@@ -243,23 +219,17 @@ impl Watch {
         if self.n_stages == 0 || (self.n_stages == 1 && !of_stage) {
             return;
         }
-        let control = match self.beside(step) {
-            Beside::Control(control) => Some(control),
-            Beside::Baseline => None,
-            Beside::Silence => return,
-        };
+        let control = self.control(step);
         if let Some(control) = &control {
             self.shares.note(control);
         }
         let stage = usize::from(self.n_stages) - 1;
-        let own = self.restart().filter(|restart| restart.part_of(step) > 0.0);
+        let own = self.restarting(start, step.grain.duration(), step.blip);
         // Where versions are told apart, another's restart is in neither's errors.
-        let others = step
-            .restart
-            .filter(|restart| control.is_none() && Some(*restart) != self.restart() && restart.part_of(step) > 0.0);
-        if own.is_some() || others.is_some() {
-            let is_first = own.is_some() && !std::mem::replace(&mut self.is_restarting, true);
-            let beyond = self.beyond_restarts(step, control.as_ref(), [own, others]);
+        let others = if control.is_none() { step.restarting } else { 0.0 };
+        if own.max(others) > 0.0 {
+            let is_first = own > 0.0 && !std::mem::replace(&mut self.is_restarting, true);
+            let beyond = self.beyond_restarts(step, control.as_ref(), own.max(others));
             self.process.observe_restart(&beyond, is_first.then_some(stage));
         } else {
             let has_restarted = std::mem::take(&mut self.is_restarting);
@@ -277,12 +247,15 @@ impl Watch {
         self.ln_e_max = self.ln_e_max.max(narrow(self.ln_e()));
     }
 
-    /// The restart of its last stage.
-    pub(crate) fn restart(&self) -> Option<Restart> {
-        (self.n_stages > 0).then(|| Restart {
-            at: self.stage_at(),
-            share: self.restarted,
-        })
+    /// How much of the traffic its last stage restarts in a step: the part of the step in which that may make errors, times
+    /// the share that the stage added.
+    pub(crate) fn restarting(&self, start: Timestamp, length: Duration, blip: Duration) -> f64 {
+        if self.n_stages == 0 {
+            return 0.0;
+        }
+        let until = (self.stage_at() + blip).min(start + length);
+        let part = until.since(self.stage_at().max(start)).as_secs_f64() / length.as_secs_f64();
+        part * f64::from(self.restarted)
     }
 
     /// A step beside its control where it has one, else against the baseline.
@@ -310,20 +283,10 @@ impl Watch {
         }
     }
 
-    /// What is seen in a step beyond what restarts explain: instances that restart make more errors for so much of it as
-    /// that lasts.
-    fn beyond_restarts<'a>(
-        &self,
-        step: &Step<'a>,
-        control: Option<&Control>,
-        restarts: [Option<Restart>; 2],
-    ) -> Seen<'a> {
+    /// What is seen in a step beyond what restarts explain: instances that restart make more errors for as long as that
+    /// lasts; `restarting` is how much of the traffic does.
+    fn beyond_restarts<'a>(&self, step: &Step<'a>, control: Option<&Control>, restarting: f64) -> Seen<'a> {
         let seen = self.seen(step, control);
-        let restarting: f64 = restarts
-            .iter()
-            .flatten()
-            .map(|restart| restart.part_of(step) * f64::from(restart.share))
-            .sum();
         let more = (step.blip_errors - 1.0) * restarting;
         let exposure = f64::from(self.exposure).max(DECLARED_MIN);
         let (ln_ratios, least) = if let Some(control) = control {
@@ -344,18 +307,14 @@ impl Watch {
     }
 
     /// The other versions' errors beside those of this one, where every record says whose they are and both have
-    /// traffic. Which it is rests on no error, but for one that is silent where that can hardly be: a record was lost or
-    /// late, and what the other told would stand beside nothing. Leaving such a step out takes no evidence from healthy
-    /// data but once in a hundred steps.
-    fn beside(&self, step: &Step<'_>) -> Beside {
-        let Some(by_version) = step
-            .closed
-            .by_version
-            .as_ref()
-            .filter(|_| self.version != Version::NONE)
-        else {
-            return Beside::Baseline;
-        };
+    /// traffic. Which it is rests on no error, with one exception: where the old version tells none though that can hardly
+    /// be, its record was lost or late, or it has no traffic left. What the new one told would stand beside nothing, and
+    /// all of it against it; it is held against the baseline as all the errors there were.
+    fn control(&self, step: &Step<'_>) -> Option<Control> {
+        let by_version = step.closed.by_version.as_ref()?;
+        if self.version == Version::NONE {
+            return None;
+        }
         let new = by_version.of(self.version).unwrap_or_default();
         let (errors, requests) = (f64::from(new.errors), f64::from(new.requests));
         let known = by_version.of(self.previous);
@@ -376,29 +335,20 @@ impl Watch {
             // Shares that are declared are of instances, not of traffic.
             (f64::from(self.exposure), DECLARED_MIN, 2.0 * step.margin)
         };
-        if !(least..SHARE_MAX).contains(&share) {
-            return Beside::Baseline;
-        }
-        let is_silent = |errors: f64, share: f64| {
-            let (usual, size) = (step.observation.expected * share, step.observation.sizes.step);
-            errors <= 0.0 && size * (usual / size).ln_1p() > LN_SILENT
-        };
-        let is_old_silent = is_silent(old_errors, 1.0 - share);
-        if !by_requests && self.judged && (is_silent(errors, share) || is_old_silent) {
-            // Names that never match are no lost records, nor is an old version whose traffic the new one has taken over.
-            let is_taken_over = is_old_silent && errors >= step.observation.expected * SHARE_MAX;
-            return if self.shares.are_known() && !is_taken_over {
-                Beside::Silence
-            } else {
-                Beside::Baseline
-            };
-        }
-        Beside::Control(Control {
+        let is_heard = by_requests || old_errors > 0.0 || !self.is_silence_odd(step, 1.0 - share);
+        (is_heard && (least..SHARE_MAX).contains(&share)).then_some(Control {
             new: errors,
             old: old_errors.max(0.0),
             share,
             margin,
         })
+    }
+
+    /// Whether the share of what is usual would hardly ever make no error in a step: where instances scatter independently,
+    /// a share p of a size k has the size k p.
+    fn is_silence_odd(&self, step: &Step<'_>, share: f64) -> bool {
+        let size = step.observation.sizes.step * share;
+        self.judged && size * (step.observation.expected / step.observation.sizes.step).ln_1p() > LN_SILENT
     }
 
     /// Whether every judged step had a control, so that what happens without a deploy says nothing of its evidence.

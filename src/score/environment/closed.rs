@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use super::{Environment, PLACEBO_EVERY_MS, Scene};
-use crate::score::{
-    Context,
-    baseline::count,
-    evidence::{Blocks, Observation, Recent, Seen, without_spike},
-    policy::{Policy, Settings},
-    steps::Closed,
-    unrest::Unrest,
-    watch::{Step, Watch},
+use crate::{
+    model::Timestamp,
+    score::{
+        Context,
+        baseline::count,
+        evidence::{Blocks, Observation, Recent, Seen, without_spike},
+        policy::{Policy, Settings},
+        steps::Closed,
+        unrest::Unrest,
+        watch::{Step, Watch},
+    },
 };
 
 /// A deploy into errors that had risen before is judged after this at the latest: what lasts so long may be a new level.
@@ -142,13 +145,14 @@ impl Environment {
         }
         let (observation, margin) = self.judge(closed, scene.settings, policy);
         let is_elsewhere = self.is_elsewhere();
+        // Of the steps before: which allowance this one has rests on none of its errors.
+        let risen_since = self.unrest.since(closed.start, grain.duration());
         if self.baseline.is_known(scene.context.now, &policy.evidence) {
             self.unrest.observe(&observation);
         }
+        let restarting = self.restarting(closed.start, risen_since, policy.evidence.restart_blip);
         let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
         recent.push(observation.errors, observation.expected);
-        let restarts = self.watches.iter().filter_map(Watch::restart);
-        let risen_since = self.unrest.since(closed.start + grain.duration(), grain.duration());
         let step = Step {
             closed,
             grain,
@@ -157,10 +161,7 @@ impl Environment {
             margin: scene.settings.freeze.margin,
             concentration: self.shares.concentration(observation.sizes.blocks[0]),
             spike: policy.evidence.spike_judged,
-            // Errors that had risen before are not of the restart.
-            restart: restarts
-                .max_by_key(|restart| restart.at)
-                .filter(|restart| risen_since.is_none_or(|since| restart.at < since + grain.duration())),
+            restarting,
             blip: policy.evidence.restart_blip,
             blip_errors: policy.evidence.restart_errors,
         };
@@ -191,6 +192,17 @@ impl Environment {
             }
         }
         self.convict(closed.start + grain.duration(), margin, scene);
+    }
+
+    /// How much of the traffic restarts in a step for any of the deploys under watch. Errors that had risen before a restart
+    /// are not of it.
+    fn restarting(&self, start: Timestamp, risen_since: Option<Timestamp>, blip: Duration) -> f64 {
+        let length = self.steps.grain.duration();
+        let may_be_of = |watch: &&Watch| risen_since.is_none_or(|since| watch.stage_at() < since + length);
+        let restarts = self.watches.iter().filter(may_be_of);
+        restarts
+            .map(|watch| watch.restarting(start, length, blip))
+            .fold(0.0, f64::max)
     }
 }
 

@@ -84,11 +84,6 @@ impl Shares {
         self.n_steps += 1.0;
     }
 
-    /// Whether there was a step with both.
-    pub(crate) fn are_known(&self) -> bool {
-        self.n_steps > 0.0
-    }
-
     /// Takes in what a healthy watch showed. What is older counts for less: half after 10,000 steps.
     pub(crate) fn learn(&mut self, watch: Self) {
         let kept = 0.5_f32.powf(watch.n_steps / 10_000.0);
