@@ -450,23 +450,16 @@ fn a_callee_that_stays_well_is_named_after_the_own_deploy() {
     );
 }
 
-/// A callee that tells five minutes at a time shows its rise one of its own steps after who suffers from it.
-#[test]
-fn a_callee_that_tells_every_five_minutes_may_show_its_rise_later() {
+/// A history, and an hour after it, of a service and of what it calls: what they tell in a minute after the history, and
+/// when they deploy.
+fn caller_and_callee(tell: impl Fn(i64) -> Vec<String>, deploys: [(&str, i64); 2]) -> Driver {
     let mut driver = Driver::with_policy("mode = \"enforce\"\n");
     let catalog = r#""kind":"service","id":"c","service":"web","depends_on":["api"]"#;
     driver.events(&[format!(r#"{{{catalog},"time":"{}"}}"#, at(0))], at(0));
     for i in 0..HISTORY + 60 {
         let minute_after = i - HISTORY;
-        let jitter = u64::try_from(i * 7 % 5).expect("small");
-        let risen = if minute_after >= 0 { 16 } else { 8 };
-        let mut events = vec![minute("web", at(i), risen + jitter, Some(6_000))];
-        if i % 5 == 4 {
-            let errors = if minute_after >= 10 { 400 } else { 40 } + jitter;
-            let record = minute("api", at(i - 4), errors, Some(30_000));
-            events.push(record.replace("60000", "300000"));
-        }
-        for (service, deploys_at) in [("web", -20), ("api", 9)] {
+        let mut events = tell(minute_after);
+        for (service, deploys_at) in deploys {
             if minute_after == deploys_at {
                 events.push(deploy(service, &format!("d-{service}"), at(i), "started", ""));
             }
@@ -475,6 +468,25 @@ fn a_callee_that_tells_every_five_minutes_may_show_its_rise_later() {
         driver.time(at(i) + seconds(15));
         driver.time(at(i) + seconds(30));
     }
+    driver
+}
+
+/// A callee that tells five minutes at a time shows its rise one of its own steps after who suffers from it.
+#[test]
+fn a_callee_that_tells_every_five_minutes_may_show_its_rise_later() {
+    let tell = |after: i64| {
+        let i = HISTORY + after;
+        let jitter = u64::try_from(i * 7 % 5).expect("small");
+        let risen = if after >= 0 { 16 } else { 8 };
+        let mut events = vec![minute("web", at(i), risen + jitter, Some(6_000))];
+        if i % 5 == 4 {
+            let errors = if after >= 10 { 400 } else { 40 } + jitter;
+            let record = minute("api", at(i - 4), errors, Some(30_000));
+            events.push(record.replace("60000", "300000"));
+        }
+        events
+    };
+    let driver = caller_and_callee(tell, [("web", -20), ("api", 9)]);
     assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
     assert_eq!(freezes(&driver, "api"), 1, "{:#?}", told(&driver, "api"));
 }
@@ -482,30 +494,19 @@ fn a_callee_that_tells_every_five_minutes_may_show_its_rise_later() {
 /// A callee is frozen, and its errors are half above the usual ones from the ninth minute on: it is not well for that.
 #[test]
 fn a_callee_in_a_lull_of_its_freeze_is_still_ill() {
-    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
-    let catalog = r#""kind":"service","id":"c","service":"web","depends_on":["api"]"#;
-    driver.events(&[format!(r#"{{{catalog},"time":"{}"}}"#, at(0))], at(0));
-    for i in 0..HISTORY + 60 {
-        let minute_after = i - HISTORY;
+    let tell = |after: i64| {
+        let i = HISTORY + after;
         let jitter = u64::try_from(i * 7 % 5).expect("small");
-        let (web, api) = match minute_after {
+        let (web, api) = match after {
             ..0 => (8, 8),
             0..8 => (18, 60),
             8.. => (18, 14),
         };
-        let mut events = vec![
-            minute("web", at(i), web + jitter, Some(6_000)),
-            minute("api", at(i), api + jitter, Some(6_000)),
-        ];
-        for (service, deploys_at) in [("web", -20), ("api", 0)] {
-            if minute_after == deploys_at {
-                events.push(deploy(service, &format!("d-{service}"), at(i), "started", ""));
-            }
-        }
-        driver.events(&events, at(i));
-        driver.time(at(i) + seconds(15));
-        driver.time(at(i) + seconds(30));
-    }
+        [("web", web), ("api", api)]
+            .map(|(service, errors)| minute(service, at(i), errors + jitter, Some(6_000)))
+            .to_vec()
+    };
+    let driver = caller_and_callee(tell, [("web", -20), ("api", 0)]);
     assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
     assert_eq!(freezes(&driver, "api"), 1, "{:#?}", told(&driver, "api"));
 }

@@ -64,7 +64,7 @@ const E_POWER: f64 = 0.25;
 const LN_E_LEAST: f64 = -4.0;
 /// How close two rises are that are one: each is known to a few steps.
 const TOGETHER: Duration = Duration::from_mins(5);
-/// In what time beyond that they go together e-fold worse: one usual error just before a rise dates it early.
+/// In what time beyond that, a step at the least, they go together e-fold worse: one usual error just before a rise dates it early.
 const FALLS: Duration = Duration::from_mins(3);
 /// What a callee's older trouble counts for at least: it may have become worse.
 const EARLIER: f64 = 0.3;
@@ -232,7 +232,7 @@ fn together(since: Timestamp, onset: Timestamp, step: Duration) -> f64 {
     } else {
         (onset.since(since), EARLIER)
     };
-    let beyond = apart.saturating_sub(close).as_secs_f64() / FALLS.as_secs_f64();
+    let beyond = apart.saturating_sub(close).as_secs_f64() / FALLS.max(step).as_secs_f64();
     (ANCHORED * (-beyond).exp()).max(least)
 }
 

@@ -193,7 +193,10 @@ fn a_callee_is_later_by_its_own_steps() {
     };
     assert!((weight_of(110, 5) - weight_of(100, 1)).abs() < 1e-9);
     assert!((weight_of(115, 5) - weight_of(105, 1)).abs() < 1e-9);
-    assert!((weight_of(118, 5) - weight_of(108, 1)).abs() < 1e-9);
+    assert!(
+        (weight_of(120, 5) - weight_of(108, 1)).abs() < 1e-9,
+        "and falls by them"
+    );
 }
 
 /// Three minutes more are e times as unlikely, until the callee's is no more than an older trouble, or one that came later.
