@@ -2,6 +2,7 @@
 //!
 //! ```sh
 //! cargo bench --no-default-features --bench evidence -- null      # every truth, mean and producer of the grid
+//! cargo bench --no-default-features --bench evidence -- control   # beside another version
 //! cargo bench --no-default-features --bench evidence -- placebo --data DIR
 //! cargo bench --no-default-features --bench evidence -- power     # by multiple of the baseline
 //! cargo bench --no-default-features --bench evidence -- delay     # by mean, scatter and instant of the fault
@@ -13,6 +14,7 @@
 #![expect(clippy::print_stdout, reason = "tables are what it is for")]
 
 mod chance;
+mod control;
 mod forecast;
 mod grid;
 mod oracle;
@@ -54,15 +56,17 @@ fn options() -> Result<Options, String> {
             "--policy" => options.policy = value()?,
             "--seed" => options.seed = value()?.parse().map_err(|error| format!("--seed: {error}"))?,
             "--trials" => options.trials = value()?.parse().map_err(|error| format!("--trials: {error}"))?,
-            "null" | "placebo" | "power" | "delay" => options.what.push(argument),
-            other => return Err(format!("`{other}` is none of null, placebo, power, delay")),
+            "null" | "control" | "placebo" | "power" | "delay" => options.what.push(argument),
+            other => return Err(format!("`{other}` is none of null, control, placebo, power, delay")),
         }
     }
     if test {
         options.trials = 2;
     }
     if options.what.is_empty() {
-        options.what = ["null", "placebo", "power", "delay"].map(String::from).to_vec();
+        options.what = ["null", "control", "placebo", "power", "delay"]
+            .map(String::from)
+            .to_vec();
     }
     Ok(options)
 }
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
     for what in &options.what {
         match what.as_str() {
             "null" => grid::print(&options),
+            "control" => control::print(&options),
             "placebo" => {
                 placebo::print(&options);
             }

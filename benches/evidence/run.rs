@@ -27,11 +27,11 @@ impl Producer {
     }
 }
 
-const MINUTE_MS: i64 = 60_000;
+pub(crate) const MINUTE_MS: i64 = 60_000;
 /// The watch: two hours of one-minute steps.
 pub(crate) const WATCH_MINUTES: i64 = 120;
 /// Where errors are rare it lasts longer.
-const LONGEST_MINUTES: i64 = 4 * WATCH_MINUTES;
+pub(crate) const LONGEST_MINUTES: i64 = 4 * WATCH_MINUTES;
 /// ln of the e-value at a nominal 1 %.
 pub(crate) const LN_NOMINAL: f64 = 4.605_170_185_988_092;
 

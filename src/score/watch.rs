@@ -23,8 +23,8 @@ const LONGER_MAX: u16 = 4;
 const STEPS_MIN: u16 = 10;
 /// Evidence that is no reason to act but none to call a deploy healthy either.
 const LN_DOUBTFUL: f64 = std::f64::consts::LN_10;
-/// ln of how seldom one that tells errors has none in a step, to be taken for one that is not heard: once in a hundred.
-const LN_SILENT: f64 = 4.605_170_185_988_091;
+/// ln of how seldom one that tells errors has none in a step, to be taken for one that is not heard: once in twenty.
+const LN_SILENT: f64 = 2.995_732_273_553_991;
 /// How many steps before a stage a rise of rare errors may seem to have begun that came with it.
 const EARLY_MAX: f64 = 10.0;
 /// Stages that have a blip and an onset of their own; a rollout in a hundred small steps is judged all along.
@@ -220,9 +220,6 @@ impl Watch {
             return;
         }
         let control = self.control(step);
-        if let Some(control) = &control {
-            self.shares.note(control);
-        }
         let stage = usize::from(self.n_stages) - 1;
         let own = self.restarting(start, step.grain.duration(), step.blip);
         // Where versions are told apart, another's restart is in neither's errors.
@@ -242,6 +239,10 @@ impl Watch {
                 self.process.observe_restarted(&seen, &self.first_steps, self.horizon);
             } else {
                 self.process.observe(&seen, &self.first_steps, self.horizon);
+            }
+            // After it was judged: what decides how a step is judged is what was seen before.
+            if let Some(control) = &control {
+                self.shares.note(control);
             }
         }
         self.ln_e_max = self.ln_e_max.max(narrow(self.ln_e()));
@@ -263,7 +264,7 @@ impl Watch {
         let exposure = f64::from(self.exposure).max(DECLARED_MIN);
         if let Some(control) = control {
             return Seen {
-                ln_ratios: control.ln_ratios(step.concentration),
+                ln_ratios: control.ln_ratios(1.0, step.concentration, self.shares.shown()),
                 errors: control.new,
                 expected: control.expected(),
                 blocks: None,
@@ -291,7 +292,7 @@ impl Watch {
         let exposure = f64::from(self.exposure).max(DECLARED_MIN);
         let (ln_ratios, least) = if let Some(control) = control {
             let least = 1.0 + more / control.share;
-            (control.ln_ratios_beyond(least, step.concentration), least)
+            (control.ln_ratios(least, step.concentration, self.shares.shown()), least)
         } else {
             let (least, size) = (1.0 + more, step.observation.sizes.step);
             (
@@ -333,7 +334,11 @@ impl Watch {
             (requests / (requests + old_requests), SHARE_MIN, step.margin)
         } else {
             // Shares that are declared are of instances, not of traffic.
-            (f64::from(self.exposure), DECLARED_MIN, 2.0 * step.margin)
+            (
+                f64::from(self.exposure),
+                f64::from(narrow(DECLARED_MIN)),
+                2.0 * step.margin,
+            )
         };
         let is_heard = by_requests || old_errors > 0.0 || !self.is_silence_odd(step, 1.0 - share);
         (is_heard && (least..SHARE_MAX).contains(&share)).then_some(Control {

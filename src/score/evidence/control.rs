@@ -37,13 +37,24 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// ln `L_r` per multiplier, for the concentration `c`.
-    pub(crate) fn ln_ratios(&self, c: f64) -> [f64; N] {
-        self.ln_ratios_beyond(1.0, c)
+    /// ln `L_r` per multiplier, where the new version may be up to `least` times as bad for another reason.
+    ///
+    /// `known` is the concentration that is known, `seen` what the watch itself has shown before this step. Of a part of a
+    /// tenth or less, c q is so small that L grows with hardly more than the logarithm of x: where shares scatter less than c
+    /// says, the usual errors in every step speak for a fault. So the lesser L of both counts, which is evidence whichever is
+    /// true.
+    pub(crate) fn ln_ratios(&self, least: f64, known: f64, seen: f64) -> [f64; N] {
+        let mut ln_ratios = self.ln_ratios_beyond(least, known);
+        if seen > known {
+            for (ratio, other) in ln_ratios.iter_mut().zip(self.ln_ratios_beyond(least, seen)) {
+                *ratio = ratio.min(other);
+            }
+        }
+        ln_ratios
     }
 
     /// The same where the new version may be up to `least` times as bad for another reason.
-    pub(crate) fn ln_ratios_beyond(&self, least: f64, c: f64) -> [f64; N] {
+    fn ln_ratios_beyond(&self, least: f64, c: f64) -> [f64; N] {
         let Self { new: x, old: y, .. } = *self;
         let null = self.ln_marginal(least, c);
         if x + y <= 0.0 {
@@ -97,17 +108,26 @@ impl Shares {
     /// independently of each other c is that size, where it is shared more.
     pub(crate) fn concentration(&self, size: f64) -> f64 {
         let prior = 1.0 / (size + 1.0);
-        let (over, squares, n) = (f64::from(self.over), f64::from(self.squares), f64::from(self.n_steps));
-        // Of a binomial's residuals, p(1−p) at most ¼: chance alone leaves √(½/Σ) open.
+        let squares = f64::from(self.squares);
         let weight = squares / (squares + 0.5 / (prior * prior));
-        let (shown, open) = if squares > 0.0 {
-            let shown = (over / squares).max(0.0);
-            (shown, (0.5 / squares).sqrt() + shown * (2.0 / n).sqrt())
-        } else {
-            (prior, 0.0)
-        };
-        let inverse = weight * (shown + open) + (1.0 - weight) * prior;
+        let inverse = weight * self.inverse() + (1.0 - weight) * prior;
         (1.0 / inverse - 1.0).clamp(CONCENTRATION_MIN, CONCENTRATION_MAX)
+    }
+
+    /// The concentration that these steps alone show.
+    pub(crate) fn shown(&self) -> f64 {
+        (1.0 / self.inverse() - 1.0).clamp(CONCENTRATION_MIN, CONCENTRATION_MAX)
+    }
+
+    /// 1/(c + 1) and one standard error more; 1 if nothing was seen. Of a binomial's residuals, p(1−p) at most ¼: chance alone
+    /// leaves √(½/Σ) open.
+    fn inverse(&self) -> f64 {
+        let (over, squares, n) = (f64::from(self.over), f64::from(self.squares), f64::from(self.n_steps));
+        if squares <= 0.0 {
+            return 1.0;
+        }
+        let shown = (over / squares).max(0.0);
+        shown + (0.5 / squares).sqrt() + shown * (2.0 / n).sqrt()
     }
 }
 
@@ -159,7 +179,7 @@ mod tests {
                     share,
                     margin,
                 };
-                for (mean, ratio) in means.iter_mut().zip(control.ln_ratios(c)) {
+                for (mean, ratio) in means.iter_mut().zip(control.ln_ratios(1.0, c, c)) {
                     *mean += (chance + ratio).exp();
                 }
             }
@@ -167,6 +187,47 @@ mod tests {
                 assert!((least..=most).contains(&mean), "{worse}: {means:?}");
             }
         }
+    }
+
+    /// A hundred errors in a step of which the new version has two in a hundred of the traffic, and all shares are as chance
+    /// alone makes them. Held against a null that scatters much more, each L but the greatest multiples' has a mean above 1.
+    #[test]
+    fn shares_that_scatter_less_than_is_known_are_no_evidence_once_that_is_seen() {
+        let (n, share) = (100.0, 0.02_f64);
+        let means = |seen: f64| {
+            let mut means = [0.0; N];
+            for x in 0..=100_u32 {
+                let x = f64::from(x);
+                let ln_choose = ln_gamma(n + 1.0) - ln_gamma(x + 1.0) - ln_gamma(n - x + 1.0);
+                let chance = ln_choose + x * share.ln() + (n - x) * (1.0 - share).ln();
+                let control = Control {
+                    new: x,
+                    old: n - x,
+                    share,
+                    margin: 0.25,
+                };
+                for (mean, ratio) in means.iter_mut().zip(control.ln_ratios(1.0, 4.0, seen)) {
+                    *mean += (chance + ratio).exp();
+                }
+            }
+            means
+        };
+        assert!(means(4.0).iter().any(|mean| *mean > 1.2), "{:?}", means(4.0));
+        assert!(means(1_000.0).iter().all(|mean| *mean < 1.0), "{:?}", means(1_000.0));
+        let mut shares = Shares::default();
+        for _ in 0..10 {
+            shares.note(&Control {
+                new: 2.0,
+                old: 98.0,
+                share,
+                margin: 0.25,
+            });
+        }
+        assert!(
+            means(shares.shown()).iter().all(|mean| *mean < 1.0),
+            "{}",
+            shares.shown()
+        );
     }
 
     /// Nothing known: the size of all errors. Then x = 2, 5 or 8 of 10 at even shares, in turn: a variance of 6 where chance

@@ -317,6 +317,71 @@ fn an_old_version_that_is_not_heard_is_no_control() {
     assert!(canary(2, &[(&[("v1", 0), ("v2", 3)], 60)]), "errors are rare");
 }
 
+/// A service's errors scatter much from minute to minute, on all of its instances alike. Nothing is known of how versions
+/// scatter beside each other when the first one has a few in a hundred of the traffic: that it has its usual share of the
+/// errors in each step is no evidence, and from some steps on it says so. Six times its share is.
+#[test]
+fn what_scatters_with_the_hour_does_not_convict_a_first_canary() {
+    for (share, times, convicts) in [(0.02, 1.0, false), (0.05, 1.0, false), (0.05, 6.0, true)] {
+        let mut play = Play::new("");
+        let both = |play: &mut Play, share: f64, times: f64| {
+            let hour = 1_000.0 * (0.2 + 1.6 * play.uniform());
+            let (old, new) = (10_000.0 * (1.0 - share), 10_000.0 * share);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::as_conversions,
+                reason = "small"
+            )]
+            let (old, new) = (old as u64, new as u64);
+            play.versions(&[("v1", hour * (1.0 - share), old), ("v2", hour * share * times, new)]);
+        };
+        for _ in 0..400 {
+            both(&mut play, 0.0, 0.0);
+        }
+        let exposure = Some(UnitInterval::clamped(share));
+        play.trial
+            .deploy(at(play.minute), "canary", (Some("v2"), Some("v1")), exposure);
+        let mut ln_e_max = 0.0_f64;
+        for _ in 0..60 {
+            both(&mut play, share, times);
+            ln_e_max = play
+                .trial
+                .reading()
+                .map_or(ln_e_max, |reading| ln_e_max.max(reading.ln_e));
+        }
+        assert_eq!(ln_e_max > 10.0_f64.ln(), convicts, "{share}, {times} times: {ln_e_max}");
+    }
+}
+
+/// Shares of instances are told with two digits, and two in a hundred are enough.
+#[test]
+fn a_declared_share_of_two_in_a_hundred_has_a_control() {
+    let mut play = Play::new("");
+    let told = |version, errors| Told {
+        errors,
+        interval: MINUTE,
+        version: Some(version),
+        ..Told::default()
+    };
+    for i in 0..400 {
+        play.pass(&[told("v1", 990 + i % 21)]);
+    }
+    play.trial.deploy(
+        at(play.minute),
+        "canary",
+        (Some("v2"), Some("v1")),
+        Some(UnitInterval::clamped(0.02)),
+    );
+    for i in 0..10 {
+        play.pass(&[told("v1", 970 + i % 21), told("v2", 120)]);
+    }
+    assert!(
+        play.trial.n_proposed() > 0,
+        "a tenth more of all errors, and six times its own"
+    );
+}
+
 /// Deployed again, a version stands beside nothing but itself: judged against the baseline, a fault shows.
 #[test]
 fn the_same_version_again_is_judged_by_the_baseline() {
