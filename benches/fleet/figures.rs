@@ -56,6 +56,8 @@ pub(crate) struct Recall {
     pub(crate) share: Share,
     /// The same without those whose burn is too low by the policy.
     pub(crate) burning: Share,
+    /// Of those that leave time.
+    pub(crate) timely: Share,
 }
 
 const CLASSES: [(f64, f64); 5] = [
@@ -164,5 +166,6 @@ fn recall(faults: &[&Found], (from, until): (f64, f64)) -> Recall {
         n_reviewed: outcome(Outcome::Reviewed),
         share: Share::of(all().filter(|found| is_counted(found)), frozen),
         burning: Share::of(all().filter(|found| is_counted(found) && !found.burns_little), frozen),
+        timely: Share::of(all().filter(|found| is_counted(found) && found.leaves_time), frozen),
     }
 }

@@ -13,7 +13,7 @@ use holdpoint::{
 
 pub(crate) use self::{
     blames::{Blame, Guilty},
-    faults::{Excused, Found, Outcome},
+    faults::{Excused, Found, Outcome, RATIO_MAX},
     freezes::{Freeze, Ground, Suffers},
 };
 use crate::drive::{Heard, Run};

@@ -21,6 +21,8 @@ const WATCH_OF_BATCH: Duration = Duration::from_hours(26);
 const CONVICTS: f64 = 500.0;
 /// Budgets burnt below this pace convict nobody by errors, unless the service is critical.
 const BURN_MIN: f64 = 2.0;
+/// How many times as long as the oracle one may take, by what is asked of the delay.
+pub(crate) const RATIO_MAX: u32 = 4;
 /// A fault that lasts fewer steps than this was hardly there.
 const STEPS_MIN: u32 = 10;
 /// A fault that raises all errors by less than this, on a version that is not told apart, hides in the rest of them.
@@ -90,6 +92,8 @@ pub(crate) struct Found {
     pub(crate) delay: Option<Duration>,
     /// Its burn is below what convicts, by the policy.
     pub(crate) burns_little: bool,
+    /// It was there, and watched, for [`RATIO_MAX`] times as long as the oracle needed: who is as fast as is asked had time.
+    pub(crate) leaves_time: bool,
     pub(crate) miss: Option<Miss>,
     pub(crate) e_value_max: f64,
     pub(crate) rate_ratio: f64,
@@ -162,6 +166,7 @@ fn found(run: &Run, (place, deploy, fault): (usize, &Deploy, Fault)) -> Found {
         outcome,
         delay: frozen.map(|heard| heard.at.since(fault.from)),
         burns_little,
+        leaves_time: seen_at.is_some_and(|at| at.since(fault.from) * RATIO_MAX <= deadline.since(fault.from)),
         miss: (outcome != Outcome::Frozen).then(|| missed.cause()),
         e_value_max: watch.map_or(0.0, |watch| watch.e_value_max),
         rate_ratio: watch.map_or(0.0, |watch| watch.rate_ratio),
