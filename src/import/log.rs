@@ -9,7 +9,7 @@ use std::io::{self, BufRead};
 /// The most that is kept of one token: a message or a path longer than this is cut, at its end.
 const MAX_TOKEN_BYTES: usize = 1 << 20;
 /// Tokens of a commit before its files: as the `--format` of [`super::LOG_ARGUMENTS`] has them.
-const N_FIELDS: usize = 8;
+const N_FIELDS: usize = 9;
 
 /// Why the output of `git` cannot be read on.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,8 @@ pub struct Commit {
     pub sha: Box<str>,
     /// Unix seconds, by the committer's clock.
     pub committed_at: i64,
+    /// Shas of its parents; a merge has more than one.
+    pub parents: Vec<Box<str>>,
     pub author: Person,
     /// The author's address after the repository's `.mailmap`: who it is, whatever they wrote it with.
     pub author_key: String,
@@ -52,6 +54,13 @@ pub enum Status {
     /// Its content or its kind.
     Modified,
     RenamedFrom(Box<[u8]>),
+}
+
+impl Commit {
+    /// Whether it joins histories. What it changed is not told with it.
+    pub(super) fn is_merge(&self) -> bool {
+        self.parents.len() > 1
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +101,7 @@ impl<R: BufRead> Log<R> {
         }
         let [
             committed_at,
+            parents,
             name,
             email,
             author_key,
@@ -104,6 +114,7 @@ impl<R: BufRead> Log<R> {
             sha,
             // One that is no number is as wrong as one of 1970, and treated alike.
             committed_at: committed_at.parse().unwrap_or(0),
+            parents: parents.split_ascii_whitespace().map(Into::into).collect(),
             author: Person { name, email },
             author_key,
             committer: Person {

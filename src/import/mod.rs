@@ -21,6 +21,7 @@ mod history;
 mod log;
 mod message;
 mod order;
+mod past;
 mod revert;
 
 #[cfg(test)]
@@ -51,7 +52,7 @@ pub const LOG_ARGUMENTS: [&str; 15] = [
     "--no-textconv",
     "--ignore-submodules=none",
     "--encoding=UTF-8",
-    "--format=C%H%x00%ct%x00%an%x00%ae%x00%aE%x00%cn%x00%ce%x00%B%x00",
+    "--format=C%H%x00%ct%x00%P%x00%an%x00%ae%x00%aE%x00%cn%x00%ce%x00%B%x00",
 ];
 
 /// What an import is about.
@@ -72,13 +73,15 @@ pub struct Options {
 /// What became of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Commits read.
+    /// Commits read, without merges.
     pub commits: u64,
+    /// Merges: what they brought is told, and they are not.
+    pub merges: u64,
     /// Commits written.
     pub written: u64,
     /// Reverts written as incidents: one per commit taken back.
     pub reverts: u64,
-    /// Reverts that name no commit of this history: of a merge, or of another repository.
+    /// Reverts that name no commit of this history, or a merge of so much that it accuses nobody.
     pub unknown_reverts: u64,
     /// Written commits in which AI took part, by their own word or their author.
     pub ai: u64,
@@ -127,11 +130,16 @@ impl Import {
     }
 
     fn tell(&mut self, commit: &Commit, time: Timestamp, out: &mut Vec<u8>) {
-        self.counts.commits += 1;
         let message = Message::of(&commit.message);
+        if commit.is_merge() {
+            self.counts.merges += 1;
+            self.reverts.merge(&commit.sha, &commit.parents, &message);
+            return;
+        }
+        self.counts.commits += 1;
         let mut measures = self.history.take(commit, time);
         measures.fix = message.is_fix();
-        let taken_back = self.reverts.take(&commit.sha, &message);
+        let taken_back = self.reverts.take(&commit.sha, &commit.parents, &message);
         let is_asked_for = self.options.since.is_none_or(|since| time >= since);
         if !is_asked_for || self.options.boundary.contains(&commit.sha) {
             return;

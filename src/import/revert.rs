@@ -2,21 +2,11 @@
 //!
 //! Its message says so: by title, as `git revert` writes it; by sha, as `git revert`, Gerrit and Phabricator write it;
 //! or as Mercurial's people do, "Backed out changeset". What it names must be a commit seen before, so a word that only
-//! looks like a sha takes nothing back. Taking back a revert lands the first change again: nothing failed then.
+//! looks like a sha takes nothing back. Of a merge it takes back the commits that were brought by it. Taking back a revert
+//! lands the first change again: nothing failed then.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    ops::Bound,
-};
+use super::{message::Message, past::Past};
 
-use foldhash::HashMap;
-
-use super::message::Message;
-use crate::model::hash_text;
-
-/// Commits remembered by their sha (some 17 MB), and by their title; the next forgets the oldest. Reverts come soon.
-const SHAS_MAX: usize = 1 << 17;
-const TITLES_MAX: usize = 1 << 16;
 /// Commits taken back by one, at most.
 const CULPRITS_MAX: usize = 256;
 /// An abbreviation shorter than this is no sha: git itself gives no fewer digits.
@@ -58,84 +48,54 @@ const BEFORE_TITLE: [&str; 5] = ["revert ", "reverts ", "reverted ", "back out "
 pub(super) struct TakenBack {
     /// Shas of commits seen before, each once.
     pub(super) culprits: Vec<Box<str>>,
-    /// It is a revert, and what it names is not of this history.
+    /// It is a revert, and what it names is not of this history, or a merge of too much.
     pub(super) is_unknown: bool,
 }
 
 /// The commits seen so far, as far as reverts can name them.
 #[derive(Debug, Default)]
 pub(super) struct Reverts {
-    /// Whether it was a revert itself.
-    shas: BTreeMap<Box<str>, bool>,
-    order: VecDeque<Box<str>>,
-    titles: HashMap<u64, Box<str>>,
-    titles_order: VecDeque<u64>,
+    past: Past,
 }
 
 impl Reverts {
     /// What the commit takes back; it is known from here on.
-    pub(super) fn take(&mut self, sha: &str, message: &Message<'_>) -> TakenBack {
+    pub(super) fn take(&mut self, sha: &str, parents: &[Box<str>], message: &Message<'_>) -> TakenBack {
         let named = named_shas(message);
         let title = reverted_title(message.subject);
         let lands_again =
             message.subject.starts_with("Reapply ") || title.is_some_and(|title| reverted_title(title).is_some());
         let is_revert = !named.is_empty() || title.is_some();
-        let mut found: Vec<(&str, bool)> = named.iter().filter_map(|prefix| self.find(prefix)).collect();
+        let mut found: Vec<_> = named.iter().filter_map(|prefix| self.past.find(prefix)).collect();
         if found.is_empty()
             && let Some(title) = title
         {
-            found.extend(self.titled(title));
+            found.extend(self.past.titled(without_number(title)));
         }
         let mut culprits: Vec<Box<str>> = Vec::new();
-        for (culprit, was_revert) in &found {
+        // Of a merge all that it brought is taken back.
+        let found: Vec<_> = found.iter().filter_map(|found| self.past.brought(*found)).collect();
+        for culprit in found.iter().flatten() {
             if !lands_again
-                && !was_revert
+                && !culprit.was_revert
                 && culprits.len() < CULPRITS_MAX
-                && !culprits.iter().any(|known| **known == **culprit)
+                && !culprits.iter().any(|known| **known == *culprit.sha)
             {
-                culprits.push((*culprit).into());
+                culprits.push(culprit.sha.into());
             }
         }
         let is_unknown = is_revert && found.is_empty() && !lands_again;
-        self.remember(sha, message.subject, is_revert && !lands_again);
+        let titles = [without_number(message.subject)];
+        self.past.remember(sha, parents, titles, is_revert && !lands_again);
         TakenBack { culprits, is_unknown }
     }
 
-    /// The one commit whose sha begins so.
-    fn find(&self, prefix: &str) -> Option<(&str, bool)> {
-        let mut from = self
-            .shas
-            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
-            .take_while(|(sha, _)| sha.starts_with(prefix));
-        let (sha, was_revert) = from.next()?;
-        from.next().is_none().then_some((sha, *was_revert))
-    }
-
-    /// The latest commit of that title.
-    fn titled(&self, title: &str) -> Option<(&str, bool)> {
-        self.find(self.titles.get(&hash_text(without_number(title)))?)
-    }
-
-    fn remember(&mut self, sha: &str, title: &str, is_revert: bool) {
-        if self.order.len() == SHAS_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.shas.remove(&oldest);
-        }
-        self.order.push_back(sha.into());
-        self.shas.insert(sha.into(), is_revert);
-        if title.is_empty() {
-            return;
-        }
-        if self.titles_order.len() == TITLES_MAX
-            && let Some(oldest) = self.titles_order.pop_front()
-        {
-            self.titles.remove(&oldest);
-        }
-        let hash = hash_text(without_number(title));
-        if self.titles.insert(hash, sha.into()).is_none() {
-            self.titles_order.push_back(hash);
-        }
+    /// A merge is known from here on: by its subject, and by the line behind it, which is the title of the pull request where
+    /// a forge made it.
+    pub(super) fn merge(&mut self, sha: &str, parents: &[Box<str>], message: &Message<'_>) {
+        let request = message.own_lines().find(|line| !line.trim().is_empty()).unwrap_or("");
+        let titles = [message.subject, request].map(without_number);
+        self.past.remember(sha, parents, titles, false);
     }
 }
 
@@ -222,7 +182,7 @@ fn leading_shas(text: &str) -> impl Iterator<Item = String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::past::BROUGHT_MAX, *};
 
     const A: &str = "aaaaaaa0123456789012345678901234567890ab";
     const B: &str = "bbbbbbb0123456789012345678901234567890ab";
@@ -230,9 +190,13 @@ mod tests {
     /// What `message` takes back, after A "Add cache (#7)" and B, which took back a commit unknown.
     fn taken(message: &str) -> (Vec<&'static str>, bool) {
         let mut reverts = Reverts::default();
-        reverts.take(A, &Message::of("Add cache (#7)"));
-        reverts.take(B, &Message::of("Revert \"Something\"\n\nThis reverts commit 1234567."));
-        let back = reverts.take("c", &Message::of(message));
+        reverts.take(A, &[], &Message::of("Add cache (#7)"));
+        reverts.take(
+            B,
+            &[],
+            &Message::of("Revert \"Something\"\n\nThis reverts commit 1234567."),
+        );
+        let back = reverts.take("c", &[], &Message::of(message));
         let known = back.culprits.iter().map(|sha| if **sha == *A { A } else { B });
         (known.collect(), back.is_unknown)
     }
@@ -304,20 +268,101 @@ mod tests {
     #[test]
     fn an_abbreviation_of_two_commits_names_neither() {
         let mut reverts = Reverts::default();
-        reverts.take("abcdef01", &Message::of("one"));
-        reverts.take("abcdef02", &Message::of("two"));
+        reverts.take("abcdef01", &[], &Message::of("one"));
+        reverts.take("abcdef02", &[], &Message::of("two"));
         assert_eq!(
             reverts
-                .take("c", &Message::of("x\n\nThis reverts commit abcdef0."))
+                .take("c", &[], &Message::of("x\n\nThis reverts commit abcdef0."))
                 .culprits
                 .len(),
             0
         );
         assert_eq!(
             reverts
-                .take("d", &Message::of("x\n\nThis reverts commit abcdef02."))
+                .take("d", &[], &Message::of("x\n\nThis reverts commit abcdef02."))
                 .culprits,
             ["abcdef02".into()]
         );
+    }
+
+    /// A history of `(sha, parents, message)`; what the last of them takes back.
+    fn of_history(history: &[(&str, &[&str], &str)]) -> (Vec<String>, bool) {
+        let mut reverts = Reverts::default();
+        let mut last = TakenBack::default();
+        for (sha, parents, message) in history {
+            let parents: Vec<Box<str>> = parents.iter().map(|sha| (*sha).into()).collect();
+            let message = Message::of(message);
+            if parents.len() > 1 {
+                reverts.merge(sha, &parents, &message);
+            } else {
+                last = reverts.take(sha, &parents, &message);
+            }
+        }
+        (last.culprits.iter().map(ToString::to_string).collect(), last.is_unknown)
+    }
+
+    /// Main is 1, 2, 3, 4; a side left it at 1 and has 5, a merge of 2, and 6; it is brought by the merge 7. Another side of one
+    /// commit, 8, is brought by 9, which stands behind.
+    #[test]
+    fn of_a_merge_what_it_brought_is_taken_back() {
+        let history = |message: &'static str| {
+            of_history(&[
+                ("1000000", &[], "one"),
+                ("2000000", &["1000000"], "two"),
+                ("5000000", &["1000000"], "five"),
+                ("3000000", &["2000000"], "three"),
+                ("5500000", &["5000000", "2000000"], "Merge branch 'main' into side"),
+                ("6000000", &["5500000"], "Revert \"Something\""),
+                ("6600000", &["6000000"], "six"),
+                ("4000000", &["3000000"], "four"),
+                (
+                    "7000000",
+                    &["4000000", "6600000"],
+                    "Merge pull request #7 from shop/side\n\nAdd coupons",
+                ),
+                ("8000000", &["1000000"], "Add sales (#8)"),
+                (
+                    "9000000",
+                    &["7000000", "8000000"],
+                    "Merge branch 'sales' into 'main'\n\nAdd sales\n\nSee merge request !8",
+                ),
+                ("a000000", &["9000000"], message),
+            ])
+        };
+        let of = |shas: &[&str]| (shas.iter().map(ToString::to_string).collect::<Vec<_>>(), false);
+        for message in [
+            "Revert \"Merge pull request #7 from shop/side\"\n\nThis reverts commit 7000000, reversing\nchanges made to 4000000.",
+            "Revert \"Merge pull request #7 from shop/side\"",
+            "Revert \"Add coupons\" (#10)",
+            "x\n\nThis reverts commit 7000000",
+        ] {
+            assert_eq!(history(message), of(&["6600000", "5000000"]), "{message}");
+        }
+        assert_eq!(history("Revert \"Add sales\""), of(&["8000000"]), "once");
+        assert_eq!(history("Revert \"two\""), of(&["2000000"]), "a commit is itself");
+        assert_eq!(history("Reapply \"Add coupons\""), of(&[]), "it lands again");
+    }
+
+    #[test]
+    fn a_merge_of_too_much_accuses_nobody() {
+        let side = |n: usize| {
+            let shas: Vec<String> = (0..=n).map(|i| format!("{i:07x}")).collect();
+            let mut reverts = Reverts::default();
+            let mut parent: Vec<Box<str>> = Vec::new();
+            for sha in &shas {
+                reverts.take(sha, &parent, &Message::of("work"));
+                parent = vec![sha.as_str().into()];
+            }
+            let parents = ["0000000".into(), parent[0].clone()];
+            reverts.merge("fffffff", &parents, &Message::of("Merge branch 'side'"));
+            let back = reverts.take(
+                "eeeeeee",
+                &["fffffff".into()],
+                &Message::of("x\n\nThis reverts commit fffffff."),
+            );
+            (back.culprits.len(), back.is_unknown)
+        };
+        assert_eq!(side(BROUGHT_MAX), (BROUGHT_MAX, false));
+        assert_eq!(side(BROUGHT_MAX + 1), (0, true));
     }
 }

@@ -78,7 +78,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     progress.clear();
     let counts = counts?;
     if sink.is_open {
-        tell(&counts, git.n_merges()?);
+        tell(&counts);
     }
     Ok(())
 }
@@ -232,9 +232,10 @@ impl BufRead for Chunks {
     }
 }
 
-fn tell(counts: &Counts, n_merges: u64) {
+fn tell(counts: &Counts) {
     let Counts {
         commits,
+        merges,
         written,
         reverts,
         unknown_reverts,
@@ -243,9 +244,9 @@ fn tell(counts: &Counts, n_merges: u64) {
     } = *counts;
     let unknown = match unknown_reverts {
         0 => String::new(),
-        n => format!(", {n} more name no commit written here"),
+        n => format!(", {n} more name no commit written here, or a merge of too much"),
     };
-    let merges = match n_merges {
+    let merges = match merges {
         0 => String::new(),
         n => format!("; {n} merges left out, what they brought is counted"),
     };

@@ -167,6 +167,50 @@ fn merges_are_left_out_and_what_they_brought_is_told_in_order() {
     assert!(stderr(&output).contains("1 merges left out"), "{}", stderr(&output));
 }
 
+/// As forges do it: a branch of two commits comes by a merge, which is taken back.
+#[test]
+fn a_merge_taken_back_accuses_what_it_brought() {
+    let folder = repository(&[]);
+    let at = folder.path();
+    write(at, "a", b"1\n");
+    commit(at, "one");
+    git(at, &["checkout", "-q", "-b", "side"]);
+    let brought = ["b", "c"].map(|name| {
+        write(at, name, b"1\n");
+        commit(at, name)
+    });
+    git(at, &["checkout", "-q", "main"]);
+    write(at, "a", b"1\n2\n");
+    commit(at, "two");
+    git(
+        at,
+        &[
+            "merge",
+            "-q",
+            "--no-ff",
+            "-m",
+            "Merge pull request #1 from shop/side",
+            "side",
+        ],
+    );
+    git(at, &["revert", "--no-edit", "-m", "1", "HEAD"]);
+    let output = import([at]);
+    let events = lines(&output);
+    let mut accused: Vec<&str> = events
+        .iter()
+        .filter_map(|event| event["caused_by"]["sha"].as_str())
+        .collect();
+    accused.sort_unstable();
+    let mut brought = brought.each_ref().map(String::as_str);
+    brought.sort_unstable();
+    assert_eq!(accused, brought);
+    assert!(
+        stderr(&output).contains("2 reverts; 1 merges left out"),
+        "{}",
+        stderr(&output)
+    );
+}
+
 #[test]
 fn other_kinds_of_repositories_are_read() {
     let folder = repository(&["--object-format=sha256"]);

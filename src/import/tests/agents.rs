@@ -27,6 +27,7 @@ fn found(author: (&str, &str), committer: (&str, &str), message: &str) -> Found 
     let commit = Commit {
         sha: "a".repeat(40).into(),
         committed_at: 0,
+        parents: Vec::new(),
         author: person(author),
         author_key: author.1.to_owned(),
         committer: person(committer),

@@ -26,6 +26,7 @@ fn take(history: &mut History, author: &str, day: i64, files: Vec<FileChange>) -
     let commit = Commit {
         sha: "a".repeat(40).into(),
         committed_at: 0,
+        parents: Vec::new(),
         author: Person::default(),
         author_key: author.to_owned(),
         committer: Person::default(),

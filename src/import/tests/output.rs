@@ -39,6 +39,7 @@ fn commit(number: u64, committed_at: i64, message: &str) -> Commit {
     Commit {
         sha: format!("{number:040x}").into(),
         committed_at,
+        parents: Vec::new(),
         author: Person {
             name: "Ann Onymous".to_owned(),
             email: "ann@example.com".to_owned(),
@@ -62,6 +63,7 @@ fn bytes(sha: &str, message: &str, entries: &[&[u8]]) -> Vec<u8> {
     for field in [
         &first,
         "1700000000",
+        "0000000000000000000000000000000000000001",
         "Ann",
         "Ann@X",
         "ann@x",
@@ -281,6 +283,7 @@ fn any_commit() -> impl Strategy<Value = Commit> {
     (any::<i64>(), text, "(?s).{0,20}", "(?s).{0,20}", files).prop_map(|(committed_at, message, name, email, files)| {
         Commit {
             committed_at,
+            parents: Vec::new(),
             author: Person {
                 name,
                 email: email.clone(),

@@ -80,20 +80,14 @@ impl Git {
         Ok(text.lines().map(Into::into).collect())
     }
 
-    /// Commits that are no merges.
     pub(super) fn n_commits(&self) -> anyhow::Result<u64> {
-        let count = self.ask(&["rev-list", "--count", "--no-merges", "HEAD"])?;
+        let count = self.ask(&["rev-list", "--count", "HEAD"])?;
         count.parse().context("git counts in no number")
     }
 
-    pub(super) fn n_merges(&self) -> anyhow::Result<u64> {
-        let count = self.ask(&["rev-list", "--count", "--merges", "HEAD"])?;
-        count.parse().context("git counts in no number")
-    }
-
-    /// Names all commits but merges, parents before children and else by date.
+    /// Names all commits, parents before children and else by date.
     pub(super) fn list(&self) -> anyhow::Result<Running> {
-        self.start(&["rev-list", "--reverse", "--date-order", "--no-merges", "HEAD"])
+        self.start(&["rev-list", "--reverse", "--date-order", "HEAD"])
     }
 
     pub(super) fn start(&self, arguments: &[&str]) -> anyhow::Result<Running> {
