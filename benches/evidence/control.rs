@@ -22,7 +22,7 @@ use crate::{
 /// Mean errors a minute of all traffic.
 const MEANS: [f64; 5] = [0.1, 1.0, 10.0, 100.0, 1_000.0];
 /// What the new version has of the traffic.
-const SHARES: [f64; 4] = [0.02, 0.05, 0.2, 0.45];
+const SHARES: [f64; 6] = [0.002, 0.005, 0.02, 0.05, 0.2, 0.45];
 /// Attempts for each error that is usual.
 const REQUESTS: f64 = 50.0;
 const WATCHES_EACH: u32 = 5;
@@ -210,8 +210,8 @@ impl Service {
 #[derive(Debug, Clone, Copy, Default)]
 struct Cell {
     n: u32,
-    /// Of the first rollout there was, of later ones, and of later ones at the margin's edge.
-    false_alarms: [u32; 3],
+    /// Of the first rollout there was, of later ones, and of both at the margin's edge.
+    false_alarms: [u32; 4],
     found: u32,
     found_by_oracle: u32,
     delays: f64,
@@ -242,14 +242,15 @@ fn cells(scatter: Scatter, known: Known, mean: f64, options: &Options, chance: &
         first.idle(i64::from(3 * 1_440 + chance.below(1_440)), chance);
         let mut later = first.clone();
         for _ in 0..HEALTHY_BEFORE {
-            let p = SHARES[usize::try_from(chance.below(4)).expect("small")];
+            let p = SHARES[usize::try_from(chance.below(6)).expect("small")];
             later.watch(p, 1.0, None, chance);
             later.idle(480, chance);
         }
         for (cell, p) in cells.iter_mut().zip(SHARES) {
             for _ in 0..WATCHES_EACH {
                 cell.n += 1;
-                let healthy = [(&first, 1.0), (&later, 1.0), (&later, known.margin())];
+                let edge = known.margin();
+                let healthy = [(&first, 1.0), (&later, 1.0), (&first, edge), (&later, edge)];
                 for (n, (service, base)) in cell.false_alarms.iter_mut().zip(healthy) {
                     let shown = service.clone().watch(p, base, None, chance);
                     *n += u32::from(shown.ln_e_max >= LN_NOMINAL);
@@ -279,16 +280,18 @@ pub(crate) fn print(options: &Options) {
     );
     println!("and of 5 times the errors from a minute of the first hour on the share found, of what an oracle finds.");
     println!("{trials} services a row, {WATCHES_EACH} watches of each kind. Seed {seed}.");
-    println!("| scatter | attempts | mean a minute | share | first | later | at the margin | power | delay | oracle |");
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!(
+        "| scatter | attempts | mean a minute | share | first | later | first, at the margin | later | power | delay | oracle |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for (row, scatter) in (1_u64..).zip(Scatter::ALL) {
         for (half, known) in (1_u64..).zip([Known::Requests, Known::Declared]) {
             for (column, mean) in (1_u64..).zip(MEANS) {
                 let mut chance = Chance::new(seed.wrapping_mul(1_000_003) ^ (row << 16) ^ (half << 8) ^ column);
                 for (cell, p) in cells(scatter, known, mean, options, &mut chance).iter().zip(SHARES) {
-                    let [first, later, margin] = cell.false_alarms.map(|n| share(n, cell.n));
+                    let [first, later, first_edge, later_edge] = cell.false_alarms.map(|n| share(n, cell.n));
                     println!(
-                        "| {} | {} | {mean} | {p} | {first:.3} | {later:.3} | {margin:.3} | {:.3} | {:.1} | {:.1} |",
+                        "| {} | {} | {mean} | {p} | {first:.3} | {later:.3} | {first_edge:.3} | {later_edge:.3} | {:.3} | {:.1} | {:.1} |",
                         scatter.name(),
                         known.name(),
                         share(cell.found, cell.found_by_oracle),

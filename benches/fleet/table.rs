@@ -125,7 +125,11 @@ fn print_delays(figures: &Figures) {
     );
     median("delay of all that was found (minutes)", figures.delay_all, None);
     median("… the oracle's of the same (minutes)", figures.oracle_delay, None);
-    median("ratio to the oracle's delay", figures.ratio, Some((f64::from(RATIO_MAX), "≤ 4")));
+    median(
+        "ratio to the oracle's delay",
+        figures.ratio,
+        Some((f64::from(RATIO_MAX), "≤ 4")),
+    );
     say("");
 }
 

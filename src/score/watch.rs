@@ -8,7 +8,8 @@ use super::{
     baseline::Sizes,
     blame::{density, steps_between},
     evidence::{
-        Blocks, Control, DECLARED_MIN, EProcess, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen, Shares, Since, narrow,
+        Blocks, Concentration, Control, DECLARED_MIN, EProcess, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen,
+        Shares, Since, narrow,
     },
     moment::Moment,
     steps::{Closed, Grain, Version},
@@ -54,7 +55,7 @@ pub(crate) struct Watch {
     /// The version it brings, and the one it takes the place of; none where they are not told apart.
     version: Version,
     previous: Version,
-    /// What healthy shares look like, if it turns out healthy.
+    /// How its shares scattered: what it is judged by itself, and what is usual if it turns out healthy.
     pub(crate) shares: Shares,
     /// Whether a judged step had no control.
     was_uncontrolled: bool,
@@ -76,7 +77,7 @@ pub(crate) struct Step<'a> {
     /// The margin where attempts are known.
     pub(crate) margin: f64,
     /// How far the shares of healthy versions scatter.
-    pub(crate) concentration: f64,
+    pub(crate) concentration: Concentration,
     /// What a step counts as at most, as a multiple of what is expected.
     pub(crate) spike: f64,
     /// How much of the traffic restarts for a deploy under watch, of which errors had not risen before: the part of the
@@ -225,6 +226,7 @@ impl Watch {
         // Where versions are told apart, another's restart is in neither's errors.
         let others = if control.is_none() { step.restarting } else { 0.0 };
         if own.max(others) > 0.0 {
+            self.was_uncontrolled |= control.is_none();
             let is_first = own > 0.0 && !std::mem::replace(&mut self.is_restarting, true);
             let beyond = self.beyond_restarts(step, control.as_ref(), own.max(others));
             self.process.observe_restart(&beyond, is_first.then_some(stage));
@@ -264,7 +266,7 @@ impl Watch {
         let exposure = f64::from(self.exposure).max(DECLARED_MIN);
         if let Some(control) = control {
             return Seen {
-                ln_ratios: control.ln_ratios(1.0, step.concentration, self.shares.shown()),
+                ln_ratios: control.ln_ratios(1.0, step.concentration, self.shares.least()),
                 errors: control.new,
                 expected: control.expected(),
                 blocks: None,
@@ -292,7 +294,7 @@ impl Watch {
         let exposure = f64::from(self.exposure).max(DECLARED_MIN);
         let (ln_ratios, least) = if let Some(control) = control {
             let least = 1.0 + more / control.share;
-            (control.ln_ratios(least, step.concentration, self.shares.shown()), least)
+            (control.ln_ratios(least, step.concentration, self.shares.least()), least)
         } else {
             let (least, size) = (1.0 + more, step.observation.sizes.step);
             (

@@ -39,34 +39,65 @@ pub(crate) struct Control {
 impl Control {
     /// ln `L_r` per multiplier, where the new version may be up to `least` times as bad for another reason.
     ///
-    /// `known` is the concentration that is known, `seen` what the watch itself has shown before this step. Of a part of a
-    /// tenth or less, c q is so small that L grows with hardly more than the logarithm of x: where shares scatter less than c
-    /// says, the usual errors in every step speak for a fault. So the lesser L of both counts, which is evidence whichever is
-    /// true.
-    pub(crate) fn ln_ratios(&self, least: f64, known: f64, seen: f64) -> [f64; N] {
-        let mut ln_ratios = self.ln_ratios_beyond(least, known);
-        if seen > known {
-            for (ratio, other) in ln_ratios.iter_mut().zip(self.ln_ratios_beyond(least, seen)) {
+    /// `known` is what is known of how shares scatter, `seen` what the watch itself has shown before this step: where that is
+    /// less scatter, the lesser L of both counts, which is evidence whichever is true.
+    pub(crate) fn ln_ratios(&self, least: f64, known: Concentration, seen: f64) -> [f64; N] {
+        let mut ln_ratios = self.ln_ratios_of(least, known);
+        if seen > known.least {
+            let seen = Concentration {
+                least: seen,
+                is_shown: false,
+            };
+            for (ratio, other) in ln_ratios.iter_mut().zip(self.ln_ratios_of(least, seen)) {
                 *ratio = ratio.min(other);
             }
         }
         ln_ratios
     }
 
-    /// The same where the new version may be up to `least` times as bad for another reason.
-    fn ln_ratios_beyond(&self, least: f64, c: f64) -> [f64; N] {
-        let Self { new: x, old: y, .. } = *self;
-        let null = self.ln_marginal(least, c);
-        if x + y <= 0.0 {
+    /// The same for one concentration. If that is no more than the least there may be, each L is divided by the greatest mean
+    /// that it has where shares scatter less. L of x errors is about `x^(c q_r − c q₀)`: where that bends down, as of a small
+    /// part of the traffic, no law of x has a greater mean than the line through L at the whole numbers around x's own mean
+    /// (Jensen), and the usual errors in every step would speak for a fault; where it bends up less scatter has less mean.
+    fn ln_ratios_of(&self, least: f64, c: Concentration) -> [f64; N] {
+        let n = self.new + self.old;
+        if n <= 0.0 {
             return [0.0; N];
         }
+        let mut ln_ratios = self.ln_ratios_at(least, c.least);
+        if !c.is_shown {
+            let mean = n * self.worse(least);
+            let (below, part) = (mean.floor(), mean.fract());
+            let at = |new: f64| {
+                Self {
+                    new,
+                    old: n - new,
+                    ..*self
+                }
+                .ln_ratios_at(least, c.least)
+            };
+            let ends = at(below).into_iter().zip(at((below + 1.0).min(n)));
+            for (ratio, (low, high)) in ln_ratios.iter_mut().zip(ends) {
+                *ratio -= ((1.0 - part) * low.exp() + part * high.exp()).max(1.0).ln();
+            }
+        }
+        ln_ratios
+    }
+
+    fn ln_ratios_at(&self, least: f64, c: f64) -> [f64; N] {
+        let null = self.ln_marginal(least, c);
         MULTIPLIERS.map(|r| self.ln_marginal(r.max(least), c) - null)
+    }
+
+    /// The new version's share of the errors at r times the greatest harmless rate.
+    fn worse(&self, r: f64) -> f64 {
+        let worse = r * self.share * (1.0 + self.margin);
+        worse / (worse + 1.0 - self.share)
     }
 
     /// ln of the chance of x among x + y at r times the greatest harmless rate, up to what all r share.
     fn ln_marginal(&self, r: f64, c: f64) -> f64 {
-        let worse = r * self.share * (1.0 + self.margin);
-        let q = worse / (worse + 1.0 - self.share);
+        let q = self.worse(r);
         let (of_new, of_old) = (c * q, c * (1.0 - q));
         ln_beta(self.new + of_new, self.old + of_old) - ln_beta(of_new, of_old)
     }
@@ -75,6 +106,15 @@ impl Control {
     pub(crate) fn expected(&self) -> f64 {
         (self.old + 0.5) * self.share / (1.0 - self.share)
     }
+}
+
+/// What is known of the concentration.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Concentration {
+    /// It is no less than this.
+    pub(crate) least: f64,
+    /// Shares were seen to scatter about as much; else they may scatter less, and not at all.
+    pub(crate) is_shown: bool,
 }
 
 /// How far the shares of healthy versions scatter: by moments, 1/(c + 1) = Σ[(x − np)² − np(1−p)] / Σ n(n−1)p(1−p).
@@ -106,29 +146,37 @@ impl Shares {
     /// The concentration to judge by: 1/(c + 1) as healthy watches showed it and one standard error more, drawn to that of
     /// `size`, the size of all errors together, with the weight of what tells it to within itself. Where instances scatter
     /// independently of each other c is that size, where it is shared more.
-    pub(crate) fn concentration(&self, size: f64) -> f64 {
+    pub(crate) fn concentration(&self, size: f64) -> Concentration {
         let prior = 1.0 / (size + 1.0);
         let squares = f64::from(self.squares);
         let weight = squares / (squares + 0.5 / (prior * prior));
-        let inverse = weight * self.inverse() + (1.0 - weight) * prior;
-        (1.0 / inverse - 1.0).clamp(CONCENTRATION_MIN, CONCENTRATION_MAX)
+        let (shown, open) = self.inverse();
+        Concentration {
+            least: of_inverse(weight * (shown + open) + (1.0 - weight) * prior),
+            is_shown: weight > 0.5 && shown > 2.0 * open,
+        }
     }
 
-    /// The concentration that these steps alone show.
-    pub(crate) fn shown(&self) -> f64 {
-        (1.0 / self.inverse() - 1.0).clamp(CONCENTRATION_MIN, CONCENTRATION_MAX)
+    /// The least concentration that these steps alone show.
+    pub(crate) fn least(&self) -> f64 {
+        let (shown, open) = self.inverse();
+        of_inverse(shown + open)
     }
 
-    /// 1/(c + 1) and one standard error more; 1 if nothing was seen. Of a binomial's residuals, p(1−p) at most ¼: chance alone
-    /// leaves √(½/Σ) open.
-    fn inverse(&self) -> f64 {
+    /// 1/(c + 1), and one standard error; a whole one if nothing was seen. Of a binomial's residuals, p(1−p) at most ¼:
+    /// chance alone leaves √(½/Σ) open.
+    fn inverse(&self) -> (f64, f64) {
         let (over, squares, n) = (f64::from(self.over), f64::from(self.squares), f64::from(self.n_steps));
         if squares <= 0.0 {
-            return 1.0;
+            return (0.0, 1.0);
         }
         let shown = (over / squares).max(0.0);
-        shown + (0.5 / squares).sqrt() + shown * (2.0 / n).sqrt()
+        (shown, (0.5 / squares).sqrt() + shown * (2.0 / n).sqrt())
     }
+}
+
+fn of_inverse(inverse: f64) -> f64 {
+    (1.0 / inverse - 1.0).clamp(CONCENTRATION_MIN, CONCENTRATION_MAX)
 }
 
 fn ln_beta(a: f64, b: f64) -> f64 {
@@ -179,7 +227,7 @@ mod tests {
                     share,
                     margin,
                 };
-                for (mean, ratio) in means.iter_mut().zip(control.ln_ratios(1.0, c, c)) {
+                for (mean, ratio) in means.iter_mut().zip(control.ln_ratios_at(1.0, c)) {
                     *mean += (chance + ratio).exp();
                 }
             }
@@ -189,45 +237,69 @@ mod tests {
         }
     }
 
-    /// A hundred errors in a step of which the new version has two in a hundred of the traffic, and all shares are as chance
-    /// alone makes them. Held against a null that scatters much more, each L but the greatest multiples' has a mean above 1.
-    #[test]
-    fn shares_that_scatter_less_than_is_known_are_no_evidence_once_that_is_seen() {
-        let (n, share) = (100.0, 0.02_f64);
-        let means = |seen: f64| {
-            let mut means = [0.0; N];
-            for x in 0..=100_u32 {
-                let x = f64::from(x);
-                let ln_choose = ln_gamma(n + 1.0) - ln_gamma(x + 1.0) - ln_gamma(n - x + 1.0);
-                let chance = ln_choose + x * share.ln() + (n - x) * (1.0 - share).ln();
-                let control = Control {
-                    new: x,
-                    old: n - x,
-                    share,
-                    margin: 0.25,
-                };
-                for (mean, ratio) in means.iter_mut().zip(control.ln_ratios(1.0, 4.0, seen)) {
-                    *mean += (chance + ratio).exp();
-                }
-            }
-            means
-        };
-        assert!(means(4.0).iter().any(|mean| *mean > 1.2), "{:?}", means(4.0));
-        assert!(means(1_000.0).iter().all(|mean| *mean < 1.0), "{:?}", means(1_000.0));
-        let mut shares = Shares::default();
-        for _ in 0..10 {
-            shares.note(&Control {
-                new: 2.0,
-                old: 98.0,
+    /// The mean of each L over all x of a step with `n` errors, at the null's edge, where shares have the concentration
+    /// `truth`.
+    fn means(n: u32, share: f64, truth: f64, known: Concentration, seen: f64) -> [f64; N] {
+        let (errors, q) = (f64::from(n), 1.25 * share / (1.25 * share + 1.0 - share));
+        let mut means = [0.0; N];
+        for x in 0..=n {
+            let x = f64::from(x);
+            let ln_choose = ln_gamma(errors + 1.0) - ln_gamma(x + 1.0) - ln_gamma(errors - x + 1.0);
+            let (of_new, of_old) = (truth * q, truth * (1.0 - q));
+            let chance = ln_choose + ln_beta(x + of_new, errors - x + of_old) - ln_beta(of_new, of_old);
+            let control = Control {
+                new: x,
+                old: errors - x,
                 share,
                 margin: 0.25,
-            });
+            };
+            for (mean, ratio) in means.iter_mut().zip(control.ln_ratios(1.0, known, seen)) {
+                *mean += (chance + ratio).exp();
+            }
         }
-        assert!(
-            means(shares.shown()).iter().all(|mean| *mean < 1.0),
-            "{}",
-            shares.shown()
-        );
+        means
+    }
+
+    /// Of a small part of the traffic L grows with hardly more than the logarithm of x, and held against a null that scatters
+    /// much, shares that scatter little would be evidence in every step.
+    #[test]
+    fn whoever_scatters_less_than_is_known_has_no_evidence_of_it() {
+        let known = |is_shown| Concentration { least: 5.0, is_shown };
+        for share in [0.002, 0.01, 0.02, 0.05, 0.2, 0.4] {
+            for n in [1, 10, 100, 1_000] {
+                for truth in [5.0, 8.0, 20.0, 100.0, 1e6] {
+                    let means = means(n, share, truth, known(false), 1.0);
+                    assert!(
+                        means.iter().all(|mean| *mean < 1.0 + 1e-6),
+                        "{share} of {n}, {truth}: {means:?}"
+                    );
+                }
+            }
+        }
+        assert!(means(100, 0.01, 1e6, known(true), 1.0).iter().any(|mean| *mean > 1.8));
+    }
+
+    /// What is known has changed: the watch shows it by itself.
+    #[test]
+    fn shares_that_scatter_less_than_was_shown_are_no_evidence_once_that_is_seen() {
+        let known = Concentration {
+            least: 5.0,
+            is_shown: true,
+        };
+        for share in [0.02, 0.05] {
+            let mut shares = Shares::default();
+            for _ in 0..10 {
+                shares.note(&Control {
+                    new: 100.0 * share,
+                    old: 100.0 * (1.0 - share),
+                    share,
+                    margin: 0.25,
+                });
+            }
+            assert!(means(100, share, 1e6, known, 1.0).iter().any(|mean| *mean > 1.2));
+            let means = means(100, share, 1e6, known, shares.least());
+            assert!(means.iter().all(|mean| *mean < 1.0), "{share}: {means:?}");
+        }
     }
 
     /// Nothing known: the size of all errors. Then x = 2, 5 or 8 of 10 at even shares, in turn: a variance of 6 where chance
@@ -235,7 +307,8 @@ mod tests {
     #[test]
     fn the_concentration_is_that_of_all_errors_until_healthy_watches_show_another() {
         let mut shares = Shares::default();
-        assert!((shares.concentration(30.0) - 30.0).abs() < 1e-9);
+        let first = shares.concentration(30.0);
+        assert!((first.least - 30.0).abs() < 1e-9 && !first.is_shown);
         let mut concentrations = Vec::new();
         for _ in 0..100 {
             let mut watch = Shares::default();
@@ -248,11 +321,12 @@ mod tests {
                 });
             }
             shares.learn(watch);
-            concentrations.push(shares.concentration(30.0));
+            concentrations.push(shares.concentration(30.0).least);
         }
         // Watches long past count for less: from some hundred steps on nothing moves.
         assert!(concentrations[..50].is_sorted_by(|a, b| a > b), "{concentrations:?}");
         let (last, shown) = (concentrations[99], 22.5 / 3.5 - 1.0);
         assert!(0.9 * shown < last && last < shown, "{last} of {shown}");
+        assert!(shares.concentration(30.0).is_shown);
     }
 }
