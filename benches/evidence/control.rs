@@ -245,6 +245,9 @@ fn cells(scatter: Scatter, known: Known, mean: f64, options: &Options, chance: &
             let p = SHARES[usize::try_from(chance.below(6)).expect("small")];
             later.watch(p, 1.0, None, chance);
             later.idle(480, chance);
+            while later.trial.reading().is_some() {
+                later.idle(60, chance);
+            }
         }
         for (cell, p) in cells.iter_mut().zip(SHARES) {
             for _ in 0..WATCHES_EACH {

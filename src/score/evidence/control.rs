@@ -21,6 +21,12 @@ pub(crate) const SHARE_MIN: f64 = 0.002;
 pub(crate) const DECLARED_MIN: f64 = 0.02;
 /// Nor do shares from this on: the other side is no larger, and soon gone; the baseline tells more.
 pub(crate) const SHARE_MAX: f64 = 0.5;
+/// A share p scatters by many steps of nearly none and few of much more: a variance that n steps show has the relative error
+/// √((2 + 6/(c p))/n), a beta's excess of kurtosis being some 6/(c p). So a step tells as much as p/(p + 3/c) of one of all the
+/// traffic, with c of 5.
+const RARE: f64 = 0.6;
+/// Of healthy watches, so many steps weigh as much as what is presumed of scatter.
+const PRIOR_STEPS: f64 = 30.0;
 const CONCENTRATION_MIN: f64 = 1.0;
 const CONCENTRATION_MAX: f64 = 1_000.0;
 
@@ -122,6 +128,7 @@ pub(crate) struct Concentration {
 pub(crate) struct Shares {
     over: f32,
     squares: f32,
+    /// Steps, each for what it tells, see [`RARE`].
     n_steps: f32,
 }
 
@@ -132,24 +139,24 @@ impl Shares {
         let residual = control.new - n * control.share;
         self.over += narrow(residual * residual - n * scatter);
         self.squares += narrow(n * (n - 1.0) * scatter);
-        self.n_steps += 1.0;
+        self.n_steps += narrow(control.share / (control.share + RARE));
     }
 
-    /// Takes in what a healthy watch showed. What is older counts for less: half after 10,000 steps.
+    /// Takes in what a healthy watch showed. What is older counts for less: half after 2,500 steps.
     pub(crate) fn learn(&mut self, watch: Self) {
-        let kept = 0.5_f32.powf(watch.n_steps / 10_000.0);
+        let kept = 0.5_f32.powf(watch.n_steps / 2_500.0);
         self.over = self.over * kept + watch.over;
         self.squares = self.squares * kept + watch.squares;
         self.n_steps = self.n_steps * kept + watch.n_steps;
     }
 
     /// The concentration to judge by: 1/(c + 1) as healthy watches showed it and one standard error more, drawn to that of
-    /// `size`, the size of all errors together, with the weight of what tells it to within itself. Where instances scatter
+    /// `size`, the size of all errors together, with the weight of what tells it to within itself and of 30 steps. Where instances scatter
     /// independently of each other c is that size, where it is shared more.
     pub(crate) fn concentration(&self, size: f64) -> Concentration {
         let prior = 1.0 / (size + 1.0);
-        let squares = f64::from(self.squares);
-        let weight = squares / (squares + 0.5 / (prior * prior));
+        let (squares, n) = (f64::from(self.squares), f64::from(self.n_steps));
+        let weight = squares / (squares + 0.5 / (prior * prior)) * n / (n + PRIOR_STEPS);
         let (shown, open) = self.inverse();
         Concentration {
             least: of_inverse(weight * (shown + open) + (1.0 - weight) * prior),
@@ -302,6 +309,26 @@ mod tests {
         }
     }
 
+    /// One step in a hundred has fifty times the usual errors on two in a thousand of the traffic, which is what 1/(c + 1) of ¼
+    /// and more looks like: a hundred steps without are no sign that shares do not scatter.
+    #[test]
+    fn what_scatters_seldom_is_not_taken_for_what_scatters_little() {
+        let watch = |steps: u32, share: f64| {
+            let mut watch = Shares::default();
+            for _ in 0..steps {
+                watch.note(&Control {
+                    new: (1_000.0 * share).round(),
+                    old: 1_000.0 - (1_000.0 * share).round(),
+                    share,
+                    margin: 0.25,
+                });
+            }
+            watch.concentration(5.0).least
+        };
+        assert!(watch(120, 0.002) < 5.1, "{}", watch(120, 0.002));
+        assert!(watch(120, 0.4) > 10.0, "{}", watch(120, 0.4));
+    }
+
     /// Nothing known: the size of all errors. Then x = 2, 5 or 8 of 10 at even shares, in turn: a variance of 6 where chance
     /// alone makes 2.5, so 1/(c + 1) = 3.5/22.5, and a standard error more.
     #[test]
@@ -310,7 +337,7 @@ mod tests {
         let first = shares.concentration(30.0);
         assert!((first.least - 30.0).abs() < 1e-9 && !first.is_shown);
         let mut concentrations = Vec::new();
-        for _ in 0..100 {
+        for _ in 0..1_000 {
             let mut watch = Shares::default();
             for new in [2.0, 5.0, 8.0] {
                 watch.note(&Control {
@@ -323,9 +350,9 @@ mod tests {
             shares.learn(watch);
             concentrations.push(shares.concentration(30.0).least);
         }
-        // Watches long past count for less: from some hundred steps on nothing moves.
-        assert!(concentrations[..50].is_sorted_by(|a, b| a > b), "{concentrations:?}");
-        let (last, shown) = (concentrations[99], 22.5 / 3.5 - 1.0);
+        // Watches long past count for less: from some thousand steps on nothing moves.
+        assert!(concentrations[..200].is_sorted_by(|a, b| a > b), "{concentrations:?}");
+        let (last, shown) = (concentrations[999], 22.5 / 3.5 - 1.0);
         assert!(0.9 * shown < last && last < shown, "{last} of {shown}");
         assert!(shares.concentration(30.0).is_shown);
     }
