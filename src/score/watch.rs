@@ -272,8 +272,9 @@ impl Watch {
                 blocks: None,
             };
         }
+        let size = step.observation.sizes.step * self.part_heard(step);
         Seen {
-            ln_ratios: step.observation.ln_ratios(step.observation.sizes.step, exposure),
+            ln_ratios: step.observation.ln_ratios(size, exposure),
             errors: step.observation.errors,
             expected: step.observation.expected,
             blocks: Some(Blocks {
@@ -306,6 +307,24 @@ impl Watch {
             ln_ratios,
             expected: seen.expected * least,
             ..seen
+        }
+    }
+
+    /// The part of the traffic that a step without a control tells of. Where attempts are told and all of them are of the new
+    /// version, which has a part of the traffic by what was declared, the other's records were lost, and errors scatter as
+    /// those of so few instances do.
+    fn part_heard(&self, step: &Step<'_>) -> f64 {
+        let new = step
+            .closed
+            .by_version
+            .as_ref()
+            .and_then(|by_version| by_version.of(self.version));
+        let attempts = new.map(|new| u64::from(new.requests)).filter(|requests| *requests > 0);
+        let exposure = f64::from(self.exposure);
+        if attempts.is_some() && attempts == step.closed.requests && exposure < SHARE_MAX {
+            exposure
+        } else {
+            1.0
         }
     }
 

@@ -308,6 +308,11 @@ fn an_old_version_that_is_not_heard_is_no_control() {
         !canary(300, &[(both, 5), (&[("v2", 31)], 1), (both, 5)]),
         "a record is lost"
     );
+    let few: &[(&str, u64)] = &[("v1", 3), ("v2", 1)];
+    assert!(
+        !canary(4, &[(few, 5), (&[("v2", 10)], 1), (few, 5)]),
+        "one of few is lost"
+    );
     assert!(!canary(300, &[(both, 5), (&[("v2", 310)], 20)]), "it has taken over");
     assert!(canary(300, &[(both, 5), (&[("v2", 1_500)], 20)]), "and then fails");
     assert!(
@@ -352,6 +357,37 @@ fn what_scatters_with_the_hour_does_not_convict_a_first_canary() {
         }
         assert_eq!(ln_e_max > 10.0_f64.ln(), convicts, "{share}, {times} times: {ln_e_max}");
     }
+}
+
+/// A canary of one in twenty, of a service that scatters much and tells its attempts: once the old version's record is lost,
+/// and eight times its usual errors are no more than one instance in twenty has now and then.
+#[test]
+fn the_part_that_is_heard_alone_scatters_as_a_part_does() {
+    let mut play = Play::new("");
+    let minute = |play: &mut Play, old: Option<u64>, new: Option<u64>| {
+        let told = |version, errors, requests| Told {
+            errors,
+            requests: Some(requests),
+            interval: MINUTE,
+            version: Some(version),
+        };
+        let old = old.map(|errors| told("v1", errors, 9_500));
+        let new = new.map(|errors| told("v2", errors, 500));
+        play.pass(&old.into_iter().chain(new).collect::<Vec<_>>());
+    };
+    for i in 0..400 {
+        minute(&mut play, Some(20 + i * 37 % 161), None);
+    }
+    let exposure = Some(UnitInterval::clamped(0.05));
+    play.trial
+        .deploy(at(play.minute), "canary", (Some("v2"), Some("v1")), exposure);
+    for i in 0..10 {
+        minute(&mut play, Some(20 + i * 37 % 161), Some(5));
+    }
+    let before = play.trial.reading().expect("it is watched").ln_e;
+    minute(&mut play, None, Some(40));
+    let after = play.trial.reading().expect("it is watched").ln_e;
+    assert!(after < before + 1.5, "{before} {after}");
 }
 
 /// Shares of instances are told with two digits, and two in a hundred are enough.
