@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::value::url;
-use self::value::{date, duration, duration_above_zero};
+use self::value::{date, duration, duration_above_zero, incident};
 use crate::{
     config::Overrides,
     gate::FailMode,
@@ -256,14 +256,14 @@ pub struct Gate {
     /// Where to.
     #[arg(long)]
     pub environment: EnvironmentId,
-    /// A commit that goes with it; may repeat, the worst decides.
+    /// A commit that goes with it; may repeat, up to 1,000 times, and the worst decides.
     #[arg(long, value_name = "SHA")]
     pub change: Vec<String>,
     /// Rollbacks, security fixes and hotfixes of an open incident pass a freeze.
     #[arg(long, value_enum, default_value_t = Kind::Release)]
     pub kind: Kind,
     /// The open incident that a hotfix is for.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = incident)]
     pub incident: Option<String>,
     /// Ask again until proceed, for so long, such as 10m.
     #[arg(long, value_parser = duration)]

@@ -7,7 +7,7 @@ use clap::Parser as _;
 use holdpoint::{
     cli::{self, Cli, Command},
     config::{Overrides, Settings},
-    gate::{ExitStatus, Request},
+    gate::{ExitStatus, Request, parse_changes},
     run, telemetry,
 };
 
@@ -137,6 +137,11 @@ fn run_topics(command: &cli::Topics) -> anyhow::Result<ExitCode> {
 }
 
 fn run_gate(gate: cli::Gate) -> ExitCode {
+    let changes: Vec<&str> = gate.change.iter().map(String::as_str).collect();
+    let changes = match parse_changes(&changes) {
+        Ok(changes) => changes,
+        Err(invalid) => return wrong_usage(&format!("--change: {invalid}")),
+    };
     let mut flags = Overrides::new();
     if let Some(brokers) = &gate.brokers {
         flags.insert("brokers".to_owned(), brokers.clone());
@@ -151,18 +156,12 @@ fn run_gate(gate: cli::Gate) -> ExitCode {
     };
     let source = match url {
         Some(Ok(url)) => run::gate::Source::Url(url),
-        Some(Err(expected)) => {
-            complain(&format!("HOLDPOINT_URL: expected {expected}"));
-            return ExitCode::from(ExitStatus::Usage.code());
-        }
+        Some(Err(expected)) => return wrong_usage(&format!("HOLDPOINT_URL: expected {expected}")),
         None if named => {
             // Not a verdict: what a pipeline was told to do when nothing is known is no answer to settings that are wrong.
             let settings = match settings(gate.config.as_deref(), &flags) {
                 Ok(settings) => settings,
-                Err(error) => {
-                    complain(&format!("{error:#}"));
-                    return ExitCode::from(ExitStatus::Usage.code());
-                }
+                Err(error) => return wrong_usage(&format!("{error:#}")),
             };
             run::gate::Source::Topic {
                 connection: run::connection(&settings),
@@ -170,15 +169,12 @@ fn run_gate(gate: cli::Gate) -> ExitCode {
                 overrides: settings.topics.overrides,
             }
         }
-        None => {
-            complain("name whom to ask: --url or --brokers, or HOLDPOINT_URL or HOLDPOINT_BROKERS");
-            return ExitCode::from(ExitStatus::Usage.code());
-        }
+        None => return wrong_usage("name whom to ask: --url or --brokers, or HOLDPOINT_URL or HOLDPOINT_BROKERS"),
     };
     let request = Request {
-        changes: gate.change.into_iter().map(String::into_boxed_str).collect(),
+        changes,
         kind: gate.kind.into(),
-        incident: gate.incident.map(String::into_boxed_str),
+        incident: gate.incident.filter(|id| !id.is_empty()).map(String::into_boxed_str),
         fail_mode: gate.fail_mode.into(),
         ..Request::new(gate.service, gate.environment)
     };
@@ -191,6 +187,11 @@ fn run_gate(gate: cli::Gate) -> ExitCode {
     };
     telemetry::install_logs("error");
     ExitCode::from(run::gate::run(&gate).code())
+}
+
+fn wrong_usage(text: &str) -> ExitCode {
+    complain(text);
+    ExitCode::from(ExitStatus::Usage.code())
 }
 
 fn run_override(said: cli::Override) -> anyhow::Result<ExitCode> {

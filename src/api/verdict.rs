@@ -10,8 +10,8 @@ use axum::{
 
 use super::{Edge, Health, State, json, parameters::Parameters, problem::Problem};
 use crate::{
-    gate::{FailMode, Request, assess, parse_kind, unreachable},
-    model::{InvalidName, check_name},
+    gate::{FailMode, Request, assess, parse_changes, parse_kind, unreachable},
+    model::InvalidName,
     wire::control::encode_verdict,
 };
 
@@ -53,10 +53,8 @@ fn parse(parameters: &Parameters, default_environment: &str) -> Result<Request, 
         })?,
     };
     let mut request = Request::new(service, environment);
-    for sha in parameters.all("change") {
-        check_name(sha).map_err(|invalid| Problem::bad_request(format!("`change` {invalid}")))?;
-        request.changes.push(sha.into());
-    }
+    let changes: Vec<&str> = parameters.all("change").collect();
+    request.changes = parse_changes(&changes).map_err(|invalid| Problem::bad_request(invalid.to_string()))?;
     if let Some(name) = parameters.one("kind")? {
         let unknown = || Problem::bad_request("`kind` is none of release, rollback, hotfix, security");
         request.kind = parse_kind(name).ok_or_else(unknown)?;

@@ -2,15 +2,27 @@
 
 use std::time::Duration;
 
-use crate::model::Timestamp;
+use crate::model::{InvalidName, Timestamp, check_name};
+
+/// The longest address taken, in bytes: with it, the longest question fits into a URL.
+const URL_BYTES_MAX: usize = 2_048;
 
 /// An address that can be asked.
 pub fn url(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     match rest {
+        Some(_) if text.len() > URL_BYTES_MAX => Err(format!("an address of at most {URL_BYTES_MAX} bytes")),
         Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.to_owned()),
         Some(_) | None => Err("an address such as http://holdpoint:8484".to_owned()),
     }
+}
+
+/// The id of an incident; empty, as a variable that is not set leaves it, is none.
+pub(super) fn incident(text: &str) -> Result<String, InvalidName> {
+    if !text.is_empty() {
+        check_name(text)?;
+    }
+    Ok(text.to_owned())
 }
 
 /// A day, from its beginning in UTC, or an instant.

@@ -233,7 +233,8 @@ fn instant(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// Names and reasons come from outside, and the text goes to terminals and logs: no control character gets there.
-fn for_terminals(text: &str) -> String {
+#[must_use]
+pub fn for_terminals(text: &str) -> String {
     let mut clean: String = text
         .chars()
         .take(CHARS_MAX)

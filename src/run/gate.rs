@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use super::viewer::take_in;
 use crate::{
     clock::{Clock, Stopwatch},
-    gate::{ExitStatus, Request, View, assess, unreachable},
+    gate::{ExitStatus, Request, View, assess, for_terminals, unreachable},
     stream::{
         Fault, Reader as _, TopicPartition,
         kafka::{Connection, Followed, KafkaReader, Tuning},
@@ -24,6 +24,9 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// The least time that one answer is given.
 const ANSWER_MIN: Duration = Duration::from_millis(100);
+
+/// What services and proxies answer to a question that is wrong or too long.
+const REFUSALS: [u16; 3] = [400, 414, 431];
 
 /// Whom to ask.
 #[derive(Debug, Clone)]
@@ -58,13 +61,26 @@ struct Answer {
     json: Vec<u8>,
 }
 
-/// Asks, prints, and says with which status to end. Never an error: what cannot be asked is not known.
+/// The service says that the question is wrong. No fail mode is an answer to that: a gate that lets by what it could not
+/// ask about would lift a freeze with a typing error.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refused(String);
+
+/// Asks, prints, and says with which status to end. Never an error: what cannot be asked is not known, and what is
+/// asked wrongly is wrong usage.
 #[must_use]
 pub fn run(gate: &Gate) -> ExitStatus {
     let watch = Stopwatch::start();
     let mut told = String::new();
     loop {
-        let answer = ask(gate);
+        let answer = match ask(gate) {
+            Ok(answer) => answer,
+            Err(refused) => {
+                complain(&refused.to_string());
+                return ExitStatus::Usage;
+            }
+        };
         let left = gate.wait.unwrap_or_default().saturating_sub(watch.elapsed());
         let blocked = matches!(
             answer.exit_status,
@@ -104,7 +120,7 @@ fn complain(text: &str) {
     drop(writeln!(std::io::stderr(), "holdpoint gate: {text}"));
 }
 
-fn ask(gate: &Gate) -> Answer {
+fn ask(gate: &Gate) -> Result<Answer, Refused> {
     let asked = match &gate.source {
         Source::Url(url) => ask_url(url, gate),
         Source::Topic {
@@ -113,14 +129,18 @@ fn ask(gate: &Gate) -> Answer {
             overrides,
         } => ask_topic(connection, control, overrides, gate),
     };
-    asked.unwrap_or_else(|error| {
+    asked.or_else(|error| {
+        let error = match error.downcast::<Refused>() {
+            Ok(refused) => return Err(refused),
+            Err(error) => error,
+        };
         let verdict = unreachable(&gate.request, &format!("{error:#}"), Clock::wall().now());
-        Answer {
+        Ok(Answer {
             exit_status: verdict.exit_status,
             known: false,
             json: control::encode_verdict(&verdict),
             text: verdict.text,
-        }
+        })
     })
 }
 
@@ -145,12 +165,12 @@ fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Answer> {
     }
     let mut response = call.call().with_context(|| format!("asking {url}"))?;
     let status = response.status();
-    let body = response
-        .body_mut()
-        .with_config()
-        .limit(1024 * 1024)
-        .read_to_vec()
-        .with_context(|| format!("reading the answer of {url}"))?;
+    let body = response.body_mut().with_config().limit(1024 * 1024).read_to_vec();
+    if REFUSALS.contains(&status.as_u16()) {
+        let why = body.ok().and_then(|body| detail(&body)).unwrap_or_default();
+        return Err(Refused(for_terminals(&format!("{url} refuses the question: {status}: {why}"))).into());
+    }
+    let body = body.with_context(|| format!("reading the answer of {url}"))?;
     anyhow::ensure!(status.is_success(), "{url} answers {status}");
     let answer = control::decode_verdict(&body).with_context(|| format!("the answer of {url}"))?;
     Ok(Answer {
@@ -159,6 +179,12 @@ fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Answer> {
         text: answer.text.to_string(),
         json: body,
     })
+}
+
+/// What a problem's JSON says for people.
+fn detail(problem: &[u8]) -> Option<String> {
+    let problem: serde_json::Value = serde_json::from_slice(problem).ok()?;
+    Some(problem.get("detail")?.as_str()?.to_owned())
 }
 
 fn kind_name(kind: crate::model::ChangeKind) -> &'static str {

@@ -1,5 +1,6 @@
 //! Commands that need no broker, from outside.
 
+mod gate;
 mod import;
 mod policy;
 mod replay;

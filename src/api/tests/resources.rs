@@ -99,7 +99,7 @@ const CASES: [(&str, u16, &str, &str); 37] = [
     ),
     ("/v1/verdict?service=a&kind=", 400, PROBLEM, "`kind`"),
     ("/v1/verdict?service=a&fail_mode=maybe", 400, PROBLEM, "`fail_mode`"),
-    ("/v1/verdict?service=a&change=", 400, PROBLEM, "`change` is empty"),
+    ("/v1/verdict?service=a&change=", 400, PROBLEM, "change 1 of 1"),
     ("/v1/services?limit=0", 400, PROBLEM, "`limit`"),
     ("/v1/services?limit=many", 400, PROBLEM, "`limit`"),
     ("/v1/services?cursor=00", 400, PROBLEM, "`cursor`"),
