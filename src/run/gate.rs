@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use super::viewer::take_in;
 use crate::{
     clock::{Clock, Stopwatch},
-    gate::{ExitStatus, Request, View, assess, for_terminals, unreachable},
+    gate::{ExitStatus, Finding, Request, View, assess, for_terminals, unreachable},
     stream::{
         Fault, Reader as _, TopicPartition,
         kafka::{Connection, Followed, KafkaReader, Tuning},
@@ -55,6 +55,7 @@ pub struct Gate {
 
 /// One answer, as it is printed.
 struct Answer {
+    finding: Finding,
     exit_status: ExitStatus,
     known: bool,
     text: String,
@@ -109,10 +110,13 @@ fn print(gate: &Gate, answer: &Answer) {
     // A closed stdout changes no verdict.
     drop(std::io::stdout().write_all(&line));
     if !answer.known && answer.exit_status == ExitStatus::Proceed {
-        complain(&format!(
-            "not known, and going on since the fail mode is open: {}",
-            answer.text
-        ));
+        let why = match answer.finding {
+            Finding::Unknown => "not known, and going on since the fail mode is open",
+            Finding::Proceed | Finding::ExtraReview | Finding::Freeze => {
+                "a change that was never seen decides nothing unless an enforced policy says `require_known_changes`"
+            }
+        };
+        complain(&format!("{why}: {}", answer.text));
     }
 }
 
@@ -136,6 +140,7 @@ fn ask(gate: &Gate) -> Result<Answer, Refused> {
         };
         let verdict = unreachable(&gate.request, &format!("{error:#}"), Clock::wall().now());
         Ok(Answer {
+            finding: verdict.verdict,
             exit_status: verdict.exit_status,
             known: false,
             json: control::encode_verdict(&verdict),
@@ -174,6 +179,7 @@ fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Answer> {
     anyhow::ensure!(status.is_success(), "{url} answers {status}");
     let answer = control::decode_verdict(&body).with_context(|| format!("the answer of {url}"))?;
     Ok(Answer {
+        finding: answer.verdict,
         exit_status: answer.exit_status,
         known: answer.known,
         text: answer.text.to_string(),
@@ -277,6 +283,7 @@ impl Reading {
         }
         let verdict = assess(&view, &self.request, clock.now());
         Ok(Answer {
+            finding: verdict.verdict,
             exit_status: verdict.exit_status,
             known: verdict.known,
             json: control::encode_verdict(&verdict),

@@ -9,6 +9,9 @@ use std::{
 
 /// What an instance answers that would have it freeze.
 const FREEZE: &str = r#"{"verdict":"freeze","known":true,"enforced":true,"exit_status":20,"decision":null,"text":"checkout is frozen","changes":[],"override":null}"#;
+/// Of a service that may be deployed, asked about with a change that it never saw.
+const UNSEEN: &str = r#"{"verdict":"proceed","known":false,"enforced":true,"exit_status":0,"decision":null,"text":"the change was never seen; checkout may be deployed","changes":[],"override":null}"#;
+const UNKNOWN: &str = r#"{"verdict":"unknown","known":false,"enforced":false,"exit_status":0,"decision":null,"text":"nothing is known of checkout; failing open","changes":[],"override":null}"#;
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// An instance that gives `status` and `body` to the one question put to it. Returns its address.
@@ -98,4 +101,19 @@ fn a_thousand_changes_are_asked_about_and_more_are_wrong_usage() {
     let (status, stderr) = status_and_stderr(&gate(&arguments));
     assert_eq!(status, Some(2));
     assert!(stderr.contains("1001 changes are too many"), "{stderr}");
+}
+
+/// A change never seen decides nothing: the fail mode is not asked.
+#[test]
+fn going_on_with_a_change_never_seen_is_not_put_down_to_the_fail_mode() {
+    for (answer, says) in [
+        (UNSEEN, "a change that was never seen decides nothing"),
+        (UNKNOWN, "going on since the fail mode is open"),
+    ] {
+        let url = format!("http://{}", instance("200 OK", answer));
+        let (status, stderr) = status_and_stderr(&gate(&["--url", &url, "--change", "nope"]));
+        assert_eq!(status, Some(0));
+        assert!(stderr.contains(says), "{stderr}");
+        assert_eq!(stderr.contains("fail mode"), answer == UNKNOWN, "{stderr}");
+    }
 }
