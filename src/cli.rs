@@ -278,7 +278,8 @@ pub struct Gate {
     #[arg(long)]
     pub json: bool,
     /// Ask an instance over HTTP; without either flag, `HOLDPOINT_URL`.
-    #[arg(long, conflicts_with = "brokers", value_parser = url)]
+    // Not parsed here: clap quotes what is wrong, and an address may hold a password.
+    #[arg(long, conflicts_with = "brokers")]
     pub url: Option<String>,
     /// Read the control topic itself; without either flag, `HOLDPOINT_BROKERS`.
     #[arg(long, value_name = "LIST")]

@@ -150,13 +150,14 @@ fn run_gate(gate: cli::Gate) -> ExitCode {
     // Flags win over the environment, and of that the address of an instance over brokers.
     let from_environment = || std::env::var("HOLDPOINT_URL").ok().filter(|url| !url.is_empty());
     let url = match (gate.url, &gate.brokers) {
-        (Some(url), _) => Some(Ok(url)),
+        (Some(url), _) => Some(("--url", url)),
         (None, Some(_)) => None,
-        (None, None) => from_environment().map(|url| cli::url(&url)),
+        (None, None) => from_environment().map(|url| ("HOLDPOINT_URL", url)),
     };
+    let url = url.map(|(origin, url)| cli::url(&url).map_err(|expected| format!("{origin}: expected {expected}")));
     let source = match url {
         Some(Ok(url)) => run::gate::Source::Url(url),
-        Some(Err(expected)) => return wrong_usage(&format!("HOLDPOINT_URL: expected {expected}")),
+        Some(Err(wrong)) => return wrong_usage(&wrong),
         None if named => {
             // Not a verdict: what a pipeline was told to do when nothing is known is no answer to settings that are wrong.
             let settings = match settings(gate.config.as_deref(), &flags) {

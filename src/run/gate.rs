@@ -156,6 +156,7 @@ fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Answer> {
         .http_status_as_error(false)
         .build()
         .into();
+    let shown = without_userinfo(url);
     let mut call = agent
         .get(format!("{}/v1/verdict", url.trim_end_matches('/')))
         .query("service", request.service.as_str())
@@ -168,16 +169,16 @@ fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Answer> {
     if let Some(incident) = &request.incident {
         call = call.query("incident", incident);
     }
-    let mut response = call.call().with_context(|| format!("asking {url}"))?;
+    let mut response = call.call().with_context(|| format!("asking {shown}"))?;
     let status = response.status();
     let body = response.body_mut().with_config().limit(1024 * 1024).read_to_vec();
     if REFUSALS.contains(&status.as_u16()) {
         let why = body.ok().and_then(|body| detail(&body)).unwrap_or_default();
-        return Err(Refused(for_terminals(&format!("{url} refuses the question: {status}: {why}"))).into());
+        return Err(Refused(for_terminals(&format!("{shown} refuses the question: {status}: {why}"))).into());
     }
-    let body = body.with_context(|| format!("reading the answer of {url}"))?;
-    anyhow::ensure!(status.is_success(), "{url} answers {status}");
-    let answer = control::decode_verdict(&body).with_context(|| format!("the answer of {url}"))?;
+    let body = body.with_context(|| format!("reading the answer of {shown}"))?;
+    anyhow::ensure!(status.is_success(), "{shown} answers {status}");
+    let answer = control::decode_verdict(&body).with_context(|| format!("the answer of {shown}"))?;
     Ok(Answer {
         finding: answer.verdict,
         exit_status: answer.exit_status,
@@ -185,6 +186,14 @@ fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Answer> {
         text: answer.text.to_string(),
         json: body,
     })
+}
+
+/// The address for people and logs: without a name and password, even where it is mistyped.
+fn without_userinfo(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        (Some(_) | None, _) => url.to_owned(),
+    }
 }
 
 /// What a problem's JSON says for people.

@@ -117,3 +117,34 @@ fn going_on_with_a_change_never_seen_is_not_put_down_to_the_fail_mode() {
         assert_eq!(stderr.contains("fail mode"), answer == UNKNOWN, "{stderr}");
     }
 }
+
+#[test]
+fn a_password_in_an_address_is_never_printed() {
+    let ok = instance("200 OK", FREEZE);
+    let (refusing, down) = (
+        instance("400 Bad Request", "{}"),
+        instance("503 Service Unavailable", "{}"),
+    );
+    let odd = instance("200 OK", "no verdict");
+    for (address, status) in [
+        (format!("http://me:hush@{ok}/"), 20),
+        (format!("http://me:hush@{refusing}"), 2),
+        (format!("http://me:hush@{down}"), 0),
+        (format!("http://me:hush@{odd}"), 0),
+        ("http://me:hush@127.0.0.1:1".to_owned(), 0),
+        ("http://m/e:hush@127.0.0.1:1".to_owned(), 0),
+        ("http://me:hush@".to_owned(), 0),
+        ("http://me:hush@a b".to_owned(), 0),
+        ("me:hush@127.0.0.1:1".to_owned(), 2),
+    ] {
+        for json in [&[][..], &["--json"]] {
+            let output = gate(&[&["--url", &address], json].concat());
+            let (code, stderr) = status_and_stderr(&output);
+            let printed = format!("{}{stderr}", String::from_utf8_lossy(&output.stdout));
+            assert!(!printed.contains("hush"), "{address}: {printed}");
+            if json.is_empty() {
+                assert_eq!(code, Some(status), "{address}: {printed}");
+            }
+        }
+    }
+}
