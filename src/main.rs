@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use holdpoint::{
     cli::{self, Cli, Command},
-    config::{Overrides, Settings},
+    config::{self, Overrides, Settings, Warning},
     gate::{ExitStatus, Request, parse_changes},
     run, telemetry,
 };
@@ -59,11 +59,25 @@ fn settings(config: Option<&Path>, flags: &Overrides) -> anyhow::Result<Settings
     };
     let file = text.as_deref().map(|text| (path, text));
     let read = |path: &Path| std::fs::read_to_string(path);
-    let (settings, warnings) = Settings::load(file, std::env::vars(), flags, &read)?;
+    let (settings, warnings) = Settings::load(file, environment(), flags, &read)?;
+    warn(&warnings);
+    Ok(settings)
+}
+
+/// The variables; what is no text in them is replaced, and so is no setting.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| {
+        (
+            name.to_string_lossy().into_owned(),
+            value.to_string_lossy().into_owned(),
+        )
+    })
+}
+
+fn warn(warnings: &[Warning]) {
     for warning in warnings {
         complain(&format!("warning: {warning}"));
     }
-    Ok(settings)
 }
 
 fn run_service(command: &cli::Run) -> anyhow::Result<ExitCode> {
@@ -156,7 +170,10 @@ fn run_gate(gate: cli::Gate) -> ExitCode {
     };
     let url = url.map(|(origin, url)| cli::url(&url).map_err(|expected| format!("{origin}: expected {expected}")));
     let source = match url {
-        Some(Ok(url)) => run::gate::Source::Url(url),
+        Some(Ok(url)) => {
+            warn(&config::unknown_variables(environment()));
+            run::gate::Source::Url(url)
+        }
         Some(Err(wrong)) => return wrong_usage(&wrong),
         None if named => {
             // Not a verdict: what a pipeline was told to do when nothing is known is no answer to settings that are wrong.

@@ -187,6 +187,11 @@ impl Settings {
     }
 }
 
+/// What begins as a setting among variables and is none, for commands that need no settings.
+pub fn unknown_variables(environment: impl Iterator<Item = (String, String)>) -> Vec<Warning> {
+    environment::read(environment, &mut Reader::default())
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self::assemble(&mut Reader::default(), &|_| Err(io::ErrorKind::NotFound.into()))

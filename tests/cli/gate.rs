@@ -33,13 +33,18 @@ fn instance(status: &'static str, body: &'static str) -> String {
 }
 
 fn gate(arguments: &[&str]) -> Output {
+    gate_in(&[], arguments)
+}
+
+/// With no variable of Holdpoint's but these.
+fn gate_in(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdpoint"));
     for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("HOLDPOINT_")) {
         command.env_remove(variable);
     }
     command
+        .envs(variables.iter().copied())
         .args(["gate", "--service", "checkout", "--environment", "production"])
-        .args(["--timeout", "10s"])
         .args(arguments);
     command.output().expect("the gate runs")
 }
@@ -146,5 +151,17 @@ fn a_password_in_an_address_is_never_printed() {
                 assert_eq!(code, Some(status), "{address}: {printed}");
             }
         }
+    }
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_warned_of_whomever_it_asks() {
+    let variables = [("HOLDPOINT_FAIL_MODE", "closed")];
+    for to in [["--url", "http://127.0.0.1:1"], ["--brokers", "127.0.0.1:1"]] {
+        let output = gate_in(&variables, &[to[0], to[1], "--timeout", "1s"]);
+        let (status, stderr) = status_and_stderr(&output);
+        assert_eq!(status, Some(0), "{stderr}");
+        assert_eq!(stderr.matches("warning: ").count(), 1, "{stderr}");
+        assert!(stderr.contains("HOLDPOINT_FAIL_MODE"), "{stderr}");
     }
 }
