@@ -1,5 +1,7 @@
 //! The command line: what may be said, with examples.
 
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -24,10 +26,11 @@ use crate::{
     arg_required_else_help = true
 )]
 #[command(after_help = "Examples:
-  holdpoint demo                                   see it work, without anything installed
-  holdpoint topics ensure --brokers kafka:9092     create its topics
-  holdpoint run --brokers kafka:9092               the service
-  holdpoint gate --service checkout --environment production --url http://holdpoint:8484
+  holdpoint demo                                  # see it work, without a Kafka
+  holdpoint topics ensure --brokers kafka:9092    # create its topics
+  holdpoint run --brokers kafka:9092              # the service
+  holdpoint gate --service checkout --environment production \\
+      --url http://holdpoint:8484                 # what a pipeline asks
 
 Data goes to stdout, all else to stderr. HOLDPOINT_LOG=debug says more.")]
 pub struct Cli {
@@ -93,8 +96,8 @@ fn insert(overrides: &mut Overrides, key: &str, value: Option<&impl ToString>) {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   holdpoint demo
-  holdpoint demo --seed 7 --headless      plain lines; the exit status says whether it judged right
-  holdpoint demo --listen 127.0.0.1:8484  and look at http://127.0.0.1:8484 meanwhile
+  holdpoint demo --seed 7 --headless        # plain lines, for pipelines
+  holdpoint demo --listen 127.0.0.1:8484    # with its page at that address
 
 Exit status: 0 when every bad deploy was frozen and no healthy service was; 1 otherwise.")]
 pub struct Demo {
@@ -244,9 +247,12 @@ impl From<Fail> for FailMode {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  holdpoint gate --service checkout --environment production --url http://holdpoint:8484
-  holdpoint gate --service checkout --environment production --change $SHA --wait 10m --brokers kafka:9092
-  holdpoint gate --service checkout --environment production --kind rollback --url http://holdpoint:8484
+  holdpoint gate --service checkout --environment production \\
+      --url http://holdpoint:8484
+  holdpoint gate --service checkout --environment production \\
+      --change $SHA --wait 10m --brokers kafka:9092
+  holdpoint gate --service checkout --environment production \\
+      --kind rollback --url http://holdpoint:8484
 
 Exit status: 0 proceed · 10 extra review required · 20 frozen · 30 not known and failing closed · 2 wrong usage.")]
 pub struct Gate {
@@ -306,9 +312,12 @@ impl From<EffectName> for Effect {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  holdpoint override --service checkout --environment production --effect proceed --for 30m --reason 'INC-7: the fix itself'
-  holdpoint override --service checkout --effect freeze --for 2h --reason 'data migration'
-  holdpoint override --service checkout --environment production --effect proceed --for 0 --reason 'no longer needed'
+  holdpoint override --service checkout --environment production \\
+      --effect proceed --for 30m --reason 'INC-7: the fix itself'
+  holdpoint override --service checkout --effect freeze --for 2h \\
+      --reason 'data migration'
+  holdpoint override --service checkout --environment production \\
+      --effect proceed --for 0 --reason 'no longer needed'
 
 It counts at every gate at once. Without --environment it is about all of them.")]
 pub struct Override {
@@ -367,8 +376,9 @@ pub struct Replay {
 pub enum Import {
     /// The commits of a git repository, and its reverts as incidents, as NDJSON on stdout.
     #[command(after_help = "Examples:
-  holdpoint import git . | holdpoint replay --events -      what would have been gated
-  holdpoint import git ~/src/shop --service checkout --since 2026-01-01 > checkout.ndjson
+  holdpoint import git . | holdpoint replay --events -   # what would be gated
+  holdpoint import git ~/src/shop --service checkout \\
+      --since 2026-01-01 > checkout.ndjson
 
 It reads what HEAD reaches by your own git, all but merges, and changes nothing. No name or address of a person goes
 out. With --since the measures are the same, for the past is read all the same.
@@ -395,7 +405,8 @@ pub enum Policy {
     /// What holds for a service in an environment, and where each value comes from.
     #[command(after_help = "Examples:
   holdpoint policy explain --service checkout policy.toml
-  holdpoint policy explain --service checkout --environment staging --tier critical policy.toml --json
+  holdpoint policy explain --service checkout --environment staging \\
+      --tier critical policy.toml --json
 
 A value is the built-in default, or of a line: at the top, of the tier, of the service or of its environment.
 Exit status: 0; 1 if the policy has faults, which it prints as `policy check` does.")]
@@ -431,17 +442,5 @@ impl From<Tier> for crate::model::Criticality {
             Tier::High => Self::High,
             Tier::Critical => Self::Critical,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
     }
 }
