@@ -34,7 +34,7 @@ pub struct Evidence {
     /// Added to the margin at a time of day that was never seen, where errors are not held against attempts: .5, by which
     /// many services' errors differ between night and noon; 0 to 10.
     pub unseen_margin: f64,
-    /// The share of steps with a record that makes a source dense, so that silence is no good news: 0.8.
+    /// The share of steps with a record that makes a source dense, so that silence is no good news: 0.8; 0.1 to 1.
     pub dense_share: f64,
     /// Silent for so many times its usual gap, a source is unknown: 5; 2 to 100.
     pub silent_gaps: f64,
