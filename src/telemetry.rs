@@ -165,7 +165,7 @@ pub fn install_logs(default: &str) {
 mod tests {
     use super::*;
 
-    /// What dashboards and alerts name, with what the exposition appends to a histogram's name taken off.
+    /// What dashboards and alerts name, with what the exposition appends to a histogram's name taken off. A query has it.
     #[test]
     fn dashboards_and_alerts_name_only_metrics_that_there_are() {
         let files = [
@@ -186,6 +186,12 @@ mod tests {
                     .find_map(|suffix| named.strip_suffix(suffix))
                     .unwrap_or(named);
                 assert!(listed.contains(&base), "{named} is listed nowhere");
+                let is_query = file[at + named.len()..].starts_with('{');
+                let is_histogram = HISTOGRAMS.iter().any(|(name, _)| *name == named);
+                assert!(
+                    !(is_query && is_histogram),
+                    "{named} is a histogram, and asked for whole"
+                );
                 n_named += 1;
             }
         }
