@@ -15,7 +15,11 @@ struct Case {
 }
 
 fn run(case: &Case) -> Driver {
-    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    run_under("mode = \"enforce\"\n", case)
+}
+
+fn run_under(policy: &str, case: &Case) -> Driver {
+    let mut driver = Driver::with_policy(policy);
     for i in 0..case.history + 60 {
         let jitter = u64::try_from(i * 7 % 5).expect("small");
         let errors = if i < case.history {
@@ -75,6 +79,31 @@ fn a_deploy_freezes_its_service_when_errors_multiply_and_only_then() {
             assert!(freeze.valid_until.is_some_and(|until| until > freeze.decided_at));
             assert_eq!(freeze.suspects[0].deploy_id.as_deref(), Some("d-81"), "{}", case.name);
         }
+    }
+}
+
+/// Without a margin there is nothing to double, so that the margin tells nothing of requests.
+#[test]
+fn a_freeze_says_whether_errors_were_held_against_requests_also_without_a_margin() {
+    for (requests, how) in [
+        (Some(6_000), "(per request)"),
+        (None, "(per minute, requests not known)"),
+    ] {
+        let case = Case {
+            name: how,
+            history: 330 + 1_440,
+            usual: 8,
+            after: 60,
+            requests,
+            freezes: true,
+        };
+        let driver = run_under("mode = \"enforce\"\nfreeze.margin = 0\n", &case);
+        let freeze = driver
+            .decisions
+            .iter()
+            .find(|decision| decision.action == Action::Freeze)
+            .expect(how);
+        assert!(freeze.reasons[0].text.contains(how), "{}", freeze.reasons[0].text);
     }
 }
 

@@ -111,8 +111,8 @@ impl Environment {
         )
     }
 
-    /// A step beside the baseline, and the margin it was judged with.
-    fn judge(&self, closed: &Closed, settings: &Settings, policy: &Policy) -> (Observation, f64) {
+    /// A step beside the baseline, and what it was judged with.
+    fn judge(&self, closed: &Closed, settings: &Settings, policy: &Policy) -> (Observation, Allowance) {
         let expectation = self.baseline.expect(self.steps.grain, closed.start, closed.requests);
         let mut margin = margin(settings, expectation.by_requests);
         if !expectation.is_of_known_hour {
@@ -130,7 +130,11 @@ impl Environment {
             harmless: expectation.mean * (1.0 + margin),
             sizes: self.baseline.sizes(&policy.evidence),
         };
-        (observation, margin)
+        let allowance = Allowance {
+            margin,
+            by_requests: expectation.by_requests,
+        };
+        (observation, allowance)
     }
 
     /// One closed step while something is watched: the baseline stands still.
@@ -143,7 +147,7 @@ impl Environment {
             self.unrest.pass();
             return;
         }
-        let (observation, margin) = self.judge(closed, scene.settings, policy);
+        let (observation, allowance) = self.judge(closed, scene.settings, policy);
         let is_elsewhere = self.is_elsewhere();
         // Of the steps before: which allowance this one has rests on none of its errors.
         let risen_since = self.unrest.since(closed.start, grain.duration());
@@ -191,7 +195,7 @@ impl Environment {
                 self.baseline.learn(grain, closed, policy.evidence.spike_learned);
             }
         }
-        self.convict(closed.start + grain.duration(), margin, scene);
+        self.convict(closed.start + grain.duration(), allowance, scene);
     }
 
     /// How much of the traffic restarts in a step for any of the deploys under watch. Errors that had risen before a restart
@@ -204,6 +208,15 @@ impl Environment {
             .map(|watch| watch.restarting(start, length, blip))
             .fold(0.0, f64::max)
     }
+}
+
+/// How a step beside the baseline was judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowance {
+    /// Up to this share more errors than expected are harmless.
+    pub(super) margin: f64,
+    /// Whether errors were held against requests.
+    pub(super) by_requests: bool,
 }
 
 /// The margin of harmless growth: doubled where it cannot be held against the traffic.

@@ -1,6 +1,6 @@
 //! From evidence to a freeze: what convicts a deploy, asking the fleet, its answer, and the end of a watch.
 
-use super::{Environment, PROPOSE_EVERY, Proposal, Scene, margin};
+use super::{Environment, PROPOSE_EVERY, Proposal, Scene, closed::Allowance, margin};
 use crate::{
     model::{Criticality, Ground, Message, Suspect, Timestamp},
     score::{
@@ -75,7 +75,8 @@ impl Environment {
     }
 
     /// Asks for a freeze if a watch has the evidence for one, as of the step that ended at `end`.
-    pub(super) fn convict(&mut self, end: Timestamp, margin: f64, scene: &mut Scene<'_>) {
+    pub(super) fn convict(&mut self, end: Timestamp, allowance: Allowance, scene: &mut Scene<'_>) {
+        let Allowance { margin, by_requests } = allowance;
         let sizes = self.baseline.sizes(&scene.context.policy.evidence);
         let mut guilty: Option<(&Watch, Calibration)> = None;
         for watch in &self.watches {
@@ -98,7 +99,6 @@ impl Environment {
             return;
         };
         let onset = end - self.steps.grain.duration() * u32::from(leading.since_onset().n_steps);
-        let by_requests = margin <= scene.settings.freeze.margin;
         let deploy_id = leading.deploy_id.clone();
         let mut found = Found::new((leading.ln_e(), leading.since_onset()), by_requests, calibration, onset);
         found.dominant = self.kinds.as_ref().and_then(|kinds| kinds.dominant());
