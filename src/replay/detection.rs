@@ -1,8 +1,9 @@
 //! What history says of freezes and of watched deploys, where nobody labelled them.
 //!
-//! A freeze by evidence is borne out by an incident or a deploy taken back within two hours of it. One that is not was
-//! false, or kept the incident away: the count is an upper bound of false freezes. Deploys that incidents name as their
-//! cause are the nearest to labels there is.
+//! A freeze by evidence is borne out by an incident of its service that is open when it begins, or by an incident or a
+//! deploy taken back within two hours of its beginning, on either side; of what came before, by none that names another
+//! deploy. One that is not was false, or kept the incident away: the count is an upper bound of false freezes. Deploys that
+//! incidents name as their cause are the nearest to labels there is.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -16,14 +17,15 @@ use super::{
     interval::{Rate, Share},
     summary::{DeployCounts, DetectionSummary, FreezeCounts, Quantiles, count},
     tier::ByTier,
+    trouble::Troubles,
 };
 use crate::model::{
-    Action, Body, ChangeKind, Criticality, Decision, Deploy, DeployStatus, EnvironmentId, Event, EventHash, Incident,
-    IncidentStatus, ServiceId, Subject, Timestamp,
+    Action, Body, ChangeKind, Criticality, Decision, Deploy, DeployStatus, EnvironmentId, Event, EventHash, Evidence,
+    Incident, IncidentStatus, ServiceId, Subject, Timestamp, hash_text,
 };
 use crate::score::{ClosedWatch, WatchVerdict};
 
-/// How soon after a freeze something must happen to bear it out.
+/// How near to the beginning of a freeze something must happen to bear it out.
 const BORNE_OUT_WITHIN: Duration = Duration::from_hours(2);
 /// Deploys, incidents and alarms remembered, of each so many: 20 MiB. What is beyond is not counted.
 const REMEMBERED_MAX: usize = 200_000;
@@ -36,6 +38,8 @@ pub(super) struct Detection {
     freezes: BTreeMap<Box<str>, u64>,
     /// Freezes by evidence that may still be borne out.
     waiting: VecDeque<Waiting>,
+    /// What bears out a freeze that is yet to begin.
+    troubles: Troubles,
     judged: ByTier<Judged>,
     incidents: BTreeSet<u64>,
     /// Of incidents whose service was frozen by evidence, how long it had been, in seconds.
@@ -64,6 +68,8 @@ struct Waiting {
     service: ServiceId,
     environment: EnvironmentId,
     tier: Criticality,
+    /// The hash of the deploy that it is put down to.
+    deploy: Option<u64>,
     borne_out: bool,
 }
 
@@ -89,6 +95,15 @@ pub(super) fn begins(decision: &Decision, before: Option<&Held>) -> bool {
         && !before.is_some_and(|before| before.action == Action::Freeze && *before.ground == *ground)
 }
 
+/// The deploy that a freeze by evidence is put down to.
+pub(super) fn blamed(decision: &Decision) -> Option<&str> {
+    let reason = decision.reasons.first().filter(|reason| *reason.code == *EVIDENCE)?;
+    match reason.evidence.get("deploy_id")? {
+        Evidence::Text(deploy_id) => Some(deploy_id),
+        Evidence::Count(_) | Evidence::Number(_) => None,
+    }
+}
+
 fn hash(service: &str, id: &str) -> u64 {
     EventHash::of(service, "", id).0
 }
@@ -97,10 +112,17 @@ impl Detection {
     /// An event is about to be stepped. Duplicates change nothing.
     pub(super) fn note(&mut self, event: &Event<'_>, holding: &Holding) {
         match &event.body {
-            Body::Incident(incident) => self.note_incident(incident, event, holding),
+            Body::Incident(incident) => {
+                self.troubles.note_incident(incident, event);
+                self.note_incident(incident, event, holding);
+            }
             Body::Deploy(deploy) => {
                 if is_taken_back(deploy) {
-                    self.bear_out(event);
+                    // One that rolls back has an id of its own, which is not that of what it takes back.
+                    let is_named = deploy.change_kind != ChangeKind::Rollback;
+                    let deploy_id = is_named.then_some(&*deploy.deploy_id);
+                    self.troubles.note_taken_back(deploy_id, event);
+                    self.bear_out(event, deploy_id);
                 }
             }
             Body::Commit(_) | Body::Error(_) | Body::Review(_) | Body::Service(_) | Body::Override(_) => {}
@@ -111,8 +133,9 @@ impl Detection {
         if incident.status != IncidentStatus::Detected {
             return;
         }
-        self.bear_out(event);
-        if let Some(deploy_id) = incident.caused_by.as_ref().and_then(|cause| cause.deploy_id.as_deref())
+        let deploy_id = incident.caused_by.as_ref().and_then(|cause| cause.deploy_id.as_deref());
+        self.bear_out(event, deploy_id);
+        if let Some(deploy_id) = deploy_id
             && self.blamed.len() < REMEMBERED_MAX
         {
             self.blamed.insert(hash(&event.service, deploy_id));
@@ -127,14 +150,19 @@ impl Detection {
         }
     }
 
-    fn bear_out(&mut self, event: &Event<'_>) {
+    /// An incident or a deploy taken back, which names this deploy or none.
+    fn bear_out(&mut self, event: &Event<'_>, deploy_id: Option<&str>) {
+        let deploy = deploy_id.map(hash_text);
         for freeze in &mut self.waiting {
             let same_place = freeze.service.as_str() == event.service
                 && event
                     .environment
                     .as_deref()
                     .is_none_or(|environment| environment == freeze.environment.as_str());
-            if same_place && event.time >= freeze.at && event.time <= freeze.at + BORNE_OUT_WITHIN {
+            // One that comes late may be of before the freeze.
+            let is_meant = event.time >= freeze.at || deploy.is_none() || deploy == freeze.deploy;
+            let is_near = event.time <= freeze.at + BORNE_OUT_WITHIN && freeze.at <= event.time + BORNE_OUT_WITHIN;
+            if same_place && is_meant && is_near {
                 freeze.borne_out = true;
             }
         }
@@ -151,12 +179,15 @@ impl Detection {
         let ground = decision.reasons.first().map_or("", |reason| &reason.code);
         *self.freezes.entry(ground.into()).or_default() += 1;
         if ground == EVIDENCE {
+            let (at, deploy) = (decision.decided_at, blamed(decision).map(hash_text));
+            let place = (service.as_str(), environment.as_str());
             self.waiting.push_back(Waiting {
-                at: decision.decided_at,
+                at,
                 service: service.clone(),
                 environment: environment.clone(),
                 tier,
-                borne_out: false,
+                deploy,
+                borne_out: self.troubles.bear_out(place, deploy, at, BORNE_OUT_WITHIN),
             });
         }
     }
@@ -197,6 +228,7 @@ impl Detection {
             service,
             environment,
             tier,
+            deploy: _,
             borne_out,
         } = self.waiting.pop_front()?;
         let judged = self.judged.of_mut(tier);

@@ -32,6 +32,7 @@ mod summary;
 mod tally;
 mod text;
 mod tier;
+mod trouble;
 
 #[cfg(test)]
 mod tests;

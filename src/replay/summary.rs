@@ -221,7 +221,7 @@ pub struct DeployCounts {
 pub struct FreezeCounts {
     /// By the code of their reason.
     pub by_ground: BTreeMap<Box<str>, u64>,
-    /// Freezes by evidence with an incident or a deploy taken back within two hours.
+    /// Freezes by evidence with an incident that was open, or one or a deploy taken back within two hours on either side.
     pub evidence_borne_out: u64,
     pub evidence_not_borne_out: u64,
     /// `None` for less than a day of history.

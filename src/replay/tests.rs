@@ -348,3 +348,55 @@ fn the_summary_tells_what_was_asked() {
         "{text}"
     );
 }
+
+/// A line of a history; `n` makes it another event than the others.
+fn line(n: usize, minute: i64, fields: &str) -> String {
+    format!("{{\"id\":\"more-{n}\",\"time\":\"{}\",{fields}}}\n", at(minute))
+}
+
+fn incident(status: &str, service: &str, more: &str) -> String {
+    format!(r#""kind":"incident","service":"{service}","incident_id":"i","status":"{status}","severity":4{more}"#)
+}
+
+/// The bad deploy is of minute 362 and freezes some minutes later.
+#[test]
+fn what_came_shortly_before_a_freeze_bears_it_out() {
+    let told = |minute, more| vec![(minute, incident("detected", "checkout", more))];
+    let resolved_at = |minute| (minute, incident("resolved", "checkout", ""));
+    let deploy = |deploy_id: &str, more: &str| {
+        format!(r#""kind":"deploy","service":"checkout","environment":"production","deploy_id":"{deploy_id}",{more}"#)
+    };
+    let cases = [
+        (told(363, ""), true),
+        (told(363, r#","caused_by":{"deploy_id":"d-362"}"#), true),
+        (told(363, r#","caused_by":{"deploy_id":"d-100"}"#), false),
+        (told(363, r#","environment":"staging""#), false),
+        (vec![(363, incident("detected", "search", ""))], false),
+        // Open since long, resolved in time, never resolved, told again after that.
+        ([told(150, ""), vec![resolved_at(475)]].concat(), true),
+        ([told(150, ""), vec![resolved_at(160)]].concat(), false),
+        ([told(150, ""), vec![resolved_at(154)], told(150, "")].concat(), false),
+        (told(60, ""), false),
+        ([told(300, ""), vec![resolved_at(301)]].concat(), true),
+        (vec![(300, deploy("d-200", r#""status":"failed""#))], false),
+        (
+            vec![(300, deploy("d-300", r#""status":"started","change_kind":"rollback""#))],
+            true,
+        ),
+        // After it, whatever deploy it names.
+        (told(400, r#","caused_by":{"deploy_id":"d-100"}"#), true),
+        (told(479, ""), true),
+        (Vec::new(), false),
+    ];
+    for (more, expected) in cases {
+        let mut files = Scenario::usual(2).files();
+        let lines = more.iter().enumerate();
+        files.push((
+            "more",
+            lines.map(|(n, (minute, fields))| line(n, *minute, fields)).collect(),
+        ));
+        let freezes = replay(&files, None).summary.freezes;
+        let found = (freezes.evidence_borne_out, freezes.evidence_not_borne_out);
+        assert_eq!(found, (u64::from(expected), u64::from(!expected)), "{more:?}");
+    }
+}

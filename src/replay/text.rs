@@ -139,7 +139,7 @@ impl Summary {
         if freezes.evidence_borne_out + freezes.evidence_not_borne_out > 0 {
             write!(
                 f,
-                "             by evidence: {} with an incident or rollback within 2 h, {} without",
+                "             by evidence: {} borne out by an incident or rollback, {} not",
                 freezes.evidence_borne_out, freezes.evidence_not_borne_out
             )?;
             if let Some(rate) = freezes.not_borne_out_per_week {

@@ -142,8 +142,9 @@ impl<'a> Report<'a> {
         add!(
             page,
             "<p>Shares have exact 95 % intervals (Clopper and Pearson 1934), rates those of Garwood (1936). A freeze by \
-             evidence is <em>borne out</em> by an incident, or a deploy taken back, within two hours of it. One that is not \
-             was false, or kept the incident away: the count is an upper bound of false freezes. Nothing here is about \
+             evidence is <em>borne out</em> by an incident that is open when it begins, or by an incident or a deploy taken \
+             back within two hours of its beginning, before or after. One that is not was false, or kept the incident away: \
+             the count is an upper bound of false freezes. Nothing here is about \
              persons.</p>\n</footer>\n</main>\n</body>\n</html>\n"
         );
     }

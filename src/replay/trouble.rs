@@ -1,0 +1,102 @@
+//! What went wrong with each service of late, which bears a freeze out that begins after it.
+//!
+//! An alert often opens its incident seconds before the evidence suffices, so what comes shortly before a freeze speaks for
+//! it as what comes after.
+//!
+//! **Invariant:** memory is bounded by [`PLACES_MAX`] services with [`KEPT_MAX`] troubles each.
+
+use std::time::Duration;
+
+use foldhash::HashMap;
+
+use crate::model::{Event, Incident, IncidentStatus, Timestamp, hash_text};
+
+/// An incident that nobody resolves is held to be open for so long after it was last told of, as live.
+const OPEN_FOR_MAX: Duration = Duration::from_hours(4);
+/// Services whose troubles are kept: 100 bytes each, and as much for each trouble. Of others only what comes after counts.
+const PLACES_MAX: usize = 200_000;
+/// Troubles kept of a service: the latest.
+const KEPT_MAX: usize = 16;
+
+/// Something that bears a freeze out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Trouble {
+    /// When it was last told of.
+    at: Timestamp,
+    /// Until when it is open; one that was never open, when it happened.
+    until: Timestamp,
+    /// `None` is about all environments.
+    environment: Option<Box<str>>,
+    /// The hash of the incident's id.
+    incident: Option<u64>,
+    /// The hash of the deploy that it names.
+    deploy: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Troubles {
+    by_service: HashMap<Box<str>, Vec<Trouble>>,
+}
+
+impl Troubles {
+    /// An incident was detected, told of again, or resolved.
+    pub(super) fn note_incident(&mut self, incident: &Incident<'_>, event: &Event<'_>) {
+        let id = hash_text(&incident.incident_id);
+        if incident.status == IncidentStatus::Resolved {
+            let known = self.by_service.get_mut(&*event.service).into_iter().flatten();
+            for trouble in known.filter(|trouble| trouble.incident == Some(id)) {
+                trouble.until = trouble.until.min(event.time).max(trouble.at);
+            }
+            return;
+        }
+        let cause = incident.caused_by.as_ref();
+        let deploy_id = cause.and_then(|cause| cause.deploy_id.as_deref());
+        self.keep(event, Some(id), deploy_id, event.time + OPEN_FOR_MAX);
+    }
+
+    /// A deploy was taken back.
+    pub(super) fn note_taken_back(&mut self, deploy_id: Option<&str>, event: &Event<'_>) {
+        self.keep(event, None, deploy_id, event.time);
+    }
+
+    fn keep(&mut self, event: &Event<'_>, incident: Option<u64>, deploy_id: Option<&str>, until: Timestamp) {
+        if self.by_service.len() >= PLACES_MAX && !self.by_service.contains_key(&*event.service) {
+            return;
+        }
+        let kept = self.by_service.entry((&*event.service).into()).or_default();
+        let is_same = |trouble: &Trouble| incident.is_some() && trouble.incident == incident;
+        // What comes again, or late, opens nothing that was resolved.
+        if kept.iter().any(|trouble| is_same(trouble) && event.time <= trouble.at) {
+            return;
+        }
+        kept.retain(|trouble| !is_same(trouble));
+        if kept.len() >= KEPT_MAX {
+            kept.remove(0);
+        }
+        kept.push(Trouble {
+            at: event.time,
+            until,
+            environment: event.environment.as_deref().map(Into::into),
+            incident,
+            deploy: deploy_id.map(hash_text),
+        });
+    }
+
+    /// Whether something told already bears a freeze out that begins at `at`, put down to this deploy: an incident that is
+    /// open then, or one or a deploy taken back no further off than `within`. What names another deploy says nothing of this.
+    pub(super) fn bear_out(
+        &self,
+        (service, environment): (&str, &str),
+        deploy: Option<u64>,
+        at: Timestamp,
+        within: Duration,
+    ) -> bool {
+        let mut known = self.by_service.get(service).into_iter().flatten();
+        known.any(|trouble| {
+            let is_here = trouble.environment.as_deref().is_none_or(|own| own == environment);
+            let is_meant = trouble.deploy.is_none() || deploy.is_none() || trouble.deploy == deploy;
+            let is_near = trouble.at <= at + within && at <= trouble.until.max(trouble.at + within);
+            is_here && is_meant && is_near
+        })
+    }
+}
