@@ -16,7 +16,7 @@ use foldhash::{HashMap, HashMapExt};
 use self::ring::Ring;
 pub(super) use self::timeline::{Mark, MarkKind, Timeline};
 use super::{
-    detection::{EVIDENCE, Fate, begins, is_taken_back},
+    detection::{EVIDENCE, Fate, begins, blamed, is_taken_back},
     holding::Held,
 };
 use crate::model::{
@@ -174,20 +174,24 @@ impl Chronicle {
             return;
         };
         self.fill_due(decision.decided_at);
+        let place = (service.as_str(), environment.as_str());
+        let ground = decision.reasons.first().map_or("", |reason| &reason.code);
         let is_frozen = before.is_some_and(|before| before.action == Action::Freeze);
-        if is_frozen && (decision.action != Action::Freeze || begins(decision, before)) {
-            let open = self.open(service.as_str(), environment.as_str());
-            if let Some(timeline) = open.and_then(|open| self.timelines.get_mut(open)) {
-                timeline.end(decision);
-            }
+        let is_same = is_frozen && before.is_some_and(|before| *before.ground == *ground);
+        let goes_on = is_same && decision.action == Action::Freeze;
+        if is_frozen && !goes_on {
+            self.end(decision, place);
         }
         if begins(decision, before) {
             self.begin(decision, tier);
-        } else if decision.action == Action::Freeze {
-            let open = self.open(service.as_str(), environment.as_str());
+        } else if goes_on {
+            let open = self.open(place);
             if let Some(timeline) = open.and_then(|open| self.timelines.get_mut(open)) {
                 timeline.renew(decision);
             }
+        } else if decision.action == Action::Freeze {
+            let since = before.map_or(decision.decided_at, |before| before.began);
+            self.resume(decision, place, since);
         }
         self.note_due();
     }
@@ -197,7 +201,39 @@ impl Chronicle {
         self.due_at = due.min().unwrap_or(Timestamp::NEVER);
     }
 
-    fn open(&self, service: &str, environment: &str) -> Option<usize> {
+    /// This decision takes the place of the freeze that stands.
+    fn end(&mut self, decision: &Decision, place: (&str, &str)) {
+        let open = self.open(place);
+        if let Some(timeline) = open.and_then(|open| self.timelines.get_mut(open)) {
+            timeline.end(decision);
+        }
+    }
+
+    /// What stood for a freeze by evidence is over, and the freeze goes on; it has been frozen without a break `since` then.
+    fn resume(&mut self, decision: &Decision, (service, environment): (&str, &str), since: Timestamp) {
+        if let Some(open) = self.open((service, environment)) {
+            self.fill(open);
+        }
+        let own = self.timelines.iter().enumerate().filter(|(_, timeline)| {
+            *timeline.ground == *EVIDENCE
+                && timeline.began >= since
+                && timeline.service.as_str() == service
+                && timeline.environment.as_str() == environment
+        });
+        let deploy_id = blamed(decision).unwrap_or("");
+        let latest = own.max_by_key(|(_, timeline)| (timeline.is_put_down_to(deploy_id), timeline.began));
+        let Some((slot, _)) = latest else {
+            return;
+        };
+        self.timelines[slot].resume(decision);
+        if !self.timelines[slot].is_filled()
+            && let Some(place) = self.place(service, environment)
+        {
+            place.open = Some(slot);
+        }
+    }
+
+    fn open(&self, (service, environment): (&str, &str)) -> Option<usize> {
         let places = self.places.get(service)?;
         let place = places.iter().find(|place| *place.environment == *environment)?;
         place.open
@@ -217,7 +253,7 @@ impl Chronicle {
                 timeline.from = timeline.from.min(from);
             }
         }
-        if let Some(open) = self.open(service.as_str(), environment.as_str()) {
+        if let Some(open) = self.open((service.as_str(), environment.as_str())) {
             self.fill(open);
         }
         let slot = if self.timelines.len() < KEPT_MAX {

@@ -88,11 +88,15 @@ pub(super) fn is_taken_back(deploy: &Deploy<'_>) -> bool {
         || deploy.change_kind == ChangeKind::Rollback
 }
 
-/// Whether a freeze begins with this decision, rather than going on.
+/// Whether a freeze begins with this decision, rather than going on. One by evidence goes on too where another ground has
+/// stood for it meanwhile, such as an incident that is resolved.
 pub(super) fn begins(decision: &Decision, before: Option<&Held>) -> bool {
     let ground = decision.reasons.first().map_or("", |reason| &reason.code);
-    decision.action == Action::Freeze
-        && !before.is_some_and(|before| before.action == Action::Freeze && *before.ground == *ground)
+    let goes_on = |before: &Held| {
+        let is_same = *before.ground == *ground;
+        before.action == Action::Freeze && (is_same || blamed(decision).is_some_and(|id| before.was_frozen_for(id)))
+    };
+    decision.action == Action::Freeze && !before.is_some_and(goes_on)
 }
 
 /// The deploy that a freeze by evidence is put down to.

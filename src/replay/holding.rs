@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::tier::ByTier;
-use crate::model::{Action, Criticality, Decision, EnvironmentId, Mode, ServiceId, Subject, Timestamp};
+use super::{detection::blamed, tier::ByTier};
+use crate::model::{Action, Criticality, Decision, EnvironmentId, Mode, ServiceId, Subject, Timestamp, hash_text};
 
 /// Services, in environments, that were ever held, of which totals are kept: 200 bytes each.
 const PLACES_MAX: usize = 200_000;
 /// Freezes remembered of each, to find them again in another replay; the totals count all.
 const SPANS_MAX: usize = 256;
+/// Deploys remembered for which a service was frozen without a break.
+const BLAMED_MAX: usize = 16;
 
 /// The decision that stands for a service in an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +24,16 @@ pub(super) struct Held {
     /// When the action was first decided that this decision goes on with.
     pub(super) began: Timestamp,
     valid_until: Option<Timestamp>,
+    /// The hashes of the deploys that it was frozen for by evidence, without a break up to here.
+    blamed: Vec<u64>,
 }
 
 impl Held {
+    /// Whether it has been frozen for this deploy, by evidence, and frozen ever since.
+    pub(super) fn was_frozen_for(&self, deploy_id: &str) -> bool {
+        self.blamed.contains(&hash_text(deploy_id))
+    }
+
     pub(super) fn is_in_force(&self, at: Timestamp) -> bool {
         self.valid_until.is_none_or(|until| at < until)
     }
@@ -89,6 +98,7 @@ impl Holding {
             since: decision.decided_at,
             began: decision.decided_at,
             valid_until: decision.valid_until,
+            blamed: Vec::new(),
         };
         let environments = self.standing.entry(service.clone()).or_default();
         let before = environments.get(environment);
@@ -96,6 +106,13 @@ impl Holding {
         let goes_on = |before: &&Held| before.valid_until.is_none_or(|until| decision.decided_at <= until);
         if let Some(before) = before.filter(goes_on).filter(|before| before.action == held.action) {
             held.began = before.began;
+            held.blamed.clone_from(&before.blamed);
+        }
+        let deploy = blamed(decision)
+            .map(hash_text)
+            .filter(|_| held.action == Action::Freeze);
+        if let Some(deploy) = deploy.filter(|deploy| !held.blamed.contains(deploy) && held.blamed.len() < BLAMED_MAX) {
+            held.blamed.push(deploy);
         }
         let before = environments.insert(environment.clone(), held)?;
         let in_force = goes_on(&&before);

@@ -400,3 +400,29 @@ fn what_came_shortly_before_a_freeze_bears_it_out() {
         assert_eq!(found, (u64::from(expected), u64::from(!expected)), "{more:?}");
     }
 }
+
+/// The incident opens while the service is frozen by evidence, and is resolved before that ends.
+#[test]
+fn a_freeze_that_goes_on_behind_an_incident_is_counted_once() {
+    let mut files = Scenario::usual(2).files();
+    let told = |status| {
+        format!(r#""kind":"incident","service":"checkout","incident_id":"i","status":"{status}","severity":1"#)
+    };
+    files.push((
+        "more",
+        line(0, 380, &told("detected")) + &line(1, 395, &told("resolved")),
+    ));
+    let outcome = replay(&files, None);
+    let mut grounds: Vec<&str> = freezes(&outcome)
+        .into_iter()
+        .map(|decision| &*decision.reasons[0].code)
+        .collect();
+    grounds.dedup();
+    assert_eq!(grounds, ["deploy_regression", "incident", "deploy_regression"]);
+    let freezes = &outcome.summary.freezes;
+    assert_eq!(
+        (freezes.by_ground["deploy_regression"], freezes.by_ground["incident"]),
+        (1, 1)
+    );
+    assert_eq!((freezes.evidence_borne_out, freezes.evidence_not_borne_out), (1, 0));
+}

@@ -48,6 +48,8 @@ pub(crate) struct Timeline {
     until: Timestamp,
     /// When another decision took its place, and what lifted it.
     ended: Option<(Timestamp, Box<str>)>,
+    /// When another freeze stood for it first, where it went on after that.
+    covered_at: Option<Timestamp>,
     /// Whether an incident or a deploy taken back bore it out; `None` for a freeze that is not by evidence.
     pub(crate) borne_out: Option<bool>,
     /// The first minute of `errors`.
@@ -76,6 +78,7 @@ impl Timeline {
             began: decision.decided_at,
             until: decision.valid_until.unwrap_or(decision.decided_at),
             ended: None,
+            covered_at: None,
             borne_out: None,
             from: decision.decided_at - before,
             errors: Vec::new(),
@@ -98,6 +101,15 @@ impl Timeline {
         if !decision.suspects.is_empty() {
             self.suspects.clone_from(&decision.suspects);
         }
+    }
+
+    /// It goes on where another freeze had taken its place. It is filled again at its end, unless its first minutes would be
+    /// no longer kept by then.
+    pub(super) fn resume(&mut self, decision: &Decision) {
+        let ended_at = self.ended.take().map(|(at, _)| at);
+        self.covered_at = self.covered_at.or(ended_at);
+        self.renew(decision);
+        self.filled &= decision.decided_at >= self.kept_until();
     }
 
     /// This decision takes its place.
@@ -124,6 +136,11 @@ impl Timeline {
         self.ended.as_ref().map_or(self.until, |(at, _)| *at)
     }
 
+    /// Up to when it was the one that stood: its end, or when another freeze stood for it first.
+    pub(crate) fn stood_until(&self) -> Timestamp {
+        self.covered_at.unwrap_or_else(|| self.ended_at())
+    }
+
     /// What ended it.
     pub(crate) fn lifted_by(&self) -> &str {
         self.ended.as_ref().map_or("its end was reached", |(_, by)| by)
@@ -135,9 +152,13 @@ impl Timeline {
 
     /// When nothing more is drawn of it, or its first minutes are about to be no longer kept; `None` once it is filled.
     pub(super) fn due_at(&self) -> Option<Timestamp> {
+        (!self.filled).then(|| (self.ended_at() + AFTER).min(self.kept_until()))
+    }
+
+    /// When its first minutes are about to be no longer kept.
+    fn kept_until(&self) -> Timestamp {
         let minutes = u64::try_from(MINUTES).unwrap_or(0);
-        let kept = self.from + Duration::from_mins(minutes - 1);
-        (!self.filled).then(|| (self.ended_at() + AFTER).min(kept))
+        self.from + Duration::from_mins(minutes - 1)
     }
 
     pub(super) fn is_filled(&self) -> bool {

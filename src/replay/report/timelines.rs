@@ -57,7 +57,7 @@ pub(super) fn write_only_b(page: &mut Page, a: &Replay, b: &Replay) {
     let is_only_b = |timeline: &Timeline| {
         let key = (timeline.service.clone(), timeline.environment.clone());
         let mut spans = held_by_a.get(&key).into_iter().flat_map(|total| &total.freezes);
-        !spans.any(|(from, to)| *from < timeline.ended_at() && timeline.began < *to)
+        !spans.any(|(from, to)| *from < timeline.stood_until() && timeline.began < *to)
     };
     let (_, timelines) = chronicle.first(DRAWN_MAX_ONLY_B, is_only_b);
     if timelines.is_empty() {

@@ -198,6 +198,23 @@ fn a_freeze_is_drawn_with_what_happened_around_it() {
     );
 }
 
+/// The incident that takes over at minute 390 is resolved half an hour later, before the lease ends.
+#[test]
+fn a_freeze_that_goes_on_behind_an_incident_is_drawn_once() {
+    let html = page(&history("checkout"), None, None);
+    let (_, timelines) = html.split_once("<h2>Each freeze</h2>").expect("timelines");
+    let of_checkout: Vec<&str> = timelines
+        .split("<article")
+        .filter(|freeze| freeze.contains("<h3>checkout @ production"))
+        .collect();
+    let by = |text: &str| of_checkout.iter().filter(|freeze| freeze.contains(text)).count();
+    assert_eq!(
+        (of_checkout.len(), by("times the baseline"), by("of severity 1")),
+        (2, 1, 1)
+    );
+    assert_eq!(by("lifted: another freeze took over"), 1, "the incident's");
+}
+
 /// The policy in use lets nobody be convicted within the history.
 #[test]
 fn a_freeze_that_only_the_other_policy_begins_is_drawn_apart() {
