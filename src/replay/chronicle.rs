@@ -202,10 +202,13 @@ impl Chronicle {
     }
 
     /// This decision takes the place of the freeze that stands.
-    fn end(&mut self, decision: &Decision, place: (&str, &str)) {
-        let open = self.open(place);
-        if let Some(timeline) = open.and_then(|open| self.timelines.get_mut(open)) {
-            timeline.end(decision);
+    fn end(&mut self, decision: &Decision, (service, environment): (&str, &str)) {
+        let mut places = self.places.get(service).into_iter().flatten();
+        let Some(place) = places.find(|place| *place.environment == *environment) else {
+            return;
+        };
+        if let Some(timeline) = place.open.and_then(|open| self.timelines.get_mut(open)) {
+            timeline.end(decision, &place.marks);
         }
     }
 

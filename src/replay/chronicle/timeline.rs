@@ -7,8 +7,12 @@ use super::{
     ring::{MINUTES, Ring},
 };
 use crate::model::{
-    Criticality, Decision, EnvironmentId, Evidence, Mode, Reason, ServiceId, Subject, Suspect, Timestamp,
+    Action, Criticality, Decision, EnvironmentId, Evidence, Mode, Reason, ServiceId, Subject, Suspect, Timestamp,
 };
+use crate::replay::detection::EVIDENCE;
+
+/// What ends a freeze at its end is said some seconds before that.
+const SAID_BEFORE_MAX: Duration = Duration::from_mins(1);
 
 /// Something that happened to the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,22 +116,25 @@ impl Timeline {
         self.filled &= decision.decided_at >= self.kept_until();
     }
 
-    /// This decision takes its place.
-    pub(super) fn end(&mut self, decision: &Decision) {
+    /// This decision takes its place; `marks` are those of its service.
+    pub(super) fn end(&mut self, decision: &Decision, marks: &VecDeque<Mark>) {
         let code = decision.reasons.first().map_or("", |reason| &reason.code);
         let at = decision.decided_at;
+        let mut marks = marks.iter().filter(|mark| mark.at >= self.from && mark.at <= at);
         let lifted_by = if code == "override" {
             "a person's word"
-        } else if decision.action == crate::model::Action::Freeze {
+        } else if decision.action == Action::Freeze {
             "another freeze took over"
-        } else if at >= self.until {
+        } else if at + SAID_BEFORE_MAX >= self.until {
             "its end was reached"
         } else if &*self.ground == "incident" {
             "the incident was resolved"
         } else if &*self.ground == "override" {
             "a person took it back"
-        } else {
+        } else if *self.ground == *EVIDENCE && marks.any(|mark| mark.kind == MarkKind::TakenBack) {
             "the deploy was taken back and errors recovered"
+        } else {
+            "what it was for is over"
         };
         self.ended = Some((at.min(self.until), lifted_by.into()));
     }

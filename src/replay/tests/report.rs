@@ -198,6 +198,25 @@ fn a_freeze_is_drawn_with_what_happened_around_it() {
     );
 }
 
+#[test]
+fn a_page_says_that_a_deploy_was_taken_back_only_where_it_was() {
+    let lifted = "lifted: the deploy was taken back and errors recovered";
+    let html = page(&Scenario::usual(2).files(), None, None);
+    assert!(html.contains("lifted: its end was reached") && !html.contains(lifted));
+
+    // Errors are as usual again from the rollback on.
+    let mut files = Scenario {
+        deploys: vec![(380, "checkout", 1), (362, "checkout", 5)],
+        ..Scenario::usual(2)
+    }
+    .files();
+    let back =
+        r#""kind":"deploy","service":"checkout","environment":"production","deploy_id":"d-362","status":"rolled_back""#;
+    files.push(("more", super::line(0, 380, back)));
+    let html = page(&files, None, None);
+    assert!(html.contains(lifted) && !html.contains("lifted: its end was reached"));
+}
+
 /// The incident that takes over at minute 390 is resolved half an hour later, before the lease ends.
 #[test]
 fn a_freeze_that_goes_on_behind_an_incident_is_drawn_once() {
@@ -213,6 +232,7 @@ fn a_freeze_that_goes_on_behind_an_incident_is_drawn_once() {
         (2, 1, 1)
     );
     assert_eq!(by("lifted: another freeze took over"), 1, "the incident's");
+    assert_eq!(by("lifted: its end was reached"), 1, "that by evidence");
 }
 
 /// The policy in use lets nobody be convicted within the history.
