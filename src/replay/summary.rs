@@ -29,6 +29,7 @@ pub struct Summary {
     pub to: Option<String>,
     /// Up to when time ran on.
     pub until: Option<String>,
+    /// Services that an event is of.
     pub services: u64,
     pub events: EventCounts,
     pub decisions: DecisionCounts,

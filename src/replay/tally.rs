@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use foldhash::HashSet;
+
 use super::{
     capture::Capture,
     chronicle::Chronicle,
@@ -15,7 +17,9 @@ use super::{
     tier::Roster,
 };
 use crate::{
-    model::{Action, Assistance, Body, Criticality, Decision, Event, Kind, Mode, Sequence, Subject, Timestamp},
+    model::{
+        Action, Assistance, Body, Criticality, Decision, Event, Kind, Mode, Sequence, Subject, Timestamp, hash_text,
+    },
     score::{Partition, Said},
 };
 
@@ -27,6 +31,8 @@ pub(super) struct Tally {
     pub(super) detection: Detection,
     decisions: Decisions,
     roster: Roster,
+    /// The hashes of the names of services seen: some are forgotten on the way, after weeks of silence.
+    services: HashSet<u64>,
     /// The timelines of freezes, where a report is asked for.
     pub(super) chronicle: Option<Box<Chronicle>>,
     /// What the commit said that is stepped.
@@ -86,6 +92,7 @@ impl Tally {
     pub(super) fn note(&mut self, event: &Event<'_>) {
         self.first = Some(self.first.map_or(event.time, |first| first.min(event.time)));
         self.last = self.last.max(Some(event.time));
+        self.services.insert(hash_text(&event.service));
         if let Some(chronicle) = &mut self.chronicle {
             chronicle.note(event);
         }
@@ -157,7 +164,7 @@ impl Tally {
             from: self.first.map(|at| at.to_string()),
             to: self.last.map(|at| at.to_string()),
             until: self.last.map(|_| partition.now().to_string()),
-            services: count(partition.n_services()),
+            services: count(self.services.len()),
             events: self.event_counts(partition),
             decisions: DecisionCounts {
                 services: by_mode(&self.decisions.services),

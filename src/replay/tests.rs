@@ -426,3 +426,14 @@ fn a_freeze_that_goes_on_behind_an_incident_is_counted_once() {
     );
     assert_eq!((freezes.evidence_borne_out, freezes.evidence_not_borne_out), (1, 0));
 }
+
+#[test]
+fn a_service_that_is_forgotten_on_the_way_is_counted() {
+    let error = |service: &str, n: i64| {
+        let fields = format!(r#""kind":"error","service":"{service}""#);
+        line(usize::try_from(n).expect("small"), n * 24 * 60, &fields)
+    };
+    let usual: String = (1..110).map(|day| error("search", day)).collect();
+    let outcome = replay(&[("errors", error("gone", 0) + &usual)], None);
+    assert_eq!((outcome.summary.events.applied, outcome.summary.services), (110, 2));
+}
