@@ -2,8 +2,9 @@
 //!
 //! Its message says so: by title, as `git revert` writes it; by sha, as `git revert`, Gerrit and Phabricator write it;
 //! or as Mercurial's people do, "Backed out changeset". What it names must be a commit seen before, so a word that only
-//! looks like a sha takes nothing back. Of a merge it takes back the commits that were brought by it. Taking back a revert
-//! lands the first change again: nothing failed then.
+//! looks like a sha takes nothing back: a squash quotes the messages of its branch, whose commits are of no history here. Of
+//! a merge it takes back the commits that were brought by it. Taking back a revert lands the first change again: nothing
+//! failed then.
 
 use super::{message::Message, past::Past};
 
@@ -42,6 +43,10 @@ const BETWEEN_SHAS: [&str; 8] = [
 ];
 /// What may stand before a title in quotes.
 const BEFORE_TITLE: [&str; 5] = ["revert ", "reverts ", "reverted ", "back out ", "backout "];
+/// What may stand before the title of a change that lands again.
+const BEFORE_LANDED: &str = "reapply ";
+/// How a title may be quoted.
+const QUOTES: [(char, char); 3] = [('"', '"'), ('“', '”'), ('„', '“')];
 
 /// What a message takes back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,21 +67,21 @@ impl Reverts {
     /// What the commit takes back; it is known from here on.
     pub(super) fn take(&mut self, sha: &str, parents: &[Box<str>], message: &Message<'_>) -> TakenBack {
         let named = named_shas(message);
-        let title = reverted_title(message.subject);
-        let lands_again =
-            message.subject.starts_with("Reapply ") || title.is_some_and(|title| reverted_title(title).is_some());
-        let is_revert = !named.is_empty() || title.is_some();
+        let title = reverted(message.subject).map(|(title, _)| title);
         let mut found: Vec<_> = named.iter().filter_map(|prefix| self.past.find(prefix)).collect();
+        let says_so = title.is_some() || (!named.is_empty() && behind_words(message.subject).is_some());
+        let is_revert = !lands_again(message.subject) && (says_so || !found.is_empty());
         if found.is_empty()
             && let Some(title) = title
         {
             found.extend(self.past.titled(without_number(title)));
         }
-        let mut culprits: Vec<Box<str>> = Vec::new();
         // Of a merge all that it brought is taken back.
-        let found: Vec<_> = found.iter().filter_map(|found| self.past.brought(*found)).collect();
-        for culprit in found.iter().flatten() {
-            if !lands_again
+        let brought: Vec<_> = found.iter().filter_map(|found| self.past.brought(*found)).collect();
+        let is_unknown = is_revert && brought.is_empty();
+        let mut culprits: Vec<Box<str>> = Vec::new();
+        for culprit in brought.iter().flatten() {
+            if is_revert
                 && !culprit.was_revert
                 && culprits.len() < CULPRITS_MAX
                 && !culprits.iter().any(|known| **known == *culprit.sha)
@@ -84,9 +89,10 @@ impl Reverts {
                 culprits.push(culprit.sha.into());
             }
         }
-        let is_unknown = is_revert && found.is_empty() && !lands_again;
+        // What takes back nothing but reverts lands what they took back.
+        let was_revert = is_unknown || !culprits.is_empty();
         let titles = [without_number(message.subject)];
-        self.past.remember(sha, parents, titles, is_revert && !lands_again);
+        self.past.remember(sha, parents, titles, was_revert);
         TakenBack { culprits, is_unknown }
     }
 
@@ -99,17 +105,56 @@ impl Reverts {
     }
 }
 
-/// What is between the quotes of `Revert "…"`, or behind `revert: `.
-fn reverted_title(subject: &str) -> Option<&str> {
-    let subject = without_number(subject);
-    if let Some(title) = strip_word(subject, "revert: ") {
-        return Some(title.trim()).filter(|title| !title.is_empty());
+/// The title that a subject takes back, `Revert "…"` or `revert: …`, and how often: a revert once, `Reapply "…"` twice.
+fn reverted(subject: &str) -> Option<(&str, u32)> {
+    let subject = without_tags(without_number(subject));
+    let (title, n) = if let Some(title) = behind_type(subject) {
+        (in_quotes(title).unwrap_or(title), 1)
+    } else if let Some(title) = BEFORE_TITLE.iter().find_map(|before| strip_word(subject, before)) {
+        (in_quotes(title)?, 1)
+    } else {
+        (in_quotes(strip_word(subject, BEFORE_LANDED)?)?, 2)
+    };
+    (!title.is_empty()).then_some((title, n))
+}
+
+/// Whether a subject takes back a revert: an even number of them around a title land it.
+fn lands_again(subject: &str) -> bool {
+    let (mut innermost, mut n_reverts) = (subject, 0_u32);
+    while let Some((title, n)) = reverted(innermost) {
+        innermost = title;
+        n_reverts += n;
     }
-    let quoted = BEFORE_TITLE.iter().find_map(|before| strip_word(subject, before))?;
-    quoted
-        .strip_prefix('"')?
-        .strip_suffix('"')
-        .filter(|title| !title.is_empty())
+    if n_reverts == 0 {
+        return strip_word(subject, BEFORE_LANDED).is_some();
+    }
+    n_reverts.is_multiple_of(2)
+}
+
+/// What stands behind `revert: `, or `revert(scope): `.
+fn behind_type(subject: &str) -> Option<&str> {
+    let rest = strip_word(subject, "revert")?;
+    let rest = match rest.strip_prefix('(') {
+        Some(scope) => scope.split_once(')')?.1,
+        None => rest,
+    };
+    Some(rest.strip_prefix('!').unwrap_or(rest).strip_prefix(": ")?.trim())
+}
+
+/// What is between quotes, if all of it is.
+fn in_quotes(text: &str) -> Option<&str> {
+    QUOTES
+        .iter()
+        .find_map(|(open, close)| text.strip_prefix(*open)?.strip_suffix(*close))
+}
+
+/// Without tags before it, as in `[cart] Revert "…"`.
+fn without_tags(subject: &str) -> &str {
+    let mut rest = subject;
+    while let Some((_, behind)) = rest.strip_prefix('[').and_then(|tag| tag.split_once(']')) {
+        rest = behind.trim_start();
+    }
+    rest
 }
 
 /// Without the number of a pull request at its end, ` (#17)`, which a revert has not or has another.
@@ -219,6 +264,12 @@ mod tests {
             "Revert \"Add cache\" (#8)".to_owned(),
             "Revert \"Add cache (#7)\" (#8)".to_owned(),
             "revert: Add cache".to_owned(),
+            "revert: \"Add cache\"".to_owned(),
+            "revert(cart): Add cache (#8)".to_owned(),
+            "revert(cart)!: Add cache".to_owned(),
+            "[cart] Revert \"Add cache\" (#8)".to_owned(),
+            "[cart][v2] Revert \"Add cache\"".to_owned(),
+            "Revert “Add cache”".to_owned(),
         ] {
             assert_eq!(taken(&message), (vec![A], false), "{message}");
         }
@@ -235,7 +286,14 @@ mod tests {
             "x\n\nSee also aaaaaaa01234",
             "Add cache",
             "revert:",
+            "revert: \"\"",
+            "revert(cart) Add cache",
+            "[cart] Add cache",
             "Revert \"\"",
+            "Revert “”",
+            // Of a branch whose commits were squashed.
+            "Try caches (#8)\n\n* Try x\n\n* Revert \"Try y\"\n\nThis reverts commit 7777777.",
+            "x\n\nThis reverts commit 7777777.",
             "",
         ] {
             assert_eq!(taken(message), (vec![], false), "{message}");
@@ -246,8 +304,9 @@ mod tests {
     fn one_of_another_history_is_counted() {
         for message in [
             "Revert \"No such title\"",
-            "x\n\nThis reverts commit 7777777.",
+            "Revert \"No such title\"\n\nThis reverts commit 7777777.",
             "Backed out changeset 7777777",
+            "Backed out 2 changesets for failures\n\nBacked out changeset 7777777",
         ] {
             assert_eq!(taken(message), (vec![], true), "{message}");
         }
@@ -260,8 +319,46 @@ mod tests {
             format!("Reapply \"Something\"\n\nThis reverts commit {B}."),
             format!("Land it again\n\nThis reverts commit {B}."),
             "Revert \"Revert \"Something\"\"".to_owned(),
+            "Revert \"Reapply \"Revert \"Something\"\"\"".to_owned(),
+            "Reapply Something".to_owned(),
         ] {
             assert_eq!(taken(&message), (vec![], false), "{message}");
+        }
+    }
+
+    /// A squash is no revert because of a commit of its branch that was one.
+    #[test]
+    fn a_squash_that_quotes_reverts_of_its_branch_can_be_taken_back() {
+        let squash = "Try caches (#8)\n\n* Try y\n\n* Revert \"Try y\"\n\nThis reverts commit 7777777.";
+        for revert in [
+            "Revert \"Try caches\" (#9)",
+            "Revert \"Try caches (#8)\"\n\nThis reverts commit 1000000.",
+        ] {
+            let found = of_history(&[("1000000", &[], squash), ("2000000", &["1000000"], revert)]);
+            assert_eq!(found, (vec!["1000000".to_owned()], false), "{revert}");
+        }
+    }
+
+    /// It landed, was taken back, and landed again; each of the last messages takes that back.
+    #[test]
+    fn a_change_that_landed_again_is_accused_when_it_is_taken_back_again() {
+        for (reland, last) in [
+            ("Revert \"Revert \"Add b\"\"", "Revert \"Revert \"Revert \"Add b\"\"\""),
+            (
+                "Revert \"Revert \"Add b (#1)\" (#2)\" (#3)",
+                "Revert \"Revert \"Revert \"Add b (#1)\" (#2)\" (#3)\" (#4)",
+            ),
+            ("Reapply \"Add b\"", "Revert \"Reapply \"Add b\"\""),
+            ("Land it\n\nThis reverts commit 2000000.", "Revert \"Land it\""),
+            ("Reapply \"Add b\"", "x\n\nThis reverts commit 3000000."),
+        ] {
+            let found = of_history(&[
+                ("1000000", &[], "Add b (#1)"),
+                ("2000000", &["1000000"], "Revert \"Add b (#1)\" (#2)"),
+                ("3000000", &["2000000"], reland),
+                ("4000000", &["3000000"], last),
+            ]);
+            assert_eq!(found, (vec!["3000000".to_owned()], false), "{last}");
         }
     }
 
