@@ -19,13 +19,14 @@ pub(in crate::import) enum Address {
 }
 
 /// Addresses of agents, as authors and in trailers that name people.
-pub(in crate::import) const AGENTS: [(Address, &str, Confidence); 19] = [
+pub(in crate::import) const AGENTS: [(Address, &str, Confidence); 20] = [
     (Address::Is("noreply@anthropic.com"), "claude-code", High),
     (Address::GithubId(209_825_114), "claude-code", High),
     (Address::Is("cursoragent@cursor.com"), "cursor", High),
-    // The coding agent, and the command line.
+    // The coding agent, the command line, and the reviewer whose suggestions are committed.
     (Address::GithubId(198_982_749), "copilot", High),
     (Address::GithubId(223_556_219), "copilot", High),
+    (Address::GithubId(175_728_472), "copilot", High),
     // An editor's setting that for some weeks was on for everybody, whatever they had used.
     (Address::Is("copilot@github.com"), "copilot", Medium),
     (Address::Is("codex@openai.com"), "codex", High),
@@ -45,11 +46,12 @@ pub(in crate::import) const AGENTS: [(Address, &str, Confidence); 19] = [
 
 /// Addresses of bots that are no AI. Any account of an application, `<number>+<name>[bot]@users.noreply.github.com`, is
 /// one as well.
-pub(in crate::import) const BOTS: [Address; 6] = [
+pub(in crate::import) const BOTS: [Address; 7] = [
     Address::GithubId(49_699_333),
     Address::GithubId(29_139_614),
     Address::GithubId(41_898_282),
     Address::Is("bot@renovateapp.com"),
+    Address::Is("renovate@whitesourcesoftware.com"),
     Address::Is("support@dependabot.com"),
     Address::Is("support@greenkeeper.io"),
 ];

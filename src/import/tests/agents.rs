@@ -47,10 +47,11 @@ fn check(message: &str, expected: (Assistance, &[&str], Option<Confidence>)) {
 #[test]
 fn trailers_and_markers_tell_of_assistance() {
     let claude = "Co-Authored-By: Claude <noreply@anthropic.com>";
-    let cases: [(String, &[&str], Confidence); 13] = [
+    let cases: [(String, &[&str], Confidence); 14] = [
         (format!("x\n\n{claude}"), &["claude-code"], High),
         (format!("x\n\nwords\n\n🤖 Generated with [Claude Code](https://claude.com/claude-code)\n\n{claude}"), &["claude-code"], High),
         ("x\n\nCo-authored-by: Copilot <1+Copilot@users.noreply.github.com>\nCo-authored-by: x <223556219+renamed@users.noreply.github.com>".into(), &["copilot"], High),
+        ("x\n\nCo-authored-by: Copilot <175728472+Copilot@users.noreply.github.com>".into(), &["copilot"], High),
         ("x\n\nCo-authored-by: Copilot <copilot@github.com>".into(), &["copilot"], Medium),
         // A squash merge leaves the trailers of its parts behind.
         (format!("x (#3)\n\n* one\n\n{claude}\n\n* two\n\nmore words"), &["claude-code"], Medium),
@@ -110,6 +111,12 @@ fn an_agent_as_the_author_made_the_change_and_a_bot_is_no_ai() {
         ("jules", github("161369871+google-labs-jules[bot]"), Authored, false),
         ("Cursor Agent", "CursorAgent@cursor.com".to_owned(), Authored, false),
         ("dependabot[bot]", github("49699333+dependabot[bot]"), Unknown, true),
+        (
+            "Renovate Bot",
+            "renovate@whitesourcesoftware.com".to_owned(),
+            Unknown,
+            true,
+        ),
         ("any[bot]", github("123+any[bot]"), Unknown, true),
         ("github-actions", github("alice"), Unknown, false),
         ("robot[bot]", "robot@example.com".to_owned(), Unknown, false),
