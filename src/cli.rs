@@ -345,9 +345,11 @@ pub struct Override {
   holdpoint replay --events history.ndjson
   holdpoint replay --events 2026-*.ndjson.zst --policy policy.toml --report report.html
   holdpoint replay --events history.ndjson.gz --policy policy.toml --compare stricter.toml
-  cat *.ndjson | holdpoint replay --events - --policy policy.toml --decisions decisions.ndjson --json
+  holdpoint replay --events *.ndjson --policy policy.toml --decisions decisions.jsonl --json
+  zcat history.gz | holdpoint replay --events -
 
-Files may be plain, gzip or Zstandard. The same inputs and policy give the same bytes. Exit status: 0; 1 if inputs could not be read.")]
+Files may be plain, gzip or Zstandard, and are merged by time: each, and stdin, must be about in order.
+The same inputs and policy give the same bytes. Exit status: 0; 1 if inputs could not be read.")]
 pub struct Replay {
     /// Recorded events, one JSON object a line; `-` is stdin. May repeat.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
