@@ -2,6 +2,7 @@
 //!
 //! All files are opened, and the policies are read, before anything is written: a mistake costs no earlier result.
 
+mod identity;
 mod input;
 mod output;
 mod progress;

@@ -162,6 +162,11 @@ fn what_would_be_lost_or_counted_twice_is_refused_before_anything_is_written() {
     let [checkout, search] = history(&folder);
     let before = fs::read(&search).expect("read");
     let policy = policy(&folder, "a.toml", "");
+    let spelled_apart = folder.path().join("sub/../checkout.ndjson");
+    fs::create_dir(folder.path().join("sub")).expect("a folder");
+    let (symlink, hard_link) = (folder.path().join("symlink"), folder.path().join("hard-link"));
+    std::os::unix::fs::symlink(&checkout, &symlink).expect("a link");
+    fs::hard_link(&search, &hard_link).expect("a link");
     let cases = [
         vec!["--events", text(&checkout), text(&search), "--report", text(&search)],
         vec![
@@ -175,6 +180,11 @@ fn what_would_be_lost_or_counted_twice_is_refused_before_anything_is_written() {
         vec!["--events", text(&checkout), "--scores", "x.out", "--report", "x.out"],
         vec!["--events", text(&checkout), text(&checkout)],
         vec!["--events", "-", "-"],
+        vec!["--events", text(&checkout), text(&spelled_apart)],
+        vec!["--events", text(&checkout), text(&symlink)],
+        vec!["--events", text(&checkout), text(&search), "--report", text(&symlink)],
+        vec!["--events", text(&search), "--report", text(&hard_link)],
+        vec!["--events", text(&checkout), "--scores", "x.out", "--report", "./x.out"],
     ];
     for arguments in cases {
         let output = holdpoint(&[&["replay"], &arguments[..]].concat(), b"");

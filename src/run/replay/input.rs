@@ -4,6 +4,7 @@
 //! which is 8 MiB at the usual levels of Zstandard and 128 MiB at most.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     fs::File,
     io::{self, BufRead, BufReader, Read},
@@ -12,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use super::progress::Progress;
+use super::{identity::identity, progress::Progress};
 use crate::replay::Input;
 
 /// Bytes read, and unpacked, at a time.
@@ -32,10 +33,14 @@ pub(super) fn open_all<'r>(paths: &[impl AsRef<Path>], progress: &mut Progress) 
     // By the bytes of the paths: two that read alike must not be told apart by the order in which they were given.
     let mut paths: Vec<&Path> = paths.iter().map(AsRef::as_ref).collect();
     paths.sort();
-    if let Some(twice) = paths.windows(2).find(|pair| pair[0] == pair[1]) {
-        let path = twice[0];
+    let twice = paths.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+    let mut known = BTreeSet::new();
+    let mut spelled_apart = paths
+        .iter()
+        .filter(|path| identity(path).is_some_and(|own| !known.insert(own)));
+    if let Some(path) = twice.or_else(|| spelled_apart.next().copied()) {
         bail!(
-            "{} is named twice: every event in it would be its own duplicate",
+            "{} is named twice: every event in it would be counted twice, or be its own duplicate",
             path.display()
         );
     }

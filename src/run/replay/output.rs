@@ -1,12 +1,15 @@
 //! Files that results go to.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{BufWriter, Write as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
+
+use super::identity::{Identity, identity};
 
 /// Bytes written at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -43,20 +46,11 @@ impl Output {
 
 /// Results that overwrite what they are made from, or each other, would be lost.
 pub(super) fn check(results: &[Option<&Path>], read: &[&Path]) -> anyhow::Result<()> {
-    for (place, path) in results.iter().enumerate() {
-        let Some(path) = path else { continue };
-        let others = results.iter().take(place).flatten();
-        if others.chain(read).any(|other| is_same(path, other)) {
+    let mut known: BTreeSet<Identity> = read.iter().filter_map(|path| identity(path)).collect();
+    for path in results.iter().flatten() {
+        if identity(path).is_some_and(|own| !known.insert(own)) {
             bail!("{} is named twice: results need a file of their own", path.display());
         }
     }
     Ok(())
-}
-
-fn is_same(path: &Path, other: &Path) -> bool {
-    match (path.canonicalize(), other.canonicalize()) {
-        // What is no file, such as /dev/null, takes any number of results.
-        (Ok(path), Ok(other)) => path == other && path.is_file(),
-        (Ok(_) | Err(_), Ok(_) | Err(_)) => path == other,
-    }
 }
