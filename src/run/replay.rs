@@ -1,6 +1,7 @@
 //! `holdpoint replay`: recorded events through the whole path, on recorded time.
 //!
-//! All files are opened, and the policies are read, before anything is written: a mistake costs no earlier result.
+//! All files are opened, and the policies are read, before anything is written, and results take the place of earlier ones
+//! when all are whole: a mistake costs no earlier result.
 
 mod identity;
 mod input;
@@ -206,16 +207,16 @@ impl Results {
         Ok(())
     }
 
+    /// All are whole before the first takes the place of what was there.
     fn finish(self) -> anyhow::Result<()> {
         let Self {
             decisions,
             scores,
             report,
         } = self;
-        [decisions, scores, report]
-            .into_iter()
-            .flatten()
-            .try_for_each(Output::finish)
+        let mut results: Vec<Output> = [decisions, scores, report].into_iter().flatten().collect();
+        results.iter_mut().try_for_each(Output::flush)?;
+        results.into_iter().try_for_each(Output::keep)
     }
 }
 

@@ -194,3 +194,69 @@ fn what_would_be_lost_or_counted_twice_is_refused_before_anything_is_written() {
     }
     assert_eq!(fs::read(&search).expect("read"), before);
 }
+
+/// What is in a folder, by name.
+fn names(folder: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(folder.path()).expect("a folder");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_run_that_fails_leaves_earlier_results_as_they_were() {
+    let folder = TempDir::new().expect("a folder");
+    let [checkout, search] = history(&folder);
+    let packed = folder.path().join("cut.gz");
+    let whole = gzip(&fs::read(&checkout).expect("read"));
+    fs::write(&packed, &whole[..whole.len() - 9]).expect("written");
+    let results = ["decisions", "scores", "report"].map(|name| folder.path().join(name));
+    for result in &results {
+        fs::write(result, "earlier").expect("written");
+    }
+    let before = names(&folder);
+    let run = |events: &Path| {
+        let mut arguments = vec!["replay", "--events", text(events), text(&search)];
+        for (flag, result) in ["--decisions", "--scores", "--report"].into_iter().zip(&results) {
+            arguments.extend([flag, text(result)]);
+        }
+        holdpoint(&arguments, b"").status.code()
+    };
+    assert_eq!(run(&packed), Some(1));
+    for result in &results {
+        assert_eq!(fs::read_to_string(result).expect("read"), "earlier", "{result:?}");
+    }
+    assert_eq!(run(&checkout), Some(0));
+    for result in &results {
+        assert_ne!(fs::read_to_string(result).expect("read"), "earlier", "{result:?}");
+    }
+    assert_eq!(names(&folder), before, "nothing is left beside them");
+}
+
+/// A link stays a link, and rights stay as they are; what is no file is written as it is.
+#[test]
+fn results_go_where_they_are_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = TempDir::new().expect("a folder");
+    let [checkout, _] = history(&folder);
+    let (page, link) = (folder.path().join("page.html"), folder.path().join("link.html"));
+    fs::write(&page, "earlier").expect("written");
+    fs::set_permissions(&page, fs::Permissions::from_mode(0o640)).expect("set");
+    std::os::unix::fs::symlink("page.html", &link).expect("a link");
+    let arguments = ["replay", "--events", text(&checkout), "--report", text(&link)];
+    let output = holdpoint(
+        &[&arguments[..], &["--scores", "/dev/null", "--decisions", "/dev/stdout"]].concat(),
+        b"",
+    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.contains("\"holdpoint.decision/1\"") && said.contains("history  "),
+        "{said}"
+    );
+    assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+    assert!(fs::read_to_string(&page).expect("read").starts_with("<!DOCTYPE html>"));
+    assert_eq!(fs::metadata(&page).expect("there").permissions().mode() & 0o777, 0o640);
+}

@@ -1,9 +1,12 @@
 //! Files that results go to.
+//!
+//! **Invariant:** what a file holds stays until its result is whole: it is written beside it and renamed at the end. What is
+//! no file, such as a pipe, is written as it is.
 
 use std::{
     collections::BTreeSet,
-    fs::File,
-    io::{BufWriter, Write as _},
+    fs::{self, File},
+    io::{self, BufWriter, ErrorKind, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -13,18 +16,28 @@ use super::identity::{Identity, identity};
 
 /// Bytes written at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Names tried for a file that is not whole yet: others are of runs that were killed.
+const NAMES_MAX: u32 = 1_000;
 
 pub(super) struct Output {
     path: PathBuf,
     writer: BufWriter<File>,
+    /// Where it is written until it is whole.
+    partial: Option<Partial>,
 }
 
 impl Output {
+    /// Errs if nothing can be written there.
     pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
+        let created = match destination(path) {
+            Some(to) => Partial::create(to).map(|(file, partial)| (file, Some(partial))),
+            None => File::create(path).map(|file| (file, None)),
+        };
+        let (file, partial) = created.with_context(|| format!("creating {}", path.display()))?;
         Ok(Self {
             path: path.to_owned(),
             writer: BufWriter::with_capacity(BUFFER_BYTES, file),
+            partial,
         })
     }
 
@@ -38,9 +51,80 @@ impl Output {
         written.with_context(|| format!("writing {}", self.path.display()))
     }
 
-    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+    /// Writes what is left.
+    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
         let flushed = self.writer.flush();
         flushed.with_context(|| format!("writing {}", self.path.display()))
+    }
+
+    /// It is whole, and takes the place of what was there.
+    pub(super) fn keep(mut self) -> anyhow::Result<()> {
+        let kept = self.partial.take().map_or(Ok(()), Partial::keep);
+        kept.with_context(|| format!("writing {}", self.path.display()))
+    }
+}
+
+/// The file that a result takes the place of; `None` for what is to be written as it is.
+fn destination(path: &Path) -> Option<PathBuf> {
+    // They stand for what the process has open, which a rename would not reach.
+    if path.starts_with("/dev") || path.starts_with("/proc") {
+        return None;
+    }
+    match fs::metadata(path) {
+        // A link stays one.
+        Ok(metadata) if metadata.is_file() => path.canonicalize().ok(),
+        Ok(_) => None,
+        Err(_) => fs::symlink_metadata(path).is_err().then(|| path.to_owned()),
+    }
+}
+
+/// A file that is not whole yet, beside the one that it becomes. Given up, it is removed.
+struct Partial {
+    path: PathBuf,
+    to: PathBuf,
+    is_kept: bool,
+}
+
+impl Partial {
+    fn create(to: PathBuf) -> io::Result<(File, Self)> {
+        let before = fs::metadata(&to).ok();
+        if before.as_ref().is_some_and(|before| before.permissions().readonly()) {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
+        let process = std::process::id();
+        let mut result = Err(ErrorKind::AlreadyExists.into());
+        for n in 0..NAMES_MAX {
+            let path = to.with_file_name(format!(".holdpoint-{process}-{n}.partial"));
+            result = File::create_new(&path).map(|file| (file, path));
+            if !matches!(&result, Err(error) if error.kind() == ErrorKind::AlreadyExists) {
+                break;
+            }
+        }
+        let (file, path) = result?;
+        let partial = Self {
+            path,
+            to,
+            is_kept: false,
+        };
+        if let Some(before) = before {
+            file.set_permissions(before.permissions())?;
+        }
+        Ok((file, partial))
+    }
+
+    fn keep(mut self) -> io::Result<()> {
+        fs::rename(&self.path, &self.to)?;
+        self.is_kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // The run has failed already, which is what is told.
+            drop(fs::remove_file(&self.path));
+        }
     }
 }
 
