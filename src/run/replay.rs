@@ -47,7 +47,8 @@ pub struct Args {
 
 /// Replays, and writes the summary to `out`.
 ///
-/// Errs if an input cannot be opened or read to its end, a policy is not valid, or a result cannot be written.
+/// Errs if an input cannot be opened or read to its end, a policy is not valid, or a result cannot be written. That nobody
+/// reads on is no error.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let policy = args.policy.as_deref().map(read_policy).transpose()?;
     let compare = args.compare.as_deref().map(read_policy).transpose()?;
@@ -159,7 +160,10 @@ fn write_summary(
     } else {
         write!(out, "{summary}")
     };
-    written.and_then(|()| out.flush()).context("writing the summary")
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("writing the summary"),
+    }
 }
 
 /// The files that results go to.

@@ -260,3 +260,25 @@ fn results_go_where_they_are_told() {
     assert!(fs::read_to_string(&page).expect("read").starts_with("<!DOCTYPE html>"));
     assert_eq!(fs::metadata(&page).expect("there").permissions().mode() & 0o777, 0o640);
 }
+
+#[test]
+fn that_nobody_reads_on_is_no_error() {
+    let folder = TempDir::new().expect("a folder");
+    let [checkout, _] = history(&folder);
+    let report = folder.path().join("report.html");
+    for arguments in [&["--json"][..], &[]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+            .args(["replay", "--events", text(&checkout), "--report", text(&report)])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{errors}");
+        assert!(!errors.contains("pipe"), "{errors}");
+        fs::remove_file(&report).expect("the page is written all the same");
+    }
+}

@@ -24,6 +24,7 @@ pub(super) struct Output {
     writer: BufWriter<File>,
     /// Where it is written until it is whole.
     partial: Option<Partial>,
+    is_open: bool,
 }
 
 impl Output {
@@ -38,6 +39,7 @@ impl Output {
             path: path.to_owned(),
             writer: BufWriter::with_capacity(BUFFER_BYTES, file),
             partial,
+            is_open: true,
         })
     }
 
@@ -47,14 +49,28 @@ impl Output {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        if !self.is_open {
+            return Ok(());
+        }
         let written = self.writer.write_all(bytes);
-        written.with_context(|| format!("writing {}", self.path.display()))
+        self.settle(written)
     }
 
-    /// Writes what is left.
+    /// Writes what is left. That nobody reads on is no error.
     pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+        if !self.is_open {
+            return Ok(());
+        }
         let flushed = self.writer.flush();
-        flushed.with_context(|| format!("writing {}", self.path.display()))
+        self.settle(flushed)
+    }
+
+    fn settle(&mut self, written: io::Result<()>) -> anyhow::Result<()> {
+        match written {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => self.is_open = false,
+            other => other.with_context(|| format!("writing {}", self.path.display()))?,
+        }
+        Ok(())
     }
 
     /// It is whole, and takes the place of what was there.
