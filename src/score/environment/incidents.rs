@@ -1,13 +1,13 @@
 //! The incidents of an environment: which are open, which may freeze it, and until when.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::short_hash;
 use crate::model::{Incident, IncidentStatus, Second, Timestamp};
 
-/// Open incidents remembered; the next drops the least severe of those that freeze nothing.
+/// Open incidents remembered; of those and the next the least is dropped, which may be the next itself.
 const OPEN_MAX: usize = 3;
 /// Resolved incidents remembered, so that their detection, read late or again, opens none.
 const RESOLVED_MAX: usize = 4;
@@ -56,6 +56,11 @@ impl OpenIncident {
 
     fn may_freeze(&self) -> bool {
         self.severity <= FREEZES_FROM
+    }
+
+    /// The greater, the sooner it is dropped.
+    fn lowness(&self) -> (u8, Reverse<Second>) {
+        (self.severity, Reverse(self.last_event))
     }
 }
 
@@ -170,15 +175,6 @@ impl Known {
                 Outcome::Nothing
             };
         }
-        if self.open.len() >= OPEN_MAX {
-            let least = (0..self.open.len()).max_by_key(|place| {
-                let open = &self.open[*place];
-                (!open.granted, open.severity, std::cmp::Reverse(open.last_event))
-            });
-            if let Some(least) = least {
-                self.open.remove(least);
-            }
-        }
         let open = OpenIncident {
             incident_id: incident.incident_id.as_ref().into(),
             severity: incident.severity,
@@ -187,10 +183,27 @@ impl Known {
             withheld: false,
             asked_at: Second::of(now),
         };
+        if self.open.len() >= OPEN_MAX && !self.make_room(&open) {
+            return Outcome::Nothing;
+        }
         let asks = open.may_freeze();
         self.open.reserve_exact(1);
         self.open.push(open);
         if asks { Outcome::Asks } else { Outcome::Nothing }
+    }
+
+    /// Drops the least of those open, unless `newcomer` is less: one that may freeze is never dropped for one that may
+    /// not, nor the more severe for the less. Of equals the one that freezes the shortest goes.
+    fn make_room(&mut self, newcomer: &OpenIncident) -> bool {
+        let least = (0..self.open.len()).rev().max_by_key(|place| {
+            let open = &self.open[*place];
+            (!open.may_freeze(), !open.granted, open.lowness())
+        });
+        let Some(least) = least.filter(|least| self.open[*least].lowness() >= newcomer.lowness()) else {
+            return false;
+        };
+        self.open.remove(least);
+        true
     }
 
     fn end_old(&mut self, now: Timestamp) -> Outcome {
@@ -202,5 +215,65 @@ impl Known {
             }
         }
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_773_151_200_000);
+
+    fn take(incidents: &mut Incidents, incident_id: &str, status: IncidentStatus, severity: u8) -> Outcome {
+        let incident = Incident {
+            incident_id: incident_id.into(),
+            status,
+            severity,
+            caused_by: None,
+        };
+        let outcome = incidents.take(&incident, NOW, NOW);
+        if outcome == Outcome::Asks {
+            incidents.answer(true);
+        }
+        outcome
+    }
+
+    /// Those open after incidents of these severities, named by the order of their arrival.
+    fn open_after(severities: &[u8]) -> (Incidents, String) {
+        let mut incidents = Incidents::default();
+        for (name, severity) in ["a", "b", "c", "d"].iter().zip(severities) {
+            take(&mut incidents, name, IncidentStatus::Detected, *severity);
+        }
+        let open = incidents.open().iter().map(|open| &*open.incident_id);
+        let open = open.collect();
+        (incidents, open)
+    }
+
+    #[test]
+    fn one_incident_too_many_drops_the_least_be_it_the_newcomer() {
+        for (severities, expected) in [
+            ([1, 1, 1, 5], "abc"),
+            ([2, 2, 2, 3], "abc"),
+            ([4, 4, 3, 5], "abc"),
+            ([1, 5, 1, 5], "acd"),
+            ([1, 5, 1, 2], "acd"),
+            ([4, 4, 4, 3], "bcd"),
+            ([2, 2, 2, 1], "bcd"),
+            ([1, 1, 1, 1], "bcd"),
+            ([2, 1, 1, 2], "bcd"),
+        ] {
+            assert_eq!(open_after(&severities).1, expected, "{severities:?}");
+        }
+    }
+
+    #[test]
+    fn an_incident_that_freezes_outlives_a_newcomer_that_does_not() {
+        let (mut incidents, _) = open_after(&[1, 1, 1, 5]);
+        for name in ["b", "c", "d"] {
+            take(&mut incidents, name, IncidentStatus::Resolved, 1);
+        }
+        let leading = incidents.leading().expect("one is open");
+        assert_eq!((&*leading.incident_id, leading.granted), ("a", true));
+        assert_eq!(take(&mut incidents, "a", IncidentStatus::Resolved, 1), Outcome::Lifts);
     }
 }
