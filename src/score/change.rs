@@ -303,15 +303,18 @@ impl Remembered {
         let mut words: Vec<&Note> = own.chain(seen).collect();
         // Within a second a dismissal is taken for the later word.
         words.sort_by_key(|note| (note.by, Reverse(note.at), note.approved));
-        words.dedup_by_key(|note| note.by);
+        words.dedup_by(|next, known| next.by == known.by && !next.is_nameless());
         words
     }
 
-    /// How many people of at least `level` approved.
+    /// How many people of at least `level` approved. Who has no name may be any of the others, so all of these together
+    /// are one, and none beside a person with a name.
     fn n_approvals(&self, level: Option<Level>, approvals: &Approvals) -> usize {
         let words = self.words(approvals);
         let counts = |note: &&&Note| note.counts_for(self.author_id) && level.is_none_or(|level| note.level >= level);
-        words.iter().filter(counts).count()
+        let (nameless, named): (Vec<&Note>, Vec<&Note>) =
+            words.iter().filter(counts).partition(|note| note.is_nameless());
+        named.len().max(nameless.len().min(1))
     }
 
     /// Publishes what is asked for, if it differs from what stands, or if its end has moved by a day; says whether.

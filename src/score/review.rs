@@ -11,11 +11,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::policy::Levels;
-use crate::model::{self, Level, Review, ReviewVerdict, Second, Timestamp, hash_text};
+use crate::model::{self, Commit, Level, Review, ReviewVerdict, Second, Timestamp, hash_text};
 
 /// Reviews remembered per service; the next drops the oldest. Those of a change that landed mostly wait for nothing.
 const NOTES_MAX: usize = 256;
 const KEEP: Duration = Duration::from_hours(14 * 24);
+
+/// In place of a name, of which none is empty.
+const NAMELESS: &str = "";
 
 /// The hash of a sha, or of a change's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,17 +108,22 @@ impl Note {
         }
     }
 
-    /// An approval that the commit itself carries. Without `by` it counts as one unnamed person's.
+    /// An approval that the commit itself carries.
     pub(crate) fn inline(approval: &model::Approval<'_>, levels: &Levels) -> Self {
         Self {
             sha: None,
             change_id: None,
-            by: Person::of(approval.by.as_deref().unwrap_or("")),
+            by: Person::of(approval.by.as_deref().unwrap_or(NAMELESS)),
             at: Second::default(),
             level: level(approval.level, approval.by.as_deref(), &approval.groups, levels),
             bot: false,
             approved: true,
         }
+    }
+
+    /// Whether nobody knows who said it: the author perhaps, or one who is named beside it.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.by == Person::of(NAMELESS)
     }
 
     /// Whether it counts as an approval of a change by `author`: not a bot's, not the author's own.
@@ -164,6 +172,17 @@ impl Approvals {
         let sign = note.approved && !note.bot && note.level != Level::Unknown;
         if sign {
             self.last_known_level = self.last_known_level.max(Some(note.at.start()));
+        }
+        sign
+    }
+
+    /// Says whether a commit that landed at `time` carries a sign of life of the review source: an approval with a known
+    /// level.
+    pub(crate) fn land(&mut self, commit: &Commit<'_>, time: Timestamp, levels: &Levels) -> bool {
+        let is_known = |approval| Note::inline(approval, levels).level != Level::Unknown;
+        let sign = commit.approvals.iter().any(is_known);
+        if sign {
+            self.last_known_level = self.last_known_level.max(Some(Second::of(time).start()));
         }
         sign
     }

@@ -288,6 +288,9 @@ impl Service {
         match &event.body {
             Body::Commit(commit) => {
                 self.settle(event, context, said);
+                if self.approvals.land(commit, event.time, &context.policy.levels) {
+                    said.push(Said::Message(Message::Approved { at: event.time }));
+                }
                 let landed = self.with_changes(context, said, |changes, scene| changes.land(commit, event.time, scene));
                 if let Some(Landed { loss, lambda }) = landed {
                     said.push(Said::Message(Message::Loss {

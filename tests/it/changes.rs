@@ -188,6 +188,76 @@ fn who_takes_an_approval_back_takes_all_of_it_back() {
     );
 }
 
+/// What is asked of a commit that carries `approvals` under a rule that asks for `count` of a senior.
+fn carried(count: u8, approvals: &str) -> Option<String> {
+    let policy = format!(
+        r#"{ENFORCE}
+[[rule]]
+name = "ai-senior-sign-off"
+when = {{ author_level = ["junior"] }}
+then = {{ action = "extra_review", approvals = {count}, level = "senior" }}
+"#
+    );
+    let fields = format!(r#"{BY_JUNIOR}"approvals":[{approvals}],"#);
+    play(&policy, vec![seen_a_senior(1), commit("4f1c", 5, &fields)]).pop()
+}
+
+#[test]
+fn an_approval_that_a_commit_carries_counts_by_who_may_have_given_it() {
+    let named = r#"{"by":"s","level":"senior"}"#;
+    let other = r#"{"by":"t","level":"staff"}"#;
+    let bot = r#"{"by":"b","level":"senior","bot":true}"#;
+    let nameless = r#"{"level":"senior"}"#;
+    let junior = r#"{"level":"junior"}"#;
+    for (count, approvals, meets) in [
+        (1, vec![named], true),
+        (2, vec![named, other], true),
+        (1, vec![bot], false),
+        (2, vec![named, bot], false),
+        (1, vec![nameless], true),
+        (1, vec![junior, nameless], true),
+        (1, vec![nameless, junior], true),
+        (2, vec![nameless, nameless], false),
+        (2, vec![named, nameless], false),
+        (2, vec![named, other, nameless], true),
+        (3, vec![named, other, nameless], false),
+    ] {
+        let expected = if meets {
+            "proceed approved"
+        } else {
+            "extra_review policy:ai-senior-sign-off"
+        };
+        let expected = format!("5 4f1c#1 enforce {expected}");
+        assert_eq!(carried(count, &approvals.join(",")), Some(expected), "{count} of {approvals:?}");
+    }
+}
+
+#[test]
+fn an_approval_that_a_commit_carries_shows_that_reviews_are_seen() {
+    let with = |approvals: &str| format!(r#"{BY_JUNIOR}"approvals":[{approvals}],"#);
+    let mid = r#"{"by":"m","level":"mid"}"#;
+    let bot = r#"{"by":"m","level":"mid","bot":true}"#;
+    for (case, approvals, expected) in [
+        ("a known level", mid, "enforce extra_review policy:ai-senior-sign-off"),
+        (
+            "an unknown one",
+            r#"{"by":"m"}"#,
+            "shadow extra_review policy:ai-senior-sign-off no_review_source",
+        ),
+        (
+            "a bot's",
+            bot,
+            "shadow extra_review policy:ai-senior-sign-off no_review_source",
+        ),
+    ] {
+        let told = play(ENFORCE, vec![commit("4f1c", 5, &with(approvals))]);
+        assert_eq!(told.last(), Some(&format!("5 4f1c#1 {expected}")), "{case}");
+    }
+    let told = play(ENFORCE, vec![commit("4f1c", 5, BY_JUNIOR), commit("aaaa", 9, &with(mid))]);
+    let stands = "9 4f1c#2 enforce extra_review policy:ai-senior-sign-off";
+    assert!(told.iter().any(|line| line == stands), "a change of before: {told:#?}");
+}
+
 #[test]
 fn a_rule_that_nobody_could_meet_only_advises() {
     check(

@@ -154,6 +154,7 @@ object!(RawApproval<'a> {
     by: Text<'a>,
     level: Text<'a>,
     groups: List<Text<'a>, MAX_GROUPS>,
+    bot: bool,
 });
 
 object!(RawDeploy<'a> {

@@ -33,7 +33,10 @@ pub(super) fn commit(raw: RawCommit<'_>) -> Result<Commit<'_>, Reject> {
         paths,
         approvals: list(raw.approvals, "approvals", "a list of at most 64 approvals", |raw| {
             approval(not_null(given(raw, "approvals[]")?, "approvals[]")?)
-        })?,
+        })?
+        .into_iter()
+        .flatten()
+        .collect(),
         change_id: name(raw.change_id, "change_id")?,
         head_shas: names(raw.head_shas, "head_shas", "head_shas[]", "a list of at most 256 shas")?,
     })
@@ -58,12 +61,15 @@ fn ai(raw: RawAi<'_>) -> Result<Ai, Reject> {
     })
 }
 
-fn approval(raw: RawApproval<'_>) -> Result<Approval<'_>, Reject> {
-    Ok(Approval {
+/// `None` if it is a bot's: that counts nowhere, so the log need not have it.
+fn approval(raw: RawApproval<'_>) -> Result<Option<Approval<'_>>, Reject> {
+    let approval = Approval {
         by: name(raw.by, "approvals[].by")?,
         level: one_of(raw.level, "approvals[].level")?.unwrap_or_default(),
         groups: names(raw.groups, "approvals[].groups", "approvals[].groups[]", GROUPS_BOUND)?,
-    })
+    };
+    let is_bot = flag(raw.bot, "approvals[].bot")?;
+    Ok((!is_bot).then_some(approval))
 }
 
 /// The fourteen measures, in the order of `MEASURE_NAMES`, and the first paths.
