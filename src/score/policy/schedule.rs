@@ -64,7 +64,7 @@ pub struct At {
 pub(super) struct Memo(Mutex<Vec<Span>>);
 
 /// More are forgotten together: as many as instants are asked about for one `now`.
-const SPANS_MAX: usize = 20;
+const SPANS_MAX: usize = 36;
 
 /// A stretch of time in which the answer is the same.
 #[derive(Debug, Clone, Copy)]

@@ -70,8 +70,9 @@ pub struct Window {
 /// Why a service is closed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Closed<'a> {
+    /// The ground on which it is closed now; others may follow it.
     pub window: &'a Window,
-    /// When this ground ends.
+    /// When it opens.
     pub until: Timestamp,
 }
 
@@ -117,37 +118,47 @@ impl Policy {
                 }
             }
         }
-        if let Some(denied) = &mut denied {
-            denied.until = self.denied_until(denied.until, |window| window.scope.has(service, tier, environment));
-        }
         if exempt_from > Timestamp::MIN {
             outlook.closed = denied.or(outside.filter(|_| !is_allowed));
         }
         if let Some(closed) = &mut outlook.closed {
-            closed.until = closed.until.min(exempt_from).min(horizon(now));
+            let end = exempt_from.min(horizon(now));
+            let opens = self.opens_at((closed.until, end), |window| window.scope.has(service, tier, environment));
+            closed.until = opens.min(end);
             outlook.changes_at = outlook.changes_at.min(closed.until);
         }
         outlook
     }
 }
 
-/// Occurrences that follow each other without a gap are followed so far: a fortnight of days.
-const FOLLOWED_MAX: usize = 16;
+/// Grounds that follow each other without a gap are followed so far: a month of days.
+const FOLLOWED_MAX: usize = 32;
 
 impl Policy {
-    /// When what is denied until `until` ends: a window that begins as another ends leaves no moment between them, in which
-    /// a gate would see a freeze that is over and none yet that follows.
-    fn denied_until(&self, mut until: Timestamp, is_meant: impl Fn(&Window) -> bool) -> Timestamp {
-        let denies = |window: &&Window| window.effect == WindowEffect::Deny && is_meant(window);
+    /// When what is closed until `from` opens, of the moments before `end`: all that denies is over, and of what allows, if
+    /// there is any, one is open. A ground that begins as another ends leaves no moment between them, in which a gate would
+    /// see a freeze that is over and none yet that follows.
+    fn opens_at(&self, (from, end): (Timestamp, Timestamp), is_meant: impl Fn(&Window) -> bool) -> Timestamp {
+        let meant: Vec<&Window> = self.windows.iter().filter(|window| is_meant(window)).collect();
+        let mut at = from;
         for _ in 0..FOLLOWED_MAX {
-            let follows = self.windows.iter().filter(denies);
-            match follows.filter_map(|window| window.at(until).open_until).max() {
-                Some(end) => until = end,
-                None => break,
-            }
+            let follows = (at < end).then(|| stays_closed(&meant, at)).flatten();
+            let Some(until) = follows else { break };
+            at = until;
         }
-        until
+        at
     }
+}
+
+/// When the ground on which `windows` close at `now` ends; `None` if none does.
+fn stays_closed(windows: &[&Window], now: Timestamp) -> Option<Timestamp> {
+    let of = |effect| windows.iter().filter(move |window| window.effect == effect);
+    let denied = of(WindowEffect::Deny).filter_map(|window| window.at(now).open_until);
+    denied.max().or_else(|| {
+        let is_allowed = of(WindowEffect::Allow).any(|window| window.at(now).open_until.is_some());
+        let next = of(WindowEffect::Allow).map(|window| window.at(now).next).min();
+        next.filter(|_| !is_allowed)
+    })
 }
 
 /// A freeze has an end also where nothing ends it: the same all day long, so that it is not said again with each event.
