@@ -2,7 +2,8 @@
 //!
 //! A window begins at a local time of its zone, on the days of its recurrence, and lasts for a length by the clock on
 //! the wall: from Friday 18:00, 62 h are to Monday 8:00, also when the clocks change in between. A beginning that the
-//! clocks pass over is as much later; of one that they show twice, it is the first.
+//! clocks pass over is as much later, and the end with it: as in RFC 5545, section 3.3.5, it is read by the clocks before.
+//! Of one that they show twice, it is the first.
 //!
 //! **Invariant:** a function of the window and of `now` alone, in bounded time; zones are those compiled in, so every
 //! machine says the same.
@@ -13,7 +14,7 @@ use std::{
 };
 
 use jiff::{
-    SignedDuration,
+    SignedDuration, Zoned,
     civil::{Date, DateTime},
     tz::{TimeZone, TimeZoneDatabase},
 };
@@ -183,7 +184,8 @@ impl Schedule {
             return None;
         }
         let local = date.to_datetime(self.from.time());
-        let begin = self.instant(local)?;
+        let begins = self.zoned(local)?;
+        let begin = instant(&begins);
         let rule = match &self.days {
             Days::Listed(_) => None,
             Days::Recurring(rule) => rule.until,
@@ -193,7 +195,8 @@ impl Schedule {
             Some(Until::Local(until)) => local > until,
             Some(Until::Instant(until)) => begin.millis() > until.as_millisecond(),
         };
-        let end = self.instant(local.checked_add(self.length).ok()?)?;
+        // From what the clocks show at the beginning: in a gap that is later than `local`.
+        let end = instant(&self.zoned(begins.datetime().checked_add(self.length).ok()?)?);
         (!is_over && end > begin).then_some((begin, end))
     }
 
@@ -209,10 +212,13 @@ impl Schedule {
         }
     }
 
-    fn instant(&self, local: DateTime) -> Option<Timestamp> {
-        let zoned = self.zone.to_ambiguous_zoned(local).compatible().ok()?;
-        Some(Timestamp::from_millis(zoned.timestamp().as_millisecond()))
+    fn zoned(&self, local: DateTime) -> Option<Zoned> {
+        self.zone.to_ambiguous_zoned(local).compatible().ok()
     }
+}
+
+fn instant(zoned: &Zoned) -> Timestamp {
+    Timestamp::from_millis(zoned.timestamp().as_millisecond())
 }
 
 /// The zone of that name, of those compiled in.

@@ -73,11 +73,24 @@ fn a_weekend_is_from_friday_to_monday_by_the_clock_on_the_wall() {
 
 #[test]
 fn a_time_that_the_clocks_pass_over_is_later_and_one_shown_twice_is_the_first() {
-    let spring = occurrences("from = 2026-03-29T02:30:00\nlength = \"30m\"", "Europe/Berlin");
-    // From 3:30, for 2:30 is not: and what would have ended at 3:00 there ends before it begins.
-    assert_eq!(spring, Vec::<String>::new());
-    let spring = occurrences("from = 2026-03-29T02:30:00\nlength = \"2h\"", "Europe/Berlin");
-    assert_eq!(spring, ["+ 2026-03-29 03:30", "- 2026-03-29 04:30"]);
+    // From 3:30, for 2:30 is not, and as long as on any other day.
+    for (length, end) in [("30m", "04:00"), ("1h", "04:30"), ("2h", "05:30")] {
+        let spring = occurrences(&format!("from = 2026-03-29T02:30:00\nlength = \"{length}\""), "Europe/Berlin");
+        assert_eq!(spring, ["+ 2026-03-29 03:30".to_owned(), format!("- 2026-03-29 {end}")]);
+    }
+    let nightly = occurrences(
+        "from = 2026-03-28T02:30:00\nlength = \"1h\"\nrepeat = \"FREQ=DAILY;COUNT=3\"",
+        "Europe/Berlin",
+    );
+    let expected = [
+        "+ 2026-03-28 02:30",
+        "- 2026-03-28 03:30",
+        "+ 2026-03-29 03:30",
+        "- 2026-03-29 04:30",
+        "+ 2026-03-30 02:30",
+        "- 2026-03-30 03:30",
+    ];
+    assert_eq!(nightly, expected);
     let policy = policy(&window(
         "zone = \"Europe/Berlin\"\nfrom = 2026-10-25T02:30:00\nlength = \"1h\"",
     ));
@@ -455,8 +468,10 @@ proptest! {
             .filter(|day| !schedule.except.contains(day) && day.to_datetime(from.time()) <= until)
             .filter_map(|day| {
                 let local = day.to_datetime(from.time());
-                let at = |local: DateTime| local.to_zoned(schedule.zone.clone()).expect("within range").timestamp().as_millisecond();
-                let (begin, end) = (at(local), at(local.saturating_add(schedule.length)));
+                let at = |local: DateTime| local.to_zoned(schedule.zone.clone()).expect("within range");
+                let begins = at(local);
+                let ends = at(begins.datetime().saturating_add(schedule.length));
+                let (begin, end) = (begins.timestamp().as_millisecond(), ends.timestamp().as_millisecond());
                 (end > begin).then_some((begin, end))
             })
             .collect();
