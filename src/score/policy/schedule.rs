@@ -50,6 +50,16 @@ pub(super) enum Days {
     Recurring(Recurrence),
 }
 
+impl Days {
+    /// Whether `date` is one of them, of those that begin with `start`, whatever `UNTIL` says.
+    pub(super) fn give(&self, date: Date, start: Date) -> bool {
+        match self {
+            Self::Listed(days) => days.contains(&date),
+            Self::Recurring(rule) => rule.gives(date, start),
+        }
+    }
+}
+
 /// A window at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct At {
@@ -186,18 +196,46 @@ impl Schedule {
         let local = date.to_datetime(self.from.time());
         let begins = self.zoned(local)?;
         let begin = instant(&begins);
-        let rule = match &self.days {
-            Days::Listed(_) => None,
-            Days::Recurring(rule) => rule.until,
-        };
-        let is_over = match rule {
-            None => false,
-            Some(Until::Local(until)) => local > until,
-            Some(Until::Instant(until)) => begin.millis() > until.as_millisecond(),
-        };
+        let is_over = self.is_over(local, begin);
         // From what the clocks show at the beginning: in a gap that is later than `local`.
         let end = instant(&self.zoned(begins.datetime().checked_add(self.length).ok()?)?);
         (!is_over && end > begin).then_some((begin, end))
+    }
+
+    /// Whether `UNTIL` is before the beginning at `local`, which is the instant `begin`.
+    fn is_over(&self, local: DateTime, begin: Timestamp) -> bool {
+        let until = match &self.days {
+            Days::Listed(_) => None,
+            Days::Recurring(rule) => rule.until,
+        };
+        match until {
+            None => false,
+            Some(Until::Local(until)) => local > until,
+            Some(Until::Instant(until)) => begin.millis() > until.as_millisecond(),
+        }
+    }
+
+    /// Whether its rule ends before it begins.
+    pub(super) fn never_begins(&self) -> bool {
+        self.zoned(self.from)
+            .is_none_or(|begins| self.is_over(self.from, instant(&begins)))
+    }
+
+    /// Whether, once it has begun, no moment is left between its windows for as long as they are looked for.
+    pub(super) fn never_opens(&self) -> bool {
+        let Some(begins) = self.zoned(self.from) else {
+            return false;
+        };
+        let begin = instant(&begins);
+        let end = Timestamp::from_millis(begin.millis().saturating_add(i64::from(HORIZON_DAYS) * DAY_MS));
+        let mut at = begin;
+        while at < end {
+            match self.look(at).open_until {
+                Some(until) => at = until,
+                None => return false,
+            }
+        }
+        true
     }
 
     /// The last local beginning that its rule lets be, for tests that lay all of them out.

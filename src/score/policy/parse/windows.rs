@@ -1,6 +1,6 @@
 //! The windows of a file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{
     SignedDuration,
@@ -194,9 +194,9 @@ fn schedule(reader: &mut Reader, section: &mut Section<'_>, effect: Option<Windo
     }
     let begins = from.as_ref().and_then(|item| local(reader, item));
     let length = length_of(reader, section, begins, (length, to));
-    let rule = section.take("repeat");
+    let repeat = section.take("repeat");
     let except = except(reader, section.take("except"));
-    let rule = match &rule {
+    let rule = match &repeat {
         None => None,
         Some(item) => {
             let text = reader.text(Some(item))?;
@@ -221,14 +221,34 @@ fn schedule(reader: &mut Reader, section: &mut Section<'_>, effect: Option<Windo
         None => Days::Listed(vec![begins.date()]),
         Some(rule) => days(reader, from.as_ref(), begins, rule)?,
     };
-    Some(Schedule {
+    for (item, day) in &except {
+        if !days.give(*day, begins.date()) {
+            reader.wrong(item, "is no day on which it would begin, by `from` and `repeat`");
+        }
+    }
+    let schedule = Schedule {
         zone,
         from: begins,
         length: length?,
         days,
-        except,
+        except: except.into_iter().map(|(_, day)| day).collect(),
         memo: Memo::default(),
-    })
+    };
+    if let Some(repeat) = &repeat {
+        check_repeat(reader, repeat, &schedule, effect);
+    }
+    Some(schedule)
+}
+
+/// What would never begin, or never end.
+fn check_repeat(reader: &mut Reader, repeat: &Item<'_>, schedule: &Schedule, effect: Option<WindowEffect>) {
+    if schedule.never_begins() {
+        reader.wrong(repeat, "has an UNTIL before `from`, so it never begins");
+    } else if effect == Some(WindowEffect::Deny) && schedule.never_opens() {
+        let text = "begins again before `length` is over, each time, so all would be closed for good; \
+                    shorten `length`, or say with an \"allow\" when it is open";
+        reader.wrong(repeat, text);
+    }
 }
 
 /// The days of a rule, of which the first must be that of `from`: else nobody could say when it begins.
@@ -300,8 +320,8 @@ fn local(reader: &mut Reader, item: &Item<'_>) -> Option<DateTime> {
     time
 }
 
-fn except(reader: &mut Reader, item: Option<Item<'_>>) -> BTreeSet<Date> {
-    let mut days = BTreeSet::new();
+fn except<'a>(reader: &mut Reader, item: Option<Item<'a>>) -> Vec<(Item<'a>, Date)> {
+    let mut days = Vec::new();
     let items = reader.list(item);
     if items.len() > MAX_NAMES
         && let Some(item) = items.first()
@@ -311,7 +331,7 @@ fn except(reader: &mut Reader, item: Option<Item<'_>>) -> BTreeSet<Date> {
     }
     for item in items {
         match written(&item).parse() {
-            Ok(day) => drop(days.insert(day)),
+            Ok(day) => days.push((item, day)),
             Err(_) => reader.wrong(
                 &item,
                 "is no day; expected as 2026-12-24: a day on which it would begin",

@@ -234,6 +234,54 @@ fn rules_that_say_nothing_or_too_much_are_refused_in_words() {
     }
 }
 
+/// What is wrong with a window of the file's only one, behind its place; nothing if it is good.
+fn fault(effect: &str, fields: &str) -> Option<String> {
+    let text = format!("[[window]]\nname = \"w\"\neffect = \"{effect}\"\n{fields}");
+    let faults = Policy::parse(&text).err()?.to_string();
+    faults.split_once(": ").map(|(_, fault)| fault.to_owned())
+}
+
+#[test]
+fn a_window_that_never_opens_never_begins_or_excepts_nothing_is_refused() {
+    let endless = "closed for good";
+    let before = "never begins";
+    for (effect, fields, expected) in [
+        ("deny", "length = \"24h\"\nrepeat = \"FREQ=DAILY\"", Some(endless)),
+        ("deny", "length = \"25h\"\nrepeat = \"FREQ=DAILY\"", Some(endless)),
+        ("deny", "length = \"7d\"\nrepeat = \"FREQ=WEEKLY\"", Some(endless)),
+        ("deny", "length = \"62d\"\nrepeat = \"FREQ=MONTHLY\"", Some(endless)),
+        ("deny", "length = \"1d\"\nrepeat = \"FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR,SA,SU\"", Some(endless)),
+        ("exempt", "length = \"24h\"\nrepeat = \"FREQ=DAILY\"", None),
+        ("allow", "length = \"24h\"\nrepeat = \"FREQ=DAILY\"", None),
+        ("deny", "length = \"23h\"\nrepeat = \"FREQ=DAILY\"", None),
+        ("deny", "length = \"6d\"\nrepeat = \"FREQ=WEEKLY\"", None),
+        ("deny", "length = \"30d\"\nrepeat = \"FREQ=MONTHLY\"", None),
+        ("deny", "length = \"24h\"\nrepeat = \"FREQ=DAILY;UNTIL=20270101\"", None),
+        ("deny", "length = \"24h\"\nrepeat = \"FREQ=DAILY;COUNT=9\"", None),
+        ("deny", "length = \"24h\"\nrepeat = \"FREQ=DAILY\"\nexcept = [2026-04-01]", None),
+        ("deny", "length = \"62d\"", None),
+        ("deny", "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260301\"", Some(before)),
+        ("deny", "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302T075959\"", Some(before)),
+        ("deny", "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302T065959Z\"", Some(before)),
+        ("deny", "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302T070000Z\"", None),
+        ("deny", "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302\"", None),
+        ("deny", "length = \"1h\"\nrepeat = \"FREQ=WEEKLY\"\nexcept = [2026-03-10]", Some("except[1] is no day")),
+        ("deny", "length = \"1h\"\nrepeat = \"FREQ=WEEKLY\"\nexcept = [2026-03-09, 2026-02-23]", Some("except[2] is no day")),
+        ("deny", "length = \"1h\"\nrepeat = \"FREQ=WEEKLY;COUNT=2\"\nexcept = [2026-03-16]", Some("except[1] is no day")),
+        ("deny", "length = \"1h\"\nrepeat = \"FREQ=WEEKLY\"\nexcept = [2026-03-09]", None),
+    ] {
+        // A Monday.
+        let from = "zone = \"Europe/Berlin\"\nfrom = 2026-03-02T08:00:00";
+        let found = fault(effect, &format!("{from}\n{fields}\n"));
+        let is_as_expected = match (&found, expected) {
+            (Some(found), Some(expected)) => found.contains(expected),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        assert!(is_as_expected, "{effect} {fields}: {found:?}");
+    }
+}
+
 const TEAM: &str = "\
 [[window]]
 name = \"hours\"
