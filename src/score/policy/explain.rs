@@ -8,8 +8,8 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
-use super::{Faults, Freeze, Limiter, Policy, Review, Rule, Settings, Window, WindowEffect};
-use crate::model::{Criticality, Level, Timestamp};
+use super::{Evidence, Faults, Freeze, Limiter, Policy, Review, Rule, Settings, Window, WindowEffect};
+use crate::model::{Assistance, Criticality, Level, Timestamp};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,8 +47,11 @@ pub struct Value {
 pub struct Named {
     pub name: Box<str>,
     pub text: String,
-    /// Whether it is about this service.
+    /// Whether it is about this service, in this environment.
     pub applies: bool,
+    /// What it is not of, if it does not apply: `service`, or `environment`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_of: Option<&'static str>,
     pub origin: Origin,
 }
 
@@ -179,12 +182,65 @@ fn values(policy: &Policy, settings: &Settings, asked: &Asked<'_>, file: &File<'
         value,
         origin: file.layered(key, asked, *tier),
     });
-    let fleet = fleet.into_iter().map(|(key, value)| Value {
-        key,
-        value,
-        origin: file.at(&[], key),
-    });
-    std::iter::once(tier_value).chain(own).chain(fleet).collect()
+    let fleet = fleet.into_iter().map(|(key, value)| file.value(key, value));
+    let all = std::iter::once(tier_value).chain(own).chain(fleet);
+    let all = all.chain(evidence(&policy.evidence, file));
+    all.chain(levels(policy, file)).collect()
+}
+
+fn evidence(evidence: &Evidence, file: &File<'_>) -> impl Iterator<Item = Value> {
+    let Evidence {
+        baseline_age,
+        baseline_steps,
+        restart_blip,
+        restart_errors,
+        watch_errors,
+        spike_learned,
+        spike_judged,
+        step_caution,
+        block_caution,
+        unseen_margin,
+        dense_share,
+        silent_gaps,
+        e_value_min,
+        calibration_max,
+        calibration_weight,
+        watches_per_week,
+    } = evidence;
+    let values = [
+        ("evidence.baseline_age", length(*baseline_age)),
+        ("evidence.baseline_steps", baseline_steps.to_string()),
+        ("evidence.restart_blip", length(*restart_blip)),
+        ("evidence.restart_errors", restart_errors.to_string()),
+        ("evidence.watch_errors", watch_errors.to_string()),
+        ("evidence.spike_learned", spike_learned.to_string()),
+        ("evidence.spike_judged", spike_judged.to_string()),
+        ("evidence.step_caution", step_caution.to_string()),
+        ("evidence.block_caution", block_caution.to_string()),
+        ("evidence.unseen_margin", unseen_margin.to_string()),
+        ("evidence.dense_share", dense_share.to_string()),
+        ("evidence.silent_gaps", silent_gaps.to_string()),
+        ("evidence.e_value_min", e_value_min.to_string()),
+        ("evidence.calibration_max", calibration_max.to_string()),
+        ("evidence.calibration_weight", calibration_weight.to_string()),
+        ("evidence.watches_per_week", watches_per_week.to_string()),
+    ];
+    values.map(|(key, value)| file.value(key, value)).into_iter()
+}
+
+/// How many people and groups are listed at each level: who they are is the file's to say.
+fn levels(policy: &Policy, file: &File<'_>) -> impl Iterator<Item = Value> {
+    let listed = [
+        ("levels.staff", Level::Staff),
+        ("levels.senior", Level::Senior),
+        ("levels.mid", Level::Mid),
+        ("levels.junior", Level::Junior),
+    ];
+    let value = |(key, level): (&'static str, Level)| {
+        let members = policy.levels.members.values().filter(|known| **known == level);
+        file.value(key, format!("{} listed", members.count()))
+    };
+    listed.map(value).into_iter()
 }
 
 /// A policy file, to be asked for where things stand.
@@ -199,6 +255,15 @@ impl<'a> File<'a> {
         Self {
             text,
             root: root.into_inner(),
+        }
+    }
+
+    /// A value that is one for all.
+    fn value(&self, key: &'static str, value: String) -> Value {
+        Value {
+            key,
+            value,
+            origin: self.at(&[], key),
         }
     }
 
@@ -247,10 +312,12 @@ impl<'a> File<'a> {
     }
 
     fn rule(&self, rule: &Rule, service: &str, tier: Criticality) -> Named {
+        let applies = rule.scope.has_service(service, tier);
         Named {
             name: rule.name.clone(),
             text: rule.to_string(),
-            applies: rule.scope.has_service(service, tier),
+            applies,
+            not_of: (!applies).then_some("service"),
             origin: self.named("rule", &rule.name),
         }
     }
@@ -270,10 +337,14 @@ impl<'a> File<'a> {
         } else {
             format!("{what} {}", window.local(instant))
         };
+        let is_of_service = window.scope.has_service(asked.service, tier);
+        let applies = window.scope.has(asked.service, tier, asked.environment);
+        let differs = if is_of_service { "environment" } else { "service" };
         Named {
             name: window.name.clone(),
             text,
-            applies: window.scope.has(asked.service, tier, asked.environment),
+            applies,
+            not_of: (!applies).then_some(differs),
             origin: self.named("window", &window.name),
         }
     }
@@ -337,9 +408,15 @@ impl fmt::Display for Rule {
             when.push(condition.to_string());
         }
         match when.as_slice() {
-            [] => f.write_str(" for every change"),
-            parts => write!(f, " where {}", parts.join(", ")),
+            [] => f.write_str(" for every change")?,
+            parts => write!(f, " where {}", parts.join(", "))?,
         }
+        // What names AI means no other changes anyhow.
+        let names_ai = |ai: &Assistance| matches!(ai, Assistance::Assisted | Assistance::Authored);
+        if self.ai.is_empty() || !self.ai.iter().all(names_ai) {
+            f.write_str(", but none that a bot made without AI")?;
+        }
+        Ok(())
     }
 }
 
@@ -358,11 +435,12 @@ impl fmt::Display for Explanation {
             for Named {
                 name,
                 text,
-                applies,
+                applies: _,
+                not_of,
                 origin,
             } in list
             {
-                let not = if *applies { "" } else { " – not of this service" };
+                let not = not_of.map_or_else(String::new, |what| format!(" – not of this {what}"));
                 writeln!(f, "  {name}: {text} ({origin}){not}")?;
             }
         }

@@ -119,7 +119,7 @@ pub struct Rule {
     pub name: Box<str>,
     /// Empty: any.
     pub ai: Vec<Assistance>,
-    /// Empty: any, bots included.
+    /// Empty: any. Bots are meant only where AI made the change, whatever it says.
     pub author_level: Vec<Level>,
     /// Of which services and tiers; environments mean nothing to a change.
     pub scope: Scope,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::super::{Asked, Explanation, Origin, explain};
+use super::super::{Asked, Explanation, Origin, Value, explain};
 use crate::model::{Criticality, Timestamp};
 
 const LAYERED: &str = "\
@@ -92,8 +92,16 @@ fn rules_and_windows_are_told_in_words_with_their_lines() {
         .iter()
         .find(|rule| &*rule.name == "schema")
         .expect("the rule");
-    assert_eq!(rule.text, "1 approval by senior or above where a path is as db/**");
+    assert_eq!(
+        rule.text,
+        "1 approval by senior or above where a path is as db/**, but none that a bot made without AI"
+    );
     assert!(!rule.applies, "a critical service is not of the low tier");
+    assert_eq!(rule.not_of, Some("service"));
+    assert_eq!(
+        shop.rules[0].text,
+        "1 approval by senior or above where AI is assisted or authored, the author's level is junior or mid"
+    );
     assert_eq!(rule.origin.to_string(), "line 19");
     assert_eq!(shop.rules[0].origin, Origin::Default);
     assert_eq!(shop.windows[0].text, "closes now, until 2026-03-09 08:00 Europe/Berlin");
@@ -108,6 +116,68 @@ fn rules_and_windows_are_told_in_words_with_their_lines() {
         json["values"][0],
         serde_json::json!({"key": "tier", "value": "critical", "origin": {"from": "file", "line": 13, "table": "services.shop"}})
     );
+}
+
+#[test]
+fn how_evidence_is_weighed_and_how_many_have_a_level_is_told() {
+    let text = "evidence.e_value_min = 500\n[levels]\nsenior = [\"group:leads\", \"4711\"]\nmid = []\n";
+    let shop = explained(text, "shop", "production", None);
+    for (key, expected) in [
+        ("evidence.e_value_min", ("500", "line 1")),
+        ("evidence.baseline_age", ("4h", "default")),
+        ("evidence.restart_blip", ("1m", "default")),
+        ("evidence.dense_share", ("0.8", "default")),
+        ("levels.senior", ("2 listed", "line 3")),
+        ("levels.mid", ("0 listed", "line 4")),
+        ("levels.staff", ("0 listed", "default")),
+    ] {
+        let (found, origin) = value(&shop, key);
+        assert_eq!((found, origin.as_str()), expected, "{key}");
+    }
+    // All that the shipped file lists, which has every key.
+    let shipped = include_str!("../../../../deploy/policy.toml");
+    let keys = shipped.lines().skip_while(|line| *line != "[evidence]").skip(1);
+    for line in keys.take_while(|line| !line.is_empty()) {
+        let key = line.split(' ').next().expect("a key");
+        let is_told = |value: &Value| value.key.strip_prefix("evidence.") == Some(key);
+        assert!(shop.values.iter().any(is_told), "{key}");
+    }
+}
+
+#[test]
+fn what_a_rule_does_not_mean_and_where_a_window_does_not_hold_is_told() {
+    let text = "\
+[[rule]]
+name = \"all\"
+when = {}
+then = { action = \"extra_review\" }
+[[rule]]
+name = \"people\"
+when = { ai = [\"none\", \"assisted\"] }
+then = { action = \"extra_review\" }
+[[window]]
+name = \"there\"
+effect = \"deny\"
+services = [\"shop\"]
+environments = [\"production\"]
+from = 2026-03-06T18:00:00
+length = \"1h\"
+";
+    let staging = explained(text, "shop", "staging", None);
+    let rules: Vec<&str> = staging.rules.iter().skip(2).map(|rule| rule.text.as_str()).collect();
+    let expected = [
+        "1 approval by anybody for every change, but none that a bot made without AI",
+        "1 approval by anybody where AI is none or assisted, but none that a bot made without AI",
+    ];
+    assert_eq!(rules, expected);
+    for (service, environment, expected) in [
+        ("shop", "production", "is over (line 9)\n"),
+        ("shop", "staging", "is over (line 9) – not of this environment\n"),
+        ("other", "production", "is over (line 9) – not of this service\n"),
+    ] {
+        let text = explained(text, service, environment, None).to_string();
+        assert!(text.contains(expected), "{text}");
+    }
 }
 
 #[test]
