@@ -1,7 +1,8 @@
 //! Patterns for paths and names.
 //!
 //! `?` is one character but `/`, `*` any of these, `**` any at all; `**/` is any folders, or none. A pattern is of the
-//! whole path, and one that ends in `/` is of all below.
+//! whole path, and one that ends in `/` is of all below. Nothing else stands for anything; of a path, brackets and braces
+//! are refused, since elsewhere they do.
 //!
 //! **Invariant:** time is bounded by the product of the lengths, whatever the pattern: all ways to match are followed at
 //! once.
@@ -28,7 +29,28 @@ enum Token {
     Folders,
 }
 
+/// What other patterns have, and these do not.
+const FOREIGN: [char; 4] = ['{', '}', '[', ']'];
+
+/// Whether `name` can only be meant as a pattern.
+pub(super) fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?'])
+}
+
 impl Glob {
+    /// A pattern of paths, which begin at the repository's root. Errs with the rest of a sentence that says what is wrong.
+    pub(super) fn of_paths(text: &str) -> Result<Self, String> {
+        if text.starts_with('/') || text.starts_with("./") {
+            return Err("matches nothing, for paths begin at the repository's root; expected as \"src/**\"".to_owned());
+        }
+        if let Some(foreign) = text.chars().find(|letter| FOREIGN.contains(letter)) {
+            return Err(format!(
+                "has `{foreign}`, which patterns do not know; `?` is any character, `*` any but `/`, `**` any at all; write several"
+            ));
+        }
+        Self::parse(text)
+    }
+
     /// Errs with the rest of a sentence that says what is wrong.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
@@ -157,6 +179,10 @@ mod tests {
                 assert!(!glob.matches(text), "{pattern} {text}");
             }
         }
+        for pattern in ["/src/**", "./src/**", "src/*.{rs,toml}", "src/[ab]/**", "a]", "}"] {
+            assert!(Glob::of_paths(pattern).is_err() && Glob::parse(pattern).is_ok(), "{pattern}");
+        }
+        assert!(Glob::of_paths("").is_err() && Glob::of_paths("src/?id?/**").is_ok());
         assert!(Glob::parse("").is_err() && Glob::parse(&"*".repeat(257)).is_err());
         let hard = Glob::parse(&"a*".repeat(128)).expect("256 bytes");
         assert!(!hard.matches(&format!("{}b/", "a".repeat(1_000))));

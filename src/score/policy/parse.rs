@@ -24,7 +24,7 @@ use self::{
     fault::Reader,
     section::{Item, Section},
 };
-use super::{Evidence, Freeze, Levels, Limiter, Patch, Policy, Review, ServicePatch, Settings};
+use super::{Evidence, Freeze, Levels, Limiter, Patch, Policy, Review, ServicePatch, Settings, glob::is_pattern};
 use crate::model::{Criticality, EnvironmentId, Level, Mode, ServiceId, UnitInterval, check_name};
 
 /// A policy travels as one record of the log and within the partition's own, which brokers bound at a mebibyte.
@@ -246,6 +246,7 @@ fn services(reader: &mut Reader, item: Option<Item<'_>>) -> BTreeMap<ServiceId, 
     }
     let mut services = BTreeMap::new();
     for item in section.items() {
+        refuse_pattern(reader, &item, "names one service; what holds for several belongs in their tier");
         let name = reader.name::<ServiceId>(&item);
         let mut own = reader.section(Some(item));
         let tier = reader.word(own.take("tier"), &TIERS);
@@ -267,6 +268,13 @@ fn services(reader: &mut Reader, item: Option<Item<'_>>) -> BTreeMap<ServiceId, 
     services
 }
 
+/// A key is a whole name: a pattern would be that of nothing.
+fn refuse_pattern(reader: &mut Reader, item: &Item<'_>, instead: &str) {
+    if is_pattern(item.key) {
+        reader.note(item.key_at, &item.path, format!("is a pattern, and a key here {instead}"));
+    }
+}
+
 /// A tier's changes are ranked together, so a share of one service's own would do nothing.
 fn refuse_budget(reader: &mut Reader, section: &Section<'_>) {
     let review = section.items().find(|item| item.key == "review");
@@ -285,6 +293,7 @@ fn environments(reader: &mut Reader, item: Option<Item<'_>>) -> BTreeMap<Environ
     let section = reader.section(item);
     let mut environments = BTreeMap::new();
     for item in section.items() {
+        refuse_pattern(reader, &item, "names one environment; write a table for each");
         let name = reader.name::<EnvironmentId>(&item);
         let mut own = reader.section(Some(item));
         refuse_budget(reader, &own);

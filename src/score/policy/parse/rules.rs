@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{Assistance, Level, check_name, hash_text},
-    score::policy::{Condition, Rule, Scope},
+    score::policy::{Condition, Glob, Rule, Scope},
 };
 
 /// Every change is held against every rule.
@@ -164,7 +164,7 @@ fn given(reader: &mut Reader, section: &mut Section<'_>, name: Option<Item<'_>>)
 
 /// What is asked of the change itself; `None` if nothing is.
 fn condition(reader: &mut Reader, when: &mut Section<'_>, name: Option<&str>) -> Option<Box<Condition>> {
-    let paths = globs(reader, when.take("paths"));
+    let paths = globs(reader, when.take("paths"), Glob::of_paths);
     let min_lines: Option<u32> = reader.whole(when.take("min_lines"), 1..=MAX_SIZE);
     let min_files: Option<u32> = reader.whole(when.take("min_files"), 1..=MAX_SIZE);
     let hours = hours(reader, when.take("hours"));

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     model::{EnvironmentId, check_name},
     score::policy::{
-        glob::Glob,
+        glob::{Glob, is_pattern},
         recurrence::Recurrence,
         schedule::{self, Days, LENGTH_MAX, Memo, Schedule},
         window::{Scope, Window, WindowEffect},
@@ -119,11 +119,16 @@ fn effect(reader: &mut Reader, section: &mut Section<'_>) -> Option<WindowEffect
 
 /// Whom it is about: `services`, `tiers` and, of a window, `environments`.
 pub(super) fn scope(reader: &mut Reader, section: &mut Section<'_>, has_environments: bool) -> Scope {
-    let services = globs(reader, section.take("services"));
+    let services = globs(reader, section.take("services"), Glob::parse);
     let tiers = reader.words(section.take("tiers"), &TIERS);
     let mut environments: Vec<EnvironmentId> = Vec::new();
     if has_environments {
         for item in texts(reader, section.take("environments")) {
+            if is_pattern(item.1) {
+                let text = "is a pattern, and environments are named; list each one";
+                reader.wrong(&item.0, text);
+                continue;
+            }
             match item.1.parse() {
                 Ok(name) => environments.push(name),
                 Err(error) => reader.wrong(&item.0, format!("is a name that {error}")),
@@ -137,10 +142,14 @@ pub(super) fn scope(reader: &mut Reader, section: &mut Section<'_>, has_environm
     }
 }
 
-pub(super) fn globs(reader: &mut Reader, item: Option<Item<'_>>) -> Vec<Glob> {
+pub(super) fn globs(
+    reader: &mut Reader,
+    item: Option<Item<'_>>,
+    parse: impl Fn(&str) -> Result<Glob, String>,
+) -> Vec<Glob> {
     let mut globs = Vec::new();
     for (item, text) in texts(reader, item) {
-        match Glob::parse(text) {
+        match parse(text) {
             Ok(glob) => globs.push(glob),
             Err(error) => reader.wrong(&item, error),
         }
