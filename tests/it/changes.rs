@@ -228,7 +228,11 @@ fn an_approval_that_a_commit_carries_counts_by_who_may_have_given_it() {
             "extra_review policy:ai-senior-sign-off"
         };
         let expected = format!("5 4f1c#1 enforce {expected}");
-        assert_eq!(carried(count, &approvals.join(",")), Some(expected), "{count} of {approvals:?}");
+        assert_eq!(
+            carried(count, &approvals.join(",")),
+            Some(expected),
+            "{count} of {approvals:?}"
+        );
     }
 }
 
@@ -253,7 +257,10 @@ fn an_approval_that_a_commit_carries_shows_that_reviews_are_seen() {
         let told = play(ENFORCE, vec![commit("4f1c", 5, &with(approvals))]);
         assert_eq!(told.last(), Some(&format!("5 4f1c#1 {expected}")), "{case}");
     }
-    let told = play(ENFORCE, vec![commit("4f1c", 5, BY_JUNIOR), commit("aaaa", 9, &with(mid))]);
+    let told = play(
+        ENFORCE,
+        vec![commit("4f1c", 5, BY_JUNIOR), commit("aaaa", 9, &with(mid))],
+    );
     let stands = "9 4f1c#2 enforce extra_review policy:ai-senior-sign-off";
     assert!(told.iter().any(|line| line == stands), "a change of before: {told:#?}");
 }

@@ -180,7 +180,10 @@ mod tests {
             }
         }
         for pattern in ["/src/**", "./src/**", "src/*.{rs,toml}", "src/[ab]/**", "a]", "}"] {
-            assert!(Glob::of_paths(pattern).is_err() && Glob::parse(pattern).is_ok(), "{pattern}");
+            assert!(
+                Glob::of_paths(pattern).is_err() && Glob::parse(pattern).is_ok(),
+                "{pattern}"
+            );
         }
         assert!(Glob::of_paths("").is_err() && Glob::of_paths("src/?id?/**").is_ok());
         assert!(Glob::parse("").is_err() && Glob::parse(&"*".repeat(257)).is_err());

@@ -246,7 +246,11 @@ fn services(reader: &mut Reader, item: Option<Item<'_>>) -> BTreeMap<ServiceId, 
     }
     let mut services = BTreeMap::new();
     for item in section.items() {
-        refuse_pattern(reader, &item, "names one service; what holds for several belongs in their tier");
+        refuse_pattern(
+            reader,
+            &item,
+            "names one service; what holds for several belongs in their tier",
+        );
         let name = reader.name::<ServiceId>(&item);
         let mut own = reader.section(Some(item));
         let tier = reader.word(own.take("tier"), &TIERS);
@@ -271,7 +275,11 @@ fn services(reader: &mut Reader, item: Option<Item<'_>>) -> BTreeMap<ServiceId, 
 /// A key is a whole name: a pattern would be that of nothing.
 fn refuse_pattern(reader: &mut Reader, item: &Item<'_>, instead: &str) {
     if is_pattern(item.key) {
-        reader.note(item.key_at, &item.path, format!("is a pattern, and a key here {instead}"));
+        reader.note(
+            item.key_at,
+            &item.path,
+            format!("is a pattern, and a key here {instead}"),
+        );
     }
 }
 

@@ -123,7 +123,9 @@ impl Policy {
         }
         if let Some(closed) = &mut outlook.closed {
             let end = exempt_from.min(horizon(now));
-            let opens = self.opens_at((closed.until, end), |window| window.scope.has(service, tier, environment));
+            let opens = self.opens_at((closed.until, end), |window| {
+                window.scope.has(service, tier, environment)
+            });
             closed.until = opens.min(end);
             outlook.changes_at = outlook.changes_at.min(closed.until);
         }

@@ -75,7 +75,10 @@ fn a_weekend_is_from_friday_to_monday_by_the_clock_on_the_wall() {
 fn a_time_that_the_clocks_pass_over_is_later_and_one_shown_twice_is_the_first() {
     // From 3:30, for 2:30 is not, and as long as on any other day.
     for (length, end) in [("30m", "04:00"), ("1h", "04:30"), ("2h", "05:30")] {
-        let spring = occurrences(&format!("from = 2026-03-29T02:30:00\nlength = \"{length}\""), "Europe/Berlin");
+        let spring = occurrences(
+            &format!("from = 2026-03-29T02:30:00\nlength = \"{length}\""),
+            "Europe/Berlin",
+        );
         assert_eq!(spring, ["+ 2026-03-29 03:30".to_owned(), format!("- 2026-03-29 {end}")]);
     }
     let nightly = occurrences(
@@ -250,7 +253,11 @@ fn a_window_that_never_opens_never_begins_or_excepts_nothing_is_refused() {
         ("deny", "length = \"25h\"\nrepeat = \"FREQ=DAILY\"", Some(endless)),
         ("deny", "length = \"7d\"\nrepeat = \"FREQ=WEEKLY\"", Some(endless)),
         ("deny", "length = \"62d\"\nrepeat = \"FREQ=MONTHLY\"", Some(endless)),
-        ("deny", "length = \"1d\"\nrepeat = \"FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR,SA,SU\"", Some(endless)),
+        (
+            "deny",
+            "length = \"1d\"\nrepeat = \"FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR,SA,SU\"",
+            Some(endless),
+        ),
         ("exempt", "length = \"24h\"\nrepeat = \"FREQ=DAILY\"", None),
         ("allow", "length = \"24h\"\nrepeat = \"FREQ=DAILY\"", None),
         ("deny", "length = \"23h\"\nrepeat = \"FREQ=DAILY\"", None),
@@ -258,17 +265,53 @@ fn a_window_that_never_opens_never_begins_or_excepts_nothing_is_refused() {
         ("deny", "length = \"30d\"\nrepeat = \"FREQ=MONTHLY\"", None),
         ("deny", "length = \"24h\"\nrepeat = \"FREQ=DAILY;UNTIL=20270101\"", None),
         ("deny", "length = \"24h\"\nrepeat = \"FREQ=DAILY;COUNT=9\"", None),
-        ("deny", "length = \"24h\"\nrepeat = \"FREQ=DAILY\"\nexcept = [2026-04-01]", None),
+        (
+            "deny",
+            "length = \"24h\"\nrepeat = \"FREQ=DAILY\"\nexcept = [2026-04-01]",
+            None,
+        ),
         ("deny", "length = \"62d\"", None),
-        ("deny", "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260301\"", Some(before)),
-        ("deny", "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302T075959\"", Some(before)),
-        ("deny", "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302T065959Z\"", Some(before)),
-        ("deny", "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302T070000Z\"", None),
+        (
+            "deny",
+            "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260301\"",
+            Some(before),
+        ),
+        (
+            "deny",
+            "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302T075959\"",
+            Some(before),
+        ),
+        (
+            "deny",
+            "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302T065959Z\"",
+            Some(before),
+        ),
+        (
+            "deny",
+            "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302T070000Z\"",
+            None,
+        ),
         ("deny", "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302\"", None),
-        ("deny", "length = \"1h\"\nrepeat = \"FREQ=WEEKLY\"\nexcept = [2026-03-10]", Some("except[1] is no day")),
-        ("deny", "length = \"1h\"\nrepeat = \"FREQ=WEEKLY\"\nexcept = [2026-03-09, 2026-02-23]", Some("except[2] is no day")),
-        ("deny", "length = \"1h\"\nrepeat = \"FREQ=WEEKLY;COUNT=2\"\nexcept = [2026-03-16]", Some("except[1] is no day")),
-        ("deny", "length = \"1h\"\nrepeat = \"FREQ=WEEKLY\"\nexcept = [2026-03-09]", None),
+        (
+            "deny",
+            "length = \"1h\"\nrepeat = \"FREQ=WEEKLY\"\nexcept = [2026-03-10]",
+            Some("except[1] is no day"),
+        ),
+        (
+            "deny",
+            "length = \"1h\"\nrepeat = \"FREQ=WEEKLY\"\nexcept = [2026-03-09, 2026-02-23]",
+            Some("except[2] is no day"),
+        ),
+        (
+            "deny",
+            "length = \"1h\"\nrepeat = \"FREQ=WEEKLY;COUNT=2\"\nexcept = [2026-03-16]",
+            Some("except[1] is no day"),
+        ),
+        (
+            "deny",
+            "length = \"1h\"\nrepeat = \"FREQ=WEEKLY\"\nexcept = [2026-03-09]",
+            None,
+        ),
     ] {
         // A Monday.
         let from = "zone = \"Europe/Berlin\"\nfrom = 2026-03-02T08:00:00";
@@ -454,7 +497,12 @@ fn what_denies_must_be_over_and_something_that_allows_open_before_it_opens() {
     ] {
         let now: Timestamp = format!("2026-03-{time}:00Z").parse().expect("an instant");
         let closed = policy.outlook("ledger", Criticality::Low, "production", now).closed;
-        let found = closed.map(|closed| (closed.window.name.to_string(), closed.until.to_string()[8..16].to_owned()));
+        let found = closed.map(|closed| {
+            (
+                closed.window.name.to_string(),
+                closed.until.to_string()[8..16].to_owned(),
+            )
+        });
         let expected = expected.map(|(name, until)| (name.to_owned(), until.to_owned()));
         assert_eq!(found, expected, "{time}");
     }
