@@ -1,6 +1,8 @@
 //! When windows are open: by hand, and held against an expansion of all their occurrences.
 
 mod expansion;
+mod opening;
+mod refused;
 
 use jiff::{
     ToSpan as _,
@@ -237,94 +239,6 @@ fn rules_that_say_nothing_or_too_much_are_refused_in_words() {
     }
 }
 
-/// What is wrong with a window of the file's only one, behind its place; nothing if it is good.
-fn fault(effect: &str, fields: &str) -> Option<String> {
-    let text = format!("[[window]]\nname = \"w\"\neffect = \"{effect}\"\n{fields}");
-    let faults = Policy::parse(&text).err()?.to_string();
-    faults.split_once(": ").map(|(_, fault)| fault.to_owned())
-}
-
-#[test]
-fn a_window_that_never_opens_never_begins_or_excepts_nothing_is_refused() {
-    let endless = "closed for good";
-    let before = "never begins";
-    for (effect, fields, expected) in [
-        ("deny", "length = \"24h\"\nrepeat = \"FREQ=DAILY\"", Some(endless)),
-        ("deny", "length = \"25h\"\nrepeat = \"FREQ=DAILY\"", Some(endless)),
-        ("deny", "length = \"7d\"\nrepeat = \"FREQ=WEEKLY\"", Some(endless)),
-        ("deny", "length = \"62d\"\nrepeat = \"FREQ=MONTHLY\"", Some(endless)),
-        (
-            "deny",
-            "length = \"1d\"\nrepeat = \"FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR,SA,SU\"",
-            Some(endless),
-        ),
-        ("exempt", "length = \"24h\"\nrepeat = \"FREQ=DAILY\"", None),
-        ("allow", "length = \"24h\"\nrepeat = \"FREQ=DAILY\"", None),
-        ("deny", "length = \"23h\"\nrepeat = \"FREQ=DAILY\"", None),
-        ("deny", "length = \"6d\"\nrepeat = \"FREQ=WEEKLY\"", None),
-        ("deny", "length = \"30d\"\nrepeat = \"FREQ=MONTHLY\"", None),
-        ("deny", "length = \"24h\"\nrepeat = \"FREQ=DAILY;UNTIL=20270101\"", None),
-        ("deny", "length = \"24h\"\nrepeat = \"FREQ=DAILY;COUNT=9\"", None),
-        (
-            "deny",
-            "length = \"24h\"\nrepeat = \"FREQ=DAILY\"\nexcept = [2026-04-01]",
-            None,
-        ),
-        ("deny", "length = \"62d\"", None),
-        (
-            "deny",
-            "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260301\"",
-            Some(before),
-        ),
-        (
-            "deny",
-            "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302T075959\"",
-            Some(before),
-        ),
-        (
-            "deny",
-            "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302T065959Z\"",
-            Some(before),
-        ),
-        (
-            "deny",
-            "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302T070000Z\"",
-            None,
-        ),
-        ("deny", "length = \"1h\"\nrepeat = \"FREQ=DAILY;UNTIL=20260302\"", None),
-        (
-            "deny",
-            "length = \"1h\"\nrepeat = \"FREQ=WEEKLY\"\nexcept = [2026-03-10]",
-            Some("except[1] is no day"),
-        ),
-        (
-            "deny",
-            "length = \"1h\"\nrepeat = \"FREQ=WEEKLY\"\nexcept = [2026-03-09, 2026-02-23]",
-            Some("except[2] is no day"),
-        ),
-        (
-            "deny",
-            "length = \"1h\"\nrepeat = \"FREQ=WEEKLY;COUNT=2\"\nexcept = [2026-03-16]",
-            Some("except[1] is no day"),
-        ),
-        (
-            "deny",
-            "length = \"1h\"\nrepeat = \"FREQ=WEEKLY\"\nexcept = [2026-03-09]",
-            None,
-        ),
-    ] {
-        // A Monday.
-        let from = "zone = \"Europe/Berlin\"\nfrom = 2026-03-02T08:00:00";
-        let found = fault(effect, &format!("{from}\n{fields}\n"));
-        let is_as_expected = match (&found, expected) {
-            (Some(found), Some(expected)) => found.contains(expected),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        assert!(is_as_expected, "{effect} {fields}: {found:?}");
-    }
-}
-
 const TEAM: &str = "\
 [[window]]
 name = \"hours\"
@@ -447,83 +361,6 @@ repeat = "FREQ=WEEKLY;BYDAY=MO"
             Some("2026-03-09T06:00:00.000Z"),
             "{time}"
         );
-    }
-}
-
-/// Deploys only in the mornings of New York, and a weekend, a day and a maintenance window of Berlin beside them.
-const LEDGER: &str = r#"
-[[window]]
-name = "weekend"
-effect = "deny"
-zone = "Europe/Berlin"
-from = 2026-03-06T18:00:00
-length = "62h"
-repeat = "FREQ=WEEKLY;BYDAY=FR"
-
-[[window]]
-name = "mornings"
-effect = "allow"
-zone = "America/New_York"
-from = 2026-03-02T09:00:00
-length = "3h"
-repeat = "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"
-
-[[window]]
-name = "moving"
-effect = "deny"
-from = 2026-03-10T00:00:00
-length = "24h"
-
-[[window]]
-name = "hotline"
-effect = "exempt"
-from = 2026-03-21T10:00:00
-length = "1h"
-"#;
-
-#[test]
-fn what_denies_must_be_over_and_something_that_allows_open_before_it_opens() {
-    let policy = policy(LEDGER);
-    for (time, expected) in [
-        // New York's clocks have changed on the 8th, and Berlin's have not.
-        ("07T12:00", Some(("weekend", "09T13:00"))),
-        ("09T08:00", Some(("mornings", "09T13:00"))),
-        ("09T13:00", None),
-        ("09T16:00", Some(("mornings", "11T13:00"))),
-        ("10T13:30", Some(("moving", "11T13:00"))),
-        // Allowed until 16:00 UTC on Friday, and denied from 17:00.
-        ("13T16:30", Some(("mornings", "16T13:00"))),
-        ("20T16:30", Some(("mornings", "21T10:00"))),
-    ] {
-        let now: Timestamp = format!("2026-03-{time}:00Z").parse().expect("an instant");
-        let closed = policy.outlook("ledger", Criticality::Low, "production", now).closed;
-        let found = closed.map(|closed| {
-            (
-                closed.window.name.to_string(),
-                closed.until.to_string()[8..16].to_owned(),
-            )
-        });
-        let expected = expected.map(|(name, until)| (name.to_owned(), until.to_owned()));
-        assert_eq!(found, expected, "{time}");
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    /// Minute by minute it is closed until the instant that was said, and open then.
-    #[test]
-    fn it_is_closed_until_it_is_said_to_open(minutes in 0_i64..24 * 60 * 24) {
-        let policy = policy(LEDGER);
-        let closed = |at| policy.outlook("ledger", Criticality::Low, "production", at).closed;
-        let now = ms(date(2026, 3, 1)) + std::time::Duration::from_secs(minutes.unsigned_abs() * 60);
-        let Some(until) = closed(now).map(|closed| closed.until) else { return Ok(()) };
-        let mut at = now;
-        while at < until {
-            prop_assert!(closed(at).is_some_and(|closed| closed.until == until), "{} {}", now, at);
-            at = at + std::time::Duration::from_mins(7);
-        }
-        prop_assert!(closed(until).is_none(), "{} {}", now, until);
     }
 }
 
