@@ -188,10 +188,18 @@ impl Steps {
         }
         let start = self.next_start();
         let index = Self::index(self.next);
-        let slot = std::mem::take(&mut self.slots[index]);
-        let by_version = self.versions.as_mut().map(|versions| versions.take(index));
-        if self.storms.as_mut().is_some_and(|storms| storms.close(index)) {
-            self.storms = None;
+        let mut slot = std::mem::take(&mut self.slots[index]);
+        let mut by_version = self.versions.as_mut().map(|versions| versions.take(index));
+        if let Some(storms) = &mut self.storms {
+            let is_over = storms.close(index, |version, errors| {
+                slot.errors = slot.errors.saturating_sub(errors.into());
+                if let Some(by_version) = &mut by_version {
+                    by_version.take_back(version, errors);
+                }
+            });
+            if is_over {
+                self.storms = None;
+            }
         }
         self.next += 1;
         let told = slot.n_records > 0 && slot.n_without_requests == 0;
@@ -214,6 +222,9 @@ impl Steps {
         let next = (now - lateness).millis().div_euclid(self.grain.millis());
         let n = (next - self.next).max(0);
         self.next += n;
+        if n > 0 {
+            self.storms = None;
+        }
         n
     }
 
@@ -280,7 +291,18 @@ mod tests {
     }
 
     /// Books one record.
-    fn book(steps: &mut Steps, time: Timestamp, (errors, requests): (u64, Option<u64>), version: Option<&str>) -> bool {
+    fn book(steps: &mut Steps, time: Timestamp, told: (u64, Option<u64>), version: Option<&str>) -> bool {
+        book_flood(steps, time, told, version, false)
+    }
+
+    /// Books one record, which may be a client's flood.
+    fn book_flood(
+        steps: &mut Steps,
+        time: Timestamp,
+        (errors, requests): (u64, Option<u64>),
+        version: Option<&str>,
+        is_storm: bool,
+    ) -> bool {
         let mut variants = Vec::new();
         Variant {
             version,
@@ -306,7 +328,7 @@ mod tests {
         totals.note(&Original {
             hash: EventHash(1),
             variant: 0,
-            is_storm: false,
+            is_storm,
             errors,
             requests,
         });
@@ -372,6 +394,28 @@ mod tests {
         assert!(close().is_none(), "one of them names none");
         let third = close().expect("all of them name one");
         assert_eq!(third.of(Version::of(Some("a"))).map(|count| count.errors), Some(0));
+    }
+
+    /// One client loops for three minutes through two versions, and again two minutes later.
+    #[test]
+    fn a_storm_that_goes_on_counts_in_its_first_step_for_the_service_and_for_each_version() {
+        let mut steps = Steps::new(Grain::ONE_MINUTE, at(600), at(610), LATENESS);
+        let mut closed = Vec::new();
+        for minute in 0..6_i64 {
+            for version in ["a", "b"] {
+                let time = at(600 + 60 * minute);
+                assert!(book(&mut steps, time, (10, Some(100)), Some(version)));
+                if ![3, 4].contains(&minute) {
+                    assert!(book_flood(&mut steps, time, (1, None), Some(version), true));
+                }
+            }
+            let step = steps.close(at(670 + 60 * minute), LATENESS).expect("it is time");
+            let by_version = step.by_version.expect("all of them name one");
+            let errors = |name| by_version.of(Version::of(Some(name))).map(|count| count.errors);
+            closed.push((step.errors, errors("a"), errors("b")));
+        }
+        let (first, on) = ((22, Some(11), Some(11)), (20, Some(10), Some(10)));
+        assert_eq!(closed, [first, on, on, on, on, first]);
     }
 
     /// More versions at once than are told apart leave no step with a part of them.

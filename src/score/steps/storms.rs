@@ -3,19 +3,20 @@
 //! Of the records of one fingerprint and version in one step that are floods of a client or two ([`Original::is_storm`]), the
 //! greatest counts and the others do not: they are taken for the same client, told of every ten seconds, or by several
 //! instances. Where there are more than that explains they are many clients, and count: an outage in which everybody's
-//! client loops, told client by client, must not vanish.
+//! client loops, told client by client, must not vanish. A loop that goes on from one step into the next is the same client's,
+//! and counts in the first of them.
 //!
-//! **Invariant:** what a step counts is a function of the records in it, not of their order.
+//! **Invariant:** what a step counts is a function of the records in it and in the step before, not of their order.
 
 use serde::{Deserialize, Serialize};
 
-use super::Grain;
+use super::{Grain, versions::Version};
 use crate::model::{Original, Variant, hash_text};
 
 /// Clients told of a minute that may be one: five instances that tell every ten seconds.
 const SAME_PER_MINUTE: u16 = 30;
-/// Storms told apart in all open steps together; what others tell counts as it is told.
-const KNOWN_MAX: usize = 4;
+/// Storms told apart in all open steps and the last closed one together; what others tell counts as it is told.
+const KNOWN_MAX: usize = 6;
 
 /// What records told of one storm: the most clients that one of them told of, and their sum over all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -53,11 +54,14 @@ impl Storm {
 struct Known {
     /// The hash of fingerprint and version.
     kind: u32,
+    version: Version,
     slot: u8,
+    /// Its step is the last that closed.
+    is_past: bool,
     storm: Storm,
 }
 
-/// Made with the first storm in an open step, and given up with the last.
+/// Made with the first storm in an open step, and given up when a step without one has closed after the last.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Storms {
     known: [Known; KNOWN_MAX],
@@ -68,25 +72,42 @@ impl Storms {
     pub(super) fn book(&mut self, variant: Variant<'_>, (slot, grain): (usize, Grain), told: Storm) -> u64 {
         let slot = narrow(slot);
         let kind = kind(variant);
-        let is_same = |known: &Known| !known.storm.is_none() && (known.kind, known.slot) == (kind, slot);
+        let is_same = |known: &Known| known.is_open_in(slot) && known.kind == kind;
         let place = self.known.iter().position(is_same);
         let place = place.or_else(|| self.known.iter().position(|known| known.storm.is_none()));
         let Some(known) = place.and_then(|place| self.known.get_mut(place)) else {
             return u64::from(told.sum);
         };
         let before = known.storm;
-        (known.kind, known.slot) = (kind, slot);
+        (known.kind, known.version, known.slot) = (kind, Version::of(variant.version), slot);
         known.storm.join(told);
         known.storm.errors(grain) - before.errors(grain)
     }
 
-    /// The step `slot` is over. True: nothing is left.
-    pub(super) fn close(&mut self, slot: usize) -> bool {
+    /// The step `slot` is over, and the past one forgotten. Gives what was counted twice to `take_back`: the clients of the
+    /// past step whose storm went on, and the version they were counted for. True: nothing is left.
+    pub(super) fn close(&mut self, slot: usize, mut take_back: impl FnMut(Version, u32)) -> bool {
         let slot = narrow(slot);
-        for known in self.known.iter_mut().filter(|known| known.slot == slot) {
-            *known = Known::default();
+        for past in self.known.iter().filter(|known| known.is_past) {
+            let goes_on = |known: &&Known| known.is_open_in(slot) && known.kind == past.kind;
+            if let Some(known) = self.known.iter().find(goes_on) {
+                take_back(known.version, known.storm.most.min(past.storm.most).into());
+            }
+        }
+        for known in &mut self.known {
+            if known.is_past {
+                *known = Known::default();
+            } else {
+                known.is_past = known.is_open_in(slot);
+            }
         }
         self.known.iter().all(|known| known.storm.is_none())
+    }
+}
+
+impl Known {
+    fn is_open_in(&self, slot: u8) -> bool {
+        !self.storm.is_none() && !self.is_past && self.slot == slot
     }
 }
 
@@ -133,47 +154,74 @@ mod tests {
         }
     }
 
-    /// Records, then the errors that they come to.
+    /// Records, then the errors that each step comes to.
     #[test]
-    fn a_storm_counts_once_a_step_and_fingerprint() {
+    fn a_storm_counts_once_a_step_and_fingerprint_and_not_where_it_only_goes_on() {
         let one = Some("loop");
-        let cases: [(&str, &[Record], u64); 6] = [
-            ("six records of one client", &[(one, 0, 1); 6], 1),
-            ("of two at most", &[(one, 0, 1), (one, 0, 2), (one, 0, 1)], 2),
-            ("in two steps", &[(one, 0, 1), (one, 1, 1), (one, 0, 1)], 2),
+        let cases: [(&str, &[Record], [u64; 3]); 10] = [
+            ("six records of one client", &[(one, 0, 1); 6], [1, 0, 0]),
+            ("of two at most", &[(one, 0, 1), (one, 0, 2), (one, 0, 1)], [2, 0, 0]),
             (
                 "of two fingerprints",
                 &[(one, 0, 1), (Some("other"), 0, 1), (one, 0, 1)],
-                2,
+                [2, 0, 0],
             ),
-            ("of none", &[(None, 0, 1), (None, 0, 2)], 2),
-            ("of a hundred clients", &[(one, 0, 1); 100], 70),
+            ("of none", &[(None, 0, 1), (None, 0, 2)], [2, 0, 0]),
+            ("of a hundred clients", &[(one, 0, 1); 100], [70, 0, 0]),
+            (
+                "in three steps",
+                &[(one, 0, 1), (one, 1, 1), (one, 0, 1), (one, 2, 1)],
+                [1, 0, 0],
+            ),
+            (
+                "joined by a second client",
+                &[(one, 0, 1), (one, 1, 2), (one, 2, 2)],
+                [1, 1, 0],
+            ),
+            ("with a step between", &[(one, 0, 1), (one, 2, 1)], [1, 0, 1]),
+            (
+                "and then of another fingerprint",
+                &[(one, 0, 1), (Some("other"), 1, 1)],
+                [1, 1, 0],
+            ),
+            (
+                "and then many clients",
+                &[&[(one, 0, 1)][..], &[(one, 1, 1); 100]].concat(),
+                [1, 69, 0],
+            ),
         ];
         for (name, records, errors) in cases {
             for turn in 0..records.len() {
                 let mut turned = records.to_vec();
                 turned.rotate_left(turn);
                 let mut storms = Storms::default();
-                let more = turned.iter().map(|(fingerprint, slot, clients)| {
-                    storms.book(variant(*fingerprint), (*slot, Grain::ONE_MINUTE), told(*clients))
-                });
-                assert_eq!(more.sum::<u64>(), errors, "{name}, from {turn}");
+                let mut counted = [0; 3];
+                for (fingerprint, slot, clients) in &turned {
+                    counted[*slot] += storms.book(variant(*fingerprint), (*slot, Grain::ONE_MINUTE), told(*clients));
+                }
+                for (slot, counted) in counted.iter_mut().enumerate() {
+                    storms.close(slot, |_version, errors| *counted -= u64::from(errors));
+                }
+                assert_eq!(counted, errors, "{name}, from {turn}");
+                assert!(storms.close(3, |_, _| {}), "{name}: nothing is left");
             }
         }
     }
 
     #[test]
-    fn a_step_that_is_over_makes_room_and_what_finds_none_counts_as_told() {
+    fn what_is_past_makes_room_and_what_finds_none_counts_as_told() {
         let mut storms = Storms::default();
         let book = |storms: &mut Storms, name: usize, slot: usize| {
             storms.book(variant(Some(&name.to_string())), (slot, Grain::ONE_MINUTE), told(2))
         };
+        let close = |storms: &mut Storms, slot: usize| storms.close(slot, |_, _| {});
         for name in 0..KNOWN_MAX {
             assert_eq!(book(&mut storms, name, name % 2), 2);
         }
-        assert_eq!([book(&mut storms, 9, 0), book(&mut storms, 9, 0)], [2, 2], "no room");
-        assert!(!storms.close(0));
-        assert_eq!([book(&mut storms, 9, 0), book(&mut storms, 9, 0)], [2, 0], "room again");
-        assert!(!storms.close(1) && storms.close(0), "nothing is left");
+        assert!(!close(&mut storms, 0));
+        assert_eq!([book(&mut storms, 9, 2), book(&mut storms, 9, 2)], [2, 2], "no room");
+        assert!(!close(&mut storms, 1));
+        assert_eq!([book(&mut storms, 9, 2), book(&mut storms, 9, 2)], [2, 0], "room again");
+        assert!(!close(&mut storms, 2) && close(&mut storms, 3), "nothing is left");
     }
 }

@@ -41,6 +41,14 @@ impl ByVersion {
         let place = self.versions.iter().position(|known| *known == version)?;
         (version != Version::NONE).then(|| self.counts[place])
     }
+
+    /// Takes errors back that were counted for a version, if it is told apart.
+    pub(super) fn take_back(&mut self, version: Version, errors: u32) {
+        let known = self.versions.iter().zip(&mut self.counts);
+        if let Some((_, count)) = known.into_iter().find(|(known, _)| **known == version) {
+            count.errors = count.errors.saturating_sub(errors);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
