@@ -24,6 +24,9 @@ pub(crate) const DEPENDENTS_MIN: usize = 3;
 const PATIENCE: Duration = Duration::from_mins(5);
 /// Nothing is explained by others for longer, as no freeze is longer.
 const EXPLAINED_MAX: Duration = Duration::from_hours(4);
+/// After so many explanations that were over before the errors were, nothing explains them: services that call each other
+/// in a circle would else each leave it to the next. One may be over for a lull only.
+const GIVEN_UP_MAX: u8 = 2;
 /// How long after the last answer that explains a rise it counts as explained: what fails recovers sooner or later than
 /// what suffers from it.
 pub(crate) const EXPLAINED_FOR: Duration = Duration::from_mins(10);
@@ -48,8 +51,8 @@ pub(crate) struct Inquiry {
     explained_until: Option<Timestamp>,
     /// When it first was, since the deploys under watch began to be.
     explained_since: Option<Timestamp>,
-    /// What explained it is over and its errors are not: until they are, nothing else explains them.
-    was_given_up: bool,
+    /// How often what explained it was over and its errors were not.
+    n_given_up: u8,
 }
 
 impl Inquiry {
@@ -64,7 +67,7 @@ impl Inquiry {
             shared: false,
             explained_until: None,
             explained_since: None,
-            was_given_up: false,
+            n_given_up: 0,
         }
     }
 
@@ -72,7 +75,7 @@ impl Inquiry {
     pub(crate) fn begin_again(&mut self, now: Timestamp, wall: Timestamp, n_asked: u16) {
         *self = Self {
             explained_since: self.explained_since,
-            was_given_up: self.was_given_up,
+            n_given_up: self.n_given_up,
             ..Self::new(now, wall, n_asked)
         };
     }
@@ -147,8 +150,7 @@ impl Inquiry {
         now < self.began_at + PATIENCE
     }
 
-    /// Whether errors that go on are no longer explained: for five minutes nothing it calls was ill of itself. Services
-    /// that call each other in a circle would else each leave it to the next.
+    /// Whether errors that go on are no longer explained: for five minutes nothing it calls was ill of itself.
     pub(crate) fn is_stale(&self, now: Timestamp) -> bool {
         self.explained_until
             .is_some_and(|until| now + EXPLAINED_FOR / 2 >= until)
@@ -167,20 +169,20 @@ impl Inquiry {
     /// It is put down to another service, for a while; not for longer than a freeze would last. False: it no longer is.
     pub(crate) fn explain(&mut self, now: Timestamp) -> bool {
         let since = *self.explained_since.get_or_insert(now);
-        let may = now < since + EXPLAINED_MAX && !self.was_given_up;
+        let may = now < since + EXPLAINED_MAX && self.n_given_up < GIVEN_UP_MAX;
         self.explained_until = may.then_some(now + EXPLAINED_FOR);
         may
     }
 
-    /// Nothing explains it any more, until its errors are over.
+    /// Nothing explains it any more; after the second time, until its errors are over.
     pub(crate) fn give_up(&mut self) {
         self.explained_until = None;
-        self.was_given_up = true;
+        self.n_given_up = self.n_given_up.saturating_add(1);
     }
 
     /// The errors that nothing explained any more are over: the next ones may have an explanation.
     pub(crate) fn believe_again(&mut self) {
-        self.was_given_up = false;
+        self.n_given_up = 0;
     }
 
     /// Whether the time is over for which it was explained; not while it is asked whether it still is.
@@ -226,19 +228,24 @@ impl Askers {
 mod tests {
     use super::*;
 
-    /// Four hours at most, and not again after errors outlasted what explained them, until they are over.
+    /// Four hours at most, and not again after errors outlasted two explanations, until they are over.
     #[test]
-    fn what_was_given_up_is_explained_again_only_once_its_errors_are_over() {
+    fn what_was_given_up_twice_is_explained_again_only_once_its_errors_are_over() {
         let minute = |n: u32| Timestamp::from_millis(1_772_409_600_000) + Duration::from_mins(1) * n;
         let mut inquiry = Inquiry::new(minute(0), minute(0), 1);
         assert!(inquiry.explain(minute(0)) && inquiry.is_explained());
         assert!(!inquiry.is_stale(minute(4)) && inquiry.is_stale(minute(5)));
         inquiry.give_up();
-        assert!(!inquiry.is_explained() && !inquiry.explain(minute(6)));
-        inquiry.begin_again(minute(7), minute(7), 1);
-        assert!(!inquiry.explain(minute(7)), "the same errors, convicted anew");
+        assert!(
+            !inquiry.is_explained() && inquiry.explain(minute(6)),
+            "it may have been a lull"
+        );
+        inquiry.give_up();
+        assert!(!inquiry.is_explained() && !inquiry.explain(minute(12)));
+        inquiry.begin_again(minute(13), minute(13), 1);
+        assert!(!inquiry.explain(minute(13)), "the same errors, convicted anew");
         inquiry.believe_again();
-        assert!(inquiry.explain(minute(8)) && inquiry.is_explained());
+        assert!(inquiry.explain(minute(14)) && inquiry.is_explained());
         assert!(!inquiry.explain(minute(240)), "four hours after it first was");
     }
 }
