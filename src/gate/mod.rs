@@ -5,6 +5,7 @@
 //!
 //! **Invariants:** names `model` only; reads no clock; a view's locks are held for one look-up, insertion or page.
 
+mod answer;
 mod exit_status;
 mod kept;
 mod listing;
@@ -19,11 +20,14 @@ mod word;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{Answer, merge};
 pub use exit_status::ExitStatus;
 pub use kept::KeptText;
 pub use listing::{PAGE_ITEMS_MAX, Page, RECENT_MAX, RecentCursor, ServiceCursor};
 pub use record::{ControlKey, Heartbeat, IngestMark, Record, StandingDecision, StandingReason, Unreadable};
-pub use request::{CHANGES_BYTES_MAX, CHANGES_MAX, FailMode, InvalidChanges, Request, parse_changes, parse_kind};
+pub use request::{
+    CHANGES_BYTES_MAX, CHANGES_MAX, FailMode, InvalidChanges, QUERY_BYTES_MAX, Request, parse_changes, parse_kind,
+};
 pub use text::for_terminals;
 pub use verdict::{AskedChange, Finding, Verdict, assess, unreachable};
 pub use view::{Applied, Counts, Place, Seen, View};

@@ -6,6 +6,10 @@ use crate::model::{ChangeKind, EnvironmentId, InvalidName, ServiceId, check_name
 pub const CHANGES_MAX: usize = 1_000;
 /// What they take in a URL, at most, in bytes: servers end at 64 KiB, and the rest is for address and names.
 pub const CHANGES_BYTES_MAX: usize = 60_000;
+/// The query of one HTTP request, at most, in bytes: a question with more changes is asked in parts. Proxies in front of
+/// an instance refuse longer request lines, Apache those over 8,190 bytes and nginx over 8 KiB; the rest is for the
+/// address.
+pub const QUERY_BYTES_MAX: usize = 6_000;
 
 /// Characters of a change's name that a message quotes.
 const QUOTED_CHARS_MAX: usize = 40;
@@ -35,6 +39,47 @@ impl Request {
             kind,
             incident: None,
             fail_mode,
+        }
+    }
+
+    /// Names and values of its query, without the changes: what each part of the question repeats.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<(&'static str, &str)> {
+        let mut parameters = vec![
+            ("service", self.service.as_str()),
+            ("environment", self.environment.as_str()),
+            ("kind", kind_name(self.kind)),
+            ("fail_mode", self.fail_mode.name()),
+        ];
+        parameters.extend(self.incident.as_deref().map(|incident| ("incident", incident)));
+        parameters
+    }
+
+    /// The changes in the order asked, in as few runs as keep each part's query within [`QUERY_BYTES_MAX`]. A question
+    /// without changes is one part; no part of any other is without: a freeze lets by whom it lets by for their changes.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&[Box<str>]> {
+        let repeated_bytes: usize = self
+            .parameters()
+            .iter()
+            .map(|(name, value)| in_query(name, value))
+            .sum();
+        let mut parts = Vec::new();
+        let mut rest = self.changes.as_slice();
+        loop {
+            let mut size_bytes = repeated_bytes;
+            let fitting = rest.iter().take_while(|sha| {
+                size_bytes += in_query("change", sha);
+                size_bytes <= QUERY_BYTES_MAX
+            });
+            // Names have 256 bytes, so there is room for one, whatever is repeated.
+            let n = fitting.count().max(1).min(rest.len());
+            let (part, after) = rest.split_at(n);
+            parts.push(part);
+            if after.is_empty() {
+                return parts;
+            }
+            rest = after;
         }
     }
 }
@@ -71,24 +116,23 @@ pub fn parse_changes(shas: &[&str]) -> Result<Vec<Box<str>>, InvalidChanges> {
             problem,
         })?;
     }
-    let size_bytes = shas.iter().map(|sha| "&change=".len() + encoded_bytes(sha)).sum();
+    let size_bytes = shas.iter().map(|sha| in_query("change", sha)).sum();
     if size_bytes > CHANGES_BYTES_MAX {
         return Err(InvalidChanges::TooLong { size_bytes });
     }
     Ok(shas.iter().map(|sha| (*sha).into()).collect())
 }
 
-/// What `text` takes in a query at most: all but letters, digits and a few signs is escaped.
-fn encoded_bytes(text: &str) -> usize {
-    text.bytes()
-        .map(|byte| {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                1
-            } else {
-                3
-            }
-        })
-        .sum()
+/// Bytes of a parameter in a query, at most: all of the value but letters, digits and a few signs is escaped.
+fn in_query(name: &str, value: &str) -> usize {
+    let escaped = value.bytes().map(|byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            1
+        } else {
+            3
+        }
+    });
+    "&=".len() + name.len() + escaped.sum::<usize>()
 }
 
 /// What "not known" means to a pipeline.
@@ -133,9 +177,55 @@ pub fn parse_kind(name: &str) -> Option<ChangeKind> {
     }
 }
 
+/// The name under which a kind is asked about.
+fn kind_name(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Release | ChangeKind::Config | ChangeKind::Flag => "release",
+        ChangeKind::Rollback => "rollback",
+        ChangeKind::Hotfix => "hotfix",
+        ChangeKind::Security => "security",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The longest names there are, each byte of them escaped, and shas as they are.
+    #[test]
+    fn parts_hold_all_changes_in_order_and_keep_within_a_query() {
+        let long = "ä".repeat(128);
+        let short = Request::new("a".parse().expect("a name"), "b".parse().expect("a name"));
+        let wide = Request {
+            kind: ChangeKind::Security,
+            incident: Some(long.as_str().into()),
+            ..Request::new(long.parse().expect("a name"), long.parse().expect("a name"))
+        };
+        let shas = |n: usize| (0..n).map(|i| format!("{i:040x}").into()).collect();
+        for (request, changes, n_parts) in [
+            (&short, Vec::new(), 1),
+            (&short, shas(1), 1),
+            (&short, shas(123), 1),
+            (&short, shas(124), 2),
+            (&short, shas(CHANGES_MAX), 9),
+            (&wide, Vec::new(), 1),
+            (&wide, vec![long.as_str().into(); 77], 20),
+        ] {
+            let request = Request {
+                changes,
+                ..request.clone()
+            };
+            let parts = request.parts();
+            assert_eq!((parts.len(), parts.concat()), (n_parts, request.changes.clone()));
+            for part in &parts {
+                assert!(!part.is_empty() || request.changes.is_empty());
+                let changes = part.iter().map(|sha| ("change", &**sha));
+                let query = request.parameters().into_iter().chain(changes);
+                let size_bytes: usize = query.map(|(name, value)| in_query(name, value)).sum();
+                assert!(size_bytes <= QUERY_BYTES_MAX, "{size_bytes} bytes");
+            }
+        }
+    }
 
     #[test]
     fn changes_are_bounded_in_name_number_and_length() {

@@ -1,6 +1,7 @@
 //! The gate's rules, one case each, at the instants where they turn.
 
 mod kinds;
+mod parts;
 mod standing;
 mod texts;
 mod view;

@@ -28,12 +28,24 @@ pub(super) fn tell(
     if let (Basis::Nothing(ignorance), true) = (&of_service.basis, worst.is_known()) {
         text = format!("{text}; besides, {}", what_is_not_known(request, ignorance, now));
     }
+    for_terminals(&with_unseen(text, worst.outcome, changes))
+}
+
+/// A text that was told of `part`, as it is told of `changes`, among which those are.
+pub(super) fn retell(told: &str, outcome: Outcome, part: &[AskedChange], changes: &[AskedChange]) -> String {
+    let bare = unseen(part).and_then(|unseen| {
+        let (before, after) = (format!("{unseen}; "), format!("; {unseen}"));
+        told.strip_prefix(&before).or_else(|| told.strip_suffix(&after))
+    });
+    for_terminals(&with_unseen(bare.unwrap_or(told).to_owned(), outcome, changes))
+}
+
+fn with_unseen(text: String, outcome: Outcome, changes: &[AskedChange]) -> String {
     match unseen(changes) {
-        Some(unseen) if worst.outcome == Outcome::Proceed => text = format!("{unseen}; {text}"),
-        Some(unseen) => text = format!("{text}; {unseen}"),
-        None => {}
+        Some(unseen) if outcome == Outcome::Proceed => format!("{unseen}; {text}"),
+        Some(unseen) => format!("{text}; {unseen}"),
+        None => text,
     }
-    for_terminals(&text)
 }
 
 fn by_decision(request: &Request, decision: &StandingDecision, voice: &Voice, now: Timestamp) -> String {

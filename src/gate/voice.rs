@@ -34,6 +34,20 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// What a verdict came to. The exit status has the first word, for it is what stops a pipeline.
+    pub(super) fn of(finding: Finding, exit_status: ExitStatus) -> Self {
+        match (exit_status, finding) {
+            (ExitStatus::Frozen, _) => Self::Freeze,
+            (ExitStatus::FailingClosed, _) => Self::FailsClosed,
+            (ExitStatus::ExtraReview, _) => Self::Review,
+            (ExitStatus::Proceed, Finding::Unknown) => Self::FailsOpen,
+            (ExitStatus::Proceed, Finding::Freeze) => Self::WouldFreeze,
+            (ExitStatus::Proceed, Finding::ExtraReview) => Self::WouldReview,
+            (ExitStatus::Proceed, Finding::Proceed) => Self::Proceed,
+            (ExitStatus::Usage, _) => unreachable!("no verdict has it"),
+        }
+    }
+
     pub(super) fn finding(self) -> Finding {
         match self {
             Self::Proceed => Finding::Proceed,

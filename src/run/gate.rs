@@ -1,7 +1,8 @@
 //! `holdpoint gate`: what a pipeline calls before it deploys.
 //!
 //! From the topic: the one partition of control that holds the service's decision, its changes' and its heartbeat, and
-//! all of the overrides. Over HTTP: one request. An answer that cannot be had follows the fail mode.
+//! all of the overrides. Over HTTP: one request, or several where the changes are many. An answer that cannot be had
+//! whole follows the fail mode.
 
 use std::{io::Write as _, sync::Arc, time::Duration};
 
@@ -10,7 +11,7 @@ use anyhow::Context as _;
 use super::viewer::take_in;
 use crate::{
     clock::{Clock, Stopwatch},
-    gate::{ExitStatus, Finding, Request, View, assess, for_terminals, unreachable},
+    gate::{Answer, ExitStatus, Finding, Request, Verdict, View, assess, for_terminals, unreachable},
     stream::{
         Fault, Reader as _, TopicPartition,
         kafka::{Connection, Followed, KafkaReader, Tuning},
@@ -54,12 +55,18 @@ pub struct Gate {
 }
 
 /// One answer, as it is printed.
-struct Answer {
-    finding: Finding,
-    exit_status: ExitStatus,
-    known: bool,
-    text: String,
+struct Told {
+    answer: Answer,
     json: Vec<u8>,
+}
+
+impl From<&Verdict> for Told {
+    fn from(verdict: &Verdict) -> Self {
+        Self {
+            answer: verdict.into(),
+            json: control::encode_verdict(verdict),
+        }
+    }
 }
 
 /// The service says that the question is wrong. No fail mode is an answer to that: a gate that lets by what it could not
@@ -73,44 +80,45 @@ struct Refused(String);
 #[must_use]
 pub fn run(gate: &Gate) -> ExitStatus {
     let watch = Stopwatch::start();
-    let mut told = String::new();
+    let mut said = Box::default();
     loop {
-        let answer = match ask(gate) {
-            Ok(answer) => answer,
+        let told = match ask(gate) {
+            Ok(told) => told,
             Err(refused) => {
                 complain(&refused.to_string());
                 return ExitStatus::Usage;
             }
         };
+        let answer = &told.answer;
         let left = gate.wait.unwrap_or_default().saturating_sub(watch.elapsed());
         let blocked = matches!(
             answer.exit_status,
             ExitStatus::ExtraReview | ExitStatus::Frozen | ExitStatus::FailingClosed
         );
         if !blocked || left.is_zero() {
-            print(gate, &answer);
+            print(gate, &told);
             return answer.exit_status;
         }
         // Each new reason once: a pipeline's log is read by people.
-        if answer.text != told {
+        if answer.text != said {
             complain(&format!("{} – asking again for {} s", answer.text, left.as_secs()));
-            told = answer.text;
+            said = told.answer.text;
         }
         std::thread::sleep(ASK_EVERY.min(left));
     }
 }
 
-fn print(gate: &Gate, answer: &Answer) {
+fn print(gate: &Gate, Told { answer, json }: &Told) {
     let mut line = if gate.json {
-        answer.json.clone()
+        json.clone()
     } else {
-        answer.text.clone().into_bytes()
+        answer.text.as_bytes().to_vec()
     };
     line.push(b'\n');
     // A closed stdout changes no verdict.
     drop(std::io::stdout().write_all(&line));
     if !answer.known && answer.exit_status == ExitStatus::Proceed {
-        let why = match answer.finding {
+        let why = match answer.verdict {
             Finding::Unknown => "not known, and going on since the fail mode is open",
             Finding::Proceed | Finding::ExtraReview | Finding::Freeze => {
                 "a change that was never seen decides nothing unless an enforced policy says `require_known_changes`"
@@ -124,7 +132,7 @@ fn complain(text: &str) {
     drop(writeln!(std::io::stderr(), "holdpoint gate: {text}"));
 }
 
-fn ask(gate: &Gate) -> Result<Answer, Refused> {
+fn ask(gate: &Gate) -> Result<Told, Refused> {
     let asked = match &gate.source {
         Source::Url(url) => ask_url(url, gate),
         Source::Topic {
@@ -139,36 +147,38 @@ fn ask(gate: &Gate) -> Result<Answer, Refused> {
             Err(error) => error,
         };
         let verdict = unreachable(&gate.request, &format!("{error:#}"), Clock::wall().now());
-        Ok(Answer {
-            finding: verdict.verdict,
-            exit_status: verdict.exit_status,
-            known: false,
-            json: control::encode_verdict(&verdict),
-            text: verdict.text,
-        })
+        Ok((&verdict).into())
     })
 }
 
-fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Answer> {
-    let request = &gate.request;
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(gate.timeout))
-        .http_status_as_error(false)
-        .build()
-        .into();
+/// All parts of the question within the one bound, over the same connection where the other side keeps it.
+fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Told> {
+    let watch = Stopwatch::start();
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let shown = without_userinfo(url);
-    let mut call = agent
-        .get(format!("{}/v1/verdict", url.trim_end_matches('/')))
-        .query("service", request.service.as_str())
-        .query("environment", request.environment.as_str())
-        .query("kind", kind_name(request.kind))
-        .query("fail_mode", request.fail_mode.name());
-    for sha in &request.changes {
-        call = call.query("change", sha);
+    let mut bodies = Vec::new();
+    for changes in gate.request.parts() {
+        let left = gate.timeout.saturating_sub(watch.elapsed());
+        anyhow::ensure!(
+            !left.is_zero(),
+            "no whole answer from {shown} within {} s",
+            gate.timeout.as_secs()
+        );
+        let call = agent
+            .get(format!("{}/v1/verdict", url.trim_end_matches('/')))
+            .config()
+            .timeout_global(Some(left))
+            .build()
+            .query_pairs(gate.request.parameters())
+            .query_pairs(changes.iter().map(|sha| ("change", sha)));
+        bodies.push(body(call, &shown)?);
     }
-    if let Some(incident) = &request.incident {
-        call = call.query("incident", incident);
-    }
+    let (answer, json) = control::merge_verdicts(bodies).with_context(|| format!("the answer of {shown}"))?;
+    Ok(Told { answer, json })
+}
+
+/// What the instance `shown` answers to one part.
+fn body(call: ureq::RequestBuilder<ureq::typestate::WithoutBody>, shown: &str) -> anyhow::Result<Vec<u8>> {
     let mut response = call.call().with_context(|| format!("asking {shown}"))?;
     let status = response.status();
     let body = response.body_mut().with_config().limit(1024 * 1024).read_to_vec();
@@ -178,14 +188,7 @@ fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Answer> {
     }
     let body = body.with_context(|| format!("reading the answer of {shown}"))?;
     anyhow::ensure!(status.is_success(), "{shown} answers {status}");
-    let answer = control::decode_verdict(&body).with_context(|| format!("the answer of {shown}"))?;
-    Ok(Answer {
-        finding: answer.verdict,
-        exit_status: answer.exit_status,
-        known: answer.known,
-        text: answer.text.to_string(),
-        json: body,
-    })
+    Ok(body)
 }
 
 /// The address for people and logs: without a name and password, even where it is mistyped.
@@ -202,17 +205,7 @@ fn detail(problem: &[u8]) -> Option<String> {
     Some(problem.get("detail")?.as_str()?.to_owned())
 }
 
-fn kind_name(kind: crate::model::ChangeKind) -> &'static str {
-    use crate::model::ChangeKind;
-    match kind {
-        ChangeKind::Release | ChangeKind::Config | ChangeKind::Flag => "release",
-        ChangeKind::Rollback => "rollback",
-        ChangeKind::Hotfix => "hotfix",
-        ChangeKind::Security => "security",
-    }
-}
-
-fn ask_topic(connection: &Connection, control: &str, overrides: &str, gate: &Gate) -> anyhow::Result<Answer> {
+fn ask_topic(connection: &Connection, control: &str, overrides: &str, gate: &Gate) -> anyhow::Result<Told> {
     let (send, receive) = std::sync::mpsc::channel();
     let reading = Reading {
         connection: connection.clone(),
@@ -245,7 +238,7 @@ struct Reading {
 
 impl Reading {
     /// Reads until there is an answer; a broker that is not ready is asked again while there is time.
-    fn read(&self) -> anyhow::Result<Answer> {
+    fn read(&self) -> anyhow::Result<Told> {
         let watch = Stopwatch::start();
         loop {
             match self.attempt() {
@@ -260,7 +253,7 @@ impl Reading {
         }
     }
 
-    fn attempt(&self) -> anyhow::Result<Answer> {
+    fn attempt(&self) -> anyhow::Result<Told> {
         let id = format!("holdpoint-gate-{}", std::process::id());
         let mut reader = KafkaReader::new(&self.connection, &id, &id, &Tuning::default())?;
         let n_partitions = reader
@@ -290,14 +283,7 @@ impl Reading {
                 clock,
             )?;
         }
-        let verdict = assess(&view, &self.request, clock.now());
-        Ok(Answer {
-            finding: verdict.verdict,
-            exit_status: verdict.exit_status,
-            known: verdict.known,
-            json: control::encode_verdict(&verdict),
-            text: verdict.text,
-        })
+        Ok((&assess(&view, &self.request, clock.now())).into())
     }
 
     fn follow(

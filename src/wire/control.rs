@@ -13,7 +13,7 @@ pub use decision::{decode_decision, encode_decision};
 pub use headers::{decision_headers, heartbeat_headers};
 pub use key::parse_key;
 pub use notice::{decode_heartbeat, decode_ingest, encode_heartbeat, encode_ingest};
-pub use verdict::{Answer, decode_verdict, encode_verdict};
+pub use verdict::{decode_verdict, encode_verdict, merge_verdicts};
 
 use crate::gate::{ControlKey, Record, Unreadable};
 

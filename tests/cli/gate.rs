@@ -1,11 +1,16 @@
 //! `holdpoint gate`: what is asked wrongly is never let by.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     process::{Command, Output},
+    sync::mpsc,
     thread,
+    time::Duration,
 };
+
+use serde_json::{Value, json};
 
 /// What an instance answers that would have it freeze.
 const FREEZE: &str = r#"{"verdict":"freeze","known":true,"enforced":true,"exit_status":20,"decision":null,"text":"checkout is frozen","changes":[],"override":null}"#;
@@ -32,12 +37,72 @@ fn instance(status: &'static str, body: &'static str) -> String {
     address.to_string()
 }
 
-fn gate(arguments: &[&str]) -> Output {
+/// The line of a question, and on which connection it came.
+type Asked = (String, usize);
+
+/// An instance behind a proxy that keeps connections, and refuses request lines over 8 KiB as nginx does. `answer` has
+/// the number of the question, from 0, and its changes. Returns the address, and what was asked.
+fn behind_proxy(
+    answer: impl Fn(usize, &[&str]) -> (&'static str, String) + Send + 'static,
+) -> (String, mpsc::Receiver<Asked>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (send, asked) = mpsc::channel();
+    thread::spawn(move || {
+        let mut n_questions = 0;
+        for (connection, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.expect("a connection");
+            let mut lines = BufReader::new(stream.try_clone().expect("a stream")).lines();
+            while let Some(Ok(line)) = lines.next() {
+                while lines.next().is_some_and(|line| !line.expect("a line").is_empty()) {}
+                let query = line.split(['?', ' ']).nth(2).unwrap_or_default();
+                let changes: Vec<_> = query
+                    .split('&')
+                    .filter_map(|pair| pair.strip_prefix("change="))
+                    .collect();
+                let (status, body) = match line.len() {
+                    0..=8192 => answer(n_questions, &changes),
+                    _ => ("414 URI Too Long", "{}".to_owned()),
+                };
+                n_questions += 1;
+                // A gate that waits no longer asks nothing more.
+                drop(send.send((line, connection)));
+                drop(write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                ));
+            }
+        }
+    });
+    (format!("http://{address}"), asked)
+}
+
+/// What an instance says of `changes`, all of them known.
+fn verdict(verdict: &str, exit_status: u8, changes: &[&str]) -> String {
+    let changes: Vec<_> = changes.iter().map(|sha| json!({"sha": sha, "known": true})).collect();
+    json!({
+        "verdict": verdict, "known": true, "enforced": true, "exit_status": exit_status, "decision": {"id": verdict},
+        "text": format!("{verdict} it is"), "changes": changes, "override": null,
+    })
+    .to_string()
+}
+
+/// A thousand changes, each another, as arguments.
+fn thousand(url: &str) -> Vec<String> {
+    let changes = (0..1_000).map(|i| format!("--change={i:040x}"));
+    [format!("--url={url}"), "--json".to_owned()]
+        .into_iter()
+        .chain(changes)
+        .collect()
+}
+
+fn gate(arguments: &[impl AsRef<OsStr>]) -> Output {
     gate_in(&[], arguments)
 }
 
 /// With no variable of Holdpoint's but these.
-fn gate_in(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+fn gate_in(variables: &[(&str, &str)], arguments: &[impl AsRef<OsStr>]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdpoint"));
     for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("HOLDPOINT_")) {
         command.env_remove(variable);
@@ -95,17 +160,95 @@ fn what_an_instance_refuses_is_wrong_usage_and_not_unknown() {
 }
 
 #[test]
-fn a_thousand_changes_are_asked_about_and_more_are_wrong_usage() {
-    let address = instance("200 OK", FREEZE);
-    let url = format!("http://{address}");
-    let mut arguments = vec!["--url", &url];
-    arguments.extend(vec![["--change", SHA]; 1_000].as_flattened());
-    let (status, stderr) = status_and_stderr(&gate(&arguments));
+fn a_thousand_changes_pass_a_proxy_in_parts_and_the_worst_of_them_decides() {
+    let (url, asked) = behind_proxy(|question, changes| match question {
+        3 => ("200 OK", verdict("freeze", 20, changes)),
+        5 => ("200 OK", verdict("extra_review", 10, changes)),
+        _ => ("200 OK", verdict("proceed", 0, changes)),
+    });
+    let output = gate(&thousand(&url));
+    let (status, stderr) = status_and_stderr(&output);
     assert_eq!(status, Some(20), "{stderr}");
-    arguments.extend(["--change", SHA]);
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let shas: Vec<String> = (0..1_000).map(|i| format!("{i:040x}")).collect();
+    let shas: Vec<&str> = shas.iter().map(String::as_str).collect();
+    let whole: Value = serde_json::from_str(&verdict("freeze", 20, &shas)).expect("JSON");
+    assert_eq!(answer, whole);
+    let asked: Vec<Asked> = asked.try_iter().collect();
+    assert_eq!(asked.len(), 9);
+    for (line, connection) in asked {
+        assert!(line.len() < 6_100, "{} bytes", line.len());
+        assert_eq!(connection, 0, "the connection is kept");
+    }
+}
+
+#[test]
+fn more_than_a_thousand_changes_are_wrong_usage() {
+    let mut arguments = thousand("http://127.0.0.1:1");
+    arguments.extend(["--change".to_owned(), SHA.to_owned()]);
     let (status, stderr) = status_and_stderr(&gate(&arguments));
     assert_eq!(status, Some(2));
     assert!(stderr.contains("1001 changes are too many"), "{stderr}");
+}
+
+#[test]
+fn a_question_that_fits_is_one_request_and_its_answer_is_passed_on_as_it_is() {
+    let spaced = FREEZE.replace(',', " , ");
+    let body = spaced.clone();
+    let (url, asked) = behind_proxy(move |_, _| ("200 OK", body.clone()));
+    let output = gate(&["--url", &url, "--json", "--change", SHA, "--change", "a b"]);
+    assert_eq!(output.status.code(), Some(20));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{spaced}\n"));
+    let lines: Vec<String> = asked.try_iter().map(|(line, _)| line).collect();
+    let expected = format!(
+        "GET /v1/verdict?service=checkout&environment=production&kind=release&fail_mode=open&change={SHA}&change=a%20b \
+         HTTP/1.1"
+    );
+    assert_eq!(lines, [expected]);
+}
+
+#[test]
+fn a_question_of_which_a_part_is_refused_is_wrong_usage_and_one_of_which_a_part_fails_is_unknown() {
+    for (what, expected) in [
+        ("400 Bad Request", 2),
+        ("414 URI Too Long", 2),
+        ("431 Request Header Fields Too Large", 2),
+        ("503 Service Unavailable", 30),
+        ("200 OK", 30),
+    ] {
+        let (url, _asked) = behind_proxy(move |question, changes| match question {
+            7 => (what, "no verdict".to_owned()),
+            _ => ("200 OK", verdict("freeze", 20, changes)),
+        });
+        let mut arguments = thousand(&url);
+        arguments.push("--fail-mode=closed".to_owned());
+        let output = gate(&arguments);
+        let (status, stderr) = status_and_stderr(&output);
+        assert_eq!(status, Some(expected), "{what}: {stderr}");
+        if expected == 2 {
+            assert!(stderr.contains(what) && output.stdout.is_empty(), "{stderr}");
+            continue;
+        }
+        let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(
+            (&answer["verdict"], &answer["known"]),
+            (&json!("unknown"), &json!(false))
+        );
+        assert_eq!(answer["changes"].as_array().map(Vec::len), Some(1_000));
+    }
+}
+
+/// Nine answers, each well within the bound, and all of them together beyond it.
+#[test]
+fn the_parts_of_a_question_share_its_time() {
+    let (url, _asked) = behind_proxy(|_, changes| {
+        thread::sleep(Duration::from_millis(200));
+        ("200 OK", verdict("freeze", 20, changes))
+    });
+    let mut arguments = thousand(&url);
+    arguments.extend(["--fail-mode=closed", "--timeout=1s"].map(str::to_owned));
+    let (status, stderr) = status_and_stderr(&gate(&arguments));
+    assert_eq!(status, Some(30), "{stderr}");
 }
 
 /// A change never seen decides nothing: the fail mode is not asked.

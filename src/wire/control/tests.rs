@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use super::{
     decision_headers, decode, decode_decision, decode_verdict, encode_decision, encode_heartbeat, encode_ingest,
 };
-use super::{encode_verdict, heartbeat_headers};
+use super::{encode_verdict, heartbeat_headers, merge_verdicts};
 use crate::{
     gate::{AskedChange, ControlKey, ExitStatus, Finding, Heartbeat, IngestMark, Record, Unreadable, Verdict, Word},
     model::{
@@ -355,6 +355,30 @@ fn a_verdict_holds_the_decision_as_it_was_written() {
     for (from, to) in [("proceed", "perhaps"), (":0,", ":2,"), (":0,", ":7,"), (":0,", ":-1,")] {
         assert!(decode_verdict(json.replacen(from, to, 1).as_bytes()).is_err(), "{to}");
     }
+}
+
+/// The decision, the override and what a later service may add come from the part that decides.
+#[test]
+fn verdicts_on_parts_become_one_and_a_single_one_stays_as_it_came() {
+    let written = text(encode_decision(&freeze()));
+    let calm = r#"{"verdict":"proceed","known":false,"enforced":true,"exit_status":0,"decision":null,"text":"the change was never seen; so","changes":[{"sha":"a","known":false}],"override":null}"#;
+    let grave = format!(
+        r#"{{"verdict":"freeze", "known":true,"enforced":true,"exit_status":20,"decision":{written},"text":"so","changes":[{{"sha":"b","known":true}}],"override":{{"id":"o-1"}},"added":[1.5]}}"#
+    );
+    let parts = |parts: &[&str]| merge_verdicts(parts.iter().map(|part| part.as_bytes().to_vec()).collect());
+    for whole in [calm, &grave] {
+        let (answer, json) = parts(&[whole]).expect("a verdict");
+        assert_eq!(text(json), whole);
+        assert_eq!(answer, decode_verdict(whole.as_bytes()).expect("a verdict"));
+    }
+    let (answer, json) = parts(&[calm, &grave]).expect("verdicts");
+    assert_eq!((answer.exit_status, answer.known), (ExitStatus::Frozen, false));
+    let whole = format!(
+        r#"{{"verdict":"freeze","known":false,"enforced":true,"exit_status":20,"decision":{written},"text":"so; change a was never seen","changes":[{{"sha":"a","known":false}},{{"sha":"b","known":true}}],"override":{{"id":"o-1"}},"added":[1.5]}}"#
+    );
+    let value = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).expect("JSON");
+    assert_eq!(value(&json), value(whole.as_bytes()));
+    assert!(parts(&[&grave, "{}"]).is_err());
 }
 
 /// What we write is what the schemas promise, and every example of theirs is read.

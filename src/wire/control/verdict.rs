@@ -1,12 +1,11 @@
 //! A verdict's JSON: the answer of `GET /v1/verdict`, and what `gate --json` prints.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{instant, to_json};
 use crate::{
-    gate::{ExitStatus, Finding, Unreadable, Verdict},
+    gate::{Answer, AskedChange, ExitStatus, Finding, Unreadable, Verdict, merge},
     model::{Effect, Timestamp},
 };
 
@@ -84,43 +83,76 @@ pub fn encode_verdict(verdict: &Verdict) -> Vec<u8> {
     json
 }
 
-/// What a client of `GET /v1/verdict` acts on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    pub verdict: Finding,
-    pub known: bool,
-    pub enforced: bool,
-    pub exit_status: ExitStatus,
-    pub text: Box<str>,
-}
-
-#[derive(Deserialize)]
-struct Read<'a> {
-    #[serde(borrow)]
-    verdict: Cow<'a, str>,
+/// An answer as a client reads it.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    verdict: String,
     known: bool,
     enforced: bool,
     exit_status: u8,
-    #[serde(borrow)]
-    text: Cow<'a, str>,
+    #[serde(default)]
+    decision: Value,
+    text: String,
+    #[serde(default)]
+    changes: Vec<ChangeTold>,
+    /// The override, and what this program does not know.
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ChangeTold {
+    sha: Box<str>,
+    known: bool,
 }
 
 /// Reads an answer. One whose exit status or finding this program does not know is refused: to guess could deploy into
 /// a freeze.
 pub fn decode_verdict(json: &[u8]) -> Result<Answer, Unreadable> {
-    let read: Read<'_> = serde_json::from_slice(json).map_err(Unreadable::NotAsExpected)?;
-    let verdict = Finding::ALL.into_iter().find(|finding| finding.name() == read.verdict);
-    let exit_status = ExitStatus::from_code(read.exit_status).filter(|status| *status != ExitStatus::Usage);
+    let told: Told = serde_json::from_slice(json).map_err(Unreadable::NotAsExpected)?;
+    let verdict = Finding::ALL.into_iter().find(|finding| finding.name() == told.verdict);
+    let exit_status = ExitStatus::from_code(told.exit_status).filter(|status| *status != ExitStatus::Usage);
     let (Some(verdict), Some(exit_status)) = (verdict, exit_status) else {
         return Err(Unreadable::Schema {
-            schema: format!("{} {}", read.verdict, read.exit_status),
+            schema: format!("{} {}", told.verdict, told.exit_status),
         });
     };
+    let asked = |ChangeTold { sha, known }| AskedChange { sha, known };
     Ok(Answer {
         verdict,
-        known: read.known,
-        enforced: read.enforced,
+        known: told.known,
+        enforced: told.enforced,
         exit_status,
-        text: read.text.into(),
+        text: told.text.into(),
+        changes: told.changes.into_iter().map(asked).collect(),
     })
+}
+
+/// Reads the answers to all parts of a question, and makes of them the answer to the whole with its JSON. That of one
+/// part is passed on byte for byte; of several, the decision and the override are those of the part that decides.
+///
+/// # Panics
+/// Without parts.
+pub fn merge_verdicts(mut parts: Vec<Vec<u8>>) -> Result<(Answer, Vec<u8>), Unreadable> {
+    let answers: Vec<Answer> = parts
+        .iter()
+        .map(|part| decode_verdict(part))
+        .collect::<Result<_, _>>()?;
+    let (index, answer) = merge(&answers);
+    let gravest = parts.swap_remove(index);
+    if parts.is_empty() {
+        return Ok((answer, gravest));
+    }
+    let told: Told = serde_json::from_slice(&gravest).map_err(Unreadable::NotAsExpected)?;
+    let change = |AskedChange { sha, known }: &AskedChange| ChangeTold {
+        sha: sha.clone(),
+        known: *known,
+    };
+    let json = to_json(&Told {
+        known: answer.known,
+        text: answer.text.to_string(),
+        changes: answer.changes.iter().map(change).collect(),
+        ..told
+    });
+    Ok((answer, json))
 }
