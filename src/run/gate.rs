@@ -151,34 +151,46 @@ fn ask(gate: &Gate) -> Result<Told, Refused> {
     })
 }
 
-/// All parts of the question within the one bound, over the same connection where the other side keeps it.
+/// All parts of the question within the one bound, over the same connection where the other side keeps it. Where one fails,
+/// nothing is known of it and of those after it; what was said before stands, a freeze above all.
 fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Told> {
+    let Gate { request, timeout, .. } = gate;
     let watch = Stopwatch::start();
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let shown = without_userinfo(url);
-    let mut bodies = Vec::new();
-    for changes in gate.request.parts() {
-        let left = gate.timeout.saturating_sub(watch.elapsed());
-        anyhow::ensure!(
-            !left.is_zero(),
-            "no whole answer from {shown} within {} s",
-            gate.timeout.as_secs()
-        );
+    let (mut bodies, mut n_answered) = (Vec::new(), 0);
+    for changes in request.parts() {
         let call = agent
             .get(format!("{}/v1/verdict", url.trim_end_matches('/')))
-            .config()
-            .timeout_global(Some(left))
-            .build()
-            .query_pairs(gate.request.parameters())
+            .query_pairs(request.parameters())
             .query_pairs(changes.iter().map(|sha| ("change", sha)));
-        bodies.push(body(call, &shown)?);
+        match ask_part(call, timeout.saturating_sub(watch.elapsed()), &shown) {
+            Ok(body) => bodies.push(body),
+            Err(error) if bodies.is_empty() || error.is::<Refused>() => return Err(error),
+            Err(error) => {
+                let rest = Request {
+                    changes: request.changes[n_answered..].to_vec(),
+                    ..request.clone()
+                };
+                let unknown = unreachable(&rest, &format!("{error:#}"), Clock::wall().now());
+                bodies.push(control::encode_verdict(&unknown));
+                break;
+            }
+        }
+        n_answered += changes.len();
     }
     let (answer, json) = control::merge_verdicts(bodies).with_context(|| format!("the answer of {shown}"))?;
     Ok(Told { answer, json })
 }
 
-/// What the instance `shown` answers to one part.
-fn body(call: ureq::RequestBuilder<ureq::typestate::WithoutBody>, shown: &str) -> anyhow::Result<Vec<u8>> {
+/// What the instance `shown` answers to one part within the time that is left.
+fn ask_part(
+    call: ureq::RequestBuilder<ureq::typestate::WithoutBody>,
+    left: Duration,
+    shown: &str,
+) -> anyhow::Result<Vec<u8>> {
+    anyhow::ensure!(!left.is_zero(), "no whole answer from {shown} in time");
+    let call = call.config().timeout_global(Some(left)).build();
     let mut response = call.call().with_context(|| format!("asking {shown}"))?;
     let status = response.status();
     let body = response.body_mut().with_config().limit(1024 * 1024).read_to_vec();
@@ -188,6 +200,7 @@ fn body(call: ureq::RequestBuilder<ureq::typestate::WithoutBody>, shown: &str) -
     }
     let body = body.with_context(|| format!("reading the answer of {shown}"))?;
     anyhow::ensure!(status.is_success(), "{shown} answers {status}");
+    control::decode_verdict(&body).with_context(|| format!("the answer of {shown}"))?;
     Ok(body)
 }
 

@@ -207,34 +207,44 @@ fn a_question_that_fits_is_one_request_and_its_answer_is_passed_on_as_it_is() {
     assert_eq!(lines, [expected]);
 }
 
+/// What the eighth of nine parts comes to, beside what the others say.
 #[test]
-fn a_question_of_which_a_part_is_refused_is_wrong_usage_and_one_of_which_a_part_fails_is_unknown() {
-    for (what, expected) in [
-        ("400 Bad Request", 2),
-        ("414 URI Too Long", 2),
-        ("431 Request Header Fields Too Large", 2),
-        ("503 Service Unavailable", 30),
-        ("200 OK", 30),
+fn a_part_that_is_refused_is_wrong_usage_and_one_that_fails_is_unknown_beside_what_the_others_say() {
+    for (eighth, others, fail_mode, expected) in [
+        ("400 Bad Request", ("freeze", 20), "closed", 2),
+        ("414 URI Too Long", ("freeze", 20), "closed", 2),
+        ("431 Request Header Fields Too Large", ("freeze", 20), "closed", 2),
+        ("503 Service Unavailable", ("proceed", 0), "closed", 30),
+        ("200 OK", ("proceed", 0), "closed", 30),
+        ("200 OK", ("proceed", 0), "open", 0),
+        ("503 Service Unavailable", ("extra_review", 10), "open", 10),
+        ("503 Service Unavailable", ("freeze", 20), "open", 20),
+        ("200 OK", ("freeze", 20), "closed", 20),
     ] {
         let (url, _asked) = behind_proxy(move |question, changes| match question {
-            7 => (what, "no verdict".to_owned()),
-            _ => ("200 OK", verdict("freeze", 20, changes)),
+            7 => (eighth, "no verdict".to_owned()),
+            _ => ("200 OK", verdict(others.0, others.1, changes)),
         });
         let mut arguments = thousand(&url);
-        arguments.push("--fail-mode=closed".to_owned());
+        arguments.push(format!("--fail-mode={fail_mode}"));
         let output = gate(&arguments);
         let (status, stderr) = status_and_stderr(&output);
-        assert_eq!(status, Some(expected), "{what}: {stderr}");
+        assert_eq!(status, Some(expected), "{eighth}, {others:?}: {stderr}");
         if expected == 2 {
-            assert!(stderr.contains(what) && output.stdout.is_empty(), "{stderr}");
+            assert!(stderr.contains(eighth) && output.stdout.is_empty(), "{stderr}");
             continue;
         }
         let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert_eq!(
-            (&answer["verdict"], &answer["known"]),
-            (&json!("unknown"), &json!(false))
-        );
-        assert_eq!(answer["changes"].as_array().map(Vec::len), Some(1_000));
+        let finding = if others.1 == 0 { "unknown" } else { others.0 };
+        assert_eq!((&answer["verdict"], &answer["known"]), (&json!(finding), &json!(false)));
+        let known: Vec<_> = answer["changes"]
+            .as_array()
+            .expect("changes")
+            .iter()
+            .map(|change| &change["known"])
+            .collect();
+        assert_eq!(known.len(), 1_000);
+        assert!(*known[0] == json!(true) && *known[999] == json!(false));
     }
 }
 
@@ -243,7 +253,7 @@ fn a_question_of_which_a_part_is_refused_is_wrong_usage_and_one_of_which_a_part_
 fn the_parts_of_a_question_share_its_time() {
     let (url, _asked) = behind_proxy(|_, changes| {
         thread::sleep(Duration::from_millis(200));
-        ("200 OK", verdict("freeze", 20, changes))
+        ("200 OK", verdict("proceed", 0, changes))
     });
     let mut arguments = thousand(&url);
     arguments.extend(["--fail-mode=closed", "--timeout=1s"].map(str::to_owned));
