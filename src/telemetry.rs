@@ -165,13 +165,15 @@ pub fn install_logs(default: &str) {
 mod tests {
     use super::*;
 
-    /// What dashboards and alerts name, with what the exposition appends to a histogram's name taken off. A query has it.
+    /// What dashboards, alerts and documents name, with what the exposition appends to a histogram's name taken off. A
+    /// query has it.
     #[test]
     fn dashboards_and_alerts_name_only_metrics_that_there_are() {
         let files = [
             include_str!("../deploy/prometheus/rules.yml"),
             include_str!("../deploy/grafana/dashboards/holdpoint.json"),
             include_str!("../README.md"),
+            include_str!("../docs/reference.md"),
         ];
         let listed = [&COUNTERS[..], &LABELLED, &GAUGES, &HISTOGRAMS];
         let listed: Vec<&str> = listed.into_iter().flatten().map(|(name, _)| *name).collect();

@@ -8,6 +8,7 @@ mod learning;
 mod losses;
 mod pages;
 mod properties;
+mod reference;
 mod schemas;
 mod script;
 mod support;
