@@ -647,3 +647,44 @@ fn errors_say_themselves_where_they_come_from() {
     let told = told(&driver, "web");
     assert!(told.contains(&"freeze deploy_regression d-web".to_owned()), "{told:#?}");
 }
+
+/// A deploy is taken back while its service asks one that never answers: the next deploy is judged all the same.
+#[test]
+fn a_deploy_taken_back_while_it_is_asked_about_leaves_no_question_behind() {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    let catalog = r#""kind":"service","id":"c","service":"web","depends_on":["api","never-seen"]"#;
+    driver.events(&[format!(r#"{{{catalog},"time":"{}"}}"#, at(0))], at(0));
+    for i in 0..HISTORY + 60 {
+        let after = i - HISTORY;
+        let jitter = u64::try_from(i * 7 % 5).expect("small");
+        let (web, api) = match after {
+            0..20 => (40, 60),
+            30.. => (60, 8),
+            _ => (8, 8),
+        };
+        let mut events = [("web", web), ("api", api)]
+            .map(|(service, errors)| minute(service, at(i), errors + jitter, Some(6_000)))
+            .to_vec();
+        let deploys = [
+            ("web", "d-0", -20),
+            ("web", "d-1", 0),
+            ("api", "d-api", 0),
+            ("web", "d-2", 30),
+        ];
+        for (service, deploy_id, deployed_at) in deploys {
+            if after == deployed_at {
+                events.push(deploy(service, deploy_id, at(i), "started", ""));
+            }
+        }
+        driver.events(&events, at(i));
+        driver.time(at(i) + seconds(15));
+        // Two seconds after its step closed and it asked once more.
+        if after == 10 {
+            let taken_back = deploy("web", "d-1", at(i) + seconds(17), "rolled_back", "");
+            driver.events(&[taken_back], at(i) + seconds(17));
+        }
+        driver.time(at(i) + seconds(30));
+    }
+    let told = told(&driver, "web");
+    assert!(told.contains(&"freeze deploy_regression d-2".to_owned()), "{told:#?}");
+}

@@ -219,6 +219,10 @@ impl Environment {
     fn conclude(&mut self, scene: &mut Scene<'_>) {
         let now = scene.context.now;
         let Some(mut proposal) = self.proposal.take() else {
+            // It was taken back while it was asked about: nobody waits for answers any more.
+            if let Some(inquiry) = self.inquiry_mut() {
+                inquiry.conclude();
+            }
             return;
         };
         let Posterior { blamed, whose } = self.put_down(&proposal.deploy_id, &proposal.found, scene);
