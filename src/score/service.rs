@@ -449,7 +449,9 @@ impl Service {
             .iter()
             .map(|environment| environment.next_deadline(policy.lateness));
         let graph = self.graph.as_ref().map(|graph| graph.next_deadline());
-        let own = self.changes.next_deadline().min(self.last_event + FORGET_AFTER);
-        environments.chain(graph).fold(own, Timestamp::min)
+        let is_empty = self.environments.is_empty() && self.changes.len() == 0;
+        let forgotten_at = is_empty.then(|| self.last_event + FORGET_AFTER);
+        let others = environments.chain(graph).chain(forgotten_at);
+        others.fold(self.changes.next_deadline(), Timestamp::min)
     }
 }
