@@ -133,16 +133,20 @@ impl Incidents {
 impl Known {
     fn resolve(&mut self, incident_id: &str, time: Timestamp) -> Outcome {
         let hash = short_hash(incident_id);
+        let known = self.resolved.iter().find(|(known, _)| *known == hash);
+        // Words may come in any order: the latest by their own time count.
+        let resolved_at = known.map_or(Second::of(time), |(_, at)| (*at).max(Second::of(time)));
         self.resolved.retain(|(known, _)| *known != hash);
         if self.resolved.len() >= RESOLVED_MAX {
             self.resolved.remove(0);
         }
         self.resolved.reserve_exact(1);
-        self.resolved.push((hash, Second::of(time)));
-        let Some(place) = self.open.iter().position(|open| *open.incident_id == *incident_id) else {
+        self.resolved.push((hash, resolved_at));
+        let is_meant = |open: &OpenIncident| *open.incident_id == *incident_id && open.last_event <= resolved_at;
+        let Some(place) = self.open.iter().position(is_meant) else {
             return Outcome::Nothing;
         };
-        self.over_at = self.over_at.max(Some(Second::of(time)));
+        self.over_at = self.over_at.max(Some(resolved_at));
         if self.open.remove(place).granted {
             Outcome::Lifts
         } else {
@@ -247,6 +251,32 @@ mod tests {
         let open = incidents.open().iter().map(|open| &*open.incident_id);
         let open = open.collect();
         (incidents, open)
+    }
+
+    /// What is told of one incident, with when it happened; whether it is open after that, told in any order.
+    #[test]
+    fn the_latest_word_of_an_incident_counts_in_whatever_order_words_come() {
+        use IncidentStatus::{Detected, Resolved};
+        for (words, is_open) in [
+            ([(Detected, 10), (Resolved, 20), (Detected, 30)], true),
+            ([(Detected, 10), (Detected, 20), (Resolved, 30)], false),
+            ([(Resolved, 5), (Detected, 10), (Resolved, 20)], false),
+            ([(Detected, 10), (Resolved, 10), (Resolved, 5)], false),
+        ] {
+            for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+                let mut incidents = Incidents::default();
+                for (status, minute) in order.map(|place| words[place]) {
+                    let incident = Incident {
+                        incident_id: "a".into(),
+                        status,
+                        severity: 1,
+                        caused_by: None,
+                    };
+                    incidents.take(&incident, NOW + Duration::from_mins(minute), NOW);
+                }
+                assert_eq!(!incidents.is_empty(), is_open, "{words:?} in order {order:?}");
+            }
+        }
     }
 
     #[test]
