@@ -211,7 +211,8 @@ impl Kinds {
     pub(crate) fn dominant(&self) -> Option<Dominant> {
         let most = self.fingerprints.iter().max_by_key(|kind| (kind.errors, kind.tag))?;
         let percent = u64::from(most.errors) * 100 / u64::from(self.errors.max(1));
-        (most.errors > 0 && most.errors >= self.errors / NAMED).then(|| Dominant {
+        let is_enough = u64::from(most.errors) * u64::from(NAMED) >= u64::from(self.errors);
+        (most.errors > 0 && is_enough).then(|| Dominant {
             text: most.text.clone(),
             percent: u8::try_from(percent.min(100)).unwrap_or(100),
         })

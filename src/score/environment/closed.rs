@@ -36,7 +36,6 @@ impl Environment {
     }
 
     fn learn(&mut self, closed: &Closed, settings: &Settings, context: &Context<'_>) {
-        self.known.make_room();
         let is_known = self
             .presence
             .observe(closed, self.steps.grain, &context.policy.evidence);

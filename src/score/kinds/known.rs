@@ -16,6 +16,8 @@ const FORGETS: u32 = 128;
 pub(crate) struct Known {
     /// Their fingerprints, from the last that was learned to the first.
     tags: [Tag; KNOWN_MAX],
+    /// A bit for each of them that was told in this quarter-hour, the lowest for the first.
+    seen: u8,
     /// Errors, and how many of them name a callee; what was long ago counts less.
     errors: u32,
     named: u32,
@@ -40,24 +42,31 @@ impl Known {
 
     pub(super) fn learn_one(&mut self, fingerprint: &str) {
         let tag = Tag::of(fingerprint);
-        let has_room = self.tags[KNOWN_MAX - 1] == Tag::default();
-        if has_room && !self.has(tag) {
+        if let Some(place) = self.tags.iter().position(|known| *known == tag) {
+            self.seen |= 1 << place;
+        } else if self.has_room() {
             self.tags.rotate_right(1);
             self.tags[0] = tag;
+            self.seen = self.seen << 1 | 1;
         }
     }
 
-    /// A step has closed: makes room for another fingerprint. Not sooner: which one goes would depend on how errors are
-    /// combined.
-    pub(crate) fn make_room(&mut self) {
-        self.tags[KNOWN_MAX - 1] = Tag::default();
+    fn has_room(&self) -> bool {
+        self.tags[KNOWN_MAX - 1] == Tag::default()
     }
 
-    /// A quarter-hour is over.
+    /// A quarter-hour is over: makes room for another fingerprint, where one was not told in it. Of several the one goes that
+    /// was learned first. Not sooner: which one goes would depend on how errors are combined.
     pub(crate) fn forget(&mut self) {
         for n in [&mut self.errors, &mut self.named] {
             *n -= *n / FORGETS;
         }
+        let not_told = (0..KNOWN_MAX).rev().find(|place| self.seen & (1 << place) == 0);
+        if let Some(place) = not_told.filter(|_| !self.has_room()) {
+            self.tags[place..].rotate_left(1);
+            self.tags[KNOWN_MAX - 1] = Tag::default();
+        }
+        self.seen = 0;
     }
 
     pub(super) fn has(&self, tag: Tag) -> bool {
@@ -96,23 +105,47 @@ mod tests {
         assert_eq!(Known::default().named_share(), None);
     }
 
+    /// What is told in every quarter-hour stays, and what was learned first of all else makes room for one other.
     #[test]
-    fn of_usual_kinds_the_last_are_known() {
+    fn a_usual_kind_is_known_while_it_is_told() {
         let mut known = Known::default();
         let name = |n: usize| format!("kind {n}");
+        let is_known = |known: &Known, n: usize| known.has(Tag::of(&name(n)));
         for n in 0..=KNOWN_MAX {
             known.learn_one(&name(n));
-            known.learn_one(&name(n));
-            known.learn_one(&name(n.saturating_sub(1)));
         }
-        assert_eq!(
-            known.tags[0],
-            Tag::of(&name(KNOWN_MAX - 1)),
-            "there is no room within a step"
+        assert!(
+            (0..KNOWN_MAX).all(|n| is_known(&known, n)) && !is_known(&known, KNOWN_MAX),
+            "no room"
         );
-        known.make_room();
+        known.forget();
         known.learn_one(&name(KNOWN_MAX));
-        let is_known = |n: usize| known.has(Tag::of(&name(n)));
-        assert!(!is_known(0) && (1..=KNOWN_MAX).all(is_known));
+        assert!(
+            (0..=KNOWN_MAX).all(|n| is_known(&known, n) == (n != KNOWN_MAX)),
+            "all were told"
+        );
+        for n in [0, 2, 3] {
+            known.learn_one(&name(n));
+        }
+        known.forget();
+        for n in [KNOWN_MAX, KNOWN_MAX + 1] {
+            known.learn_one(&name(n));
+        }
+        assert!((0..KNOWN_MAX + 2).all(|n| is_known(&known, n) == ![1, KNOWN_MAX + 1].contains(&n)));
+        for _ in 0..100 {
+            for n in [0, 2] {
+                known.learn_one(&name(n));
+            }
+            known.forget();
+        }
+        assert!(
+            [0, 2].into_iter().all(|n| is_known(&known, n)),
+            "the most usual of all, learned first"
+        );
+        assert_eq!(
+            known.tags.iter().filter(|tag| **tag == Tag::default()).count(),
+            1,
+            "one other may come"
+        );
     }
 }
