@@ -301,7 +301,7 @@ impl Remembered {
             .filter(|note| self.is_meant_by(note, |sha| sha == target));
         let own = self.beside.iter().flat_map(|beside| beside.approvals.iter());
         let mut words: Vec<&Note> = own.chain(seen).collect();
-        // Within a second a dismissal is taken for the later word.
+        // Within a second a dismissal is taken for the later word, as among those kept.
         words.sort_by_key(|note| (note.by, Reverse(note.at), note.approved));
         words.dedup_by(|next, known| next.by == known.by && !next.is_nameless());
         words

@@ -154,12 +154,12 @@ impl Approvals {
         self.last_known_level
     }
 
-    /// Keeps `note` unless a later word of the same person on the same change is known. Says whether it counts as a
-    /// sign of life of the review source.
+    /// Keeps `note` unless a later word of the same person on the same change is known; within a second a dismissal is
+    /// the later. Says whether it counts as a sign of life of the review source.
     pub(crate) fn add(&mut self, note: Note) -> bool {
         let same = |known: &Note| known.by == note.by && known.sha == note.sha && known.change_id == note.change_id;
         match self.notes.iter_mut().find(|known| same(known)) {
-            Some(known) if known.at > note.at => return false,
+            Some(known) if (known.at, !known.approved) > (note.at, !note.approved) => return false,
             Some(known) => *known = note,
             None => {
                 if self.notes.len() >= NOTES_MAX {
