@@ -52,7 +52,7 @@ pub(super) fn outages(
 }
 
 pub(super) fn storms(family: &Family, place: usize, span: (Timestamp, Timestamp), chance: &mut Chance) -> Vec<Storm> {
-    each_day(span, family.storms_per_day, chance, |day, chance| {
+    let mut all = each_day(span, family.storms_per_day, chance, |day, chance| {
         let from = day + chance.seconds((0.0, 86_000.0));
         Storm {
             service: place,
@@ -60,7 +60,10 @@ pub(super) fn storms(family: &Family, place: usize, span: (Timestamp, Timestamp)
             until: from + chance.seconds((120.0, 900.0)),
             errors: whole(chance.log_between((25.0, 400.0))),
         }
-    })
+    });
+    // Told one after the other.
+    all.sort_by_key(|storm| storm.from);
+    all
 }
 
 /// Some begin with a deploy: the agent restarts with the service.
