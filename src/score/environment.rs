@@ -251,16 +251,19 @@ impl Environment {
     pub(crate) fn advance(&mut self, scene: &mut Scene<'_>) {
         let now = scene.context.now;
         while self.is_watched() {
+            let closes_at = self.steps.next_close(scene.context.policy.lateness);
             let Some(closed) = self.steps.close(now, scene.context.policy.lateness) else {
                 break;
             };
             self.spend(&closed);
             self.observe(&closed, scene);
+            // Time may jump over many steps: a watch sees none beyond its last.
+            self.close_over(closes_at, scene);
         }
         if !self.is_watched() {
             self.pass_quiet_steps(scene.settings, scene.context);
         }
-        self.close_over(scene);
+        self.close_over(now, scene);
         self.end_hold(scene.settings, now);
         if self.incidents.end_old(now) == Outcome::Lifts {
             self.cool_down(now + COOLDOWN);

@@ -99,7 +99,7 @@ impl Hold {
     }
 
     pub(crate) fn observe(&mut self, start: Timestamp, observation: &Observation) {
-        if start >= self.elder_began + WINDOW + WINDOW {
+        while start >= self.elder_began + WINDOW + WINDOW {
             self.windows.swap(0, 1);
             self.windows[1] = Still::default();
             self.elder_began = self.elder_began + WINDOW;

@@ -13,5 +13,6 @@ mod schemas;
 mod script;
 mod support;
 mod surroundings;
+mod watches;
 mod windows;
 mod words;

@@ -191,9 +191,8 @@ impl Environment {
         }
     }
 
-    /// Closes watches that have lasted; one whose rise is being asked about stays until it is known whose it is.
-    pub(super) fn close_over(&mut self, scene: &mut Scene<'_>) {
-        let now = scene.context.now;
+    /// Closes watches that have lasted by `now`; one whose rise is being asked about stays until it is known whose it is.
+    pub(super) fn close_over(&mut self, now: Timestamp, scene: &mut Scene<'_>) {
         let asked = self.proposal.as_ref().map(|proposal| proposal.deploy_id.clone());
         let asked = asked.filter(|deploy_id| self.is_in_question(deploy_id, now));
         let stays = |watch: &Watch| asked.as_ref() == Some(&watch.deploy_id) && now < watch.ends_by();
@@ -201,15 +200,25 @@ impl Environment {
     }
 
     pub(super) fn close_watches(&mut self, scene: &mut Scene<'_>, over: impl Fn(&Watch) -> bool) {
+        self.close_watches_as(verdict, scene, over);
+    }
+
+    pub(super) fn close_watches_as(
+        &mut self,
+        verdict: fn(&Watch, bool) -> WatchVerdict,
+        scene: &mut Scene<'_>,
+        over: impl Fn(&Watch) -> bool,
+    ) {
         if !self.watches.iter().any(&over) {
             return;
         }
-        let ended: Vec<Watch> = self.watches.extract_if(.., |watch| over(watch)).collect();
-        self.watches.shrink_to_fit();
         let is_silent = self.presence.is_silent(&scene.context.policy.evidence);
-        self.learn_from(&ended, is_silent);
-        for watch in ended {
-            self.close(&watch, verdict(&watch, is_silent), &[], scene);
+        let ended = self.watches.extract_if(.., |watch| over(watch));
+        let ended: Vec<(WatchVerdict, Watch)> = ended.map(|watch| (verdict(&watch, is_silent), watch)).collect();
+        self.watches.shrink_to_fit();
+        self.learn_from(&ended);
+        for (verdict, watch) in &ended {
+            self.close(watch, *verdict, &[], scene);
         }
         if self
             .proposal
@@ -226,17 +235,18 @@ impl Environment {
     }
 
     /// What healthy watches saw is what is usual, up to the beginning of one still open; what others saw is not.
-    fn learn_from(&mut self, ended: &[Watch], is_silent: bool) {
-        let (healthy, others): (Vec<&Watch>, Vec<&Watch>) = ended
-            .iter()
-            .partition(|watch| verdict(watch, is_silent) == WatchVerdict::Healthy);
-        for watch in others {
-            self.pending.drop_from(watch.started_at);
+    fn learn_from(&mut self, ended: &[(WatchVerdict, Watch)]) {
+        let mut any_healthy = false;
+        for (verdict, watch) in ended {
+            match verdict {
+                WatchVerdict::Healthy => {
+                    self.shares.learn(watch.shares);
+                    any_healthy = true;
+                }
+                WatchVerdict::Regressed | WatchVerdict::Unknown => self.pending.drop_from(watch.started_at),
+            }
         }
-        for watch in &healthy {
-            self.shares.learn(watch.shares);
-        }
-        if !healthy.is_empty() {
+        if any_healthy {
             let open_since = self.watches.iter().map(|watch| watch.started_at).min();
             let open_since = open_since.unwrap_or(Timestamp::NEVER);
             self.pending.release(&mut self.baseline, self.steps.grain, open_since);
@@ -294,6 +304,15 @@ const LN_THRESHOLD_MIN: f64 = 2.995_732_273_553_991;
 fn is_material(watch: &Watch, sizes: &Sizes, margin: f64) -> bool {
     let since = watch.since_onset();
     since.excess() >= EXCESS_MIN && since.ratio() > 1.0 + margin && since.ratio_low(sizes.of_block(since.n_steps)) > 1.0
+}
+
+/// What the watch of a deploy says that was taken back: nobody takes back what is well.
+pub(super) fn taken_back_verdict(watch: &Watch, _is_silent: bool) -> WatchVerdict {
+    if watch.alarmed_at.is_some() {
+        WatchVerdict::Regressed
+    } else {
+        WatchVerdict::Unknown
+    }
 }
 
 /// What a watch that is over says.

@@ -1,6 +1,6 @@
 //! Deploys: which are watched, and which are over.
 
-use super::{Environment, Scene};
+use super::{Environment, Scene, conviction::taken_back_verdict};
 use crate::{
     model::{ChangeKind, Deploy, DeployStatus, Message, Timestamp, UnitInterval, Watched, hash_text},
     score::{Said, steps::Version, watch::Watch},
@@ -25,11 +25,7 @@ impl Environment {
         }
         let taken_back = matches!(deploy.status, DeployStatus::RolledBack | DeployStatus::Failed);
         if taken_back {
-            // Nobody takes back what is well: it teaches nothing.
-            if let Some(watch) = self.watches.iter().find(|watch| *watch.deploy_id == *deploy.deploy_id) {
-                self.pending.drop_from(watch.started_at);
-            }
-            self.close_watches(scene, |watch| *watch.deploy_id == *deploy.deploy_id);
+            self.close_watches_as(taken_back_verdict, scene, |watch| *watch.deploy_id == *deploy.deploy_id);
             if self.is_first_word_of(deploy) {
                 self.note_ended(&deploy.deploy_id);
             }
@@ -64,7 +60,7 @@ impl Environment {
             self.baseline.break_off();
         }
         self.baseline.anchor(time);
-        if self.watches.len() >= self.watches_max(scene) {
+        while self.watches.len() >= self.watches_max(scene) {
             let oldest = self.watches[0].deploy_id.clone();
             self.close_watches(scene, |watch| watch.deploy_id == oldest);
         }

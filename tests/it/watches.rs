@@ -1,0 +1,128 @@
+//! Watches of deploys: which steps they see, and what they teach when they are over.
+
+use holdpoint::{
+    model::{Action, Subject},
+    score::{Said, WatchVerdict},
+};
+
+use crate::support::{Driver, at, deploy, minute, seconds};
+
+/// Minutes of history before anything happens.
+const HISTORY: i64 = 330;
+
+/// A service's history and a deploy at its end, with 8 errors of 6,000 requests a minute.
+fn deployed(policy: &str) -> Driver {
+    let mut driver = Driver::with_policy(policy);
+    for i in 0..HISTORY {
+        tell(&mut driver, i, 8);
+        driver.time(at(i) + seconds(15));
+    }
+    driver.events(&[deploy("web", "d-web", at(HISTORY), "started", "")], at(HISTORY));
+    driver
+}
+
+fn tell(driver: &mut Driver, i: i64, errors: u64) {
+    let jitter = u64::try_from(i * 7 % 5).expect("small");
+    driver.events(&[minute("web", at(i), errors + jitter, Some(6_000))], at(i));
+}
+
+/// The watches that are over, and how many steps each saw.
+fn closed(driver: &Driver) -> Vec<(&str, WatchVerdict, u32)> {
+    let closed = driver.said.iter().filter_map(|said| match said {
+        Said::Closed(watch) => Some((&*watch.deploy_id, watch.verdict, u32::from(watch.n_steps))),
+        Said::Decision(_) | Said::Forget(_) | Said::Scored(_) | Said::Message(_) => None,
+    });
+    closed.collect()
+}
+
+/// Errors rise a minute after the watch is over. Time jumps over that minute, as when an instance was held up.
+#[test]
+fn a_jump_of_time_judges_no_watch_beyond_its_last_step() {
+    let mut driver = deployed("mode = \"enforce\"\n");
+    let over_at = (HISTORY..).find(|i| {
+        tell(&mut driver, *i, 8);
+        driver.time(at(*i) + seconds(15));
+        !closed(&driver).is_empty()
+    });
+    let over_at = over_at.expect("a watch ends");
+    let seen = closed(&driver)[0];
+    assert_eq!((seen.0, seen.1), ("d-web", WatchVerdict::Healthy));
+
+    let mut driver = deployed("mode = \"enforce\"\n");
+    for i in HISTORY..over_at + 6 {
+        tell(&mut driver, i, if i <= over_at { 8 } else { 2_000 });
+        if i < over_at - 1 {
+            driver.time(at(i) + seconds(15));
+        }
+    }
+    driver.time(at(over_at + 6));
+    assert_eq!(closed(&driver), [seen]);
+}
+
+/// Nobody takes back what is well, whatever was seen by then.
+#[test]
+fn a_deploy_that_was_taken_back_is_not_healthy() {
+    for status in ["rolled_back", "failed"] {
+        let mut driver = deployed("");
+        for i in HISTORY..HISTORY + 40 {
+            tell(&mut driver, i, 8);
+            driver.time(at(i) + seconds(15));
+        }
+        let end = HISTORY + 40;
+        driver.events(&[deploy("web", "d-web", at(end), status, "")], at(end));
+        assert!(
+            matches!(closed(&driver)[..], [("d-web", WatchVerdict::Unknown, 30..)]),
+            "{status}: {:?}",
+            closed(&driver)
+        );
+    }
+}
+
+/// An objective and callees take the place of watches: a service that had six has room for no more than it is due at its next.
+#[test]
+fn the_bound_on_watches_holds_where_it_shrinks() {
+    let mut driver = deployed("");
+    let deploys = |driver: &mut Driver, ids: std::ops::Range<i64>| {
+        for n in ids {
+            let i = HISTORY + n;
+            driver.events(&[deploy("web", &format!("d-{n}"), at(i), "started", "")], at(i));
+        }
+    };
+    deploys(&mut driver, 1..6);
+    assert!(closed(&driver).is_empty(), "six are watched");
+    let catalog = r#""kind":"service","id":"c","service":"web","depends_on":["api"],"slo":{"objective":0.99}"#;
+    driver.events(
+        &[format!(r#"{{{catalog},"time":"{}"}}"#, at(HISTORY + 6))],
+        at(HISTORY + 6),
+    );
+    deploys(&mut driver, 7..8);
+    let over: Vec<&str> = closed(&driver).into_iter().map(|(id, _, _)| id).collect();
+    assert_eq!(over, ["d-web", "d-1", "d-2"], "four are left");
+}
+
+/// An error budget of a year is spent, and then nothing is told any more: what stands goes on, and time does not stand still.
+#[test]
+fn a_service_of_which_something_stands_for_a_year_has_no_deadline_in_the_past() {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    let catalog = r#""kind":"service","id":"c","service":"web","slo":{"objective":0.999,"window_days":366}"#;
+    driver.events(&[format!(r#"{{{catalog},"time":"{}"}}"#, at(0))], at(0));
+    for i in 0..48 * 60 {
+        tell(&mut driver, i, 900);
+        driver.time(at(i) + seconds(15));
+    }
+    for days in [50, 91, 100] {
+        let now = at(days * 24 * 60);
+        driver.time(now);
+        let deadline = driver.partition.next_deadline().expect("it is known");
+        assert!(deadline > now, "{deadline:?} on day {days}, {now:?}");
+    }
+    let standing = driver
+        .decisions
+        .iter()
+        .rfind(|decision| matches!(decision.subject, Subject::Service { .. }));
+    assert_eq!(
+        standing.map(|decision| decision.action),
+        Some(Action::ExtraReview),
+        "it is spent for a year"
+    );
+}
