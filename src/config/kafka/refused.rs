@@ -6,6 +6,9 @@ const DELIVERY: &str = "every write must be acknowledged by all replicas in sync
 const FIXED_ID: &str = "it is made from `group` and `instance`, so that a restarted instance fences its former self";
 const TRANSACTION: &str = "it is 10 s, so that a stopped instance holds up readers no longer";
 const SESSION: &str = "it is 10 s, so that a stopped instance's partitions move on in time";
+const HANG: &str = "it is 60 s, so that a worker that hangs gives its partitions up in time";
+const SIZE: &str = "what is too large is for the broker to say, by its `max.message.bytes`";
+const ROOM: &str = "it has room for the largest transaction";
 const GROUP_PROTOCOL: &str = "partitions move by the classic protocol and its cooperative-sticky assignor";
 const PARTITION: &str = "the partition of every record is set by number, so that a service has one owner";
 const BEGINNING: &str = "inputs never seen are read from their beginning, and state from its snapshot";
@@ -39,7 +42,10 @@ pub(super) fn reason(property: &str) -> Option<&'static str> {
         _ if property.starts_with("max.in.flight") => DELIVERY,
         "transactional.id" => FIXED_ID,
         "transaction.timeout.ms" => TRANSACTION,
-        "session.timeout.ms" => SESSION,
+        "session.timeout.ms" | "heartbeat.interval.ms" => SESSION,
+        "max.poll.interval.ms" => HANG,
+        "message.max.bytes" => SIZE,
+        "queue.buffering.max.messages" | "queue.buffering.max.kbytes" => ROOM,
         "partition.assignment.strategy" | "group.protocol" | "group.protocol.type" | "group.remote.assignor" => {
             GROUP_PROTOCOL
         }

@@ -99,20 +99,18 @@ impl Connection {
     /// What all clients share: the operator's properties, then ours.
     fn client(&self, client_id: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
-        // Ours where the operator says nothing.
-        config
-            .set("topic.metadata.refresh.interval.ms", "5000")
-            .set("reconnect.backoff.max.ms", "1000")
-            .set("socket.timeout.ms", "10000");
         for (name, value) in &self.properties {
             config.set(name, value);
         }
+        unless_given(&mut config, &["topic.metadata.refresh.interval.ms"], "5000");
+        unless_given(&mut config, &["reconnect.backoff.max.ms"], "1000");
+        unless_given(&mut config, &["socket.timeout.ms"], "10000");
+        unless_given(&mut config, &["log.connection.close"], "false");
         // Static members are not used: a second process with the same identity would fence the first in turn.
         config.remove("group.instance.id");
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", client_id)
-            .set("log.connection.close", "false")
             .set_log_level(context::log_level());
         config
     }
@@ -126,13 +124,18 @@ impl Connection {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "false")
-            .set("allow.auto.create.topics", "false")
-            .set("fetch.wait.max.ms", tuning.fetch_wait_ms.to_string())
-            .set("fetch.min.bytes", tuning.fetch_min_bytes.to_string())
-            .set("fetch.message.max.bytes", tuning.fetch_partition_bytes.to_string())
-            .set("fetch.queue.backoff.ms", "20")
-            .set("queued.min.messages", "20000")
-            .set("queued.max.messages.kbytes", tuning.queue_kib.to_string());
+            .set("allow.auto.create.topics", "false");
+        let bytes = ["fetch.message.max.bytes", "max.partition.fetch.bytes"];
+        unless_given(&mut config, &["fetch.wait.max.ms"], &tuning.fetch_wait_ms.to_string());
+        unless_given(&mut config, &["fetch.min.bytes"], &tuning.fetch_min_bytes.to_string());
+        unless_given(&mut config, &bytes, &tuning.fetch_partition_bytes.to_string());
+        unless_given(&mut config, &["fetch.queue.backoff.ms"], "20");
+        unless_given(&mut config, &["queued.min.messages"], "20000");
+        unless_given(
+            &mut config,
+            &["queued.max.messages.kbytes"],
+            &tuning.queue_kib.to_string(),
+        );
         config
     }
 
@@ -164,16 +167,20 @@ impl Connection {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            .set("compression.type", tuning.compression)
             .set("message.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string())
-            // A transaction right behind another waits this long while the broker still marks the one before: with
-            // 10 ms it took 13 ms where it takes 3.6. It doubles with every retry.
-            .set("retry.backoff.ms", "1")
-            .set("retry.backoff.max.ms", "100")
             // What is too large is for the broker to say, and no record of ours is: the client's own limit is lower.
             .set("message.max.bytes", "4194304")
             .set("queue.buffering.max.messages", "200000")
             .set("queue.buffering.max.kbytes", "262144");
+        unless_given(
+            &mut config,
+            &["compression.type", "compression.codec"],
+            tuning.compression,
+        );
+        // A transaction right behind another waits this long while the broker still marks the one before: with 10 ms it
+        // took 13 ms where it takes 3.6. It doubles with every retry.
+        unless_given(&mut config, &["retry.backoff.ms"], "1");
+        unless_given(&mut config, &["retry.backoff.max.ms"], "100");
         config
     }
 
@@ -183,10 +190,20 @@ impl Connection {
         config
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string())
-            // A commit flushes: waiting for company would only add to it.
-            .set("linger.ms", "0")
             .set("delivery.report.only.error", "true");
+        // A commit flushes: waiting for company would only add to it.
+        unless_given(&mut config, &LINGER, "0");
         config
+    }
+}
+
+/// The names of how long a producer waits for company.
+const LINGER: [&str; 2] = ["linger.ms", "queue.buffering.max.ms"];
+
+/// Our value of a property where the operator gives none, by the first of its names or by another.
+fn unless_given(config: &mut ClientConfig, names: &[&str], value: &str) {
+    if names.iter().all(|name| config.get(name).is_none()) {
+        config.set(names[0], value);
     }
 }
 
@@ -269,6 +286,48 @@ mod tests {
             connection.transactional("id", &Tuning::default()).get("acks"),
             Some("all")
         );
+    }
+
+    /// By whichever of its names: librdkafka takes the last that is set, and the order is not ours.
+    #[test]
+    fn what_the_operator_gives_stands_where_no_guarantee_rests_on_it() {
+        let given = [
+            ("queued.max.messages.kbytes", "1024"),
+            ("max.partition.fetch.bytes", "65536"),
+            ("compression.codec", "zstd"),
+            ("queue.buffering.max.ms", "3"),
+            ("log.connection.close", "true"),
+        ];
+        let connection = Connection {
+            brokers: "b:9092".to_owned(),
+            properties: given.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        };
+        let tuning = Tuning::default();
+        let (member, producer) = (
+            connection.member("id", "group", &tuning),
+            connection.transactional("id", &tuning),
+        );
+        for (name, value) in given {
+            assert_eq!(
+                (member.get(name), producer.get(name)),
+                (Some(value), Some(value)),
+                "{name}"
+            );
+        }
+        assert_eq!(member.get("fetch.message.max.bytes"), None);
+        assert_eq!(
+            (producer.get("compression.type"), producer.get("linger.ms")),
+            (None, None)
+        );
+        let connection = Connection {
+            properties: BTreeMap::new(),
+            ..connection
+        };
+        assert_eq!(
+            connection.member("id", "group", &tuning).get("fetch.message.max.bytes"),
+            Some("2097152")
+        );
+        assert_eq!(connection.transactional("id", &tuning).get("linger.ms"), Some("0"));
     }
 
     #[test]

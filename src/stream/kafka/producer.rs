@@ -94,7 +94,7 @@ impl Publisher {
     pub fn new(connection: &Connection, client_id: &str, tuning: &Tuning) -> Result<Self, Fault> {
         let health = Arc::new(Health::default());
         let mut config = connection.producer(client_id, tuning);
-        config.set("linger.ms", LINGER_MS.to_string());
+        super::unless_given(&mut config, &super::LINGER, &LINGER_MS.to_string());
         let context = Deliveries {
             health: Arc::clone(&health),
         };
