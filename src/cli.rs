@@ -177,7 +177,8 @@ pub enum Topics {
         #[arg(long)]
         replication_factor: Option<String>,
     },
-    /// Check them, their partition counts and settings; each difference on a line.
+    /// Check that they are there, three of their settings, and that partition counts match; if nothing differs, also that
+    /// the state can be restored. Each difference is on a line.
     #[command(
         after_help = "Example:\n  holdpoint topics verify --brokers kafka:9092\n\nExit status: 0 when all is as it must be, 1 otherwise."
     )]
@@ -271,13 +272,13 @@ pub struct Gate {
     /// The open incident that a hotfix is for.
     #[arg(long, value_name = "ID", value_parser = incident)]
     pub incident: Option<String>,
-    /// Ask again until proceed, for so long, such as 10m.
+    /// Ask again every 5 s, for so long, such as 10m, while frozen, under review or failing closed.
     #[arg(long, value_parser = duration)]
     pub wait: Option<Duration>,
     /// The bound on one answer.
     #[arg(long, default_value = "30s", value_parser = duration_above_zero)]
     pub timeout: Duration,
-    /// What "not known" means.
+    /// What to do when nothing is known: `open` lets the deploy go on (exit 0), `closed` stops it (exit 30).
     #[arg(long, value_enum, default_value_t = Fail::Open)]
     pub fail_mode: Fail,
     /// The whole answer as JSON.

@@ -30,7 +30,7 @@ pub use topics::Topics;
 
 use given::{Given, Reader, Value};
 
-/// What flags said: dotted key to text, as in a variable. `("topics.errors", "a,b")` came from `--topics-errors a,b`.
+/// What flags said: dotted key to text, as in a variable. `("brokers", "a:1,b:2")` came from `--brokers a:1,b:2`.
 pub type Overrides = BTreeMap<String, String>;
 
 /// Tables whose keys are written out: `topics.errors`, `kafka.security.protocol`.
