@@ -178,8 +178,11 @@ fn condition(reader: &mut Reader, when: &mut Section<'_>, name: Option<&str>) ->
         return None;
     }
     // Of another condition another tag: what a change met is no answer to what it was not asked.
+    // Snapshots keep it, so it rests on no other crate's way to print.
+    let minutes = hours.map(|(from, to)| [from, to].map(|time| (time.hour(), time.minute())));
+    let days: Vec<i8> = weekdays.iter().map(|day| day.to_monday_zero_offset()).collect();
     let in_zone = zone.iana_name();
-    let asked = format!("{name:?} {paths:?} {min_lines:?} {min_files:?} {hours:?} {weekdays:?} {in_zone:?}");
+    let asked = format!("{name:?} {paths:?} {min_lines:?} {min_files:?} {minutes:?} {days:?} {in_zone:?}");
     let tag = u32::try_from(hash_text(&asked) >> 32).unwrap_or_default();
     Some(Box::new(Condition {
         paths,
