@@ -328,7 +328,7 @@ mod tests {
                 capture.blame("s", &i.to_string());
             }
         }
-        let ai = capture.ai(crate::score::Fleet::default().report().ai);
+        let ai = capture.ai(crate::score::Fleet::default().ai_evidence());
         let failed = |place: usize| ai.classes[place].failed_share.expect("changes").share;
         assert!(failed(2) > 1.3 * failed(0), "{ai:?}");
         let same_risk = ai.same_risk.expect("failures on both sides");

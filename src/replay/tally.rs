@@ -177,7 +177,7 @@ impl Tally {
             freezes: self.detection.freezes(partition.fleet().n_withheld(), recorded),
             detection: self.detection.summary(),
             tiers: self.tiers(),
-            ai: self.capture.ai(partition.fleet().report().ai),
+            ai: self.capture.ai(partition.fleet().ai_evidence()),
             learned: LearnedSummary {
                 verdicts: partition.fleet().n_verdicts(),
                 weights: partition.fleet().learned_weights(),

@@ -199,7 +199,7 @@ impl Baseline {
             self.errors_of_requests += x;
             self.requests += f64::from(seen.requests);
         }
-        self.n_observed = self.n_observed.saturating_add(u32::from(seen.n_records));
+        self.n_observed = self.n_observed.saturating_add(u32::from(seen.n_steps));
     }
 
     /// What was learned counts for less as time passes, up to the quarter-hour of `at`.

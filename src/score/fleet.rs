@@ -54,20 +54,6 @@ pub struct Fleet {
     trend: Trend,
 }
 
-/// What the fleet as a whole is known by, for people.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FleetReport {
-    /// Known services in all environments.
-    pub n_services: usize,
-    /// New freezes granted within the last four hours, and proposals answered with no, ever.
-    pub n_granted: usize,
-    pub n_withheld: u64,
-    /// Per tier, low to critical: the loss above which risk alone asks for extra review, and the median loss.
-    pub losses: [Option<f64>; 4],
-    pub medians: [Option<f64>; 4],
-    pub ai: AiEvidence,
-}
-
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Grant {
     at: Timestamp,
@@ -112,16 +98,10 @@ impl Fleet {
         self.trend.outlook(now)
     }
 
+    /// How much more often changes fail that AI had a part in, with the interval and n.
     #[must_use]
-    pub fn report(&self) -> FleetReport {
-        FleetReport {
-            n_services: self.n_known(),
-            n_granted: self.grants.len(),
-            n_withheld: self.n_withheld,
-            losses: self.told.losses,
-            medians: self.told.medians,
-            ai: self.trend.evidence(),
-        }
+    pub fn ai_evidence(&self) -> AiEvidence {
+        self.trend.evidence()
     }
 
     pub(crate) fn step(&mut self, message: &Message<'_>, now: Timestamp, policy: &Policy, sayings: &mut Vec<Saying>) {

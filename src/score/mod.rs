@@ -39,7 +39,7 @@ mod watch;
 pub use change::{ChangePage, ScoredChange};
 pub use clocks::Clocks;
 pub use dedupe::WINDOW_HASHES_MAX;
-pub use fleet::{Fleet, FleetReport};
+pub use fleet::Fleet;
 pub use partition::{Applied, Dropped, Image, Partition};
 pub use policy::Policy;
 pub use risk::{Contribution, LearnedSquare, LearnedWeight};

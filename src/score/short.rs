@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::narrow;
 
-/// A number ≥ 0 in the upper half of an `f32`, rounded to even: within one part in 512, exact for whole numbers up to
+/// A number ≥ 0 in the upper half of an `f32`, rounded to even: within one part in 256, exact for whole numbers up to
 /// 256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]

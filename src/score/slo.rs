@@ -7,7 +7,7 @@
 //! failed in the rest: a service of ten minutes has not burned for an hour.
 //!
 //! Five rings of slots from a minute to a 28th of the window hold errors and requests; the slot that is being filled is
-//! exact, those that are full are [`Short`]: a rate within half a percent, in 276 bytes. A stretch is of whole slots, the
+//! exact, those that are full are [`Short`]: a rate within a hundredth of itself, in 276 bytes. A stretch is of whole slots, the
 //! last of them the running one; an evidence step longer than a slot counts in the slot of its end.
 //!
 //! **Invariant:** errors without requests are in no ring: without them a burn rate is neither met nor asked for.
@@ -154,7 +154,7 @@ impl Budget {
         }
     }
 
-    /// Whether it is that of `slo`. One of another objective keeps its counts, one of another window does not.
+    /// Goes over to `slo`: of another objective it keeps its counts, of another window it does not.
     pub(crate) fn set(&mut self, slo: Slo) {
         let fresh = Self::new(slo);
         if fresh.slot_ms == self.slot_ms {

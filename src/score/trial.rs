@@ -51,7 +51,7 @@ pub struct Reading {
     pub ln_threshold: f64,
     /// Whether the service's own noise asks for more than calibration may, so that it is not frozen.
     pub is_noisy: bool,
-    /// Whether there are errors enough, and certainly more than the margin allows, to convict by.
+    /// Whether there are errors enough to convict by: more than the margin allows, and certainly more than is usual.
     pub is_material: bool,
     /// Steps since the estimated onset.
     pub steps_since_onset: u16,

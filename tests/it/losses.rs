@@ -1,9 +1,6 @@
 //! What a change's loss decides: review, passing a freeze, and what waits behind one.
 
-use holdpoint::{
-    model::{Action, Decision, Evidence, Subject},
-    score::FleetReport,
-};
+use holdpoint::model::{Action, Decision, Evidence, Subject};
 
 use crate::support::{Driver, at, deploy, minute, seconds};
 
@@ -173,7 +170,7 @@ fn the_fleet_learns_what_was_deployed_and_what_failed() {
         }
         driver.time(at(i * 60 + 2));
     }
-    let FleetReport { ai, .. } = driver.partition.fleet().report();
+    let ai = driver.partition.fleet().ai_evidence();
     assert_eq!((ai.deployed.human, ai.deployed.ai, ai.deployed.unknown), (67, 67, 66));
     assert_eq!(ai.failed.human + ai.failed.ai + ai.failed.unknown, 20, "{ai:?}");
     assert!(
@@ -185,7 +182,7 @@ fn the_fleet_learns_what_was_deployed_and_what_failed() {
         at(200 * 60 + 600)
     );
     driver.events(&[sha.clone(), sha], at(200 * 60 + 600));
-    let again = driver.partition.fleet().report().ai;
+    let again = driver.partition.fleet().ai_evidence();
     assert_eq!(again.failed.ai, ai.failed.ai + 1, "an incident that names its change");
 }
 

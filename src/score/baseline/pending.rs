@@ -23,8 +23,7 @@ const QUARTERS_MAX: usize = 9;
 pub(super) struct Quarter {
     /// Counted from the epoch.
     index: u32,
-    pub(super) n_records: u16,
-    pub(super) n_steps: f32,
+    pub(super) n_steps: u16,
     pub(super) errors: f32,
     pub(super) expected: f32,
     /// Attempts; 0 where one of its steps told none.
@@ -59,8 +58,7 @@ impl Pending {
             }
             self.0.push(Quarter {
                 index,
-                n_records: 0,
-                n_steps: 0.0,
+                n_steps: 0,
                 errors: 0.0,
                 expected: 0.0,
                 requests: 0.0,
@@ -71,13 +69,12 @@ impl Pending {
         let Some(quarter) = self.0.last_mut() else { return };
         let m = seen.expected;
         let x = without_spike(seen.errors, m, spike);
-        quarter.n_records = quarter.n_records.saturating_add(1);
-        quarter.n_steps += 1.0;
+        quarter.n_steps = quarter.n_steps.saturating_add(1);
         quarter.errors += narrow(x);
         quarter.expected += narrow(m);
         quarter.over += narrow((x - m) * (x - m) - x);
         quarter.squares += narrow(m * m);
-        let is_first = quarter.n_records == 1;
+        let is_first = quarter.n_steps == 1;
         quarter.requests = match closed.requests {
             Some(requests) if is_first || quarter.requests > 0.0 => quarter.requests + narrow(super::count(requests)),
             Some(_) | None => 0.0,

@@ -6,6 +6,7 @@
 //! ```text
 //! own deploy d                       π_d · a(d) · max((E_d / max E)^¼, 1/50)
 //! callee that is ill, cause c        g · n · P(c there) · (.36 for a deploy, .06 for none)
+//! callee that suffers from another   .1 of that of one that is ill
 //! callee that is not, deploy d       π_d · g · a(d) · (1/20 if it is well, 1/400 if it had time to show otherwise)
 //! callee that is well, no deploy     .01 · g · (.3 if it was heard since)
 //! caller, deploy d                   π_d · ¼ · a(d) · (1/400 if it is well, 1/20 else)
