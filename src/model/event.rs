@@ -348,6 +348,17 @@ impl Criticality {
             Self::Critical => "critical",
         }
     }
+
+    /// Its place in [`Criticality::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        match self {
+            Self::Low => 0,
+            Self::Medium => 1,
+            Self::High => 2,
+            Self::Critical => 3,
+        }
+    }
 }
 
 /// A service level objective: the share of requests that must succeed over a window.

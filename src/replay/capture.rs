@@ -70,7 +70,7 @@ fn hash(service: &str, sha: &str) -> u64 {
 }
 
 impl Capture {
-    pub(super) fn score(&mut self, scored: &ScoredChange, tier: Criticality, assistance: Assistance) {
+    pub(super) fn score(&mut self, scored: &ScoredChange, tier: Criticality) {
         self.n_scored += 1;
         self.n_gated += u64::from(scored.gated);
         let hash = hash(scored.change.service.as_str(), &scored.change.sha);
@@ -88,7 +88,7 @@ impl Capture {
             probability,
             gated: scored.gated,
             tier,
-            assistance,
+            assistance: scored.ai,
         });
         while self.scores.len() > SCORES_MAX {
             self.mask = self.mask << 1 | 1;
@@ -278,7 +278,7 @@ mod tests {
     use super::*;
     use crate::model::{Change, Timestamp, UnitInterval};
 
-    fn scored(i: usize, probability: f64) -> ScoredChange {
+    fn scored(i: usize, probability: f64, ai: Assistance) -> ScoredChange {
         ScoredChange {
             change: Change {
                 service: "s".parse().expect("a name"),
@@ -286,6 +286,7 @@ mod tests {
             },
             time: Timestamp::from_millis(0),
             probability: UnitInterval::clamped(probability),
+            ai,
             gated: probability > 0.8,
             contributions: Vec::new(),
         }
@@ -294,7 +295,7 @@ mod tests {
     fn with(probabilities: &[f64], culprits: &[usize]) -> Vec<Option<f64>> {
         let mut capture = Capture::default();
         for (i, probability) in probabilities.iter().enumerate() {
-            capture.score(&scored(i, *probability), Criticality::Medium, Assistance::None);
+            capture.score(&scored(i, *probability, Assistance::None), Criticality::Medium);
         }
         for culprit in culprits {
             capture.blame("s", &culprit.to_string());
@@ -322,7 +323,7 @@ mod tests {
             let ai = i % 10 < if risky { 8 } else { 2 };
             let assistance = if ai { Assistance::Authored } else { Assistance::None };
             let probability = if risky { 0.4 } else { 0.1 };
-            capture.score(&scored(i, probability), Criticality::Medium, assistance);
+            capture.score(&scored(i, probability, assistance), Criticality::Medium);
             // Four times as many of the risky ones, whoever made them.
             if i / 10 % 20 < if risky { 8 } else { 2 } {
                 capture.blame("s", &i.to_string());

@@ -14,12 +14,9 @@ use super::{
         ChangeSummary, DecisionCounts, EventCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits,
         Summary, TierSummary, count, hours, number, ratio, warnings,
     },
-    tier::Roster,
 };
 use crate::{
-    model::{
-        Action, Assistance, Body, Criticality, Decision, Event, Kind, Mode, Sequence, Subject, Timestamp, hash_text,
-    },
+    model::{Action, Body, Criticality, Decision, Event, Kind, Mode, Sequence, Subject, Timestamp, hash_text},
     score::{Partition, Said},
 };
 
@@ -30,13 +27,10 @@ pub(super) struct Tally {
     pub(super) capture: Capture,
     pub(super) detection: Detection,
     decisions: Decisions,
-    roster: Roster,
     /// The hashes of the names of services seen: some are forgotten on the way, after weeks of silence.
     services: HashSet<u64>,
     /// The timelines of freezes, where a report is asked for.
     pub(super) chronicle: Option<Box<Chronicle>>,
-    /// What the commit said that is stepped.
-    assistance: Assistance,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
 }
@@ -98,25 +92,23 @@ impl Tally {
         }
         match &event.body {
             Body::Error(_) => return,
-            Body::Commit(commit) => self.assistance = commit.ai.assistance,
             Body::Incident(incident) => {
                 if let Some(sha) = incident.caused_by.as_ref().and_then(|cause| cause.sha.as_deref()) {
                     self.capture.blame(&event.service, sha);
                 }
             }
-            Body::Service(_) => self.roster.note(event),
-            Body::Deploy(_) | Body::Review(_) | Body::Override(_) => {}
+            Body::Commit(_) | Body::Deploy(_) | Body::Service(_) | Body::Review(_) | Body::Override(_) => {}
         }
         self.detection.note(event, &self.holding);
     }
 
     /// Something was said at the partition's time.
     pub(super) fn hear(&mut self, said: &Said, partition: &Partition) {
-        let (now, policy) = (partition.now(), partition.policy());
+        let now = partition.now();
         match said {
             Said::Decision(decision) => {
                 self.decisions.count(decision);
-                let tier = self.roster.tier(policy, decision.subject.service().as_str());
+                let tier = partition.tier_of(decision.subject.service());
                 let before = self.holding.take(decision, tier);
                 self.detection.decided(decision, tier, before.as_ref());
                 if let Some(chronicle) = &mut self.chronicle {
@@ -125,11 +117,11 @@ impl Tally {
             }
             Said::Forget(subject) => self.holding.forget(subject, now),
             Said::Scored(scored) => {
-                let tier = self.roster.tier(policy, scored.change.service.as_str());
-                self.capture.score(scored, tier, self.assistance);
+                let tier = partition.tier_of(&scored.change.service);
+                self.capture.score(scored, tier);
             }
             Said::Closed(watch) => {
-                let tier = self.roster.tier(policy, watch.service.as_str());
+                let tier = partition.tier_of(&watch.service);
                 self.detection.closed(watch, tier);
             }
             Said::Message(_) => {}

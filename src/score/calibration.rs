@@ -84,7 +84,7 @@ impl Counts {
         if !watched.windows.is_empty() {
             self.pools.resize_with(4 * RATE_CLASSES, Sketch::default);
             let class = usize::from(watched.rate_class).min(RATE_CLASSES - 1);
-            let pool = &mut self.pools[super::change::tier_index(watched.tier) * RATE_CLASSES + class];
+            let pool = &mut self.pools[watched.tier.index() * RATE_CLASSES + class];
             for bin in &watched.windows {
                 pool.note(*bin, WINDOWS_MAX);
             }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::pages::ChangePage;
 pub(crate) use self::{
-    loss::{Landed, tier_index, tier_weight},
+    loss::{Landed, tier_weight},
     pages::Pages,
 };
 use self::{
@@ -52,6 +52,8 @@ pub struct ScoredChange {
     pub time: Timestamp,
     /// The chance that the change causes an incident.
     pub probability: UnitInterval,
+    /// Whether AI had a part in it: no part of the chance.
+    pub ai: Assistance,
     /// Whether it was sent to extra review.
     pub gated: bool,
     pub contributions: Vec<Contribution>,
@@ -160,7 +162,7 @@ impl Changes {
             ai: commit.ai.assistance,
             action: Action::Proceed,
             mode: scene.settings.mode,
-            rank: rank(loss, tier_index(scene.tier), context),
+            rank: rank(loss, scene.tier.index(), context),
             asked: 0,
         };
         change.decide(scene);
@@ -171,6 +173,7 @@ impl Changes {
             },
             time,
             probability: UnitInterval::clamped(score.probability).rounded(),
+            ai: change.ai,
             gated: change.action == Action::ExtraReview,
             contributions: score.contributions,
         })));

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     Said, Saying,
     calibration::Counts,
-    change::tier_index,
     policy::{Limiter, Policy},
     risk::{LearnedWeight, Learner, Rate},
     trend::{AiEvidence, AiOutlook, Trend},
@@ -193,7 +192,7 @@ impl Fleet {
 
     /// Takes in that a change landed, and its loss.
     fn land(&mut self, tier: Criticality, loss: f64, policy: &Policy, sayings: &mut Vec<Saying>) {
-        let losses = &mut self.losses[tier_index(tier)];
+        let losses = &mut self.losses[tier.index()];
         if losses.len() >= LOSSES_MAX {
             losses.pop_front();
         }
@@ -309,7 +308,7 @@ impl Fleet {
     fn tell(&mut self, policy: &Policy, sayings: &mut Vec<Saying>) {
         let (mut losses, mut medians) = (self.told.losses, self.told.medians);
         for tier in Criticality::ALL {
-            let place = tier_index(tier);
+            let place = tier.index();
             if self.losses[place].len() < LOSSES_MIN {
                 continue;
             }

@@ -208,7 +208,7 @@ impl Service {
         }));
     }
 
-    fn tier(&self, policy: &Policy) -> Criticality {
+    pub(crate) fn tier(&self, policy: &Policy) -> Criticality {
         policy.tier(self.name.as_str(), self.criticality)
     }
 

@@ -25,7 +25,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{change::tier_index, cohorts::AT_RISK};
+use super::cohorts::AT_RISK;
 use crate::model::{Assistance, Criticality, Timestamp, Unit};
 
 /// What is at risk is counted by the six hours in which it was deployed.
@@ -256,7 +256,7 @@ impl Trend {
     fn stratum(&self, tier: Criticality, probability: f32) -> Option<usize> {
         let (edges, _) = self.edges.as_ref()?;
         let bin = edges.iter().filter(|edge| probability > **edge).count();
-        Some(tier_index(tier) * N_BINS + bin)
+        Some(tier.index() * N_BINS + bin)
     }
 
     /// Sets the quarters of commit risk by the last changes, once there are enough, and then every four weeks.

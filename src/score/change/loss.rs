@@ -56,13 +56,3 @@ pub(crate) fn tier_weight(tier: Criticality) -> f64 {
         Criticality::Critical => 4.0,
     }
 }
-
-/// Where a tier stands in a bulletin.
-pub(crate) fn tier_index(tier: Criticality) -> usize {
-    match tier {
-        Criticality::Low => 0,
-        Criticality::Medium => 1,
-        Criticality::High => 2,
-        Criticality::Critical => 3,
-    }
-}

@@ -8,7 +8,6 @@ use crate::{
         baseline::Sizes,
         calibration,
         catalog::Graph,
-        change::tier_index,
         hold::{Found, Hold},
         moment::Moment,
         placebo::Calibration,
@@ -64,7 +63,7 @@ impl Environment {
         evidence: &Evidence,
     ) -> Calibration {
         let own = self.placebo.as_ref().map(|placebo| placebo.tail()).unwrap_or_default();
-        let pool = &told.tails[tier_index(tier)][usize::from(self.rate_class())];
+        let pool = &told.tails[tier.index()][usize::from(self.rate_class())];
         Calibration::of(alpha, &own, pool, evidence)
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Applied, Partition};
 use crate::{
-    model::{Bulletin, Timestamp},
+    model::{Bulletin, Criticality, ServiceId, Timestamp},
     score::{Fleet, Service, ServiceReport, clocks::Clocks, policy::Policy},
 };
 
@@ -67,6 +67,16 @@ impl Partition {
         self.services
             .get(name)
             .and_then(|slot| self.slots[*slot].service.as_ref())
+    }
+
+    /// The tier of a service, known or not.
+    #[must_use]
+    pub fn tier_of(&self, service: &ServiceId) -> Criticality {
+        let known = self.service(service.as_str());
+        known.map_or_else(
+            || self.policy.tier(service.as_str(), None),
+            |known| known.tier(&self.policy),
+        )
     }
 
     /// All services, in the order of their names.
