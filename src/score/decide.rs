@@ -17,7 +17,7 @@ use self::{
 use super::{
     Context, Said,
     environment::{Environment, OpenIncident, Proposal, Scene},
-    hold::Found,
+    hold::{Beside, Found},
     lease::Because,
     moment::Moment,
     policy::{Closed, Settings, WindowEffect},
@@ -213,7 +213,7 @@ impl Environment {
             return by_order(order);
         }
         let mut ought = self
-            .frozen(service, settings, context.now)
+            .frozen(service, context.now)
             .or_else(|| self.reviewed(service, settings, context.at))
             .unwrap_or_else(|| self.proceeding(context));
         ought.low_loss_passes = ought.action == Action::Freeze && settings.freeze.low_loss_passes;
@@ -221,7 +221,7 @@ impl Environment {
     }
 
     /// What freezes it, the gravest first.
-    fn frozen(&self, service: &ServiceId, settings: &Settings, now: Timestamp) -> Option<Ought> {
+    fn frozen(&self, service: &ServiceId, now: Timestamp) -> Option<Ought> {
         if let Some(incident) = self.incidents.leading().filter(|incident| incident.granted) {
             let until = incident.freezes_until();
             let mut ought = by_incident(incident, Action::Freeze, until, "incident");
@@ -232,7 +232,7 @@ impl Environment {
             return Some(ought);
         }
         if let Some(hold) = &self.hold {
-            let mut ought = by_found(&hold.found, &hold.deploy_id, settings, Action::Freeze, hold.until);
+            let mut ought = by_found(&hold.found, &hold.deploy_id, Action::Freeze, hold.until);
             ought.suspects = hold.found.suspects(service);
             ought.to_lift = vec![format!("roll back {}", hold.deploy_id).into(), wait_until(hold.until)];
             self.note_relapse(&mut ought, now);
@@ -260,7 +260,7 @@ impl Environment {
             return Some(by_incident(incident, Action::ExtraReview, until, code));
         }
         if let Some(proposal) = &self.proposal {
-            let mut ought = by_proposal(proposal, service, settings, until);
+            let mut ought = by_proposal(proposal, service, until);
             if self.is_elsewhere() {
                 put_elsewhere(&mut ought, proposal);
             }
@@ -368,14 +368,14 @@ fn by_window(closed: &Closed<'_>) -> Ought {
     }
 }
 
-fn by_proposal(proposal: &Proposal, service: &ServiceId, settings: &Settings, until: Timestamp) -> Ought {
+fn by_proposal(proposal: &Proposal, service: &ServiceId, until: Timestamp) -> Ought {
     let Proposal {
         deploy_id,
         found,
         withheld,
         ..
     } = proposal;
-    let mut ought = by_found(found, deploy_id, settings, Action::ExtraReview, until);
+    let mut ought = by_found(found, deploy_id, Action::ExtraReview, until);
     ought.suspects = found.suspects(service);
     if proposal.is_noisy() {
         for reason in &mut ought.reasons {
@@ -412,20 +412,18 @@ fn incident_reason(incident: &OpenIncident, code: &str) -> Reason {
     reason
 }
 
-fn by_found(found: &Found, deploy_id: &str, settings: &Settings, action: Action, until: Timestamp) -> Ought {
+fn by_found(found: &Found, deploy_id: &str, action: Action, until: Timestamp) -> Ought {
     let since = found.since_onset;
     let ratio = round(since.ratio(), 100.0);
-    let how = if found.by_requests {
-        "per request"
-    } else {
-        "per minute, requests not known"
+    let usual = match found.beside {
+        Beside::Requests => "the baseline (per request)",
+        Beside::Minutes => "the baseline (per minute, requests not known)",
+        Beside::Version => "those of the version beside it",
     };
-    let mut reason = Reason::new(
-        "deploy_regression",
-        format!("errors at {ratio} times the baseline ({how}) since deploy {deploy_id}"),
-    );
+    let text = format!("errors at {ratio} times {usual} since deploy {deploy_id}");
+    let mut reason = Reason::new("deploy_regression", text);
     reason.value = Some(ratio);
-    reason.threshold = Some(1.0 + super::environment::margin(settings, found.by_requests));
+    reason.threshold = Some(round(1.0 + f64::from(found.margin), 1_000.0));
     let e_value = f64::from(found.ln_e).min(690.0).exp();
     #[expect(
         clippy::cast_possible_truncation,

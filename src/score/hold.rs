@@ -44,7 +44,9 @@ pub(crate) struct Hold {
 pub(crate) struct Found {
     pub(crate) ln_e: f32,
     pub(crate) since_onset: Since,
-    pub(crate) by_requests: bool,
+    pub(crate) beside: Beside,
+    /// So many more errors than expected were harmless, a share.
+    pub(crate) margin: f32,
     /// What the evidence had to reach, and why.
     pub(crate) calibration: Calibration,
     /// What it is put down to, the likeliest first.
@@ -55,18 +57,30 @@ pub(crate) struct Found {
     pub(crate) dominant: Option<Dominant>,
 }
 
+/// What errors were held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Beside {
+    /// The baseline, by requests.
+    Requests,
+    /// The baseline, by the minute.
+    Minutes,
+    /// In each step the version beside the new one.
+    Version,
+}
+
 impl Found {
     /// With nobody to put it down to yet; errors rose about `onset`.
     pub(crate) fn new(
         (ln_e, since_onset): (f64, Since),
-        by_requests: bool,
+        (beside, margin): (Beside, f64),
         calibration: Calibration,
         onset: Timestamp,
     ) -> Self {
         Self {
             ln_e: narrow(ln_e),
             since_onset,
-            by_requests,
+            beside,
+            margin: narrow(margin),
             calibration,
             suspects: Box::default(),
             onset: Second::of(onset),
@@ -195,7 +209,12 @@ mod tests {
     fn hold() -> Hold {
         let evidence = crate::score::policy::Policy::default().evidence;
         let calibration = Calibration::without(1e-3, &evidence);
-        let found = Found::new((9.0, Since::default()), true, calibration, Timestamp::MIN);
+        let found = Found::new(
+            (9.0, Since::default()),
+            (Beside::Requests, 0.25),
+            calibration,
+            Timestamp::MIN,
+        );
         Hold::new("d", found, Timestamp::from_millis(0), LEASE_MIN)
     }
 }

@@ -126,3 +126,53 @@ fn a_service_of_which_something_stands_for_a_year_has_no_deadline_in_the_past() 
         "it is spent for a year"
     );
 }
+
+/// A canary at a tenth of the traffic, told apart by version, or not: what errors are said to be held against, and what they
+/// had to exceed at noon of a first day, an hour that was not seen before.
+#[test]
+fn a_freeze_says_what_errors_were_held_against() {
+    for (versions, requests, says, threshold) in [
+        (true, true, "those of the version beside it since deploy d-web", 1.25),
+        (false, true, "the baseline (per request) since deploy d-web", 1.25),
+        (
+            false,
+            false,
+            "the baseline (per minute, requests not known) since deploy d-web",
+            2.0,
+        ),
+    ] {
+        let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+        for i in 0..HISTORY + 60 {
+            let (errors, total) = if i < HISTORY { (8, 6_000) } else { (80, 600) };
+            let jitter = u64::try_from(i * 7 % 5).expect("small");
+            let of = |errors: u64, total: u64, version: &str| {
+                let record = minute("web", at(i), errors, requests.then_some(total));
+                let more = if versions {
+                    format!(r#""version":"{version}","#)
+                } else {
+                    String::new()
+                };
+                record
+                    .replace(r#""count""#, &format!(r#"{more}"count""#))
+                    .replace(r#""id":""#, &format!(r#""id":"{version}"#))
+            };
+            let mut events = vec![of(8 + jitter, 6_000, "v1")];
+            if i >= HISTORY {
+                events.push(of(errors + jitter, total, "v2"));
+            }
+            if i == HISTORY {
+                let more = r#","version":"v2","previous_version":"v1","exposure":0.1"#;
+                events.push(deploy("web", "d-web", at(i), "started", more));
+            }
+            driver.events(&events, at(i));
+            driver.time(at(i) + seconds(15));
+        }
+        let frozen = driver
+            .decisions
+            .iter()
+            .find(|decision| decision.action == Action::Freeze);
+        let reason = &frozen.expect("it is frozen").reasons[0];
+        assert!(reason.text.contains(says), "{}", reason.text);
+        assert_eq!(reason.threshold, Some(threshold), "{says}");
+    }
+}

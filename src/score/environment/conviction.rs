@@ -8,7 +8,7 @@ use crate::{
         baseline::Sizes,
         calibration,
         catalog::Graph,
-        hold::{Found, Hold},
+        hold::{Beside, Found, Hold},
         moment::Moment,
         placebo::Calibration,
         policy::{Evidence, Settings},
@@ -99,7 +99,17 @@ impl Environment {
         };
         let onset = end - self.steps.grain.duration() * u32::from(leading.since_onset().n_steps);
         let deploy_id = leading.deploy_id.clone();
-        let mut found = Found::new((leading.ln_e(), leading.since_onset()), by_requests, calibration, onset);
+        let beside = match (leading.is_controlled(), by_requests) {
+            (true, _) => Beside::Version,
+            (false, true) => Beside::Requests,
+            (false, false) => Beside::Minutes,
+        };
+        let mut found = Found::new(
+            (leading.ln_e(), leading.since_onset()),
+            (beside, margin),
+            calibration,
+            onset,
+        );
         found.dominant = self.kinds.as_ref().and_then(|kinds| kinds.dominant());
         if let Some(watch) = self.watches.iter_mut().find(|watch| watch.deploy_id == deploy_id) {
             watch.alarmed_at.settle(scene.context.now);
