@@ -158,7 +158,7 @@ impl Fleet {
             Message::Deployed { tier, at, units } => self.trend.deployed(*tier, *at, units),
             Message::Failed { tier, at, unit } => {
                 self.trend.failed(*tier, *at, *unit);
-                self.tell(policy, sayings);
+                self.tell(None, policy, sayings);
             }
             // Not for the fleet.
             Message::Answer { .. }
@@ -198,7 +198,7 @@ impl Fleet {
         }
         losses.push_back(loss);
         self.rate.land_any();
-        self.tell(policy, sayings);
+        self.tell(Some(tier), policy, sayings);
     }
 
     /// Takes in what an incident said of a change, and tells all partitions when that moved a weight.
@@ -304,19 +304,16 @@ impl Fleet {
         granted
     }
 
-    /// Tells all partitions the quantiles, when one has moved.
-    fn tell(&mut self, policy: &Policy, sayings: &mut Vec<Saying>) {
+    /// Tells all partitions the quantiles of the tier in which a change has landed, and how much more often changes with AI
+    /// fail, when one has moved.
+    fn tell(&mut self, landed: Option<Criticality>, policy: &Policy, sayings: &mut Vec<Saying>) {
         let (mut losses, mut medians) = (self.told.losses, self.told.medians);
-        for tier in Criticality::ALL {
+        if let Some(tier) = landed.filter(|tier| self.losses[tier.index()].len() >= LOSSES_MIN) {
             let place = tier.index();
-            if self.losses[place].len() < LOSSES_MIN {
-                continue;
-            }
-            let mut sorted: Vec<f64> = self.losses[place].iter().copied().collect();
-            sorted.sort_unstable_by(f64::total_cmp);
-            let risky = nearest_rank(&sorted, 1.0 - policy.budget(tier).value());
+            let mut known: Vec<f64> = self.losses[place].iter().copied().collect();
+            let risky = nearest_rank(&mut known, 1.0 - policy.budget(tier).value());
             losses[place] = unless_near(losses[place], risky);
-            medians[place] = unless_near(medians[place], nearest_rank(&sorted, 0.5));
+            medians[place] = unless_near(medians[place], nearest_rank(&mut known, 0.5));
         }
         let ai_multiplier = unless_near(self.told.ai_multiplier, self.trend.multiplier());
         let told = &self.told;
@@ -365,8 +362,9 @@ fn limit(n_known: usize, share: f64, min: u32) -> usize {
     by_share.max(usize::try_from(min).unwrap_or(usize::MAX))
 }
 
-/// The value that a share `quantile` of `sorted` does not exceed; `None` where there is none.
-fn nearest_rank(sorted: &[f64], quantile: f64) -> Option<f64> {
+/// The value that a share `quantile` of `values` does not exceed, which are put in another order; `None` where there is
+/// none.
+fn nearest_rank(values: &mut [f64], quantile: f64) -> Option<f64> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -374,8 +372,8 @@ fn nearest_rank(sorted: &[f64], quantile: f64) -> Option<f64> {
         clippy::as_conversions,
         reason = "a rank within 1 to 500"
     )]
-    let rank = ((quantile * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len().max(1));
-    sorted.get(rank - 1).copied()
+    let rank = ((quantile * values.len() as f64).ceil() as usize).clamp(1, values.len().max(1));
+    (rank <= values.len()).then(|| *values.select_nth_unstable_by(rank - 1, f64::total_cmp).1)
 }
 
 #[cfg(test)]
