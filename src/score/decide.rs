@@ -423,7 +423,7 @@ fn by_found(found: &Found, deploy_id: &str, action: Action, until: Timestamp) ->
     let text = format!("errors at {ratio} times {usual} since deploy {deploy_id}");
     let mut reason = Reason::new("deploy_regression", text);
     reason.value = Some(ratio);
-    reason.threshold = Some(round(1.0 + f64::from(found.margin), 1_000.0));
+    reason.threshold = Some(round(1.0 + found.margin(), 1_000.0));
     let e_value = f64::from(found.ln_e).min(690.0).exp();
     #[expect(
         clippy::cast_possible_truncation,

@@ -97,9 +97,6 @@ pub(crate) struct Environment {
     pub(crate) kinds: Option<Box<Kinds>>,
     /// The kinds of usual errors.
     known: Known,
-    /// Whether its errors were ever told with a fingerprint, and with the callee that failed.
-    tells_fingerprints: bool,
-    tells_upstreams: bool,
     /// Hashes of the last deploys whose watch is over, the last one first; 0 where there are fewer.
     ended: [u32; ENDED_MAX],
     pub(crate) hold: Option<Box<Hold>>,
@@ -123,7 +120,7 @@ pub(crate) struct Proposal {
     pub(crate) deploy_id: Box<str>,
     pub(crate) found: Found,
     pub(crate) withheld: bool,
-    asked_at: Timestamp,
+    asked_at: Second,
 }
 
 impl Proposal {
@@ -166,8 +163,6 @@ impl Environment {
             watches: Vec::new(),
             kinds: None,
             known: Known::default(),
-            tells_fingerprints: false,
-            tells_upstreams: false,
             ended: [0; ENDED_MAX],
             hold: None,
             proposal: None,
@@ -335,7 +330,7 @@ impl Environment {
             self.proposal
                 .as_ref()
                 .filter(|proposal| !proposal.is_noisy())
-                .map(|proposal| proposal.asked_at + PROPOSE_EVERY),
+                .map(|proposal| proposal.asked_at.start() + PROPOSE_EVERY),
             elevated_since.map(|since| since + ELEVATED_MIN),
             self.cooldown_until.get(),
             self.window_at.get(),

@@ -45,8 +45,8 @@ pub(crate) struct Found {
     pub(crate) ln_e: f32,
     pub(crate) since_onset: Since,
     pub(crate) beside: Beside,
-    /// So many more errors than expected were harmless, a share.
-    pub(crate) margin: f32,
+    /// So many more errors than expected were harmless: thousandths of them.
+    margin: u16,
     /// What the evidence had to reach, and why.
     pub(crate) calibration: Calibration,
     /// What it is put down to, the likeliest first.
@@ -55,6 +55,16 @@ pub(crate) struct Found {
     onset: Second,
     /// What most errors since the onset are of.
     pub(crate) dominant: Option<Dominant>,
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::as_conversions,
+    reason = "a margin of the policy, 20 at most"
+)]
+fn thousandths(share: f64) -> u16 {
+    (share * 1_000.0).round() as u16
 }
 
 /// What errors were held against.
@@ -80,12 +90,17 @@ impl Found {
             ln_e: narrow(ln_e),
             since_onset,
             beside,
-            margin: narrow(margin),
+            margin: thousandths(margin),
             calibration,
             suspects: Box::default(),
             onset: Second::of(onset),
             dominant: None,
         }
+    }
+
+    /// So many more errors than expected were harmless, a share.
+    pub(crate) fn margin(&self) -> f64 {
+        f64::from(self.margin) / 1_000.0
     }
 
     pub(crate) fn onset(&self) -> Timestamp {

@@ -12,6 +12,7 @@ use super::{
         Shares, Since, narrow,
     },
     moment::Moment,
+    short::Short,
     steps::{Closed, Grain, Version},
 };
 use crate::model::{EnvironmentId, Second, ServiceId, Suspect, Timestamp};
@@ -49,7 +50,7 @@ pub(crate) struct Watch {
     pub(crate) prior: f32,
     exposure: f32,
     /// How much of the traffic the last stage added.
-    restarted: f32,
+    restarted: Short,
     /// How many observed steps it lasts.
     horizon: u16,
     /// The version it brings, and the one it takes the place of; none where they are not told apart.
@@ -143,7 +144,7 @@ impl Watch {
             in_trouble: false,
             prior: narrow(prior),
             exposure: 0.0,
-            restarted: 0.0,
+            restarted: Short::default(),
             horizon: STEPS_MIN,
             version: versions.0,
             previous: versions.1,
@@ -188,7 +189,7 @@ impl Watch {
         if exposure <= self.exposure {
             return;
         }
-        self.restarted = exposure - self.exposure;
+        self.restarted = Short::of(f64::from(exposure) - f64::from(self.exposure));
         self.exposure = exposure;
         if usize::from(self.n_stages) < STAGES_MAX {
             self.n_stages += 1;
@@ -258,7 +259,7 @@ impl Watch {
         }
         let until = (self.stage_at() + blip).min(start + length);
         let part = until.since(self.stage_at().max(start)).as_secs_f64() / length.as_secs_f64();
-        part * f64::from(self.restarted)
+        part * self.restarted.value()
     }
 
     /// A step beside its control where it has one, else against the baseline.

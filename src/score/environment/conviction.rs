@@ -2,7 +2,7 @@
 
 use super::{Environment, PROPOSE_EVERY, Proposal, Scene, closed::Allowance, margin};
 use crate::{
-    model::{Criticality, Ground, Message, Suspect, Timestamp},
+    model::{Criticality, Ground, Message, Second, Suspect, Timestamp},
     score::{
         Reading, Said,
         baseline::Sizes,
@@ -127,7 +127,7 @@ impl Environment {
             withheld: !asks && asked.as_ref().is_some_and(|asked| asked.withheld),
             asked_at: asked
                 .filter(|_| !asks)
-                .map_or(scene.context.now, |asked| asked.asked_at),
+                .map_or(Second::of(scene.context.now), |asked| asked.asked_at),
         }));
         if asks {
             self.inquire(true, scene);
@@ -150,9 +150,9 @@ impl Environment {
         if let Some(proposal) = &mut self.proposal
             && !is_asking
             && !proposal.is_noisy()
-            && now >= proposal.asked_at + PROPOSE_EVERY
+            && now >= proposal.asked_at.start() + PROPOSE_EVERY
         {
-            proposal.asked_at = now;
+            proposal.asked_at = Second::of(now);
             self.inquire(false, scene);
         }
         if self.incidents.ask_again(now, PROPOSE_EVERY) {

@@ -11,11 +11,11 @@ impl Environment {
     pub(super) fn note_kinds(&mut self, errors: &Errors<'_>, totals: &Totals) {
         for (variant, part) in errors.variants().zip(totals.parts()) {
             let is_told = part.n_records > 0;
-            self.tells_fingerprints |= is_told && variant.fingerprint.is_some();
-            self.tells_upstreams |= is_told && variant.upstream.is_some();
+            self.known.tells_fingerprints |= is_told && variant.fingerprint.is_some();
+            self.known.tells_upstreams |= is_told && variant.upstream.is_some();
         }
         if !self.is_watched() && !self.unrest.is_on() {
-            self.known.learn(errors, totals, self.tells_kinds());
+            self.known.learn(errors, totals);
         }
         if let Some(kinds) = &mut self.kinds {
             kinds.note(errors, totals, &self.known);
@@ -26,7 +26,7 @@ impl Environment {
     /// watched. Only with a watch or a step: when their first one comes depends on how errors are combined.
     pub(super) fn settle_kinds(&mut self, scene: &Scene<'_>) {
         let has_room = self.kinds.is_some() || self.watches.len() <= self.watches_max(scene);
-        let is_told = self.tells_kinds() && self.hold.is_none() && has_room;
+        let is_told = self.known.tells_kinds() && self.hold.is_none() && has_room;
         if let Some(leading) = self.leading().filter(|_| is_told) {
             let n_steps = leading.since_onset().n_steps;
             self.kinds.get_or_insert_default().settle(n_steps);
@@ -38,9 +38,5 @@ impl Environment {
         if let Some(kinds) = &mut self.kinds {
             kinds.settle(LATELY);
         }
-    }
-
-    pub(super) fn tells_kinds(&self) -> bool {
-        self.tells_fingerprints || self.tells_upstreams
     }
 }

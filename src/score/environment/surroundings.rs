@@ -126,7 +126,7 @@ impl Environment {
         let Some(kinds) = &self.kinds else {
             return Hints::default();
         };
-        let usually_named = self.known.named_share().filter(|_| self.tells_upstreams);
+        let usually_named = self.known.named_share().filter(|_| self.known.tells_upstreams);
         Hints::of(kinds, watch.since_onset(), usually_named, self.known.has_fingerprints())
     }
 

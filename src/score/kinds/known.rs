@@ -18,16 +18,24 @@ pub(crate) struct Known {
     tags: [Tag; KNOWN_MAX],
     /// A bit for each of them that was told in this quarter-hour, the lowest for the first.
     seen: u8,
+    /// Whether errors were ever told with a fingerprint, and with the callee that failed.
+    pub(crate) tells_fingerprints: bool,
+    pub(crate) tells_upstreams: bool,
     /// Errors, and how many of them name a callee; what was long ago counts less.
     errors: u32,
     named: u32,
 }
 
 impl Known {
-    /// Takes in what an entry told while nothing was watched; `tells_kinds`: whether any ever told one.
-    pub(crate) fn learn(&mut self, errors: &Errors<'_>, totals: &Totals, tells_kinds: bool) {
+    /// Whether errors were ever told with either.
+    pub(crate) fn tells_kinds(&self) -> bool {
+        self.tells_fingerprints || self.tells_upstreams
+    }
+
+    /// Takes in what an entry told while nothing was watched.
+    pub(crate) fn learn(&mut self, errors: &Errors<'_>, totals: &Totals) {
         self.errors = self.errors.saturating_add(narrow(totals.all().errors));
-        if !tells_kinds {
+        if !self.tells_kinds() {
             return;
         }
         for_each(errors, totals, |variant, n| {

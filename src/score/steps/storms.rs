@@ -52,14 +52,18 @@ impl Storm {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Known {
-    /// The hash of fingerprint and version.
-    kind: u32,
-    version: Version,
+    /// Parts of the hashes of fingerprint and version, and of the version.
+    kind: u16,
+    version: u16,
+    /// Of its [`Storm`].
+    sum: u16,
+    most: u8,
+    /// Which of the eight open steps, or [`PAST`].
     slot: u8,
-    /// Its step is the last that closed.
-    is_past: bool,
-    storm: Storm,
 }
+
+/// The step that closed last.
+const PAST: u8 = u8::MAX;
 
 /// Made with the first storm in an open step, and given up when a step without one has closed after the last.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -72,42 +76,54 @@ impl Storms {
     pub(super) fn book(&mut self, variant: Variant<'_>, (slot, grain): (usize, Grain), told: Storm) -> u64 {
         let slot = narrow(slot);
         let kind = kind(variant);
-        let is_same = |known: &Known| known.is_open_in(slot) && known.kind == kind;
-        let place = self.known.iter().position(is_same);
-        let place = place.or_else(|| self.known.iter().position(|known| known.storm.is_none()));
+        let place = self.known.iter().position(|known| known.is(kind, slot));
+        let place = place.or_else(|| self.known.iter().position(|known| known.storm().is_none()));
         let Some(known) = place.and_then(|place| self.known.get_mut(place)) else {
             return u64::from(told.sum);
         };
-        let before = known.storm;
-        (known.kind, known.version, known.slot) = (kind, Version::of(variant.version), slot);
-        known.storm.join(told);
-        known.storm.errors(grain) - before.errors(grain)
+        let before = known.storm();
+        let mut storm = before;
+        storm.join(told);
+        *known = Known {
+            kind,
+            version: Version::of(variant.version).tag(),
+            sum: storm.sum,
+            most: storm.most,
+            slot,
+        };
+        storm.errors(grain) - before.errors(grain)
     }
 
     /// The step `slot` is over, and the past one forgotten. Gives what was counted twice to `take_back`: the clients of the
-    /// past step whose storm went on, and the version they were counted for. True: nothing is left.
-    pub(super) fn close(&mut self, slot: usize, mut take_back: impl FnMut(Version, u32)) -> bool {
+    /// past step whose storm went on, and the tag of the version they were counted for. True: nothing is left.
+    pub(super) fn close(&mut self, slot: usize, mut take_back: impl FnMut(u16, u32)) -> bool {
         let slot = narrow(slot);
-        for past in self.known.iter().filter(|known| known.is_past) {
-            let goes_on = |known: &&Known| known.is_open_in(slot) && known.kind == past.kind;
-            if let Some(known) = self.known.iter().find(goes_on) {
-                take_back(known.version, known.storm.most.min(past.storm.most).into());
+        for past in self.known.iter().filter(|known| known.slot == PAST) {
+            if let Some(known) = self.known.iter().find(|known| known.is(past.kind, slot)) {
+                take_back(known.version, known.most.min(past.most).into());
             }
         }
         for known in &mut self.known {
-            if known.is_past {
+            if known.slot == PAST {
                 *known = Known::default();
-            } else {
-                known.is_past = known.is_open_in(slot);
+            } else if known.slot == slot && !known.storm().is_none() {
+                known.slot = PAST;
             }
         }
-        self.known.iter().all(|known| known.storm.is_none())
+        self.known.iter().all(|known| known.storm().is_none())
     }
 }
 
 impl Known {
-    fn is_open_in(&self, slot: u8) -> bool {
-        !self.storm.is_none() && !self.is_past && self.slot == slot
+    fn storm(&self) -> Storm {
+        Storm {
+            most: self.most,
+            sum: self.sum,
+        }
+    }
+
+    fn is(&self, kind: u16, slot: u8) -> bool {
+        !self.storm().is_none() && (self.kind, self.slot) == (kind, slot)
     }
 }
 
@@ -116,14 +132,13 @@ fn kind(
     Variant {
         version, fingerprint, ..
     }: Variant<'_>,
-) -> u32 {
+) -> u16 {
     let hash = |text: Option<&str>| text.map_or(0, hash_text);
-    u32::try_from((hash(fingerprint) ^ hash(version).rotate_left(17)) >> 32).unwrap_or(u32::MAX)
+    u16::try_from((hash(fingerprint) ^ hash(version).rotate_left(17)) >> 48).unwrap_or(u16::MAX)
 }
 
-/// Which of the eight open steps.
 fn narrow(slot: usize) -> u8 {
-    u8::try_from(slot).unwrap_or(u8::MAX)
+    u8::try_from(slot).unwrap_or(PAST - 1)
 }
 
 #[cfg(test)]

@@ -19,6 +19,11 @@ impl Version {
         let hash = name.map_or(0, |name| u32::try_from(hash_text(name) >> 32).unwrap_or(1).max(1));
         Self(hash)
     }
+
+    /// Half of it, by which the few versions of an environment are told apart.
+    pub(super) fn tag(self) -> u16 {
+        u16::try_from(self.0 >> 16).unwrap_or(u16::MAX)
+    }
 }
 
 /// Errors and attempts of one version in one step.
@@ -42,10 +47,10 @@ impl ByVersion {
         (version != Version::NONE).then(|| self.counts[place])
     }
 
-    /// Takes errors back that were counted for a version, if it is told apart.
-    pub(super) fn take_back(&mut self, version: Version, errors: u32) {
-        let known = self.versions.iter().zip(&mut self.counts);
-        if let Some((_, count)) = known.into_iter().find(|(known, _)| **known == version) {
+    /// Takes errors back that were counted for the version with this tag, if it is told apart.
+    pub(super) fn take_back(&mut self, tag: u16, errors: u32) {
+        let mut known = self.versions.iter().zip(&mut self.counts);
+        if let Some((_, count)) = known.find(|(known, _)| **known != Version::NONE && known.tag() == tag) {
             count.errors = count.errors.saturating_sub(errors);
         }
     }
