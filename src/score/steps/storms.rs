@@ -115,14 +115,14 @@ impl Storms {
 }
 
 impl Known {
-    fn storm(&self) -> Storm {
+    fn storm(self) -> Storm {
         Storm {
             most: self.most,
             sum: self.sum,
         }
     }
 
-    fn is(&self, kind: u16, slot: u8) -> bool {
+    fn is(self, kind: u16, slot: u8) -> bool {
         !self.storm().is_none() && (self.kind, self.slot) == (kind, slot)
     }
 }
