@@ -151,34 +151,49 @@ fn ask(gate: &Gate) -> Result<Told, Refused> {
     })
 }
 
-/// All parts of the question within the one bound, over the same connection where the other side keeps it. Where one fails,
-/// nothing is known of it and of those after it; what was said before stands, a freeze above all.
+/// All parts of the question within the one bound, over the same connection where the other side keeps it. Of a part that
+/// fails nothing is known; the others are asked all the same, for each tells what holds for the service. And it is asked
+/// without changes, for a freeze that let a part by for its changes of low loss does not where some are not known.
 fn ask_url(url: &str, gate: &Gate) -> anyhow::Result<Told> {
     let Gate { request, timeout, .. } = gate;
     let watch = Stopwatch::start();
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let shown = without_userinfo(url);
-    let (mut bodies, mut n_answered) = (Vec::new(), 0);
-    for changes in request.parts() {
+    let ask = |changes: &[Box<str>]| {
         let call = agent
             .get(format!("{}/v1/verdict", url.trim_end_matches('/')))
             .query_pairs(request.parameters())
             .query_pairs(changes.iter().map(|sha| ("change", sha)));
-        match ask_part(call, timeout.saturating_sub(watch.elapsed()), &shown) {
-            Ok(body) => bodies.push(body),
-            Err(error) if bodies.is_empty() || error.is::<Refused>() => return Err(error),
+        ask_part(call, timeout.saturating_sub(watch.elapsed()), &shown)
+    };
+    let parts = request.parts();
+    if let [only] = parts[..] {
+        return told(vec![ask(only)?], &shown);
+    }
+    let (mut bodies, mut any_failed) = (Vec::new(), false);
+    for changes in parts {
+        bodies.push(match ask(changes) {
+            Ok(body) => body,
+            Err(error) if error.is::<Refused>() => return Err(error),
             Err(error) => {
-                let rest = Request {
-                    changes: request.changes[n_answered..].to_vec(),
+                any_failed = true;
+                let part = Request {
+                    changes: changes.to_vec(),
                     ..request.clone()
                 };
-                let unknown = unreachable(&rest, &format!("{error:#}"), Clock::wall().now());
-                bodies.push(control::encode_verdict(&unknown));
-                break;
+                let unknown = unreachable(&part, &format!("{error:#}"), Clock::wall().now());
+                control::encode_verdict(&unknown)
             }
-        }
-        n_answered += changes.len();
+        });
     }
+    if any_failed {
+        bodies.extend(ask(&[]).ok());
+    }
+    told(bodies, &shown)
+}
+
+/// The answers to all parts as one.
+fn told(bodies: Vec<Vec<u8>>, shown: &str) -> anyhow::Result<Told> {
     let (answer, json) = control::merge_verdicts(bodies).with_context(|| format!("the answer of {shown}"))?;
     Ok(Told { answer, json })
 }
