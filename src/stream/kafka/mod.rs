@@ -103,7 +103,11 @@ impl Connection {
             config.set(name, value);
         }
         unless_given(&mut config, &["topic.metadata.refresh.interval.ms"], "5000");
-        unless_given(&mut config, &["reconnect.backoff.max.ms"], "1000");
+        unless_given(
+            &mut config,
+            &["reconnect.backoff.max.ms", "reconnect.backoff.ms"],
+            "1000",
+        );
         unless_given(&mut config, &["socket.timeout.ms"], "10000");
         unless_given(&mut config, &["log.connection.close"], "false");
         // Static members are not used: a second process with the same identity would fence the first in turn.
@@ -179,8 +183,9 @@ impl Connection {
         );
         // A transaction right behind another waits this long while the broker still marks the one before: with 10 ms it
         // took 13 ms where it takes 3.6. It doubles with every retry.
+        // No bound of ours below what the operator gives.
+        unless_given(&mut config, &["retry.backoff.max.ms", "retry.backoff.ms"], "100");
         unless_given(&mut config, &["retry.backoff.ms"], "1");
-        unless_given(&mut config, &["retry.backoff.max.ms"], "100");
         config
     }
 
