@@ -14,7 +14,9 @@ impl Environment {
             self.known.tells_fingerprints |= is_told && variant.fingerprint.is_some();
             self.known.tells_upstreams |= is_told && variant.upstream.is_some();
         }
-        if !self.is_watched() && !self.unrest.is_on() {
+        if self.is_watched() || self.unrest.is_on() {
+            self.known.pause();
+        } else {
             self.known.learn(errors, totals);
         }
         if let Some(kinds) = &mut self.kinds {

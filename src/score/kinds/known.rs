@@ -59,6 +59,11 @@ impl Known {
         }
     }
 
+    /// What is told is not looked at: in this quarter-hour nothing goes for not having been told.
+    pub(crate) fn pause(&mut self) {
+        self.seen = u8::MAX;
+    }
+
     fn has_room(&self) -> bool {
         self.tags[KNOWN_MAX - 1] == Tag::default()
     }
