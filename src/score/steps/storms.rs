@@ -6,7 +6,8 @@
 //! client loops, told client by client, must not vanish. A loop that goes on from one step into the next is the same client's,
 //! and counts in the first of them.
 //!
-//! **Invariant:** what a step counts is a function of the records in it and in the step before, not of their order.
+//! **Invariant:** while there is room for all of them, what a step counts is a function of the records in it and in the step
+//! before, not of their order.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ use crate::model::{Original, Variant, hash_text};
 /// Clients told of a minute that may be one: five instances that tell every ten seconds.
 const SAME_PER_MINUTE: u16 = 30;
 /// Storms told apart in all open steps and the last closed one together; what others tell counts as it is told.
-const KNOWN_MAX: usize = 6;
+const KNOWN_MAX: usize = 8;
 
 /// What records told of one storm: the most clients that one of them told of, and their sum over all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
