@@ -150,6 +150,15 @@ fn a_service_in_an_environment_takes_at_most_four_kibibytes() {
         kinds(driver, names, 301..306, [2, 2, 2, 2]);
         troubles(driver, names, 306);
     });
+    let joined = bytes_each(64, |driver, names| {
+        errors(driver, names, 0..299, 8);
+        kinds(driver, names, 299..300, [2, 2, 2, 2]);
+        deploys(driver, names, 300);
+        kinds(driver, names, 301..303, [2, 2, 2, 2]);
+        catalog(driver, names);
+        kinds(driver, names, 303..306, [2, 2, 2, 2]);
+        troubles(driver, names, 306);
+    });
     let full = bytes_each(64, |driver, names| {
         catalog(driver, names);
         errors(driver, names, 0..300, 8);
@@ -173,12 +182,12 @@ fn a_service_in_an_environment_takes_at_most_four_kibibytes() {
     });
     eprintln!(
         "a service in an environment: {usual} bytes; with six deploys watched: {watched}; with all there is: {full}, \
-         {looked_at} without a freeze, {alone} without objective and catalog"
+         {looked_at} without a freeze, {alone} without objective and catalog, {joined} where these came last"
     );
     assert!(usual < watched && watched < full.min(looked_at));
     assert!(
-        full.max(looked_at).max(alone) <= ENVIRONMENT_BYTES_MAX,
-        "{full}, {looked_at}, {alone}"
+        full.max(looked_at).max(alone).max(joined) <= ENVIRONMENT_BYTES_MAX,
+        "{full}, {looked_at}, {alone}, {joined}"
     );
 }
 

@@ -334,6 +334,7 @@ impl Service {
                 }
                 self.settle(event, context, said);
                 self.relate(catalog, context, said);
+                self.bound_watches(context, said);
                 if tier != self.tier(context.policy) {
                     // Another mode may hold for it, and other windows.
                     for place in 0..self.environments.len() {

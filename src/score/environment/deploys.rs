@@ -60,10 +60,7 @@ impl Environment {
             self.baseline.break_off();
         }
         self.baseline.anchor(time);
-        while self.watches.len() >= self.watches_max(scene) {
-            let oldest = self.watches[0].deploy_id.clone();
-            self.close_watches(scene, |watch| watch.deploy_id == oldest);
-        }
+        self.make_room(1, scene);
         self.watches.reserve_exact(1);
         let judged = self.baseline.is_known(now, &scene.context.policy.evidence);
         let versions = self.versions_of(deploy);
@@ -84,6 +81,19 @@ impl Environment {
             rate_class: self.rate_class(),
             windows: windows.unwrap_or_default(),
         })));
+    }
+
+    /// Closes the oldest watches where there are more than may be: what takes their place may have come since they began.
+    pub(crate) fn bound_watches(&mut self, scene: &mut Scene<'_>) {
+        self.make_room(0, scene);
+    }
+
+    /// Makes room for `n` watches more.
+    fn make_room(&mut self, n: usize, scene: &mut Scene<'_>) {
+        while self.watches.len() + n > self.watches_max(scene) {
+            let oldest = self.watches[0].deploy_id.clone();
+            self.close_watches(scene, |watch| watch.deploy_id == oldest);
+        }
     }
 
     pub(super) fn watches_max(&self, scene: &Scene<'_>) -> usize {

@@ -86,6 +86,16 @@ impl Service {
                 graph.tell(speaker, Goes::NoFurther, messages);
             }
         });
+        self.bound_watches(context, said);
+    }
+
+    /// Neighbours, and an objective, take the place of watches.
+    pub(super) fn bound_watches(&mut self, context: &Context<'_>, said: &mut Vec<Said>) {
+        for place in 0..self.environments.len() {
+            self.with_environment(place, context, said, |environment, scene| {
+                environment.bound_watches(scene);
+            });
+        }
     }
 
     /// Another service alarms, and asks whether it is this one's doing; what this one calls is asked too.
