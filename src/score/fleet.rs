@@ -158,7 +158,7 @@ impl Fleet {
             Message::Deployed { tier, at, units } => self.trend.deployed(*tier, *at, units),
             Message::Failed { tier, at, unit } => {
                 self.trend.failed(*tier, *at, *unit);
-                self.tell(None, policy, sayings);
+                self.tell(&[], policy, sayings);
             }
             // Not for the fleet.
             Message::Answer { .. }
@@ -167,6 +167,11 @@ impl Fleet {
             | Message::Ask(_)
             | Message::Told(_) => {}
         }
+    }
+
+    /// Another policy is in force: what it asks of each tier is told at once, not with the tier's next change.
+    pub(crate) fn reconsider(&mut self, policy: &Policy, sayings: &mut Vec<Saying>) {
+        self.tell(&Criticality::ALL, policy, sayings);
     }
 
     fn note_presence(&mut self, service: &str, environment: &str, known: bool) {
@@ -198,7 +203,7 @@ impl Fleet {
         }
         losses.push_back(loss);
         self.rate.land_any();
-        self.tell(Some(tier), policy, sayings);
+        self.tell(&[tier], policy, sayings);
     }
 
     /// Takes in what an incident said of a change, and tells all partitions when that moved a weight.
@@ -304,14 +309,17 @@ impl Fleet {
         granted
     }
 
-    /// Tells all partitions the quantiles of the tier in which a change has landed, and how much more often changes with AI
+    /// Tells all partitions the quantiles of the tiers of which they may be others, and how much more often changes with AI
     /// fail, when one has moved.
-    fn tell(&mut self, landed: Option<Criticality>, policy: &Policy, sayings: &mut Vec<Saying>) {
+    fn tell(&mut self, tiers: &[Criticality], policy: &Policy, sayings: &mut Vec<Saying>) {
         let (mut losses, mut medians) = (self.told.losses, self.told.medians);
-        if let Some(tier) = landed.filter(|tier| self.losses[tier.index()].len() >= LOSSES_MIN) {
+        for tier in tiers
+            .iter()
+            .filter(|tier| self.losses[tier.index()].len() >= LOSSES_MIN)
+        {
             let place = tier.index();
             let mut known: Vec<f64> = self.losses[place].iter().copied().collect();
-            let risky = nearest_rank(&mut known, 1.0 - policy.budget(tier).value());
+            let risky = nearest_rank(&mut known, 1.0 - policy.budget(*tier).value());
             losses[place] = unless_near(losses[place], risky);
             medians[place] = unless_near(medians[place], nearest_rank(&mut known, 0.5));
         }

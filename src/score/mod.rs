@@ -51,7 +51,7 @@ pub use watch::{ClosedWatch, WatchVerdict};
 use crate::model::{Cause, Decision, Message, ServiceId, Subject, Timestamp};
 
 /// The version of what a step does: state written by another is read, but its tail may speak.
-pub const STEP_VERSION: u32 = 8;
+pub const STEP_VERSION: u32 = 9;
 
 /// Something a step wants done.
 #[derive(Debug, Clone, PartialEq)]

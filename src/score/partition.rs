@@ -238,6 +238,13 @@ impl Partition {
             service.reconsider(context, said);
             false
         });
+        if self.fleet_skip_to.is_none_or(|covered| offset > covered) {
+            let n_said = sayings.len();
+            self.fleet.reconsider(&self.policy, sayings);
+            if sayings.len() > n_said {
+                self.fleet_dirty_since.get_or_insert(offset);
+            }
+        }
     }
 
     fn message(&mut self, message: &Message<'_>, offset: Offset, sayings: &mut Vec<Saying>) {

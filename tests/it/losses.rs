@@ -84,6 +84,19 @@ fn changes_in_the_lower_half_of_their_tier_pass_where_the_policy_says_so() {
     );
 }
 
+/// What is asked of a tier is another as soon as the policy says so, though nothing lands there for weeks.
+#[test]
+fn another_share_of_changes_to_review_holds_from_the_next_change_on() {
+    let asks = |driver: &Driver, sha: &str| of_change(driver, sha).action == Action::ExtraReview;
+    let mut driver = with_history("mode = \"enforce\"\n");
+    driver.policy(2, "mode = \"enforce\"\nreview.budget = 0.5\n", at(61));
+    driver.events(&[commit("x", 62, 45, "")], at(62));
+    assert!(asks(&driver, "x"), "among the riskier half");
+    driver.policy(3, "mode = \"enforce\"\n", at(63));
+    driver.events(&[commit("y", 64, 45, "")], at(64));
+    assert!(!asks(&driver, "y"), "not among the riskiest tenth");
+}
+
 #[test]
 fn what_hangs_on_a_service_and_how_often_it_fails_weigh_its_changes() {
     let asked = |before: &[String]| {
