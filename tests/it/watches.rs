@@ -35,16 +35,26 @@ fn closed(driver: &Driver) -> Vec<(&str, WatchVerdict, u32)> {
     closed.collect()
 }
 
-/// Errors rise a minute after the watch is over. Time jumps over that minute, as when an instance was held up.
-#[test]
-fn a_jump_of_time_judges_no_watch_beyond_its_last_step() {
-    let mut driver = deployed("mode = \"enforce\"\n");
+/// The minute at which a quiet watch is over.
+fn end_of_watch() -> i64 {
+    let mut driver = deployed("");
     let over_at = (HISTORY..HISTORY + 300).find(|i| {
         tell(&mut driver, *i, 8);
         driver.time(at(*i) + seconds(15));
         !closed(&driver).is_empty()
     });
-    let over_at = over_at.expect("a watch ends");
+    over_at.expect("a watch ends")
+}
+
+/// Errors rise a minute after the watch is over. Time jumps over that minute, as when an instance was held up.
+#[test]
+fn a_jump_of_time_judges_no_watch_beyond_its_last_step() {
+    let over_at = end_of_watch();
+    let mut driver = deployed("mode = \"enforce\"\n");
+    for i in HISTORY..=over_at {
+        tell(&mut driver, i, 8);
+        driver.time(at(i) + seconds(15));
+    }
     let seen = closed(&driver)[0];
     assert_eq!((seen.0, seen.1), ("d-web", WatchVerdict::Healthy));
 
@@ -57,6 +67,28 @@ fn a_jump_of_time_judges_no_watch_beyond_its_last_step() {
     }
     driver.time(at(over_at + 6));
     assert_eq!(closed(&driver), [seen]);
+}
+
+/// Whatever the step in which errors suffice, the last one too: a deploy that was found guilty is frozen for.
+#[test]
+fn a_deploy_convicted_in_the_last_step_of_its_watch_is_frozen_for() {
+    let over_at = end_of_watch();
+    let mut convicted = 0;
+    for rise_at in over_at - 9..=over_at {
+        let mut driver = deployed("mode = \"enforce\"\n");
+        for i in HISTORY..over_at + 3 {
+            tell(&mut driver, i, if i < rise_at { 8 } else { 80 });
+            driver.time(at(i) + seconds(15));
+        }
+        let verdict = closed(&driver)[0].1;
+        let frozen = driver
+            .decisions
+            .iter()
+            .any(|decision| decision.action == Action::Freeze);
+        assert_eq!(verdict == WatchVerdict::Regressed, frozen, "from minute {rise_at}");
+        convicted += u32::from(frozen);
+    }
+    assert!((1..10).contains(&convicted), "some rise too late: {convicted}");
 }
 
 /// Nobody takes back what is well, whatever was seen by then.

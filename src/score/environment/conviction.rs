@@ -200,7 +200,8 @@ impl Environment {
         }
     }
 
-    /// Closes watches that have lasted by `now`; one whose rise is being asked about stays until it is known whose it is.
+    /// Closes watches that have lasted by `now`; one whose rise is being asked about stays until it is known whose it is, and
+    /// whether it may be frozen for.
     pub(super) fn close_over(&mut self, now: Timestamp, scene: &mut Scene<'_>) {
         let asked = self.proposal.as_ref().map(|proposal| proposal.deploy_id.clone());
         let asked = asked.filter(|deploy_id| self.is_in_question(deploy_id, now));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Environment, Scene};
+use super::{Environment, PROPOSE_EVERY, Scene};
 use crate::{
     model::{Ask, Clue, Ground, Health, Message, Path, Timestamp, Told},
     score::{
@@ -202,16 +202,15 @@ impl Environment {
         }
     }
 
-    /// Whether a watch is to stay until it is known whose the rise is.
+    /// Whether a watch is to stay until it is known whose the rise is, and what the fleet says to a freeze.
     pub(super) fn is_in_question(&self, deploy_id: &str, now: Timestamp) -> bool {
-        let convicted = self
-            .proposal
-            .as_ref()
-            .is_some_and(|proposal| *proposal.deploy_id == *deploy_id);
-        convicted
-            && self
-                .inquiry()
-                .is_some_and(|inquiry| inquiry.is_young(now) && !inquiry.is_explained())
+        let Some(proposal) = self.proposal.as_ref().filter(|of| *of.deploy_id == *deploy_id) else {
+            return false;
+        };
+        match self.inquiry() {
+            Some(inquiry) => inquiry.is_young(now) && !inquiry.is_explained(),
+            None => !proposal.is_noisy() && !proposal.withheld && now < proposal.asked_at.start() + PROPOSE_EVERY,
+        }
     }
 
     /// All that will be known is known: asks the fleet for a freeze, unless it is another service that is to be frozen.
