@@ -165,7 +165,7 @@ impl Changes {
             rank: rank(loss, scene.tier.index(), context),
             asked: 0,
         };
-        change.decide(scene);
+        change.decide(Occasion::Event, scene);
         scene.said.push(Said::Scored(Box::new(ScoredChange {
             change: Change {
                 service: scene.service.clone(),
@@ -191,10 +191,14 @@ impl Changes {
         })
     }
 
-    /// A review came or was dismissed: the changes it is about are decided again.
+    /// A review came or was dismissed: the changes it is about are decided again. What may go is not asked for more because
+    /// somebody approved it.
     pub(crate) fn review(&mut self, note: &Note, scene: &mut Scene<'_>) {
         self.bound(None, scene);
-        self.list.for_each_meant(note, |change| change.decide(scene));
+        self.list.for_each_meant(note, |change| {
+            let stays = change.action == Action::Proceed && note.approved;
+            !stays && change.decide(Occasion::Event, scene)
+        });
     }
 
     /// Whether a review is about a change that is remembered.
@@ -205,7 +209,7 @@ impl Changes {
     /// The policy changed, or reviews are seen again: every standing extra review is looked at again.
     pub(crate) fn reconsider(&mut self, scene: &mut Scene<'_>) {
         self.list
-            .for_each(|change| change.action != Action::Proceed && change.decide(scene));
+            .for_each(|change| change.action != Action::Proceed && change.decide(Occasion::Other, scene));
     }
 
     pub(crate) fn forget(&mut self, service: &ServiceId, now: Timestamp, said: &mut Vec<Said>) {
@@ -320,8 +324,9 @@ impl Remembered {
         named.len().max(nameless.len().min(1))
     }
 
-    /// Publishes what is asked for, if it differs from what stands, or if its end has moved by a day; says whether.
-    fn decide(&mut self, scene: &mut Scene<'_>) -> bool {
+    /// Publishes what is asked for, if it differs from what stands, or if an event of its own has moved its end by a day;
+    /// says whether.
+    fn decide(&mut self, occasion: Occasion, scene: &mut Scene<'_>) -> bool {
         let context = scene.context;
         let asked = self.ask(scene);
         let mode = if asked.advises_only {
@@ -332,7 +337,8 @@ impl Remembered {
         let [low, high, ..] = hash_text(&asked.fingerprint()).to_le_bytes();
         let fingerprint = u16::from_le_bytes([low, high]);
         let action = asked.action();
-        let lasts = context.at.since(self.last_event.start()) < REPEAT_AFTER;
+        let is_event = occasion == Occasion::Event;
+        let lasts = !is_event || context.at.since(self.last_event.start()) < REPEAT_AFTER;
         let same = action == self.action && fingerprint == self.asked;
         if self.sequence > 0 && lasts && same && (mode == self.mode || action == Action::Proceed) {
             return false;
@@ -341,7 +347,9 @@ impl Remembered {
         self.action = action;
         self.mode = mode;
         self.asked = fingerprint;
-        self.last_event = self.last_event.max(Second::of(context.at));
+        if is_event {
+            self.last_event = self.last_event.max(Second::of(context.at));
+        }
         scene.said.push(Said::Decision(Box::new(Decision {
             sequence: Sequence(u64::from(self.sequence)),
             subject: self.subject(scene.service),
@@ -397,6 +405,13 @@ impl Remembered {
             risky,
         }
     }
+}
+
+/// Why a change is decided on: an event of its own, from which on it is remembered, or something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    Event,
+    Other,
 }
 
 /// What a change needs that it has not got.

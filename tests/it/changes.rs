@@ -1,6 +1,6 @@
 //! What is published of a change: who made it and how, who approved it, and when it is forgotten.
 
-use crate::script::{BY_JUNIOR, ENFORCE, check, commit, play, review, seen_a_senior};
+use crate::script::{BY_JUNIOR, ENFORCE, check, commit, play, policy, review, seen_a_senior, until};
 
 #[test]
 fn who_made_a_change_and_how_may_ask_for_a_senior() {
@@ -100,6 +100,49 @@ fn an_approval_meets_a_rule_if_it_is_anothers_and_high_enough() {
         let told = play(ENFORCE, script);
         assert_eq!(told.last().is_some_and(|last| last == met), meets, "{case}: {told:#?}");
     }
+}
+
+/// A policy that comes into force is no event of a change: it is forgotten 14 days after the last of its own.
+#[test]
+fn a_policy_makes_no_change_last_longer() {
+    let days = |n: i64| n * 24 * 60;
+    check(
+        "the same rules",
+        ENFORCE,
+        vec![
+            seen_a_senior(1),
+            commit("4f1c", 5, BY_JUNIOR),
+            policy(days(13), &format!("# a word\n{ENFORCE}")),
+            until(days(13) + 5),
+            until(days(14) + 6),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 enforce extra_review policy:ai-senior-sign-off",
+            "forget service:checkout@production",
+            "forget change:checkout:4f1c",
+        ],
+    );
+}
+
+#[test]
+fn an_approval_never_asks_for_more() {
+    let rule = "[[rule]]\nname = \"two\"\nwhen = { ai = [\"assisted\"] }\nthen = { action = \"extra_review\", approvals = 2 }\n";
+    let approval = r#""sha":"4f1c","verdict":"approved","by":"s","level":"senior""#;
+    check(
+        "of a rule that came after the change",
+        ENFORCE,
+        vec![
+            seen_a_senior(1),
+            commit("4f1c", 5, r#""author":{"id":"x"},"ai":{"assistance":"assisted"},"#),
+            policy(6, &format!("{ENFORCE}{rule}")),
+            review("r", 7, approval),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 enforce proceed healthy",
+        ],
+    );
 }
 
 #[test]

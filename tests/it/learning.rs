@@ -138,7 +138,10 @@ fn an_incident_of_a_deploy_is_shared_among_its_few_commits() {
             &[deploy("checkout", "d-1", at(3_700), "succeeded", &commits)],
             at(3_700),
         );
-        for id in ["detected", "once more"] {
+        for (id, status) in [("detected", "failed"), ("once more", "rolled_back")] {
+            // Pipelines say with each status what is in a deploy.
+            let again = deploy("checkout", "d-1", at(3_790), status, &commits);
+            driver.events(&[again], at(3_790));
             let event = incident("checkout", id, at(3_800), r#""deploy_id":"d-1""#);
             driver.events(&[event], at(3_800));
             assert_eq!(driver.partition.fleet().n_verdicts(), n_verdicts, "{case}, {id}");

@@ -70,7 +70,7 @@ impl Learned {
     fn take_deployed(&mut self, deploy_id: &str) -> Box<[Target]> {
         let hash = hash_text(deploy_id);
         let place = self.deploys.iter().position(|deploy| deploy.deploy_id == hash);
-        place.map_or_else(Box::default, |place| self.deploys.remove(place).commits)
+        place.map_or_else(Box::default, |place| std::mem::take(&mut self.deploys[place].commits))
     }
 }
 
