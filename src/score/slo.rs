@@ -114,8 +114,9 @@ pub(crate) struct Budget {
     sums: [Sum; N_RINGS],
     /// The start of the first step with requests; without one, never.
     first: Second,
-    /// The end of the last closed step.
+    /// The end of the last closed step, and how many seconds long it was.
     end: Second,
+    step_s: u16,
     /// The alert that stands, and since when one does.
     pub(crate) raised: Option<(Alert, Second)>,
 }
@@ -150,6 +151,7 @@ impl Budget {
             sums: [Sum::default(); N_RINGS],
             first: Second::of(Timestamp::NEVER),
             end: Second::default(),
+            step_s: 0,
             raised: None,
         }
     }
@@ -179,6 +181,7 @@ impl Budget {
             return;
         }
         self.end = Second::of(end);
+        self.step_s = u16::try_from(end.since(start).as_secs()).unwrap_or(u16::MAX);
         if requests.is_some_and(|requests| requests > 0) {
             self.first = self.first.min(Second::of(start));
         }
@@ -220,17 +223,10 @@ impl Budget {
     /// Errors and requests over a stretch.
     pub(crate) fn counts(&self, stretch: Stretch) -> (f64, f64) {
         let (ring, n) = stretch.place();
-        let from: usize = N_SLOTS[..ring].iter().sum();
-        let (running, n_ring) = (self.running[ring], u32::try_from(N_SLOTS[ring]).unwrap_or(1));
-        let sum = self.sums[ring];
-        let mut counts = (f64::from(sum.errors), f64::from(sum.requests));
-        for back in 1..u32::try_from(n).unwrap_or(1) {
-            let Some(slot) = running.checked_sub(back) else { break };
-            let [errors, requests] = self.slots.0[from + usize::try_from(slot % n_ring).unwrap_or(0)];
-            counts.0 += errors.value();
-            counts.1 += requests.value();
-        }
-        counts
+        let slots = (0..u32::try_from(n).unwrap_or(1)).map(|back| self.slot(ring, back));
+        slots.fold((0.0, 0.0), |(errors, requests), (more, further)| {
+            (errors + more, requests + further)
+        })
     }
 
     /// The burn rate over a stretch; `None` without requests there.
@@ -242,8 +238,39 @@ impl Budget {
         let (ring, n) = stretch.place();
         let span =
             Duration::from_millis(u64::from(self.span_ms(ring))).as_secs_f64() * count(n.try_into().unwrap_or(1));
-        let seen = (self.end.start().since(self.first.start()).as_secs_f64() / span).min(1.0);
+        let known = self.end.start().since(self.first.start()).as_secs_f64() / span;
+        let seen = known.min(self.part_seen(stretch));
         Some(errors / requests / f64::from(self.allowed) * seen)
+    }
+
+    /// In which part of an hour or six requests were told: after a gap its first minute is not all there is. Over days, nights
+    /// without requests are no gap.
+    fn part_seen(&self, stretch: Stretch) -> f64 {
+        if !matches!(stretch, Stretch::Hour | Stretch::SixHours) {
+            return 1.0;
+        }
+        let (ring, n) = stretch.place();
+        let n = u32::try_from(n).unwrap_or(1);
+        let told = (0..n).filter(|back| self.slot(ring, *back).1 > 0.0).count();
+        let slot_ms = f64::from(self.span_ms(ring));
+        // A step that is longer than a slot is counted in its last.
+        let of_each = slot_ms.max(f64::from(self.step_s) * 1_000.0);
+        (count(u64::try_from(told).unwrap_or(0)) * of_each / (slot_ms * f64::from(n))).min(1.0)
+    }
+
+    /// Errors and requests in the slot so many before the one that is being filled.
+    fn slot(&self, ring: usize, back: u32) -> (f64, f64) {
+        if back == 0 {
+            let Sum { errors, requests } = self.sums[ring];
+            return (f64::from(errors), f64::from(requests));
+        }
+        let from: usize = N_SLOTS[..ring].iter().sum();
+        let n_ring = u32::try_from(N_SLOTS[ring]).unwrap_or(1);
+        let Some(slot) = self.running[ring].checked_sub(back) else {
+            return (0.0, 0.0);
+        };
+        let [errors, requests] = self.slots.0[from + usize::try_from(slot % n_ring).unwrap_or(0)];
+        (errors.value(), requests.value())
     }
 
     /// Whether the rates over the long and the short stretch both reach what `alert` asks for.
@@ -278,7 +305,7 @@ mod tests {
         })
     }
 
-    /// Minute by minute so many errors of a thousand requests.
+    /// Minute by minute so many errors of a thousand requests; where minutes are below 0, nothing is told for so long.
     fn after(minutes: &[(i64, u64)]) -> Budget {
         let (mut budget, mut at) = (budget(), 0);
         for (n, errors) in minutes {
@@ -286,6 +313,7 @@ mod tests {
                 budget.observe(minute(at), *errors, Some(1_000));
                 at += 1;
             }
+            at += (-n).max(0);
         }
         budget
     }
@@ -347,6 +375,8 @@ mod tests {
             ),
             ("all of it in a new service", &[(10, 1_000)], Some(Alert::Page)),
             ("a tenth in a new service", &[(10, 100)], None),
+            ("a bad minute after a gap", &[(400, 1), (-90, 0), (1, 166)], None),
+            ("an hour of them", &[(400, 1), (-90, 0), (60, 166)], Some(Alert::Page)),
             ("spent", &[(26 * 1_440, 12), (2 * 1_440, 1)], Some(Alert::Spent)),
         ];
         for (case, minutes, expected) in cases {
