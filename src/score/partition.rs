@@ -128,15 +128,17 @@ impl Partition {
         let seen = Seen {
             service: errors.service,
             time: errors.time,
-            kind: Kind::Error,
             place,
             n_duplicates,
         };
         let mut n_late = 0;
         self.with_service(&seen, &cause, sayings, |service, context, said| {
-            if totals.n_records() > 0 {
-                n_late = service.book(errors, &totals, context, said);
+            if totals.n_records() == 0 {
+                return false;
             }
+            let booked = service.book(errors, &totals, context, said);
+            n_late = booked.n_late;
+            booked.is_regrained
         });
         self.n_late += u64::from(n_late);
     }
@@ -152,7 +154,6 @@ impl Partition {
         let seen = Seen {
             service: event.service,
             time: event.time,
-            kind: event.kind(),
             place,
             n_duplicates: u64::from(duplicate),
         };
@@ -160,16 +161,18 @@ impl Partition {
             if !duplicate {
                 service.take_in(event, context, said);
             }
+            true
         });
     }
 
-    /// Calls `act` with the service, made if it is new, unless its snapshot covers the entry already.
+    /// Calls `act` with the service, made if it is new, unless its snapshot covers the entry already. It says whether a
+    /// deadline may have come nearer.
     fn with_service(
         &mut self,
         seen: &Seen<'_>,
         cause: &dyn Fn() -> Cause,
         sayings: &mut Vec<Saying>,
-        act: impl FnOnce(&mut Service, &Context<'_>, &mut Vec<Said>),
+        act: impl FnOnce(&mut Service, &Context<'_>, &mut Vec<Said>) -> bool,
     ) {
         let slot = if let Some(slot) = self.services.get(seen.service) {
             *slot
@@ -196,9 +199,9 @@ impl Partition {
             return;
         };
         service.note_duplicates(seen.n_duplicates);
-        act(service, &context, &mut self.scratch);
-        // Errors alone bring no deadline nearer: their steps close by the timers of what watches them.
-        let retime = seen.kind != Kind::Error || !self.scratch.is_empty() || self.slots[slot].timer == Timestamp::NEVER;
+        // Errors bring no deadline nearer while their steps stay as long: those close by the timers of what watches them.
+        let may_be_nearer = act(service, &context, &mut self.scratch);
+        let retime = may_be_nearer || !self.scratch.is_empty() || self.slots[slot].timer == Timestamp::NEVER;
         self.after(slot, seen.place.offset, sayings);
         if retime {
             self.set_timer(slot);
@@ -361,7 +364,6 @@ impl Slot {
 struct Seen<'a> {
     service: &'a str,
     time: Timestamp,
-    kind: Kind,
     place: RecordPlace,
     n_duplicates: u64,
 }

@@ -55,6 +55,15 @@ pub struct Service {
     last_event: Timestamp,
 }
 
+/// What booking errors came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Booked {
+    /// Records that came late.
+    pub(crate) n_late: u32,
+    /// Whether steps are of another length from now on, so that they may close sooner.
+    pub(crate) is_regrained: bool,
+}
+
 impl Service {
     pub(crate) fn new(name: ServiceId, at: Timestamp) -> Self {
         Self {
@@ -129,20 +138,20 @@ impl Service {
         self.duplicates += n;
     }
 
-    /// Sums errors; silent unless the environment is seen for the first time. Returns how many of them came late.
+    /// Sums errors; silent unless the environment is seen for the first time.
     pub(crate) fn book(
         &mut self,
         errors: &Errors<'_>,
         totals: &Totals,
         context: &Context<'_>,
         said: &mut Vec<Said>,
-    ) -> u32 {
+    ) -> Booked {
         let n_records = totals.n_records();
         self.applied[Kind::Error.index()] += u64::from(n_records);
         self.last_event = self.last_event.max(errors.time);
         let place = self.place_of(errors.environment, errors.time, context, said);
         let Some(environment) = place.and_then(|place| self.environments.get_mut(place)) else {
-            return 0;
+            return Booked::default();
         };
         if environment.has_quiet_steps(context) {
             let tier = context.policy.tier(self.name.as_str(), self.criticality);
@@ -151,11 +160,14 @@ impl Service {
                 .settings(self.name.as_str(), tier, environment.name.as_str());
             environment.pass_quiet_steps(&settings, context);
         }
-        if environment.book(errors, totals) {
-            return 0;
+        let grain = environment.grain();
+        let is_late = !environment.book(errors, totals);
+        let n_late = if is_late { n_records } else { 0 };
+        self.late += u64::from(n_late);
+        Booked {
+            n_late,
+            is_regrained: environment.grain() != grain,
         }
-        self.late += u64::from(n_records);
-        n_records
     }
 
     /// Where the environment is kept; makes it if it is new. `None`: its name is none, which ingest would not let by.
@@ -340,6 +352,7 @@ impl Service {
                     for place in 0..self.environments.len() {
                         self.with_environment(place, context, said, Environment::decide);
                     }
+                    self.reconsider_changes(context, said);
                 }
             }
             Body::Override(word) => self.take_word(word, event, context, said),
@@ -427,7 +440,13 @@ impl Service {
         self.approvals
             .forget(context.now, |note| self.changes.is_meant_by(note));
         self.forget_words(context.now);
-        self.environments.is_empty() && self.changes.len() == 0 && context.now.since(self.last_event) >= FORGET_AFTER
+        let is_over = self.environments.is_empty()
+            && self.changes.len() == 0
+            && context.now.since(self.last_event) >= FORGET_AFTER;
+        if is_over {
+            self.leave_callees(context, said);
+        }
+        is_over
     }
 
     /// A policy came into force: what stands is looked at again.

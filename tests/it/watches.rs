@@ -1,8 +1,8 @@
 //! Watches of deploys: which steps they see, and what they teach when they are over.
 
 use holdpoint::{
-    model::{Action, Subject},
-    score::{Said, WatchVerdict},
+    model::{Action, Offset, Subject},
+    score::{Partition, Said, WatchVerdict},
 };
 
 use crate::support::{Driver, at, deploy, minute, seconds};
@@ -213,4 +213,35 @@ fn a_freeze_says_what_errors_were_held_against() {
         assert!(reason.text.contains(says), "{}", reason.text);
         assert_eq!(reason.threshold, Some(threshold), "{says}");
     }
+}
+
+/// Steps become shorter with the first errors after a day of a shorter interval: whoever is put back from a snapshot then
+/// looks at the service as soon as those who have not stopped.
+#[test]
+fn a_step_that_becomes_shorter_brings_the_next_look_nearer() {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    let catalog = r#""kind":"service","id":"c","service":"web","slo":{"objective":0.99}"#;
+    driver.events(&[format!(r#"{{{catalog},"time":"{}"}}"#, at(0))], at(0));
+    let mut n_looked_at = 0;
+    for i in 0..3 * 24 * 60 {
+        let interval = if i < 24 * 60 { 5 } else { 1 };
+        if i % interval == 0 {
+            let event = format!(
+                r#"{{"kind":"error","id":"e-{i}","time":"{}","service":"web","environment":"production","count":8,"requests":6000,"interval_ms":{}}}"#,
+                at(i),
+                interval * 60_000
+            );
+            driver.events(&[event], at(i));
+            let mut restored = Partition::from_image(driver.partition.image(Offset(driver.offset), 1));
+            restored.put_back(
+                driver.partition.service("web").expect("known").clone(),
+                Offset(driver.offset - 1),
+            );
+            let (live, restored) = (driver.partition.next_deadline(), restored.next_deadline());
+            assert!(live <= restored, "minute {i}: {live:?} and {restored:?}");
+            n_looked_at += u32::from(live == restored);
+        }
+        driver.time(at(i) + seconds(15));
+    }
+    assert!(n_looked_at > 1_000, "{n_looked_at}");
 }

@@ -134,6 +134,32 @@ fn a_catalog_that_moves_a_service_to_a_tier_moves_it_under_the_tiers_windows() {
     assert_eq!(told(&driver).last().map(|(action, ..)| *action), Some(Action::Freeze));
 }
 
+#[test]
+fn a_catalog_that_moves_a_service_to_a_tier_decides_its_changes_anew() {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n[tiers.low]\nmode = \"shadow\"\n");
+    let event = |kind: &str, id: &str, minutes: i64, fields: &str| {
+        format!(
+            r#"{{"kind":"{kind}","id":"{id}","time":"{}","service":"checkout",{fields}}}"#,
+            at(minutes)
+        )
+    };
+    let seen = event(
+        "review",
+        "r",
+        0,
+        r#""sha":"x","verdict":"approved","by":"s","level":"senior""#,
+    );
+    let change = r#""sha":"4f1c","author":{"id":"j","level":"junior"},"ai":{"assistance":"authored"},"change":{"lines_added":9,"lines_deleted":2,"files":1}"#;
+    driver.events(&[seen, event("commit", "c", 1, change)], at(1));
+    driver.events(&[event("service", "s", 2, r#""criticality":"low""#)], at(2));
+    let of_change = driver
+        .decisions
+        .iter()
+        .filter(|decision| decision.subject.to_string() == "change:checkout:4f1c");
+    let modes: Vec<Mode> = of_change.map(|decision| decision.mode).collect();
+    assert_eq!(modes, [Mode::Enforce, Mode::Shadow]);
+}
+
 /// What a change met when it landed is remembered: a review decides it again without it.
 #[test]
 fn a_rule_over_paths_is_met_by_an_approval_and_asks_nothing_of_changes_before_it() {

@@ -46,6 +46,13 @@ impl Service {
         });
     }
 
+    /// It is forgotten: nothing hangs on what it called any more.
+    pub(super) fn leave_callees(&mut self, context: &Context<'_>, said: &mut Vec<Said>) {
+        self.with_graph(context, said, |graph, speaker, messages| {
+            graph.set_callees(speaker, &[], messages);
+        });
+    }
+
     /// With each deploy, so that one that came to be known since knows its callers too.
     pub(super) fn tell_callees(&mut self, context: &Context<'_>, said: &mut Vec<Said>) {
         self.with_graph(context, said, |graph, speaker, messages| {
