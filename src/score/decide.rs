@@ -198,7 +198,12 @@ impl Environment {
         self.window_at = Moment::at(outlook.changes_at);
         match outlook.closed {
             Some(closed) if order.is_none() && !self.is_frozen() => by_window(&closed),
-            Some(_) | None => self.ought(order, service, settings, context),
+            closed => {
+                let mut ought = self.ought(order, service, settings, context);
+                // What the window lets nobody through for, a freeze by something else does not open.
+                ought.low_loss_passes &= closed.is_none();
+                ought
+            }
         }
     }
 
@@ -241,7 +246,7 @@ impl Environment {
         let lease = self.lease()?;
         let (_, until) = lease.granted?;
         let mut ought = self.by_lease(lease, Action::Freeze, until);
-        ought.to_lift = vec![wait_until(until)];
+        ought.to_lift = vec![only_wait_until(until)];
         if lease.because == Because::Burn {
             self.note_relapse(&mut ought, now);
         }
@@ -257,7 +262,9 @@ impl Environment {
             } else {
                 "incident"
             };
-            return Some(by_incident(incident, Action::ExtraReview, until, code));
+            let mut ought = by_incident(incident, Action::ExtraReview, until, code);
+            ought.to_lift = vec![format!("resolve incident {}", incident.incident_id).into()];
+            return Some(ought);
         }
         if let Some(proposal) = &self.proposal {
             let mut ought = by_proposal(proposal, service, until);
@@ -275,7 +282,7 @@ impl Environment {
         }
         if let Some(until) = self.cooldown_until.get() {
             return Some(Ought {
-                to_lift: vec![wait_until(until)],
+                to_lift: vec![only_wait_until(until)],
                 ..plain(Action::ExtraReview, Some(until), self.cooldown_reason())
             });
         }
@@ -334,6 +341,11 @@ fn wait_until(until: Timestamp) -> Box<str> {
     format!("or wait: it ends {until}").into()
 }
 
+/// Where nothing else lifts it.
+fn only_wait_until(until: Timestamp) -> Box<str> {
+    format!("wait: it ends {until}").into()
+}
+
 /// Decisions say that a person decided, and never who.
 fn by_order(order: Order) -> Ought {
     let Order { effect, until } = order;
@@ -344,7 +356,7 @@ fn by_order(order: Order) -> Ought {
     Ought {
         about: until.to_string().into(),
         to_lift: if effect == Effect::Freeze {
-            vec![wait_until(until)]
+            vec![only_wait_until(until)]
         } else {
             Vec::new()
         },
@@ -363,7 +375,7 @@ fn by_window(closed: &Closed<'_>) -> Ought {
     };
     Ought {
         about: until.to_string().into(),
-        to_lift: vec![wait_until(until)],
+        to_lift: vec![only_wait_until(until)],
         ..plain(Action::Freeze, Some(until), Reason::new(format!("policy:{name}"), text))
     }
 }

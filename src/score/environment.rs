@@ -106,6 +106,8 @@ pub(crate) struct Environment {
     pub(crate) elevated_since: Moment,
     pub(crate) cooldown_until: Moment,
     pub(crate) incidents: Incidents,
+    /// When a deploy was last told of that takes another back, with nothing frozen.
+    undone_at: Second,
     /// The starts of the last freezes by evidence.
     freezes: [Second; RELAPSED_FROM],
     pub(crate) standing: Option<Standing>,
@@ -170,6 +172,7 @@ impl Environment {
             elevated_since: Moment::NONE,
             cooldown_until: Moment::NONE,
             incidents: Incidents::default(),
+            undone_at: Second::default(),
             freezes: [Second::default(); RELAPSED_FROM],
             standing: None,
             window_at: Moment::NONE,
@@ -198,6 +201,10 @@ impl Environment {
     /// watched, there is no room for them until those are over.
     fn tells_versions_apart(&self) -> bool {
         self.hold.is_none() && (self.steps.has_versions() || self.watches.len() <= VERSIONS_BESIDE)
+    }
+
+    pub(crate) fn grain(&self) -> Grain {
+        self.steps.grain
     }
 
     /// Goes over to steps of the length that its producers' intervals ask for.

@@ -143,6 +143,12 @@ impl Hold {
         }
     }
 
+    /// Whether it is put down to this deploy, or may be.
+    pub(crate) fn may_be_of(&self, deploy_id: &str) -> bool {
+        let mut suspects = self.found.suspects.iter().filter(|suspect| suspect.of.is_none());
+        *self.deploy_id == *deploy_id || suspects.any(|suspect| suspect.deploy_id.as_deref() == Some(deploy_id))
+    }
+
     /// The deploy it is put down to was taken back.
     pub(crate) fn roll_back(&mut self, at: Timestamp) {
         self.rolled_back_at.settle(at);
@@ -219,6 +225,20 @@ mod tests {
             window.observe(&step(1.0));
         }
         assert_eq!(says(&window), (false, false), "{:?}", window.ln_e());
+    }
+
+    /// Whom the evidence convicts is not always whom the errors are put down to: whichever is taken back counts.
+    #[test]
+    fn it_hears_of_any_own_deploy_that_it_may_be_of() {
+        let mut hold = hold();
+        let suspect = |deploy_id: &str, of: Option<&str>| Blamed {
+            deploy_id: Some(deploy_id.into()),
+            of: of.map(|name| Box::new(name.parse().expect("a name"))),
+            probability: 0.5,
+        };
+        hold.found.suspects = Box::new([suspect("first", None), suspect("theirs", Some("db"))]);
+        let is_meant = ["d", "first", "theirs", "other"].map(|deploy_id| hold.may_be_of(deploy_id));
+        assert_eq!(is_meant, [true, true, false, false]);
     }
 
     fn hold() -> Hold {

@@ -135,6 +135,20 @@ fn the_third_freeze_in_six_hours_lasts_four_pages_and_is_followed_by_a_day_of_re
     );
 }
 
+/// A deploy that is convicted while the budget's burn freezes already goes on with that freeze.
+#[test]
+fn a_freeze_that_goes_on_for_another_reason_counts_once() {
+    let minutes = [(400, 8), (105, 3_000), (110, 8), (30, 3_000), (90, 8)];
+    let told = play(ENFORCE, story(HUNDREDTH, &minutes, &[(420, "d-1")]));
+    let frozen = freezes(&told);
+    assert!(
+        frozen.iter().any(|line| line.contains("slo_burn"))
+            && frozen.iter().any(|line| line.contains("deploy_regression")),
+        "{told:#?}"
+    );
+    assert!(!told.iter().any(|line| line.contains("relapse")), "{told:#?}");
+}
+
 #[test]
 fn a_spent_budget_freezes_only_where_the_policy_says_so_and_a_day_at_a_time() {
     let day = r#""slo":{"objective":0.9,"window_days":1}"#;

@@ -325,6 +325,25 @@ fn a_freeze_by_evidence_has_a_life() {
             "378 production#5 enforce proceed healthy",
         ],
     );
+    let mut undone = regression(2, 120, None);
+    let place = undone
+        .iter()
+        .position(|(minutes, _)| *minutes == 332)
+        .expect("it goes on");
+    let rollback = deploy("checkout", "r-1", at(332), "started", r#","change_kind":"rollback""#);
+    undone.insert(place + 1, (332, Act::Event(rollback)));
+    check(
+        "rolled back by a deploy before the evidence sufficed",
+        ENFORCE,
+        undone,
+        &[
+            "0 production#1 enforce proceed new_service",
+            "333 production#2 enforce extra_review deploy_regression until 393",
+            "333 production#3 enforce freeze deploy_regression until 393",
+            "348 production#4 enforce extra_review cooldown until 378",
+            "378 production#5 enforce proceed healthy",
+        ],
+    );
     check(
         "going on: renewed, four hours at most",
         ENFORCE,
@@ -345,9 +364,15 @@ fn a_freeze_by_evidence_has_a_life() {
 /// A gate that waits goes by `valid_until`, and time is told to the service a little later than it is.
 #[test]
 fn what_follows_a_freeze_is_said_before_its_end() {
-    for (case, bad) in [("renewed", 300), ("over", 10)] {
+    let by_evidence = |bad| regression(bad, 120, None);
+    let mut by_incident = vec![incident("i", 5, "detected", 1)];
+    by_incident.extend((6..260).map(|i| (i, Act::Event(minute("checkout", at(i), 1, None)))));
+    for (case, script) in [
+        ("renewed", by_evidence(300)),
+        ("over", by_evidence(10)),
+        ("an incident that nobody resolves", by_incident),
+    ] {
         let mut driver = Driver::with_policy(ENFORCE);
-        let script = regression(bad, 120, None);
         let mut freezes = 0;
         for (minutes, act) in script {
             let Act::Event(json) = act else { continue };
@@ -367,6 +392,44 @@ fn what_follows_a_freeze_is_said_before_its_end() {
         }
         assert!(freezes > 0, "{case}");
     }
+}
+
+/// The fleet grants new freezes: what goes on with one that stands takes no other service's.
+#[test]
+fn further_incidents_of_a_frozen_service_go_on_with_its_freeze_and_take_no_grant() {
+    let of = |service: &str, id: &str, minutes: i64, status: &str| {
+        (
+            minutes,
+            Act::Event(format!(
+                r#"{{"kind":"incident","id":"{id}-{status}","time":"{}","service":"{service}","incident_id":"{id}","status":"{status}","severity":1}}"#,
+                at(minutes)
+            )),
+        )
+    };
+    let mut script: Vec<_> = (0..10)
+        .map(|i| of("s00", &format!("i{i}"), 5 + 5 * i, "detected"))
+        .collect();
+    script.push(of("s01", "other", 54, "detected"));
+    script.push(until(55));
+    let told = play(ENFORCE, script);
+    assert!(
+        told.iter()
+            .any(|line| line.starts_with("54") && line.contains("enforce freeze incident")),
+        "{told:#?}"
+    );
+    assert!(!told.iter().any(|line| line.contains("limiter_withheld")), "{told:#?}");
+    // Ten others take all there is, and then the first of two is resolved.
+    let mut script = vec![of("s00", "a", 5, "detected")];
+    script.extend((1..10).map(|i| of(&format!("s{i:02}"), &format!("i{i}"), 6, "detected")));
+    script.push(of("s00", "b", 15, "detected"));
+    script.push(of("s00", "a", 20, "resolved"));
+    script.push(until(21));
+    let told = play(ENFORCE, script);
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("20 production#5 enforce freeze incident until 255"),
+        "{told:#?}"
+    );
 }
 
 #[test]

@@ -84,6 +84,36 @@ fn changes_in_the_lower_half_of_their_tier_pass_where_the_policy_says_so() {
     );
 }
 
+/// What a window lets nobody through for, an incident within it does not open to changes of little loss.
+#[test]
+fn no_change_passes_a_closed_window_because_something_else_freezes_too() {
+    let from = at(61).to_string();
+    let policy = format!(
+        "mode = \"enforce\"\nfreeze.low_loss_passes = true\n[[window]]\nname = \"w\"\neffect = \"deny\"\nzone = \"UTC\"\nfrom = {}\nlength = \"30m\"\n",
+        &from[..19]
+    );
+    let mut driver = with_history(&policy);
+    let incident = format!(
+        r#"{{"kind":"incident","id":"i","time":"{}","service":"checkout","incident_id":"i","status":"detected","severity":1}}"#,
+        at(62)
+    );
+    driver.time(at(62));
+    driver.events(&[incident], at(62));
+    let stands = |driver: &Driver| {
+        let stands = of_service(driver);
+        (stands.action, stands.reasons[0].code.to_string(), stands.low_loss)
+    };
+    assert_eq!(stands(&driver), (Action::Freeze, "incident".to_owned(), false));
+    for i in 63..95 {
+        driver.time(at(i));
+    }
+    assert_eq!(
+        stands(&driver),
+        (Action::Freeze, "incident".to_owned(), true),
+        "when the window is over"
+    );
+}
+
 /// What is asked of a tier is another as soon as the policy says so, though nothing lands there for weeks.
 #[test]
 fn another_share_of_changes_to_review_holds_from_the_next_change_on() {
@@ -237,4 +267,18 @@ fn what_hangs_on_a_service_is_known_two_hops_away_and_forgotten_with_the_call() 
     assert!(near(blast(&driver, "db"), 1.0 + 0.5 * 0.25), "{}", blast(&driver, "db"));
     let report = driver.partition.report("db").expect("known");
     assert_eq!((report.callers, report.depends_on), (vec!["api".into()], Vec::new()));
+    // Of a service that is silent for so long that it is forgotten nothing hangs any more.
+    for days in 1..100 {
+        let now = days * 24 * 60;
+        driver.events(&[entry("db", now, 1.0, "")], at(now));
+        driver.time(at(now + 1));
+    }
+    assert!(driver.partition.report("api").is_none());
+    assert!(near(blast(&driver, "db"), 1.0), "{}", blast(&driver, "db"));
+    assert!(
+        driver
+            .partition
+            .report("db")
+            .is_some_and(|report| report.callers.is_empty())
+    );
 }

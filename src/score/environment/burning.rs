@@ -232,12 +232,19 @@ impl Environment {
         self.put_lease(Some(lease));
     }
 
-    /// A freeze begins, in the place of one by burn or dependents: how long its lease is, four hours where it is the third in six.
+    /// A freeze begins, or goes on in the place of one by burn or dependents: how long its lease is, four hours where it is the
+    /// third in six.
     pub(super) fn begin_freeze(&mut self, lease: Duration, now: Timestamp) -> Duration {
-        let spent = self.take_lease().filter(|lease| lease.because == Because::Spent);
-        self.put_lease(spent);
-        self.freezes.rotate_right(1);
-        self.freezes[0] = Second::of(now);
+        let replaced = self.take_lease();
+        let is_spent = |lease: &Lease| lease.because == Because::Spent;
+        let goes_on = replaced
+            .as_ref()
+            .is_some_and(|lease| lease.granted.is_some() && !is_spent(lease));
+        self.put_lease(replaced.filter(|lease| is_spent(lease)));
+        if !goes_on {
+            self.freezes.rotate_right(1);
+            self.freezes[0] = Second::of(now);
+        }
         for since in &mut self.freezes {
             if now.since(since.start()) >= RELAPSE_WINDOW {
                 *since = Second::default();

@@ -183,7 +183,16 @@ impl Environment {
         let now = scene.context.now;
         let lease = self.begin_freeze(scene.settings.freeze.lease, now);
         let suspects = proposal.found.suspects(scene.service);
-        self.hold = Some(Box::new(Hold::new(&proposal.deploy_id, proposal.found, now, lease)));
+        let mut hold = Hold::new(&proposal.deploy_id, proposal.found, now, lease);
+        let convicted = self
+            .watches
+            .iter()
+            .find(|watch| *watch.deploy_id == *proposal.deploy_id);
+        if convicted.is_some_and(|watch| watch.started_at <= self.undone_at.start()) {
+            // Whoever saw the errors was quicker than the evidence.
+            hold.roll_back(self.undone_at.start());
+        }
+        self.hold = Some(Box::new(hold));
         self.elevated_since = Moment::NONE;
         self.kinds = None;
         self.steps.forget_versions();

@@ -2,7 +2,7 @@
 
 use super::{Environment, Scene, conviction::taken_back_verdict};
 use crate::{
-    model::{ChangeKind, Deploy, DeployStatus, Message, Timestamp, UnitInterval, Watched, hash_text},
+    model::{ChangeKind, Deploy, DeployStatus, Message, Second, Timestamp, UnitInterval, Watched, hash_text},
     score::{Said, steps::Version, watch::Watch},
 };
 
@@ -31,10 +31,12 @@ impl Environment {
             }
         }
         let undoes = deploy.change_kind == ChangeKind::Rollback && deploy.status != DeployStatus::Failed;
-        if let Some(hold) = &mut self.hold
-            && (undoes || (taken_back && *hold.deploy_id == *deploy.deploy_id))
-        {
-            hold.roll_back(time);
+        if let Some(hold) = &mut self.hold {
+            if undoes || (taken_back && hold.may_be_of(&deploy.deploy_id)) {
+                hold.roll_back(time);
+            }
+        } else if undoes {
+            self.undone_at = self.undone_at.max(Second::of(time));
         }
         let exposure = deploy.exposure.map_or(1.0, UnitInterval::value);
         let known = self

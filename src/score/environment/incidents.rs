@@ -5,7 +5,10 @@ use std::{cmp::Reverse, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::short_hash;
-use crate::model::{Incident, IncidentStatus, Second, Timestamp};
+use crate::{
+    model::{Incident, IncidentStatus, Second, Timestamp},
+    score::hold::SPEAKS_BEFORE,
+};
 
 /// Open incidents remembered; of those and the next the least is dropped, which may be the next itself.
 const OPEN_MAX: usize = 3;
@@ -56,6 +59,18 @@ impl OpenIncident {
 
     fn may_freeze(&self) -> bool {
         self.severity <= FREEZES_FROM
+    }
+
+    /// When it is over unless it is told of again: what follows is said before the freeze runs out ([`SPEAKS_BEFORE`]).
+    fn over_at(&self) -> Timestamp {
+        self.freezes_until() - SPEAKS_BEFORE
+    }
+
+    /// It is to freeze from now on: with what `is_frozen` by another, or where the fleet grants it.
+    fn freeze(&mut self, is_frozen: bool, now: Timestamp) -> Outcome {
+        self.granted = is_frozen;
+        self.asked_at = Second::of(now);
+        if is_frozen { Outcome::Nothing } else { Outcome::Asks }
     }
 
     /// The greater, the sooner it is dropped.
@@ -123,7 +138,7 @@ impl Incidents {
 
     /// When time alone makes a difference next, asking again included.
     pub(super) fn next_deadline(&self, every: Duration) -> Timestamp {
-        let ends = self.open().iter().map(OpenIncident::freezes_until);
+        let ends = self.open().iter().map(OpenIncident::over_at);
         let asked = self.open().iter().filter(|open| open.may_freeze() && !open.granted);
         ends.chain(asked.map(|open| open.asked_at.start() + every))
             .fold(Timestamp::NEVER, Timestamp::min)
@@ -164,6 +179,8 @@ impl Known {
         if is_old || time + OPEN_FOR_MAX <= now {
             return Outcome::Nothing;
         }
+        // One more where an incident freezes already goes on with that freeze: it is no new one to be granted.
+        let is_frozen = self.open.iter().any(|open| open.may_freeze() && open.granted);
         let known = self
             .open
             .iter_mut()
@@ -172,14 +189,14 @@ impl Known {
             let could = open.may_freeze();
             open.last_event = open.last_event.max(Second::of(time));
             open.severity = open.severity.min(incident.severity);
-            return if open.may_freeze() && !could {
-                open.asked_at = Second::of(now);
-                Outcome::Asks
+            let begins = open.may_freeze() && !could;
+            return if begins {
+                open.freeze(is_frozen, now)
             } else {
                 Outcome::Nothing
             };
         }
-        let open = OpenIncident {
+        let mut open = OpenIncident {
             incident_id: incident.incident_id.as_ref().into(),
             severity: incident.severity,
             last_event: Second::of(time),
@@ -190,10 +207,14 @@ impl Known {
         if self.open.len() >= OPEN_MAX && !self.make_room(&open) {
             return Outcome::Nothing;
         }
-        let asks = open.may_freeze();
+        let outcome = if open.may_freeze() {
+            open.freeze(is_frozen, now)
+        } else {
+            Outcome::Nothing
+        };
         self.open.reserve_exact(1);
         self.open.push(open);
-        if asks { Outcome::Asks } else { Outcome::Nothing }
+        outcome
     }
 
     /// Drops the least of those open, unless `newcomer` is less: one that may freeze is never dropped for one that may
@@ -212,8 +233,8 @@ impl Known {
 
     fn end_old(&mut self, now: Timestamp) -> Outcome {
         let mut outcome = Outcome::Nothing;
-        for open in self.open.extract_if(.., |open| open.freezes_until() <= now) {
-            self.over_at = self.over_at.max(Some(Second::of(open.freezes_until())));
+        for open in self.open.extract_if(.., |open| open.over_at() <= now) {
+            self.over_at = self.over_at.max(Some(Second::of(open.over_at())));
             if open.granted {
                 outcome = Outcome::Lifts;
             }
