@@ -55,12 +55,13 @@ impl TransactionError {
 pub(super) fn fault(what: &str, error: &KafkaError) -> Fault {
     let text = match error {
         // The whole error repeats the value, and a name that is misspelt may be that of a password.
-        KafkaError::ClientConfig(_, why, name, _) => format!("{what}: property {name}: {why}"),
+        KafkaError::ClientConfig(_, why, name, _) => format!("{what}: property {name}: {}", without_value(why)),
         error => format!("{what}: {error}"),
     };
     match error {
         KafkaError::Transaction(error) => TransactionError::from(error).fault(what),
         KafkaError::MessageConsumptionFatal(code) if is_fenced(*code) => Fault::Fenced(text),
+        KafkaError::ClientCreation(why) if is_shortage(why) => Fault::Retry(text),
         KafkaError::MessageConsumptionFatal(_) | KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => {
             Fault::Fatal(text)
         }
@@ -71,6 +72,20 @@ pub(super) fn fault(what: &str, error: &KafkaError) -> Fault {
             None => Fault::Fatal(text),
         },
     }
+}
+
+/// librdkafka's reason, but for the value that some reasons quote: a password may stand under a wrong name. It is quoted
+/// as it is, so that where it ends cannot be told.
+fn without_value(why: &str) -> &str {
+    ["Invalid value", "Unsupported value"]
+        .into_iter()
+        .find(|quoting| why.starts_with(quoting))
+        .unwrap_or(why.trim_end())
+}
+
+/// Whether a client could not be made for want of threads; all else is its properties.
+fn is_shortage(why: &str) -> bool {
+    why.starts_with("Failed to create thread") || why.starts_with("Timed out waiting for")
 }
 
 /// The fault that a bare code is, outside of transactions.
@@ -137,6 +152,8 @@ pub(super) fn is_passing(code: Code) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::types::RDKafkaConfRes;
+
     use super::*;
 
     fn error(code: Code, is_fatal: bool, is_retriable: bool, requires_abort: bool) -> TransactionError {
@@ -170,6 +187,53 @@ mod tests {
         for (error, expected) in cases {
             assert!(error.fault("commit").to_string().starts_with(expected), "{error:?}");
         }
+    }
+
+    /// As librdkafka 2.12 words them: flags, words, words of this build, and the names and numbers that tell nothing.
+    #[test]
+    fn a_refused_value_is_not_repeated() {
+        for (why, expected) in [
+            (
+                "Invalid value \"hush\" for configuration property \"debug\"",
+                "Invalid value",
+            ),
+            (
+                "Invalid value for configuration property \"isolation.level\": hush",
+                "Invalid value",
+            ),
+            (
+                "Unsupported value \"hush\" for configuration property \"a\": no hush here",
+                "Unsupported value",
+            ),
+            (
+                "Expected bool value for \"a\": true or false",
+                "Expected bool value for \"a\": true or false",
+            ),
+            (
+                "Configuration property \"a\" value 1 is outside allowed range 2..3\n",
+                "Configuration property \"a\" value 1 is outside allowed range 2..3",
+            ),
+        ] {
+            let error = KafkaError::ClientConfig(
+                RDKafkaConfRes::RD_KAFKA_CONF_INVALID,
+                why.to_owned(),
+                "a".to_owned(),
+                "hush".to_owned(),
+            );
+            assert_eq!(
+                fault("consumer", &error),
+                Fault::Fatal(format!("consumer: property a: {expected}"))
+            );
+        }
+    }
+
+    #[test]
+    fn no_client_for_want_of_threads_passes_and_for_its_properties_does_not() {
+        let made = |why: &str| fault("consumer", &KafkaError::ClientCreation(why.to_owned()));
+        let short = made("Failed to create thread: Resource temporarily unavailable (11)");
+        assert!(matches!(short, Fault::Retry(_)), "{short}");
+        let refused = made("ssl.ca.location failed: No such file or directory");
+        assert!(matches!(refused, Fault::Fatal(_)), "{refused}");
     }
 
     #[test]
