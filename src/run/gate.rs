@@ -69,8 +69,8 @@ impl From<&Verdict> for Told {
     }
 }
 
-/// The service says that the question is wrong. No fail mode is an answer to that: a gate that lets by what it could not
-/// ask about would lift a freeze with a typing error.
+/// The service says that the question is wrong, or librdkafka that the settings are. No fail mode is an answer to that: a
+/// gate that lets by what it could not ask about would lift a freeze with a typing error.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Refused(String);
@@ -283,7 +283,12 @@ impl Reading {
 
     fn attempt(&self) -> anyhow::Result<Told> {
         let id = format!("holdpoint-gate-{}", std::process::id());
-        let mut reader = KafkaReader::new(&self.connection, &id, &id, &Tuning::default())?;
+        let reader = KafkaReader::new(&self.connection, &id, &id, &Tuning::default());
+        // No broker is asked for it: what fails and does not pass is what the settings say.
+        let mut reader = reader.map_err(|fault| match fault {
+            Fault::Fatal(why) => Refused(format!("the settings of Kafka are wrong: {why}")).into(),
+            passing @ (Fault::Retry(_) | Fault::Aborted(_) | Fault::Fenced(_)) => anyhow::Error::from(passing),
+        })?;
         let n_partitions = reader
             .partition_count(&self.control)?
             .with_context(|| format!("there is no topic `{}` at {}", self.control, self.connection.brokers))?;

@@ -141,6 +141,39 @@ fn a_change_that_cannot_be_asked_about_is_wrong_usage_whomever_it_asks() {
     }
 }
 
+/// Each is read as a setting, and only making a client tells that it is wrong.
+#[test]
+fn a_property_that_librdkafka_refuses_is_wrong_usage_whatever_the_fail_mode() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let config = folder.path().join("holdpoint.toml");
+    let config = config.to_str().expect("UTF-8");
+    for (property, named) in [
+        (r#""sasl.passwordx" = "hush""#, "sasl.passwordx"),
+        (r#""security.protocol" = "hush""#, "security.protocol"),
+        (
+            "\"security.protocol\" = \"SSL\"\n\"ssl.ca.location\" = \"/no/such.pem\"",
+            "ssl.ca.location",
+        ),
+    ] {
+        std::fs::write(config, format!("[kafka]\n{property}\n")).expect("written");
+        for fail_mode in ["open", "closed"] {
+            let output = gate(&[
+                "--brokers",
+                "127.0.0.1:1",
+                "--config",
+                config,
+                "--fail-mode",
+                fail_mode,
+                "--timeout",
+                "5s",
+            ]);
+            let (status, stderr) = status_and_stderr(&output);
+            assert_eq!(status, Some(2), "{property}: {stderr}");
+            assert!(stderr.contains(named) && !stderr.contains("hush"), "{stderr}");
+        }
+    }
+}
+
 #[test]
 fn what_an_instance_refuses_is_wrong_usage_and_not_unknown() {
     for status in [
