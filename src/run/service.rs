@@ -158,6 +158,9 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Ended> {
     let instance = Instance::new(settings, Tuning::default(), Clock::wall())?;
+    // The workers would try for ever what librdkafka refuses for ever.
+    let checked = instance.connection.check(&instance.tuning);
+    checked.context("the settings of Kafka are wrong")?;
     let listener = if instance.settings.roles.api {
         Some(listen(&instance).await?)
     } else {
@@ -248,6 +251,32 @@ async fn watch(
                     return Ended::GaveUp;
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    /// One that waits for brokers ends well as soon as it is told to.
+    #[tokio::test]
+    async fn an_instance_whose_properties_are_refused_does_not_start() {
+        for (property, value, is_refused) in [
+            ("kafka.sasl.passwordx", "hush", true),
+            ("kafka.linger.ms", "900000", true),
+            ("kafka.socket.keepalive.enable", "true", false),
+        ] {
+            let flags = [(property, value), ("brokers", "127.0.0.1:1"), ("roles", "score")];
+            let flags: Overrides = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            let (settings, _) =
+                Settings::load(None, std::iter::empty(), &flags, &|path| std::fs::read_to_string(path)).expect("good");
+            let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+                .build_recorder()
+                .handle();
+            let ended = run(settings, metrics, std::future::ready(())).await;
+            assert_eq!(ended.is_err(), is_refused, "{property}: {ended:?}");
         }
     }
 }

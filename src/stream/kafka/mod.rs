@@ -7,6 +7,7 @@
 //! end of its consumer for ever. Copy into plain values at once.
 
 mod admin;
+mod check;
 mod client;
 mod context;
 mod ends;
