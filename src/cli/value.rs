@@ -7,14 +7,22 @@ use crate::model::{InvalidName, Timestamp, check_name};
 /// The longest address taken, in bytes: with it, the longest question fits into a URL.
 const URL_BYTES_MAX: usize = 2_048;
 
-/// An address that can be asked.
+/// An address to prefix paths with, and to ask.
 pub fn url(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    match rest {
-        Some(_) if text.len() > URL_BYTES_MAX => Err(format!("an address of at most {URL_BYTES_MAX} bytes")),
-        Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.to_owned()),
-        Some(_) | None => Err("an address such as http://holdpoint:8484".to_owned()),
+    let Some(authority) = rest.and_then(|rest| rest.split('/').next()) else {
+        return Err("an address such as http://holdpoint:8484".to_owned());
+    };
+    if text.len() > URL_BYTES_MAX {
+        return Err(format!("an address of at most {URL_BYTES_MAX} bytes"));
     }
+    // A path behind a query or a fragment would be part of it, and the question be put to another one.
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#');
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if host.is_empty() || host.starts_with(':') || text.contains(is_odd) {
+        return Err("an address such as http://holdpoint:8484, without query, fragment and blanks".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// The id of an incident; empty, as a variable that is not set leaves it, is none.
@@ -80,6 +88,31 @@ mod tests {
                 expected,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_that_a_path_can_follow() {
+        for good in [
+            "http://holdpoint:8484",
+            "https://holdpoint.example.net/behind/a/proxy/",
+            "http://me:hush@[::1]:8484",
+        ] {
+            assert_eq!(url(good).as_deref(), Ok(good));
+        }
+        for wrong in [
+            "holdpoint:8484",
+            "http://",
+            "http:///v1",
+            "http://:8484",
+            "http://me:hush@",
+            "http://holdpoint:8484?",
+            "http://holdpoint:8484/?team=a",
+            "http://holdpoint:8484#",
+            "http://holdpoint :8484",
+            "http://holdpoint:8484\n",
+        ] {
+            assert!(url(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -26,8 +26,9 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// The least time that one answer is given.
 const ANSWER_MIN: Duration = Duration::from_millis(100);
 
-/// What services and proxies answer to a question that is wrong or too long.
-const REFUSALS: [u16; 3] = [400, 414, 431];
+/// What services and proxies answer to a question that is wrong or too long, or put to a path where none is answered.
+const REFUSALS: [u16; 4] = [400, NOT_FOUND, 414, 431];
+const NOT_FOUND: u16 = 404;
 
 /// Whom to ask.
 #[derive(Debug, Clone)]
@@ -210,7 +211,11 @@ fn ask_part(
     let status = response.status();
     let body = response.body_mut().with_config().limit(1024 * 1024).read_to_vec();
     if REFUSALS.contains(&status.as_u16()) {
-        let why = body.ok().and_then(|body| detail(&body)).unwrap_or_default();
+        let why = body.ok().and_then(|body| detail(&body));
+        // A wrong address and an instance that is gone look the same, and a typing error must lift no freeze.
+        let hint =
+            (status.as_u16() == NOT_FOUND).then(|| "the address must be one that `/v1/verdict` follows".to_owned());
+        let why = why.into_iter().chain(hint).collect::<Vec<_>>().join("; ");
         return Err(Refused(for_terminals(&format!("{shown} refuses the question: {status}: {why}"))).into());
     }
     let body = body.with_context(|| format!("reading the answer of {shown}"))?;

@@ -178,6 +178,7 @@ fn a_property_that_librdkafka_refuses_is_wrong_usage_whatever_the_fail_mode() {
 fn what_an_instance_refuses_is_wrong_usage_and_not_unknown() {
     for status in [
         "400 Bad Request",
+        "404 Not Found",
         "414 URI Too Long",
         "431 Request Header Fields Too Large",
     ] {
@@ -188,6 +189,10 @@ fn what_an_instance_refuses_is_wrong_usage_and_not_unknown() {
         let expected = format!("http://{address} refuses the question: {status}: `change` is not to its liking");
         assert!(stderr.contains(&expected) && output.stdout.is_empty(), "{stderr}");
     }
+    let elsewhere = instance("404 Not Found", "<html>nginx</html>");
+    let (code, stderr) = status_and_stderr(&gate(&["--url", &format!("http://{elsewhere}/v1")]));
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("`/v1/verdict` follows"), "{stderr}");
     let address = instance("503 Service Unavailable", "{}");
     assert_eq!(gate(&["--url", &format!("http://{address}")]).status.code(), Some(0));
 }
@@ -339,8 +344,8 @@ fn a_password_in_an_address_is_never_printed() {
         (format!("http://me:hush@{odd}"), 0),
         ("http://me:hush@127.0.0.1:1".to_owned(), 0),
         ("http://m/e:hush@127.0.0.1:1".to_owned(), 0),
-        ("http://me:hush@".to_owned(), 0),
-        ("http://me:hush@a b".to_owned(), 0),
+        ("http://me:hush@".to_owned(), 2),
+        ("http://me:hush@a b".to_owned(), 2),
         ("me:hush@127.0.0.1:1".to_owned(), 2),
     ] {
         for json in [&[][..], &["--json"]] {
