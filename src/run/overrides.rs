@@ -6,18 +6,22 @@ use anyhow::Context as _;
 
 use super::connection;
 use crate::{
-    clock::Clock,
+    clock::{Clock, Stopwatch},
     config::Settings,
     ingest::{self, Origin},
     model::{Effect, EnvironmentId, Kind, ServiceId, Timestamp},
     stream::{
-        Header, Reader as _, Write,
+        Fault, Header, Reader as _, Write,
         kafka::{KafkaReader, Publisher, Tuning},
     },
     wire::partition::partition_of,
 };
 
 const SEND_WITHIN: Duration = Duration::from_secs(30);
+/// Of which for the number of partitions: what is left is enough for one record.
+const ASK_WITHIN: Duration = Duration::from_secs(20);
+/// Between two attempts at a broker that is not ready.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// What is said, of what, for how long, why and by whom.
 #[derive(Debug, Clone)]
@@ -37,13 +41,16 @@ pub fn run(settings: &Settings, said: &Override) -> anyhow::Result<String> {
     let connection = connection(settings);
     let topic = &settings.topics.overrides;
     let client_id = format!("holdpoint-override-{}", std::process::id());
+    let watch = Stopwatch::start();
     let mut reader = KafkaReader::new(&connection, &client_id, &client_id, &Tuning::default())?;
-    let n_partitions = reader.partition_count(topic)?.with_context(|| {
-        format!(
-            "there is no topic `{topic}` at {}: create it with `holdpoint topics ensure`",
-            settings.brokers
-        )
-    })?;
+    let n_partitions = ask_within(ASK_WITHIN, &watch, || reader.partition_count(topic))
+        .with_context(|| format!("no answer from {}", settings.brokers))?
+        .with_context(|| {
+            format!(
+                "there is no topic `{topic}` at {}: create it with `holdpoint topics ensure`",
+                settings.brokers
+            )
+        })?;
     let now = Clock::wall().now();
     let until = now + said.length;
     let value = event(said, now, until)?;
@@ -66,7 +73,7 @@ pub fn run(settings: &Settings, said: &Override) -> anyhow::Result<String> {
     };
     let publisher = Publisher::new(&connection, &client_id, &Tuning::default())?;
     let offset = publisher
-        .send(&write, SEND_WITHIN)
+        .send(&write, SEND_WITHIN.saturating_sub(watch.elapsed()))
         .with_context(|| format!("sending to {topic} at {}", settings.brokers))?;
     let mut line = String::new();
     let place = said
@@ -84,6 +91,16 @@ pub fn run(settings: &Settings, said: &Override) -> anyhow::Result<String> {
     }
     write!(line, " ({topic}-{} at {offset})", write.partition)?;
     Ok(line)
+}
+
+/// Asks again while brokers are not ready and there is time.
+fn ask_within<T>(within: Duration, watch: &Stopwatch, mut ask: impl FnMut() -> Result<T, Fault>) -> Result<T, Fault> {
+    loop {
+        match ask() {
+            Err(Fault::Retry(_)) if watch.elapsed() + RETRY_AFTER < within => std::thread::sleep(RETRY_AFTER),
+            answer => return answer,
+        }
+    }
 }
 
 fn event(said: &Override, now: Timestamp, until: Timestamp) -> anyhow::Result<Vec<u8>> {
@@ -105,4 +122,25 @@ fn event(said: &Override, now: Timestamp, until: Timestamp) -> anyhow::Result<Ve
         event.insert("environment".to_owned(), serde_json::to_value(environment)?);
     }
     Ok(serde_json::to_vec(&event)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_is_not_ready_is_asked_again_while_there_is_time() {
+        for (within, fault, n_asked) in [
+            (ASK_WITHIN, Fault::Retry("not yet".to_owned()), 2),
+            (ASK_WITHIN, Fault::Fatal("never".to_owned()), 1),
+            (Duration::ZERO, Fault::Retry("not yet".to_owned()), 1),
+        ] {
+            let mut n = 0;
+            let answer = ask_within(within, &Stopwatch::start(), || {
+                n += 1;
+                if n == 1 { Err(fault.clone()) } else { Ok(n) }
+            });
+            assert_eq!((n, answer.is_ok()), (n_asked, n_asked == 2), "{fault}");
+        }
+    }
 }
