@@ -14,6 +14,9 @@ use crate::{
 /// Bytes of a refused record's key and headers that are kept: with the value's own bound, all below a mebibyte.
 const REJECTED_EXTRA_BYTES_MAX: usize = 12 * 1024;
 
+/// What the names of our own headers begin with.
+const OWN_HEADERS: &str = "hp_";
+
 /// What turns one record of one partition into its fate.
 pub(super) struct Stage<'a> {
     pub(super) settings: &'a Ingest,
@@ -74,6 +77,8 @@ impl Stage<'_> {
         let key = record.key.map(|key| key[..key.len().min(room / 2)].to_vec());
         room -= key.as_ref().map_or(0, Vec::len);
         let mut headers = (record.headers)();
+        // A reader who takes the first of a name would believe the producer, or what was refused before and sent again.
+        headers.retain(|header| !header.name.starts_with(OWN_HEADERS));
         headers.retain(|header| {
             let size_bytes = header.name.len() + header.value.as_ref().map_or(0, Vec::len) + 8;
             let fits = size_bytes <= room;
@@ -105,5 +110,68 @@ impl Stage<'_> {
             value: value.map(<[u8]>::to_vec),
             headers,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Clock, model::Offset};
+
+    fn header(name: &str, value: &str) -> Header {
+        Header {
+            name: name.into(),
+            value: Some(value.as_bytes().to_vec()),
+        }
+    }
+
+    /// What a producer of an input says of itself, and what it pretends that we say.
+    #[test]
+    fn what_a_refused_record_says_of_its_refusal_is_ours_alone() {
+        let topic = |name: &str| Arc::<str>::from(name);
+        let settings = Ingest {
+            instance: "a".into(),
+            default_environment: "production".into(),
+            kinds: Vec::new(),
+            events: topic("holdpoint.events"),
+            control: topic("holdpoint.control"),
+            rejected: topic("holdpoint.rejected"),
+            n_partitions: 1,
+            n_rejected_partitions: 1,
+            clock: Clock::wall(),
+        };
+        let partition = TopicPartition {
+            topic: topic("errors"),
+            partition: PartitionIndex(3),
+        };
+        let stage = Stage {
+            settings: &settings,
+            partition: &partition,
+            kind: None,
+            now: Timestamp::from_millis(0),
+        };
+        let given = [
+            ("hp_reason", "too_large"),
+            ("trace", "t-1"),
+            ("hp_truncated", "9"),
+            ("hp_offset", "1"),
+        ];
+        let record = Record {
+            offset: Offset(17),
+            timestamp: None,
+            key: None,
+            value: None,
+            headers: &|| given.map(|(name, value)| header(name, value)).to_vec(),
+        };
+        let expected = [
+            ("trace", "t-1"),
+            ("hp_reason", "null_value"),
+            ("hp_text", "the record has no value"),
+            ("hp_topic", "errors"),
+            ("hp_partition", "3"),
+            ("hp_offset", "17"),
+        ];
+        let rejected = stage.rejected(&record, &Reject::NullValue);
+        assert_eq!(rejected.headers, expected.map(|(name, value)| header(name, value)));
     }
 }
