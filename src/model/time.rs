@@ -97,12 +97,35 @@ impl FromStr for Timestamp {
         if let Some(ms) = parse_usual(text.as_bytes()) {
             return Ok(Self(ms));
         }
-        let timestamp: jiff::Timestamp = text
-            .parse()
-            .map_err(|_ignored| InvalidTimestamp { text: excerpt(text) })?;
-        Ok(Self(timestamp.as_millisecond()))
+        match text.parse::<jiff::Timestamp>() {
+            Ok(timestamp) => Ok(Self(timestamp.as_millisecond())),
+            Err(_) => parse_last(text)
+                .map(Self)
+                .ok_or_else(|| InvalidTimestamp { text: excerpt(text) }),
+        }
     }
 }
+
+/// The full grammar for the last day and a bit of the year 9999, before which jiff's instants end so that they have a
+/// date in every zone.
+fn parse_last(text: &str) -> Option<i64> {
+    let pieces = jiff::fmt::temporal::Pieces::parse(text).ok()?;
+    let (date, time, offset) = (pieces.date(), pieces.time()?, pieces.to_numeric_offset()?);
+    if date.year() != 9_999 {
+        return None;
+    }
+    let days = days_from_civil(date.year().into(), date.month().into(), date.day().into());
+    let (hour, minute, second) = (
+        i64::from(time.hour()),
+        i64::from(time.minute()),
+        i64::from(time.second()),
+    );
+    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - i64::from(offset.seconds());
+    Some((seconds * 1_000 + i64::from(time.millisecond())).min(LAST_MS))
+}
+
+/// 9999-12-31T23:59:59.999Z.
+const LAST_MS: i64 = 253_402_300_799_999;
 
 fn excerpt(text: &str) -> String {
     text.chars().take(64).collect()
@@ -197,6 +220,24 @@ mod tests {
             "2026-13-10T14:02:07Z",
             "",
             "é026-03-10T14:02:07Z",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+        for (text, ms) in [
+            ("9999-12-31T23:59:59Z", LAST_MS - 999),
+            ("9999-12-31T23:59:59.999999999Z", LAST_MS),
+            ("9999-12-31T23:59:59-01:00", LAST_MS),
+            ("9999-12-31t01:00:00.5+01:00", LAST_MS - 86_399_499),
+            ("9999-12-30T22:00:00Z", LAST_MS - 93_599_999),
+            ("9999-12-30T22:00:01Z", LAST_MS - 93_598_999),
+        ] {
+            assert_eq!(text.parse(), Ok(Timestamp(ms)), "{text}");
+        }
+        for text in [
+            "9999-12-32T00:00:00Z",
+            "9999-12-31T23:59:59",
+            "9999-12-31Z",
+            "9999-12-31T24:00:00Z",
         ] {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
