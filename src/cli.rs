@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::value::url;
-use self::value::{date, duration, duration_above_zero, incident};
+use self::value::{date, duration, duration_above_zero, incident, result};
 use crate::{
     config::Overrides,
     gate::FailMode,
@@ -362,13 +362,13 @@ pub struct Replay {
     #[arg(long, value_name = "FILE")]
     pub compare: Option<PathBuf>,
     /// Write every decision here, one a line.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = result())]
     pub decisions: Option<PathBuf>,
     /// Write a line per commit scored and per deploy watched here.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = result())]
     pub scores: Option<PathBuf>,
     /// Write a page for people here: curves, timelines of freezes, what would change.
-    #[arg(long, value_name = "FILE.html")]
+    #[arg(long, value_name = "FILE.html", value_parser = result())]
     pub report: Option<PathBuf>,
     /// The summary as JSON.
     #[arg(long)]

@@ -1,6 +1,8 @@
 //! What options' values may be: addresses, days, lengths of time.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
+
+use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::model::{InvalidName, Timestamp, check_name};
 
@@ -23,6 +25,16 @@ pub fn url(text: &str) -> Result<String, String> {
         return Err("an address such as http://holdpoint:8484, without query, fragment and blanks".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Where a result goes: a file of its own.
+pub(super) fn result() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        if path.as_os_str() == "-" {
+            return Err("expected a file; standard output is /dev/stdout");
+        }
+        Ok(path)
+    })
 }
 
 /// The id of an incident; empty, as a variable that is not set leaves it, is none.
