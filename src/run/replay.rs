@@ -5,6 +5,7 @@
 
 mod identity;
 mod input;
+mod interrupt;
 mod output;
 mod progress;
 
@@ -15,7 +16,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use self::{input::open_all, output::Output, progress::Progress};
+use self::{input::open_all, interrupt::Interrupt, output::Output, progress::Progress};
 use crate::{
     ingest::Reject,
     replay::{Arrival, ComparedSummary, Comparison, Merge, Replay, Report, encode_score},
@@ -188,12 +189,24 @@ impl Results {
         let read = events.iter().chain(policy).chain(compare).map(PathBuf::as_path);
         output::check(&results, &read.collect::<Vec<_>>())?;
         let [decisions, scores, report] = results;
+        // Without results there is nothing to remove, and signals do what they do.
+        let interrupt = results.iter().any(Option::is_some).then(Interrupt::catch).transpose()?;
         let create = |path: Option<&Path>| path.map(Output::create).transpose();
-        Ok(Self {
+        let created = Self {
             decisions: create(decisions)?,
             scores: create(scores)?,
             report: create(report)?,
-        })
+        };
+        if let Some(interrupt) = interrupt {
+            let Self {
+                decisions,
+                scores,
+                report,
+            } = &created;
+            let outputs = [decisions, scores, report].into_iter().flatten();
+            interrupt.remove(outputs.filter_map(Output::partial))?;
+        }
+        Ok(created)
     }
 
     fn write(&mut self, said: impl Iterator<Item = Said>) -> anyhow::Result<()> {

@@ -235,6 +235,48 @@ fn a_run_that_fails_leaves_earlier_results_as_they_were() {
     assert_eq!(names(&folder), before, "nothing is left beside them");
 }
 
+/// It waits for its input, and what it was to write is not whole.
+#[test]
+fn an_interrupted_run_leaves_nothing_beside_earlier_results() {
+    let folder = TempDir::new().expect("a folder");
+    let result = folder.path().join("decisions");
+    for (signal, status) in [("INT", 130), ("TERM", 143)] {
+        fs::write(&result, "earlier").expect("written");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+            .args(["replay", "--events", "-", "--decisions", text(&result)])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it runs");
+        let mut stdin = child.stdin.take().expect("piped");
+        // How it begins tells an archive, which is looked for before results are.
+        stdin.write_all(b"not an event\nnor this\n").expect("it reads");
+        while names(&folder).len() < 2 {
+            assert!(child.try_wait().expect("its state").is_none(), "it waits");
+            std::thread::yield_now();
+        }
+        let kill = Command::new("kill")
+            .args(["-s", signal, &child.id().to_string()])
+            .status();
+        assert!(kill.expect("kill runs").success());
+        assert_eq!(child.wait().expect("it ends").code(), Some(status));
+        assert_eq!(names(&folder), ["decisions"]);
+        assert_eq!(fs::read_to_string(&result).expect("read"), "earlier");
+    }
+}
+
+#[test]
+fn a_result_has_a_file_of_its_own_and_is_no_stream() {
+    let folder = TempDir::new().expect("a folder");
+    let [checkout, _] = history(&folder);
+    for flag in ["--decisions", "--scores", "--report"] {
+        let output = holdpoint(&["replay", "--events", text(&checkout), flag, "-"], b"");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(flag) && errors.contains("/dev/stdout"), "{errors}");
+    }
+}
+
 /// A link stays a link, and rights stay as they are; what is no file is written as it is.
 #[test]
 fn results_go_where_they_are_told() {

@@ -43,6 +43,11 @@ impl Output {
         })
     }
 
+    /// Where it is written until it is whole, if that is another file.
+    pub(super) fn partial(&self) -> Option<&Path> {
+        self.partial.as_ref().map(|partial| partial.path.as_path())
+    }
+
     pub(super) fn line(&mut self, line: &[u8]) -> anyhow::Result<()> {
         self.write(line)?;
         self.write(b"\n")
