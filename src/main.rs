@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use holdpoint::{
     cli::{self, Cli, Command},
-    config::{self, Overrides, Settings, Warning},
+    config::{self, Origin, Overrides, Settings, SettingsErrors, Warning},
     gate::{ExitStatus, Request, parse_changes},
+    ingest::Reject,
     run, telemetry,
 };
 
@@ -29,11 +30,18 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match dispatch(cli.command) {
         Ok(code) => code,
+        Err(error) if is_wrong_usage(&error) => wrong_usage(&format!("{error:#}")),
         Err(error) => {
             complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether a flag says what cannot be: of settings, or of an override, which is refused as an event would be.
+fn is_wrong_usage(error: &anyhow::Error) -> bool {
+    let of_a_flag = |errors: &SettingsErrors| errors.iter().any(|error| matches!(error.origin, Origin::Flag(_)));
+    error.downcast_ref().is_some_and(of_a_flag) || error.is::<Reject>()
 }
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {

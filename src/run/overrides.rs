@@ -36,11 +36,21 @@ pub struct Override {
     pub by: String,
 }
 
-/// Publishes it, and returns when the broker has it: a line for the person.
+/// Publishes it, and returns when the broker has it: a line for the person. What is no override is a
+/// [`Reject`](ingest::Reject), before a broker is asked.
 pub fn run(settings: &Settings, said: &Override) -> anyhow::Result<String> {
     let connection = connection(settings);
     let topic = &settings.topics.overrides;
     let client_id = format!("holdpoint-override-{}", std::process::id());
+    let now = Clock::wall().now();
+    let until = now + said.length;
+    let value = event(said, now, until)?;
+    let origin = Origin {
+        topic,
+        kind: Some(Kind::Override),
+    };
+    // What ingest and gates would refuse is refused here, with their words.
+    ingest::decode(Some(&value), &origin, now)?;
     let watch = Stopwatch::start();
     let mut reader = KafkaReader::new(&connection, &client_id, &client_id, &Tuning::default())?;
     let n_partitions = ask_within(ASK_WITHIN, &watch, || reader.partition_count(topic))
@@ -51,15 +61,6 @@ pub fn run(settings: &Settings, said: &Override) -> anyhow::Result<String> {
                 settings.brokers
             )
         })?;
-    let now = Clock::wall().now();
-    let until = now + said.length;
-    let value = event(said, now, until)?;
-    let origin = Origin {
-        topic,
-        kind: Some(Kind::Override),
-    };
-    // What ingest and gates would refuse is refused here, with their words.
-    ingest::decode(Some(&value), &origin, now)?;
     let write = Write {
         topic: Arc::from(topic.as_str()),
         partition: partition_of(said.service.as_str(), n_partitions),

@@ -100,6 +100,41 @@ fn a_replay_freezes_what_broke_and_gives_the_same_bytes_whatever_the_order_of_fi
     assert_eq!(verdicts, [r#""d-checkout" "regressed""#, r#""d-search" "healthy""#]);
 }
 
+/// What is wrong, and whether a flag or the environment says so.
+#[test]
+fn a_wrong_value_of_a_flag_is_wrong_usage_and_a_wrong_setting_a_failure() {
+    let said = [
+        "override",
+        "--brokers",
+        "127.0.0.1:1",
+        "--service",
+        "a",
+        "--effect",
+        "freeze",
+        "--reason",
+        "r",
+    ];
+    let said = |more: [&'static str; 4]| [&said[..], &more].concat();
+    for (arguments, variable, status) in [
+        (vec!["topics", "ensure", "--partitions", "0"], None, 2),
+        (vec!["topics", "verify", "--brokers", ""], None, 2),
+        (vec!["run", "--roles", "foo"], None, 2),
+        (vec!["run", "--listen", "bogus"], Some(("HOLDPOINT_ROLES", "foo")), 2),
+        (vec!["run", "--instance", ""], None, 2),
+        (said(["--for", "8d", "--by", "me"]), None, 2),
+        (said(["--for", "1h", "--by", ""]), None, 2),
+        (vec!["run"], Some(("HOLDPOINT_ROLES", "foo")), 1),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+            .args(&arguments)
+            .envs(variable)
+            .output();
+        let output = output.expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {errors}");
+    }
+}
+
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
