@@ -17,7 +17,7 @@ use self::{
 use super::{
     Context, Said,
     environment::{Environment, OpenIncident, Proposal, Scene},
-    hold::{Beside, Found},
+    hold::{Beside, Found, SPEAKS_BEFORE},
     lease::Because,
     moment::Moment,
     policy::{Closed, Settings, WindowEffect},
@@ -52,6 +52,13 @@ pub(crate) struct Order {
     pub(crate) until: Timestamp,
 }
 
+impl Order {
+    /// When what follows is said: whoever reads decisions goes by the word itself until its end.
+    fn over_at(self) -> Timestamp {
+        self.until - SPEAKS_BEFORE
+    }
+}
+
 impl Standing {
     /// When it must be looked at again: at the end of what it says.
     pub(crate) fn speaks_at(&self) -> Option<Timestamp> {
@@ -60,7 +67,7 @@ impl Standing {
         } else {
             self.valid_until.get().map(|until| until - RENEW_BEFORE)
         };
-        end.into_iter().chain(self.order.map(|order| order.until)).min()
+        end.into_iter().chain(self.order.map(Order::over_at)).min()
     }
 }
 
@@ -100,7 +107,7 @@ impl Environment {
     /// Publishes what ought to stand, if it differs from what stands.
     pub(crate) fn decide(&mut self, scene: &mut Scene<'_>) {
         let order = self.standing.as_ref().and_then(|standing| standing.order);
-        self.decide_under(order.filter(|order| order.until > scene.context.now), scene);
+        self.decide_under(order.filter(|order| order.over_at() > scene.context.now), scene);
     }
 
     /// [`Environment::decide`] when a person's word came, changed or ended.

@@ -367,10 +367,13 @@ fn what_follows_a_freeze_is_said_before_its_end() {
     let by_evidence = |bad| regression(bad, 120, None);
     let mut by_incident = vec![incident("i", 5, "detected", 1)];
     by_incident.extend((6..260).map(|i| (i, Act::Event(minute("checkout", at(i), 1, None)))));
+    let mut over_incident = vec![incident("i", 5, "detected", 1), word("w", 6, "freeze", 40)];
+    over_incident.extend((7..60).map(|i| (i, Act::Event(minute("checkout", at(i), 1, None)))));
     for (case, script) in [
         ("renewed", by_evidence(300)),
         ("over", by_evidence(10)),
         ("an incident that nobody resolves", by_incident),
+        ("a word over an incident", over_incident),
     ] {
         let mut driver = Driver::with_policy(ENFORCE);
         let mut freezes = 0;
