@@ -104,7 +104,7 @@ pub struct Demo {
     /// The same seed gives the same fleet and deploys.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// How long the live part lasts, such as 40s.
+    /// How long the live part lasts, such as 40s. Of its 70 minutes three are told a second at most: 24s at least.
     #[arg(long, default_value = "40s", value_parser = duration)]
     pub duration: Duration,
     /// Plain lines, also on a terminal.
