@@ -12,11 +12,15 @@ const SPANS_MAX: usize = 256;
 /// Deploys remembered for which a service was frozen without a break.
 const BLAMED_MAX: usize = 16;
 
+/// The code of a person's word.
+pub(super) const OVERRIDE: &str = "override";
+
 /// The decision that stands for a service in an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) action: Action,
-    pub(super) mode: Mode,
+    /// Whether it binds: a person's word does in any mode.
+    mode: Mode,
     pub(super) tier: Criticality,
     /// The code of its reason.
     pub(super) ground: Box<str>,
@@ -43,7 +47,7 @@ impl Held {
     }
 }
 
-/// Milliseconds for which something stood, by mode.
+/// Milliseconds for which something stood: that only told, and that bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct HeldMs {
     pub(super) shadow: i64,
@@ -90,11 +94,16 @@ impl Holding {
         let Subject::Service { service, environment } = &decision.subject else {
             return None;
         };
+        let ground = decision.reasons.first().map_or("", |reason| &reason.code);
         let mut held = Held {
             action: decision.action,
-            mode: decision.mode,
+            mode: if ground == OVERRIDE {
+                Mode::Enforce
+            } else {
+                decision.mode
+            },
             tier,
-            ground: decision.reasons.first().map_or("", |reason| &reason.code).into(),
+            ground: ground.into(),
             since: decision.decided_at,
             began: decision.decided_at,
             valid_until: decision.valid_until,

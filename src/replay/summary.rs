@@ -33,7 +33,7 @@ pub struct Summary {
     pub services: u64,
     pub events: EventCounts,
     pub decisions: DecisionCounts,
-    /// How long services were held, in hours summed over them.
+    /// How long services were held, in hours summed over them. A person's freeze counts as enforced: it holds in any mode.
     pub held_hours: BTreeMap<&'static str, ModeHours>,
     pub changes: ChangeSummary,
     pub capture: CaptureSummary,

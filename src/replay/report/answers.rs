@@ -4,7 +4,10 @@ use super::{
     Side,
     html::{Escaped, Page, add, minutes, percent, whole},
 };
-use crate::replay::summary::Summary;
+use crate::{
+    model::Action,
+    replay::{holding::OVERRIDE, summary::Summary},
+};
 
 pub(super) fn write(page: &mut Page, side: &Side<'_>) {
     let summary = side.summary;
@@ -40,8 +43,10 @@ fn held(page: &mut Page, summary: &Summary) {
     let (hours, enforced) = frozen.map_or((0.0, 0.0), |held| (held.shadow + held.enforce, held.enforce));
     let mode = if enforced > 0.0 {
         format!("{enforced:.1} h of it enforced.")
-    } else {
+    } else if is_all_shadow(summary) {
         "All in shadow mode: nothing would have been blocked.".to_owned()
+    } else {
+        "None of it enforced, but extra review is.".to_owned()
     };
     let (scored, gated) = (summary.changes.scored, summary.changes.gated);
     let review = format!(
@@ -57,6 +62,16 @@ fn held(page: &mut Page, summary: &Summary) {
         &big,
         &[format!("Services frozen for {hours:.1} h in all. {mode}"), review],
     );
+}
+
+/// Whether nothing would have been blocked: no decision binds, and no person froze anything, which holds in any mode.
+fn is_all_shadow(summary: &Summary) -> bool {
+    let decisions = &summary.decisions;
+    let mut held = [&decisions.services, &decisions.changes]
+        .into_iter()
+        .flatten()
+        .filter(|(action, _)| **action != Action::Proceed.name());
+    held.all(|(_, modes)| modes.enforce == 0) && !summary.freezes.by_ground.contains_key(OVERRIDE)
 }
 
 fn right(page: &mut Page, summary: &Summary) {

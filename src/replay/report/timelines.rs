@@ -6,6 +6,7 @@ use crate::{
     replay::{
         chronicle::{Mark, MarkKind, Timeline},
         drive::Replay,
+        holding::OVERRIDE,
         summary::{count, number},
     },
 };
@@ -108,6 +109,7 @@ fn freeze(page: &mut Page, id: &str, timeline: &Timeline) {
         None => "by decision of people, or by an incident",
     };
     let mode = match timeline.mode {
+        _ if *timeline.ground == *OVERRIDE => "in any mode",
         Mode::Enforce => "enforced",
         Mode::Shadow => "in shadow: nothing was blocked",
     };

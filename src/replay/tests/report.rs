@@ -198,6 +198,34 @@ fn a_freeze_is_drawn_with_what_happened_around_it() {
     );
 }
 
+/// A person freezes cart for forty minutes, which holds in shadow mode too.
+#[test]
+fn a_page_says_that_nothing_would_have_been_blocked_only_where_nothing_would() {
+    let nothing = "nothing would have been blocked.";
+    let usual = Scenario::usual(2).files();
+    assert!(page(&usual, None, None).contains(nothing));
+    let enforced = page(&usual, Some("mode = \"enforce\"\n"), None);
+    assert!(enforced.contains(" h of it enforced.") && !enforced.contains(nothing));
+
+    let html = page(&history("checkout"), None, None);
+    assert!(!html.contains(nothing) && html.contains("0.7 h of it enforced."));
+    let (_, freeze) = html.split_once("cart @ production").expect("the person's");
+    let (line, _) = freeze.split_once("</p>").expect("its first line");
+    assert!(line.contains("in any mode") && !line.contains("in shadow"), "{line}");
+    let held = super::replay(&history("checkout"), None).summary.held_hours["freeze"];
+    assert!((held.enforce - 0.667).abs() < 0.001 && held.shadow > 1.0, "{held:?}");
+
+    // No service is frozen, and changes are held in earnest.
+    let calm = Scenario {
+        deploys: Vec::new(),
+        ..Scenario::usual(2)
+    };
+    let mut files = calm.files();
+    files.push(("more", super::commits_and_incidents()));
+    let html = page(&files, Some("mode = \"enforce\"\n"), None);
+    assert!(!html.contains(nothing) && html.contains("None of it enforced, but"));
+}
+
 #[test]
 fn a_page_says_that_a_deploy_was_taken_back_only_where_it_was() {
     let lifted = "lifted: the deploy was taken back and errors recovered";
