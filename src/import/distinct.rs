@@ -1,4 +1,5 @@
-//! How many different commits changed any of several files, in a bounded place per file.
+//! How many different commits changed any of several files, in a bounded place per file; and as well how many of one person's
+//! changed any of several subsystems.
 //!
 //! A file keeps its number of changes, and of the commits that made them the [`KEPT`] whose numbers come first in a
 //! shuffled order, the same for all files. The union of several files is exact while none of them has more changes than
@@ -6,10 +7,10 @@
 //! *Counting Distinct Elements in a Data Stream*, RANDOM 2002), with a standard error of 1/√126, 9 %. A list of all
 //! commits instead would make a commit cost as much as its files are old.
 
-/// Commits remembered per file.
+/// Commits remembered per file, or per person and subsystem.
 const KEPT: usize = 128;
 
-/// The changes of one file.
+/// The changes of one file, or of one person to a subsystem.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Changes {
     n: u32,

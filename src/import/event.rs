@@ -80,7 +80,7 @@ struct HistoryField {
     prior_changes: u64,
     author_changes: u32,
     author_recent_changes: f64,
-    author_subsystem_changes: u32,
+    author_subsystem_changes: u64,
 }
 
 /// What speaks for `ai`, for whoever doubts it.

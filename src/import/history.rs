@@ -4,7 +4,7 @@
 //! the size of the change itself are of the time before it. Files keep their past when they are renamed.
 //!
 //! **Invariant:** a commit costs time in proportion to its files, with [`DEVELOPERS_MAX`] and the commits kept of a
-//! file as factors; none looks at another commit.
+//! file or of a person in a subsystem as factors; none looks at another commit.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -41,7 +41,7 @@ pub(super) struct Measured {
     pub(super) prior_changes: u64,
     pub(super) author_changes: u32,
     pub(super) author_recent_changes: f64,
-    pub(super) author_subsystem_changes: u32,
+    pub(super) author_subsystem_changes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ pub(super) struct History {
     people: HashMap<u64, u32>,
     authors: Vec<Author>,
     /// Changes by person and hash of the subsystem.
-    in_subsystem: HashMap<(u32, u64), u32>,
+    in_subsystem: HashMap<(u32, u64), Changes>,
     n_commits: u32,
 }
 
@@ -116,15 +116,14 @@ impl History {
             prior_changes: n_distinct(pasts.iter().map(|file| &file.changes)),
             author_changes,
             author_recent_changes: own.map_or(0.0, |own| own.recent(year)),
-            // A change to several of them is counted in each, but is one change.
-            author_subsystem_changes: in_subsystem.sum::<u32>().min(author_changes),
+            author_subsystem_changes: n_distinct(in_subsystem).min(author_changes.into()),
         };
         self.learn(commit, author, time);
+        for key in keys {
+            self.in_subsystem.entry(key).or_default().add(self.n_commits);
+        }
         if let Some(own) = self.authors.get_mut(usize::try_from(author).unwrap_or(usize::MAX)) {
             own.learn(year);
-        }
-        for key in keys {
-            *self.in_subsystem.entry(key).or_default() += 1;
         }
         self.n_commits = self.n_commits.saturating_add(1);
         measured

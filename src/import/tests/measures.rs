@@ -96,6 +96,23 @@ fn measures_are_those_of_kamei_and_others() {
     assert_eq!((later.files, later.subsystems, later.author_changes), (0, 0, 3));
 }
 
+/// A commit to both of them is one change in them.
+#[test]
+fn an_authors_changes_in_several_subsystems_are_different_commits() {
+    let mut history = History::default();
+    let mut touch = |paths: &[&str]| {
+        let files = paths.iter().map(|path| file(path, Status::Modified, 1, 0)).collect();
+        take(&mut history, "ann", 0, files).author_subsystem_changes
+    };
+    touch(&["a/x", "b/x"]);
+    touch(&["a/x", "b/y"]);
+    touch(&["a/z"]);
+    touch(&["c/x"]);
+    touch(&["c/x"]);
+    assert_eq!(touch(&["a/x", "b/x"]), 3);
+    assert_eq!((touch(&["b/x"]), touch(&["c/x", "d/x"])), (3, 2));
+}
+
 #[test]
 fn a_file_keeps_its_past_under_another_name() {
     let mut history = History::default();
