@@ -146,10 +146,13 @@ impl Detection {
         }
         if self.incidents.len() < REMEMBERED_MAX && self.incidents.insert(hash(&event.service, &incident.incident_id)) {
             let standing = holding.of(&event.service, event.environment.as_deref(), event.time);
-            let mut frozen = standing.filter(|held| held.action == Action::Freeze && *held.ground == *EVIDENCE);
-            if let Some(held) = frozen.next() {
+            // An incident told late may be of before the freeze.
+            let convicted = standing
+                .filter_map(|held| held.convicted_at)
+                .filter(|at| *at <= event.time);
+            if let Some(convicted_at) = convicted.min() {
                 self.n_frozen_before += 1;
-                self.leads.push(event.time.since(held.began).as_secs());
+                self.leads.push(event.time.since(convicted_at).as_secs());
             }
         }
     }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{detection::blamed, tier::ByTier};
+use super::{
+    detection::{EVIDENCE, blamed},
+    tier::ByTier,
+};
 use crate::model::{Action, Criticality, Decision, EnvironmentId, Mode, ServiceId, Subject, Timestamp, hash_text};
 
 /// Services, in environments, that were ever held, of which totals are kept: 200 bytes each.
@@ -28,14 +31,34 @@ pub(super) struct Held {
     /// When the action was first decided that this decision goes on with.
     pub(super) began: Timestamp,
     valid_until: Option<Timestamp>,
-    /// The hashes of the deploys that it was frozen for by evidence, without a break up to here.
-    blamed: Vec<u64>,
+    /// Of one by evidence, since when evidence has frozen it: another ground may have stood for it meanwhile.
+    pub(super) convicted_at: Option<Timestamp>,
+    /// The hashes of the deploys that it was frozen for by evidence, without a break up to here, and since when.
+    blamed: Vec<(u64, Timestamp)>,
 }
 
 impl Held {
     /// Whether it has been frozen for this deploy, by evidence, and frozen ever since.
     pub(super) fn was_frozen_for(&self, deploy_id: &str) -> bool {
-        self.blamed.contains(&hash_text(deploy_id))
+        self.convicted_for(hash_text(deploy_id)).is_some()
+    }
+
+    fn convicted_for(&self, deploy: u64) -> Option<Timestamp> {
+        let mut blamed = self.blamed.iter();
+        blamed.find(|(known, _)| *known == deploy).map(|(_, since)| *since)
+    }
+
+    /// Takes over from what it goes on with, if from anything; it is by evidence that blames this deploy, or none that is named.
+    fn convict(&mut self, deploy: Option<u64>, before: Option<Timestamp>) {
+        let since = deploy.and_then(|deploy| self.convicted_for(deploy));
+        let since = before.or(since).unwrap_or(self.since);
+        self.convicted_at = Some(since);
+        if let Some(deploy) = deploy
+            && self.convicted_for(deploy).is_none()
+            && self.blamed.len() < BLAMED_MAX
+        {
+            self.blamed.push((deploy, since));
+        }
     }
 
     pub(super) fn is_in_force(&self, at: Timestamp) -> bool {
@@ -107,8 +130,10 @@ impl Holding {
             since: decision.decided_at,
             began: decision.decided_at,
             valid_until: decision.valid_until,
+            convicted_at: None,
             blamed: Vec::new(),
         };
+        let mut convicted_at = None;
         let environments = self.standing.entry(service.clone()).or_default();
         let before = environments.get(environment);
         // One that is renewed at the instant of its end goes on.
@@ -116,12 +141,10 @@ impl Holding {
         if let Some(before) = before.filter(goes_on).filter(|before| before.action == held.action) {
             held.began = before.began;
             held.blamed.clone_from(&before.blamed);
+            convicted_at = before.convicted_at;
         }
-        let deploy = blamed(decision)
-            .map(hash_text)
-            .filter(|_| held.action == Action::Freeze);
-        if let Some(deploy) = deploy.filter(|deploy| !held.blamed.contains(deploy) && held.blamed.len() < BLAMED_MAX) {
-            held.blamed.push(deploy);
+        if held.action == Action::Freeze && ground == EVIDENCE {
+            held.convict(blamed(decision).map(hash_text), convicted_at);
         }
         let before = environments.insert(environment.clone(), held)?;
         let in_force = goes_on(&&before);

@@ -140,7 +140,7 @@ pub struct Quantiles {
 impl Quantiles {
     /// Of values in ascending order; `None` of none.
     pub(super) fn of(ascending: &[u64]) -> Option<Self> {
-        let at = |tenths: usize| ascending.get((ascending.len() * tenths / 10).min(ascending.len().saturating_sub(1)));
+        let at = |tenths: usize| ascending.get((ascending.len() * tenths).div_ceil(10).saturating_sub(1));
         Some(Self {
             n: count(ascending.len()),
             p50: *at(5)?,

@@ -376,6 +376,13 @@ fn what_came_shortly_before_a_freeze_bears_it_out() {
         ([told(150, ""), vec![resolved_at(475)]].concat(), true),
         ([told(150, ""), vec![resolved_at(160)]].concat(), false),
         ([told(150, ""), vec![resolved_at(154)], told(150, "")].concat(), false),
+        // What was resolved before its last word goes on.
+        ([told(150, ""), told(155, ""), vec![resolved_at(152)]].concat(), true),
+        // Told of again without its cause, which is another's.
+        (
+            [told(362, r#","caused_by":{"deploy_id":"d-100"}"#), told(363, "")].concat(),
+            false,
+        ),
         (told(60, ""), false),
         ([told(300, ""), vec![resolved_at(301)]].concat(), true),
         (vec![(300, deploy("d-200", r#""status":"failed""#))], false),
@@ -399,6 +406,42 @@ fn what_came_shortly_before_a_freeze_bears_it_out() {
         let found = (freezes.evidence_borne_out, freezes.evidence_not_borne_out);
         assert_eq!(found, (u64::from(expected), u64::from(!expected)), "{more:?}");
     }
+}
+
+/// Evidence freezes checkout some minutes after the bad deploy of minute 362.
+#[test]
+fn an_incident_found_its_service_frozen_only_if_evidence_froze_it_first() {
+    let severe = |id: &str, status: &str| {
+        format!(r#""kind":"incident","service":"checkout","incident_id":"{id}","status":"{status}","severity":1"#)
+    };
+    let detection = |more: String| {
+        let mut files = Scenario::usual(2).files();
+        files.push(("more", more));
+        let Outcome { decisions, summary, .. } = replay(&files, None);
+        let by_evidence = |decision: &&Decision| &*decision.reasons[0].code == "deploy_regression";
+        let frozen = decisions.iter().filter(|decision| decision.action == Action::Freeze);
+        let frozen_at = frozen.clone().find(by_evidence).expect("a freeze").decided_at;
+        let lead = summary.detection.frozen_before_seconds.map(|lead| lead.max);
+        (summary.detection.incidents_frozen_before, lead, frozen_at)
+    };
+    let (n, lead, frozen_at) = detection(line(0, 390, &severe("i", "detected")));
+    assert_eq!((n, lead), (1, Some(at(390).since(frozen_at).as_secs())));
+
+    // Told when the freeze stands, of minutes before it.
+    let late = format!(
+        "{{\"id\":\"late\",\"time\":\"{}\",{}}}\n",
+        at(363),
+        severe("i", "detected")
+    );
+    let arrives = line(0, 390, r#""kind":"service","service":"checkout""#);
+    let (n, lead, _) = detection(arrives + &late);
+    assert_eq!((n, lead), (0, None), "{frozen_at}");
+
+    // An incident froze it for hours before evidence does, which is told once that is resolved.
+    let covered = line(0, 250, &severe("i", "detected")) + &line(1, 390, &severe("i", "resolved"));
+    let (n, lead, frozen_at) = detection(covered + &line(2, 400, &severe("j", "detected")));
+    assert!(frozen_at >= at(390), "{frozen_at}");
+    assert_eq!((n, lead), (1, Some(at(400).since(frozen_at).as_secs())));
 }
 
 /// The incident opens while the service is frozen by evidence, and is resolved before that ends.

@@ -295,7 +295,7 @@ fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result
     )?;
     writeln!(
         f,
-        "services     {} of {} held for other times; of A's {} freezes B shares {}, of B's {} A shares {}",
+        "services     {} of {} held for other times; of A's {} frozen stretches B shares {}, of B's {} A shares {}",
         grouped(services.differ),
         grouped(services.held),
         grouped(services.freezes_of_a),

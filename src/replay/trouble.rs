@@ -44,8 +44,9 @@ impl Troubles {
         let id = hash_text(&incident.incident_id);
         if incident.status == IncidentStatus::Resolved {
             let known = self.by_service.get_mut(&*event.service).into_iter().flatten();
-            for trouble in known.filter(|trouble| trouble.incident == Some(id)) {
-                trouble.until = trouble.until.min(event.time).max(trouble.at);
+            // One of before the last word says nothing of what went on after that.
+            for trouble in known.filter(|trouble| trouble.incident == Some(id) && event.time >= trouble.at) {
+                trouble.until = trouble.until.min(event.time);
             }
             return;
         }
@@ -69,6 +70,9 @@ impl Troubles {
         if kept.iter().any(|trouble| is_same(trouble) && event.time <= trouble.at) {
             return;
         }
+        // Told of again, it is not said again what caused it.
+        let known = kept.iter().find(|trouble| is_same(trouble));
+        let deploy = deploy_id.map(hash_text).or_else(|| known?.deploy);
         kept.retain(|trouble| !is_same(trouble));
         if kept.len() >= KEPT_MAX {
             kept.remove(0);
@@ -78,7 +82,7 @@ impl Troubles {
             until,
             environment: event.environment.as_deref().map(Into::into),
             incident,
-            deploy: deploy_id.map(hash_text),
+            deploy,
         });
     }
 

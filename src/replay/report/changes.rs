@@ -54,7 +54,7 @@ fn services(page: &mut Page, compared: &Compared) {
     }
     add!(
         page,
-        "<p>{} of {} services are held for other times. Of the {} freezes of A, B shares {}; of the {} of B, A shares {}.</p>\n",
+        "<p>{} of {} services are held for other times. Of the {} frozen stretches of A, B shares {}; of the {} of B, A shares {}. A stretch is unbroken, whatever it was frozen for.</p>\n",
         whole(services.differ),
         whole(services.held),
         whole(services.freezes_of_a),

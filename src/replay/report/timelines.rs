@@ -102,11 +102,24 @@ fn key(page: &mut Page) {
     add!(page, "</ul>\n");
 }
 
+/// What froze it that no incident and no deploy taken back is asked to bear out.
+fn of_ground(ground: &str) -> &'static str {
+    match ground {
+        OVERRIDE => "by a person",
+        "incident" => "by an incident",
+        "slo_burn" => "because its error budget burned",
+        "slo_budget_spent" => "because its error budget was spent",
+        "dependents_regressed" => "because what depends on it alarmed",
+        _ if ground.starts_with("policy:") => "by a window of the policy",
+        _ => "not by the evidence of a deploy",
+    }
+}
+
 fn freeze(page: &mut Page, id: &str, timeline: &Timeline) {
     let fate = match timeline.borne_out {
         Some(true) => "<span class=\"good\">borne out</span> by an incident or a deploy taken back",
         Some(false) => "<span class=\"flag\">not borne out</span> by any incident or deploy taken back",
-        None => "by decision of people, or by an incident",
+        None => of_ground(&timeline.ground),
     };
     let mode = match timeline.mode {
         _ if *timeline.ground == *OVERRIDE => "in any mode",
