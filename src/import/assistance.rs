@@ -177,7 +177,7 @@ fn address(value: &str) -> Option<String> {
 
 /// Whether AI took part, in a word, or which.
 fn flag(value: &str) -> Option<(Option<&'static str>, Confidence)> {
-    match first_word(value).to_ascii_lowercase().as_str() {
+    match answer(value).to_ascii_lowercase().as_str() {
         "true" | "yes" | "y" | "1" => Some((Some(UNNAMED), Confidence::High)),
         "false" | "no" | "none" | "n" | "0" => Some((None, Confidence::High)),
         _ => tool(value),
@@ -192,7 +192,7 @@ fn tool(value: &str) -> Option<(Option<&'static str>, Confidence)> {
         return Some((Some(agent), confidence));
     }
     let value = value.trim().to_lowercase();
-    if matches!(value.as_str(), "none" | "no" | "nobody" | "n/a") {
+    if matches!(answer(&value), "none" | "no" | "nobody" | "n/a") {
         return Some((None, Confidence::High));
     }
     let (_, agent, _) = TOOLS
@@ -210,7 +210,9 @@ fn is_tool(value: &str, name: &str, is_persons: bool) -> bool {
     let mut letters = rest.chars();
     match letters.next() {
         None | Some(':' | '/' | ',' | ';' | '(' | '[') => true,
-        Some('-' | '.') => !is_persons || letters.next().is_some_and(|next| next.is_ascii_digit()),
+        Some('.') => letters.next().is_some_and(|next| next.is_ascii_digit()),
+        // A model or a part of the tool; what is only called after it is another thing.
+        Some('-') => is_model(first_piece(letters.as_str())),
         Some(letter) if letter.is_ascii_digit() => true,
         Some('v') => letters.next().is_some_and(|next| next.is_ascii_digit()),
         Some(letter) if letter.is_whitespace() => {
@@ -222,6 +224,25 @@ fn is_tool(value: &str, name: &str, is_persons: bool) -> bool {
         }
         Some(_) => false,
     }
+}
+
+/// The first word, without what parts it from an explanation.
+fn answer(text: &str) -> &str {
+    first_word(text).trim_end_matches([',', '.', ';', ':'])
+}
+
+/// Up to what parts the pieces of a name.
+fn first_piece(text: &str) -> &str {
+    text.split(|letter: char| !letter.is_alphanumeric())
+        .next()
+        .unwrap_or("")
+}
+
+/// `5`, `4o`, `v3`, `r1`, or a word that tools have behind their name.
+fn is_model(piece: &str) -> bool {
+    let behind = piece.trim_start_matches(|letter: char| letter.is_ascii_alphabetic());
+    let is_numbered = piece.len() - behind.len() <= 1 && behind.starts_with(|first: char| first.is_ascii_digit());
+    is_numbered || TOOL_SECOND_WORDS.contains(&piece)
 }
 
 fn first_word(text: &str) -> &str {

@@ -1,9 +1,29 @@
 //! A commit's message: its subject, its trailers, and whether it says that a defect is repaired.
 
 /// Words that say so, after Kamei et al. (TSE 2013, §4.1: "bug", "fix", "defect" or "patch"), in the forms they take.
-const FIX_WORDS: [&str; 16] = [
-    "bug", "bugs", "bugfix", "bugfixes", "fix", "fixes", "fixed", "fixing", "fixup", "hotfix", "hotfixes", "defect",
-    "defects", "patch", "patched", "patches",
+const FIX_WORDS: [&str; 22] = [
+    "bug",
+    "bugs",
+    "bugfix",
+    "bugfixed",
+    "bugfixes",
+    "bugfixing",
+    "fix",
+    "fixes",
+    "fixed",
+    "fixing",
+    "fixup",
+    "hotfix",
+    "hotfixed",
+    "hotfixes",
+    "hotfixing",
+    "defect",
+    "defects",
+    "defective",
+    "patch",
+    "patched",
+    "patches",
+    "patching",
 ];
 /// Lines of a message that are looked at: a log pasted into it need not be read.
 const LINES_MAX: usize = 4_096;

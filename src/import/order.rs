@@ -66,9 +66,13 @@ impl Order {
 
     fn median(&self, own: i64) -> i64 {
         let behind = self.waiting.iter().map(|commit| commit.committed_at);
-        // The first has none before it to be compared with: it is no later than the second of those behind it.
+        // The first has none before it to be compared with: it is no later than the second of those behind it, and one that
+        // nothing can be of is as old as the first of them.
         if self.past.is_empty() {
-            return own.min(behind.take(2).max().unwrap_or(own));
+            let behind: Vec<i64> = behind.take(2).collect();
+            let (first, second) = (behind.iter().min(), behind.iter().max());
+            let earliest = if own < EARLIEST { first } else { None };
+            return earliest.copied().unwrap_or(own).min(second.copied().unwrap_or(own));
         }
         let reach = self.past.len().min(self.waiting.len());
         let before = self.past.iter().rev().take(reach).copied();

@@ -14,10 +14,9 @@ const CULPRITS_MAX: usize = 256;
 const LEAST_DIGITS: usize = 7;
 
 /// What may stand before the shas, at the beginning of a line; the first also within one.
-const BEFORE_SHAS: [&str; 14] = [
+const BEFORE_SHAS: [&str; 13] = [
     "this reverts ",
     "reverts ",
-    "reverting ",
     "revert ",
     "this backs out ",
     "backs out ",
@@ -30,6 +29,8 @@ const BEFORE_SHAS: [&str; 14] = [
     "original commit changeset: ",
     "original commit: ",
 ];
+/// And in a title: in a sentence it may be of what would be.
+const IN_TITLES: &str = "reverting ";
 /// What may stand between them.
 const BETWEEN_SHAS: [&str; 8] = [
     "commit",
@@ -69,7 +70,7 @@ impl Reverts {
         let named = named_shas(message);
         let title = reverted(message.subject).map(|(title, _)| title);
         let mut found: Vec<_> = named.iter().filter_map(|prefix| self.past.find(prefix)).collect();
-        let says_so = title.is_some() || (!named.is_empty() && behind_words(message.subject).is_some());
+        let says_so = title.is_some() || (!named.is_empty() && behind_words(message.subject, true).is_some());
         let is_revert = !lands_again(message.subject) && (says_so || !found.is_empty());
         if found.is_empty()
             && let Some(title) = title
@@ -177,8 +178,12 @@ fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
 fn named_shas(message: &Message<'_>) -> Vec<String> {
     let mut shas = Vec::new();
     let mut lines = std::iter::once(message.subject).chain(message.own_lines()).peekable();
+    let mut is_subject = true;
     while let Some(line) = lines.next() {
-        let Some(rest) = behind_words(line) else { continue };
+        let is_title = std::mem::take(&mut is_subject);
+        let Some(rest) = behind_words(line, is_title) else {
+            continue;
+        };
         // A line that ends before its shas has them on the next.
         let wraps = rest.split_whitespace().all(|word| BETWEEN_SHAS.contains(&word));
         let rest = if wraps {
@@ -187,6 +192,14 @@ fn named_shas(message: &Message<'_>) -> Vec<String> {
             rest
         };
         shas.extend(leading_shas(rest));
+        // So may a list that is not at its end.
+        let mut list = rest;
+        while goes_on(list)
+            && let Some(next) = lines.next_if(|next| leading_shas(next).next().is_some())
+        {
+            shas.extend(leading_shas(next));
+            list = next;
+        }
         if shas.len() >= CULPRITS_MAX {
             break;
         }
@@ -194,11 +207,18 @@ fn named_shas(message: &Message<'_>) -> Vec<String> {
     shas
 }
 
+/// Whether a list of shas ends so that more must come.
+fn goes_on(list: &str) -> bool {
+    let last = list.split_whitespace().next_back().unwrap_or("");
+    last.ends_with(',') || BETWEEN_SHAS.contains(&last)
+}
+
 /// What stands behind the words that say that something is taken back.
-fn behind_words(line: &str) -> Option<&str> {
+fn behind_words(line: &str, is_title: bool) -> Option<&str> {
     let line =
         line.trim_start_matches(|letter: char| letter.is_whitespace() || matches!(letter, '-' | '*' | '(' | '['));
-    if let Some(rest) = BEFORE_SHAS.iter().find_map(|before| strip_word(line, before)) {
+    let of_title = is_title.then(|| strip_word(line, IN_TITLES)).flatten();
+    if let Some(rest) = of_title.or_else(|| BEFORE_SHAS.iter().find_map(|before| strip_word(line, before))) {
         return Some(rest);
     }
     let within = "this reverts commit";
@@ -255,6 +275,8 @@ mod tests {
             format!("x\n\nToo slow, so this reverts commit {A} for the time being"),
             "x\n\nThis reverts commit\naaaaaaa01234.".to_owned(),
             "x\n\nThis reverts commits aaaaaaa0 and 1111111.".to_owned(),
+            "x\n\nThis reverts commits 1111111 and\naaaaaaa0.".to_owned(),
+            "Reverting aaaaaaa0".to_owned(),
             "Backed out changeset AAAAAAA01234 (bug 12) for failures".to_owned(),
             "Backed out 2 changesets (bug 12) for failures\n\nBacked out changeset aaaaaaa01234 (bug 12)\nBacked out changeset 1234567890ab (bug 12)".to_owned(),
             "backout: aaaaaaa01234".to_owned(),
@@ -284,6 +306,7 @@ mod tests {
             "x\n\n> This reverts commit aaaaaaa01234.",
             "x\n\n    This reverts commit aaaaaaa01234.",
             "x\n\nSee also aaaaaaa01234",
+            "Improve docs\n\nReverting commit aaaaaaa01234 would be wrong.",
             "Add cache",
             "revert:",
             "revert: \"\"",

@@ -19,7 +19,7 @@ pub(in crate::import) enum Address {
 }
 
 /// Addresses of agents, as authors and in trailers that name people.
-pub(in crate::import) const AGENTS: [(Address, &str, Confidence); 20] = [
+pub(in crate::import) const AGENTS: [(Address, &str, Confidence); 22] = [
     (Address::Is("noreply@anthropic.com"), "claude-code", High),
     (Address::GithubId(209_825_114), "claude-code", High),
     (Address::Is("cursoragent@cursor.com"), "cursor", High),
@@ -30,6 +30,8 @@ pub(in crate::import) const AGENTS: [(Address, &str, Confidence); 20] = [
     // An editor's setting that for some weeks was on for everybody, whatever they had used.
     (Address::Is("copilot@github.com"), "copilot", Medium),
     (Address::Is("codex@openai.com"), "codex", High),
+    (Address::Is("noreply@openai.com"), "codex", High),
+    (Address::Is("qwen-coder@alibabacloud.com"), "qwen-code", High),
     (Address::GithubId(199_175_422), "codex", High),
     (Address::Is("amp@ampcode.com"), "amp", High),
     (Address::Is("oz-agent@warp.dev"), "warp-oz", High),
@@ -119,8 +121,13 @@ pub(in crate::import) const TOOLS: [(&str, &str, bool); 24] = [
 ];
 
 /// The words that may follow such a name where it is a tool's.
-pub(in crate::import) const TOOL_SECOND_WORDS: [&str; 12] = [
+pub(in crate::import) const TOOL_SECOND_WORDS: [&str; 17] = [
     "code",
+    "coder",
+    "chat",
+    "assistant",
+    "max",
+    "mini",
     "opus",
     "sonnet",
     "haiku",

@@ -47,7 +47,7 @@ fn check(message: &str, expected: (Assistance, &[&str], Option<Confidence>)) {
 #[test]
 fn trailers_and_markers_tell_of_assistance() {
     let claude = "Co-Authored-By: Claude <noreply@anthropic.com>";
-    let cases: [(String, &[&str], Confidence); 14] = [
+    let cases: [(String, &[&str], Confidence); 17] = [
         (format!("x\n\n{claude}"), &["claude-code"], High),
         (format!("x\n\nwords\n\n🤖 Generated with [Claude Code](https://claude.com/claude-code)\n\n{claude}"), &["claude-code"], High),
         ("x\n\nCo-authored-by: Copilot <1+Copilot@users.noreply.github.com>\nCo-authored-by: x <223556219+renamed@users.noreply.github.com>".into(), &["copilot"], High),
@@ -58,6 +58,9 @@ fn trailers_and_markers_tell_of_assistance() {
         ("x\nAssisted-by: Claude:opus-5 coccinelle".into(), &["claude-code"], High),
         ("x\n\nAssisted-by: Claude Opus 5".into(), &["claude-code"], High),
         ("x\n\nGenerated-by: ChatGPT 4".into(), &["chatgpt"], High),
+        ("x\n\nCo-authored-by: Codex <noreply@openai.com>".into(), &["codex"], High),
+        ("x\n\nCo-authored-by: Qwen-Coder <qwen-coder@alibabacloud.com>".into(), &["qwen-code"], High),
+        ("x\n\nGenerated-by: claude-opus-4.5".into(), &["claude-code"], High),
         ("x\n\nMade-with: Cursor".into(), &["cursor"], High),
         ("x\n\nAI-assisted: yes".into(), &[], High),
         ("x\n\nAI-assisted: GitHub Copilot".into(), &["copilot"], High),
@@ -79,6 +82,8 @@ fn what_only_looks_like_it_is_unknown() {
         "x\n\nAssisted-by: Devin Smith",
         "x\n\nAssisted-by: Jules-Antoine",
         "x\n\nMade-with: love",
+        "x\n\nGenerated-by: ai.py script",
+        "x\n\nGenerated-by: cursor-theme-builder 1.0",
         "x\n\nAI-assisted: maybe",
         "x\n\n> Co-Authored-By: Claude <noreply@anthropic.com>\n\nremove that line",
         "x\n\n    Co-Authored-By: Claude <noreply@anthropic.com>",
@@ -97,6 +102,8 @@ fn what_only_looks_like_it_is_unknown() {
 fn a_denial_is_taken_at_its_word_unless_something_speaks_against_it() {
     check("x\n\nAI-assisted: no", (Nobody, &[], Some(High)));
     check("x\n\nAssisted-by: none", (Nobody, &[], Some(High)));
+    check("x\n\nAI-assisted: No, written by hand", (Nobody, &[], Some(High)));
+    check("x\n\nAssisted-by: none (all by hand)", (Nobody, &[], Some(High)));
     check(
         "x\n\nAI-assisted: no\nCo-authored-by: Cursor <cursoragent@cursor.com>",
         (Assisted, &["cursor"], Some(High)),
