@@ -29,6 +29,8 @@ use crate::score::{ClosedWatch, WatchVerdict};
 const BORNE_OUT_WITHIN: Duration = Duration::from_hours(2);
 /// Deploys, incidents and alarms remembered, of each so many: 20 MiB. What is beyond is not counted.
 const REMEMBERED_MAX: usize = 200_000;
+/// What stands for all environments.
+const ANYWHERE: &str = "";
 /// The code of a freeze by evidence.
 pub(super) const EVIDENCE: &str = "deploy_regression";
 
@@ -109,7 +111,11 @@ pub(super) fn blamed(decision: &Decision) -> Option<&str> {
 }
 
 fn hash(service: &str, id: &str) -> u64 {
-    EventHash::of(service, "", id).0
+    hash_in(ANYWHERE, service, id)
+}
+
+fn hash_in(environment: &str, service: &str, id: &str) -> u64 {
+    EventHash::of(service, environment, id).0
 }
 
 impl Detection {
@@ -142,7 +148,8 @@ impl Detection {
         if let Some(deploy_id) = deploy_id
             && self.blamed.len() < REMEMBERED_MAX
         {
-            self.blamed.insert(hash(&event.service, deploy_id));
+            let environment = event.environment.as_deref().unwrap_or(ANYWHERE);
+            self.blamed.insert(hash_in(environment, &event.service, deploy_id));
         }
         if self.incidents.len() < REMEMBERED_MAX && self.incidents.insert(hash(&event.service, &incident.incident_id)) {
             let standing = holding.of(&event.service, event.environment.as_deref(), event.time);
@@ -208,10 +215,13 @@ impl Detection {
         {
             delays.push(alarmed_at.since(watch.started_at).as_secs());
         }
-        let deploy = hash(watch.service.as_str(), &watch.deploy_id);
-        if self.verdicts.len() < REMEMBERED_MAX {
+        for environment in [watch.environment.as_str(), ANYWHERE] {
+            if self.verdicts.len() >= REMEMBERED_MAX {
+                break;
+            }
+            let deploy = hash_in(environment, watch.service.as_str(), &watch.deploy_id);
             let known = self.verdicts.entry(deploy).or_insert(watch.verdict);
-            // In several environments: found in one is found.
+            // Of no environment in particular: found in one is found.
             if watch.verdict == WatchVerdict::Regressed || *known == WatchVerdict::Unknown {
                 *known = watch.verdict;
             }

@@ -22,7 +22,7 @@ use crate::{
 const DEFAULT_ENVIRONMENT: &str = "production";
 /// How long time runs on after the last event, at most: a watch of 26 h that ends in a freeze of 4 h, and the day of
 /// extra review after it.
-const RUN_ON_MAX: Duration = Duration::from_hours(54);
+pub(super) const RUN_ON_MAX: Duration = Duration::from_hours(54);
 /// How often it is asked whether anything is still open then.
 const RUN_ON_STEP: Duration = Duration::from_mins(10);
 /// Live, time goes on once a second: a deadline that has passed already is looked at so much later.

@@ -8,6 +8,7 @@ use super::{
     capture::Capture,
     chronicle::Chronicle,
     detection::Detection,
+    drive::RUN_ON_MAX,
     holding::{HeldMs, Holding},
     interval::{Rate, Share},
     summary::{
@@ -33,6 +34,8 @@ pub(super) struct Tally {
     pub(super) chronicle: Option<Box<Chronicle>>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
+    /// Whether something was still held when time ended.
+    is_held_at_end: bool,
 }
 
 /// Lines by fate, as far as score does not count them.
@@ -134,6 +137,7 @@ impl Tally {
     }
 
     pub(super) fn finish(&mut self, now: Timestamp) {
+        self.is_held_at_end = self.holding.is_any_held(now);
         self.holding.finish(now);
         while let Some(fate) = self.detection.finish() {
             if let Some(chronicle) = &mut self.chronicle {
@@ -177,6 +181,12 @@ impl Tally {
             warnings: Vec::new(),
         };
         summary.warnings = warnings(&summary, partition.policy());
+        if self.is_held_at_end {
+            summary.warnings.push(format!(
+                "something is still held {} hours after the last event: no more of it is counted",
+                RUN_ON_MAX.as_secs() / 3_600
+            ));
+        }
         summary
     }
 

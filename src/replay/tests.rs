@@ -358,6 +358,42 @@ fn incident(status: &str, service: &str, more: &str) -> String {
     format!(r#""kind":"incident","service":"{service}","incident_id":"i","status":"{status}","severity":4{more}"#)
 }
 
+/// The bad deploy is of minute 362, in production.
+#[test]
+fn a_deploy_is_found_where_the_incident_that_names_it_is() {
+    for (environment, found) in [("production", 1), ("staging", 0)] {
+        let fields = incident(
+            "detected",
+            "checkout",
+            &format!(r#","environment":"{environment}","caused_by":{{"deploy_id":"d-362"}}"#),
+        );
+        let mut files = Scenario::usual(2).files();
+        files.push(("more", line(0, 390, &fields)));
+        let detection = replay(&files, None).summary.detection;
+        assert_eq!(
+            (detection.deploys_blamed, detection.blamed_regressed),
+            (1, found),
+            "{environment}"
+        );
+    }
+}
+
+#[test]
+fn what_is_held_when_time_ends_is_said() {
+    let mut files = Scenario::usual(2).files();
+    let is_said = |files: &[(&'static str, String)]| {
+        let warnings = replay(files, None).summary.warnings;
+        warnings.iter().any(|warning| warning.contains("still held 54 hours"))
+    };
+    assert!(!is_said(&files));
+    let word = format!(
+        r#""kind":"override","service":"cart","effect":"freeze","until":"{}","reason":"r","by":"p""#,
+        at(390 + 6 * 24 * 60)
+    );
+    files.push(("more", line(0, 390, &word)));
+    assert!(is_said(&files));
+}
+
 /// The bad deploy is of minute 362 and freezes some minutes later.
 #[test]
 fn what_came_shortly_before_a_freeze_bears_it_out() {
