@@ -209,8 +209,8 @@ fn named_shas(message: &Message<'_>) -> Vec<String> {
 
 /// Whether a list of shas ends so that more must come.
 fn goes_on(list: &str) -> bool {
-    let last = list.split_whitespace().next_back().unwrap_or("");
-    last.ends_with(',') || BETWEEN_SHAS.contains(&last)
+    let end = list.split_whitespace().next_back().unwrap_or("");
+    end.ends_with(',') || BETWEEN_SHAS.contains(&end)
 }
 
 /// What stands behind the words that say that something is taken back.
