@@ -50,12 +50,22 @@ pub(crate) struct Standing {
 pub(crate) struct Order {
     pub(crate) effect: Effect,
     pub(crate) until: Timestamp,
+    /// It was seen shortly before its end that nothing is held behind it, so that there is nothing to say before that.
+    pub(crate) leaves_free: bool,
 }
 
 impl Order {
-    /// When what follows is said: whoever reads decisions goes by the word itself until its end.
-    fn over_at(self) -> Timestamp {
-        self.until - SPEAKS_BEFORE
+    /// Whether what follows is to be said, if it holds anybody: gates go by the word itself until its end.
+    fn is_ending(self, now: Timestamp) -> bool {
+        now >= self.until - SPEAKS_BEFORE
+    }
+
+    fn speaks_at(self) -> Timestamp {
+        if self.leaves_free {
+            self.until
+        } else {
+            self.until - SPEAKS_BEFORE
+        }
     }
 }
 
@@ -67,7 +77,7 @@ impl Standing {
         } else {
             self.valid_until.get().map(|until| until - RENEW_BEFORE)
         };
-        end.into_iter().chain(self.order.map(Order::over_at)).min()
+        end.into_iter().chain(self.order.map(Order::speaks_at)).min()
     }
 }
 
@@ -106,8 +116,15 @@ impl Ought {
 impl Environment {
     /// Publishes what ought to stand, if it differs from what stands.
     pub(crate) fn decide(&mut self, scene: &mut Scene<'_>) {
+        let now = scene.context.now;
         let order = self.standing.as_ref().and_then(|standing| standing.order);
-        self.decide_under(order.filter(|order| order.over_at() > scene.context.now), scene);
+        let mut order = order.filter(|order| order.until > now);
+        if let Some(ending) = order.as_mut().filter(|order| order.is_ending(now)) {
+            let follows = self.ought_now(None, scene.service, scene.settings, scene.context);
+            ending.leaves_free = follows.action == Action::Proceed;
+            order = order.filter(|order| order.leaves_free);
+        }
+        self.decide_under(order, scene);
     }
 
     /// [`Environment::decide`] when a person's word came, changed or ended.
@@ -355,7 +372,7 @@ fn only_wait_until(until: Timestamp) -> Box<str> {
 
 /// Decisions say that a person decided, and never who.
 fn by_order(order: Order) -> Ought {
-    let Order { effect, until } = order;
+    let Order { effect, until, .. } = order;
     let (action, text) = match effect {
         Effect::Freeze => (Action::Freeze, "a person froze it"),
         Effect::Proceed => (Action::Proceed, "a person lets it proceed"),

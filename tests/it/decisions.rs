@@ -435,6 +435,26 @@ fn further_incidents_of_a_frozen_service_go_on_with_its_freeze_and_take_no_grant
     );
 }
 
+/// Nobody who goes by decisions alone is let through before a person's freeze is over, however short it is.
+#[test]
+fn a_word_with_nothing_behind_it_stands_to_its_end() {
+    let mut driver = Driver::with_policy(ENFORCE);
+    let freeze = format!(
+        r#"{{"kind":"override","id":"w","time":"{}","service":"checkout","environment":"production","effect":"freeze","until":"{}","reason":"r","by":"p"}}"#,
+        at(1),
+        at(1) + seconds(8)
+    );
+    driver.events(&[freeze], at(1));
+    let actions: Vec<Action> = (0..12)
+        .map(|second| {
+            driver.time(at(1) + seconds(second));
+            driver.decisions.last().expect("it was seen").action
+        })
+        .collect();
+    let frozen = actions.iter().take_while(|action| **action == Action::Freeze).count();
+    assert_eq!((frozen, actions[11]), (8, Action::Proceed), "{actions:?}");
+}
+
 #[test]
 fn the_fleet_is_not_frozen_as_a_whole() {
     let mut script = Vec::new();

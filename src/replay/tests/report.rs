@@ -213,8 +213,7 @@ fn a_page_says_that_nothing_would_have_been_blocked_only_where_nothing_would() {
     let (line, _) = freeze.split_once("</p>").expect("its first line");
     assert!(line.contains("in any mode") && !line.contains("in shadow"), "{line}");
     let held = super::replay(&history("checkout"), None).summary.held_hours["freeze"];
-    // What follows a person's word is said ten seconds before its end.
-    assert!((held.enforce - 0.664).abs() < 0.001 && held.shadow > 1.0, "{held:?}");
+    assert!((held.enforce - 0.667).abs() < 0.001 && held.shadow > 1.0, "{held:?}");
 
     // No service is frozen, and changes are held in earnest.
     let calm = Scenario {
