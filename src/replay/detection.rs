@@ -47,8 +47,8 @@ pub(super) struct Detection {
     /// Of incidents whose service was frozen by evidence, how long it had been, in seconds.
     leads: Vec<u64>,
     n_frozen_before: u64,
-    /// Deploys that incidents name as their cause.
-    blamed: BTreeSet<u64>,
+    /// Deploys that incidents name as their cause, and in which environment, or in any where incidents differ in it.
+    blamed: BTreeMap<u64, u64>,
     verdicts: HashMap<u64, WatchVerdict>,
     n_watched: BTreeMap<&'static str, u64>,
     /// From the start of each watch to its alarm, in seconds, by tier.
@@ -149,7 +149,12 @@ impl Detection {
             && self.blamed.len() < REMEMBERED_MAX
         {
             let environment = event.environment.as_deref().unwrap_or(ANYWHERE);
-            self.blamed.insert(hash_in(environment, &event.service, deploy_id));
+            let here = hash_in(environment, &event.service, deploy_id);
+            let anywhere = hash(&event.service, deploy_id);
+            let named = self.blamed.entry(anywhere).or_insert(here);
+            if *named != here {
+                *named = anywhere;
+            }
         }
         if self.incidents.len() < REMEMBERED_MAX && self.incidents.insert(hash(&event.service, &incident.incident_id)) {
             let standing = holding.of(&event.service, event.environment.as_deref(), event.time);
@@ -216,7 +221,7 @@ impl Detection {
             delays.push(alarmed_at.since(watch.started_at).as_secs());
         }
         for environment in [watch.environment.as_str(), ANYWHERE] {
-            if self.verdicts.len() >= REMEMBERED_MAX {
+            if self.verdicts.len() >= 2 * REMEMBERED_MAX {
                 break;
             }
             let deploy = hash_in(environment, watch.service.as_str(), &watch.deploy_id);
@@ -292,14 +297,14 @@ impl Detection {
 
     pub(super) fn deploys(&self) -> DeployCounts {
         let of = |verdict| self.n_watched.get(name(verdict)).copied().unwrap_or(0);
-        let delays = self.delays(None);
+        let delays = Quantiles::of(&self.delays(None));
         DeployCounts {
             watched: self.n_watched.values().sum(),
             healthy: of(WatchVerdict::Healthy),
             regressed: of(WatchVerdict::Regressed),
             unknown: of(WatchVerdict::Unknown),
-            alarm_after_seconds_median: delays.get(delays.len() / 2).copied(),
-            alarm_after_seconds: Quantiles::of(&delays),
+            alarm_after_seconds_median: delays.map(|delays| delays.p50),
+            alarm_after_seconds: delays,
         }
     }
 
@@ -313,7 +318,7 @@ impl Detection {
     }
 
     pub(super) fn summary(&self) -> DetectionSummary {
-        let verdicts = self.blamed.iter().map(|deploy| self.verdicts.get(deploy));
+        let verdicts = self.blamed.values().map(|deploy| self.verdicts.get(deploy));
         let of = |verdict| count(verdicts.clone().filter(|found| found.copied() == verdict).count());
         let mut leads = self.leads.clone();
         leads.sort_unstable();

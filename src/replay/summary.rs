@@ -336,3 +336,27 @@ pub(super) fn hours(ms: i64) -> f64 {
     let duration = std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0));
     round(duration.as_secs_f64() / 3_600.0, 1e3)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_cases_do_not_exceed_the_median_and_nine_in_ten_the_other() {
+        let of = |n: u64| {
+            let quantiles = Quantiles::of(&(1..=n).collect::<Vec<_>>());
+            quantiles.map(|of| (of.p50, of.p90, of.max))
+        };
+        assert_eq!(
+            [0, 1, 2, 3, 10, 11].map(of),
+            [
+                None,
+                Some((1, 1, 1)),
+                Some((1, 2, 2)),
+                Some((2, 3, 3)),
+                Some((5, 9, 10)),
+                Some((6, 10, 11)),
+            ]
+        );
+    }
+}

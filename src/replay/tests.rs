@@ -414,9 +414,17 @@ fn what_came_shortly_before_a_freeze_bears_it_out() {
         ([told(150, ""), vec![resolved_at(154)], told(150, "")].concat(), false),
         // What was resolved before its last word goes on.
         ([told(150, ""), told(155, ""), vec![resolved_at(152)]].concat(), true),
-        // Told of again without its cause, which is another's.
         (
-            [told(362, r#","caused_by":{"deploy_id":"d-100"}"#), told(363, "")].concat(),
+            [told(150, ""), vec![resolved_at(220), resolved_at(220)], told(200, "")].concat(),
+            false,
+        ),
+        // Told of again without its cause, which is another's, and late with it.
+        (
+            [told(300, r#","caused_by":{"deploy_id":"d-100"}"#), told(301, "")].concat(),
+            false,
+        ),
+        (
+            [told(301, ""), told(300, r#","caused_by":{"deploy_id":"d-100"}"#)].concat(),
             false,
         ),
         (told(60, ""), false),

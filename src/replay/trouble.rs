@@ -25,6 +25,8 @@ struct Trouble {
     at: Timestamp,
     /// Until when it is open; one that was never open, when it happened.
     until: Timestamp,
+    /// The latest of its resolutions.
+    resolved_at: Option<Timestamp>,
     /// `None` is about all environments.
     environment: Option<Box<str>>,
     /// The hash of the incident's id.
@@ -44,9 +46,11 @@ impl Troubles {
         let id = hash_text(&incident.incident_id);
         if incident.status == IncidentStatus::Resolved {
             let known = self.by_service.get_mut(&*event.service).into_iter().flatten();
-            // One of before the last word says nothing of what went on after that.
-            for trouble in known.filter(|trouble| trouble.incident == Some(id) && event.time >= trouble.at) {
+            // The latest word by its own time counts: a resolution from before the last word closes nothing.
+            let is_meant = |trouble: &&mut Trouble| trouble.incident == Some(id) && trouble.at <= event.time;
+            for trouble in known.filter(is_meant) {
                 trouble.until = trouble.until.min(event.time);
+                trouble.resolved_at = trouble.resolved_at.max(Some(event.time));
             }
             return;
         }
@@ -66,24 +70,29 @@ impl Troubles {
         }
         let kept = self.by_service.entry((&*event.service).into()).or_default();
         let is_same = |trouble: &Trouble| incident.is_some() && trouble.incident == incident;
-        // What comes again, or late, opens nothing that was resolved.
-        if kept.iter().any(|trouble| is_same(trouble) && event.time <= trouble.at) {
-            return;
+        let mut trouble = Trouble {
+            at: event.time,
+            until,
+            resolved_at: None,
+            environment: event.environment.as_deref().map(Into::into),
+            incident,
+            deploy: deploy_id.map(hash_text),
+        };
+        if let Some(place) = kept.iter().position(is_same) {
+            // What comes again, or late, opens nothing that was resolved. It may name the cause.
+            if event.time <= kept[place].at {
+                kept[place].deploy = kept[place].deploy.or(trouble.deploy);
+                return;
+            }
+            let known = kept.remove(place);
+            trouble.deploy = trouble.deploy.or(known.deploy);
+            trouble.resolved_at = known.resolved_at.filter(|at| *at >= event.time);
+            trouble.until = trouble.resolved_at.unwrap_or(until);
         }
-        // Told of again, it is not said again what caused it.
-        let known = kept.iter().find(|trouble| is_same(trouble));
-        let deploy = deploy_id.map(hash_text).or_else(|| known?.deploy);
-        kept.retain(|trouble| !is_same(trouble));
         if kept.len() >= KEPT_MAX {
             kept.remove(0);
         }
-        kept.push(Trouble {
-            at: event.time,
-            until,
-            environment: event.environment.as_deref().map(Into::into),
-            incident,
-            deploy,
-        });
+        kept.push(trouble);
     }
 
     /// Whether something told already bears a freeze out that begins at `at`, put down to this deploy: an incident that is
