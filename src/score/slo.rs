@@ -29,6 +29,8 @@ const N_ALL: usize = 69;
 const SPANS_MS: [u32; N_RINGS - 1] = [MINUTE_MS, 5 * MINUTE_MS, 30 * MINUTE_MS, 360 * MINUTE_MS];
 /// Fewer errors than this in the short stretch are no burn: at three requests an hour one failure is a rate of 333.
 const ERRORS_MIN: f64 = 10.0;
+/// So long without requests, told or none, is a gap.
+const GAP: Duration = Duration::from_hours(1);
 /// An objective of 1 lets nothing fail; taken for one failure in a thousand million.
 const ALLOWED_MIN: f64 = 1e-9;
 
@@ -114,9 +116,11 @@ pub(crate) struct Budget {
     sums: [Sum; N_RINGS],
     /// The start of the first step with requests; without one, never.
     first: Second,
-    /// The end of the last closed step, and how many seconds long it was.
+    /// The end of the last closed step.
     end: Second,
-    step_s: u16,
+    /// The end of the last that was told requests, be it none; and since when they are told without a gap of [`GAP`].
+    told_until: Second,
+    told_since: Second,
     /// The alert that stands, and since when one does.
     pub(crate) raised: Option<(Alert, Second)>,
 }
@@ -151,7 +155,8 @@ impl Budget {
             sums: [Sum::default(); N_RINGS],
             first: Second::of(Timestamp::NEVER),
             end: Second::default(),
-            step_s: 0,
+            told_until: Second::default(),
+            told_since: Second::default(),
             raised: None,
         }
     }
@@ -181,7 +186,12 @@ impl Budget {
             return;
         }
         self.end = Second::of(end);
-        self.step_s = u16::try_from(end.since(start).as_secs()).unwrap_or(u16::MAX);
+        if requests.is_some() {
+            if start.since(self.told_until.start()) >= GAP {
+                self.told_since = Second::of(start);
+            }
+            self.told_until = Second::of(end);
+        }
         if requests.is_some_and(|requests| requests > 0) {
             self.first = self.first.min(Second::of(start));
         }
@@ -238,24 +248,13 @@ impl Budget {
         let (ring, n) = stretch.place();
         let span =
             Duration::from_millis(u64::from(self.span_ms(ring))).as_secs_f64() * count(n.try_into().unwrap_or(1));
-        let known = self.end.start().since(self.first.start()).as_secs_f64() / span;
-        let seen = known.min(self.part_seen(stretch));
+        // After a gap the first minute is not all there is of an hour; over longer stretches, nights are no gap.
+        let first = match stretch {
+            Stretch::Hour => self.first.max(self.told_since),
+            _ => self.first,
+        };
+        let seen = (self.end.start().since(first.start()).as_secs_f64() / span).min(1.0);
         Some(errors / requests / f64::from(self.allowed) * seen)
-    }
-
-    /// In which part of an hour or six requests were told: after a gap its first minute is not all there is. Over days, nights
-    /// without requests are no gap.
-    fn part_seen(&self, stretch: Stretch) -> f64 {
-        if !matches!(stretch, Stretch::Hour | Stretch::SixHours) {
-            return 1.0;
-        }
-        let (ring, n) = stretch.place();
-        let n = u32::try_from(n).unwrap_or(1);
-        let told = (0..n).filter(|back| self.slot(ring, *back).1 > 0.0).count();
-        let slot_ms = f64::from(self.span_ms(ring));
-        // A step that is longer than a slot is counted in its last.
-        let of_each = slot_ms.max(f64::from(self.step_s) * 1_000.0);
-        (count(u64::try_from(told).unwrap_or(0)) * of_each / (slot_ms * f64::from(n))).min(1.0)
     }
 
     /// Errors and requests in the slot so many before the one that is being filled.
@@ -376,6 +375,24 @@ mod tests {
             ("all of it in a new service", &[(10, 1_000)], Some(Alert::Page)),
             ("a tenth in a new service", &[(10, 100)], None),
             ("a bad minute after a gap", &[(400, 1), (-90, 0), (1, 166)], None),
+            (
+                "a nightly batch at three times its pace",
+                &[
+                    (60, 30),
+                    (-1_380, 0),
+                    (60, 30),
+                    (-1_380, 0),
+                    (60, 30),
+                    (-1_380, 0),
+                    (60, 30),
+                ],
+                Some(Alert::Slow),
+            ),
+            (
+                "ten minutes an hour",
+                &[(400, 1), (-50, 0), (10, 166), (-50, 0), (10, 166), (-50, 0), (10, 166)],
+                Some(Alert::Page),
+            ),
             ("an hour of them", &[(400, 1), (-90, 0), (60, 166)], Some(Alert::Page)),
             ("spent", &[(26 * 1_440, 12), (2 * 1_440, 1)], Some(Alert::Spent)),
         ];
