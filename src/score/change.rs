@@ -196,8 +196,8 @@ impl Changes {
     pub(crate) fn review(&mut self, note: &Note, scene: &mut Scene<'_>) {
         self.bound(None, scene);
         self.list.for_each_meant(note, |change| {
-            let stays = change.action == Action::Proceed && note.approved;
-            !stays && change.decide(Occasion::Event, scene)
+            let asks_more = change.action == Action::Proceed && change.ask(scene).action() != Action::Proceed;
+            !(note.approved && asks_more) && change.decide(Occasion::Event, scene)
         });
     }
 

@@ -125,6 +125,33 @@ fn a_policy_makes_no_change_last_longer() {
     );
 }
 
+/// Each word on a change is an event of it, whether or not more was asked for.
+#[test]
+fn an_approval_of_what_may_go_puts_off_its_end() {
+    let days = |n: i64| n * 24 * 60;
+    let approval = |by: &str| format!(r#""sha":"4f1c","verdict":"approved","by":"{by}","level":"senior""#);
+    check(
+        "a second one on the tenth day",
+        ENFORCE,
+        vec![
+            seen_a_senior(1),
+            commit("4f1c", 5, BY_JUNIOR),
+            review("r", days(1), &approval("s")),
+            review("q", days(10), &approval("t")),
+            until(days(15) + 6),
+            until(days(24) + 6),
+        ],
+        &[
+            "5 production#1 enforce proceed new_service",
+            "5 4f1c#1 enforce extra_review policy:ai-senior-sign-off",
+            "1440 4f1c#2 enforce proceed approved",
+            "forget service:checkout@production",
+            "14400 4f1c#3 enforce proceed approved",
+            "forget change:checkout:4f1c",
+        ],
+    );
+}
+
 #[test]
 fn an_approval_never_asks_for_more() {
     let rule = "[[rule]]\nname = \"two\"\nwhen = { ai = [\"assisted\"] }\nthen = { action = \"extra_review\", approvals = 2 }\n";
