@@ -50,18 +50,13 @@ pub(crate) struct Standing {
 pub(crate) struct Order {
     pub(crate) effect: Effect,
     pub(crate) until: Timestamp,
-    /// It was seen shortly before its end that nothing is held behind it, so that there is nothing to say before that.
-    pub(crate) leaves_free: bool,
+    /// It was looked at shortly before its end, and is not looked at again by time alone until that.
+    pub(crate) is_ending: bool,
 }
 
 impl Order {
-    /// Whether what follows is to be said, if it holds anybody: gates go by the word itself until its end.
-    fn is_ending(self, now: Timestamp) -> bool {
-        now >= self.until - SPEAKS_BEFORE
-    }
-
     fn speaks_at(self) -> Timestamp {
-        if self.leaves_free {
+        if self.is_ending {
             self.until
         } else {
             self.until - SPEAKS_BEFORE
@@ -118,13 +113,20 @@ impl Environment {
     pub(crate) fn decide(&mut self, scene: &mut Scene<'_>) {
         let now = scene.context.now;
         let order = self.standing.as_ref().and_then(|standing| standing.order);
-        let mut order = order.filter(|order| order.until > now);
-        if let Some(ending) = order.as_mut().filter(|order| order.is_ending(now)) {
+        let order = order.filter(|order| order.until > now);
+        let order = order.map(|order| Order {
+            is_ending: now >= order.until - SPEAKS_BEFORE,
+            ..order
+        });
+        // Shortly before its end a word stands aside for what is held behind it: gates go by the word itself until then.
+        let stands_aside = order.is_some_and(|order| order.is_ending) && {
             let follows = self.ought_now(None, scene.service, scene.settings, scene.context);
-            ending.leaves_free = follows.action == Action::Proceed;
-            order = order.filter(|order| order.leaves_free);
+            follows.action != Action::Proceed
+        };
+        self.decide_under(order.filter(|_| !stands_aside), scene);
+        if let Some(standing) = &mut self.standing {
+            standing.order = order;
         }
-        self.decide_under(order, scene);
     }
 
     /// [`Environment::decide`] when a person's word came, changed or ended.

@@ -134,6 +134,26 @@ fn a_catalog_that_moves_a_service_to_a_tier_moves_it_under_the_tiers_windows() {
     assert_eq!(told(&driver).last().map(|(action, ..)| *action), Some(Action::Freeze));
 }
 
+/// What a word stands aside for may end before the word does.
+#[test]
+fn a_word_that_outlasts_a_window_by_seconds_freezes_to_its_own_end() {
+    let mut driver = Driver::with_policy(&half_hour("deny", ""));
+    driver.events(&[minute("checkout", at(0), 1, None)], at(0));
+    let until = at(60) + seconds(5);
+    let word = format!(
+        r#"{{"kind":"override","id":"w","time":"{}","service":"checkout","environment":"production","effect":"freeze","until":"{until}","reason":"r","by":"p"}}"#,
+        at(40)
+    );
+    driver.time(at(40));
+    driver.events(&[word], at(40));
+    for second in 0..25 * 60 {
+        let now = at(40) + seconds(second);
+        driver.time(now);
+        let stands = told(&driver).last().map(|(action, ..)| *action);
+        assert_eq!(stands == Some(Action::Freeze), now < until, "{now}");
+    }
+}
+
 #[test]
 fn a_catalog_that_moves_a_service_to_a_tier_decides_its_changes_anew() {
     let mut driver = Driver::with_policy("mode = \"enforce\"\n[tiers.low]\nmode = \"shadow\"\n");

@@ -67,7 +67,7 @@ impl Service {
         (newest.until > newest.time && newest.until > now).then_some(Order {
             effect: newest.effect,
             until: newest.until,
-            leaves_free: false,
+            is_ending: false,
         })
     }
 
