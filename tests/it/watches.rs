@@ -91,6 +91,44 @@ fn a_deploy_convicted_in_the_last_step_of_its_watch_is_frozen_for() {
     assert!((1..10).contains(&convicted), "some rise too late: {convicted}");
 }
 
+/// The same where a callee was deployed as the errors rose, so that it is in doubt for some minutes whose they are.
+#[test]
+fn a_deploy_convicted_in_the_last_step_of_its_watch_is_frozen_for_when_its_callee_is_heard() {
+    let over_at = end_of_watch();
+    let told_of = |driver: &mut Driver, i: i64, errors: u64| {
+        tell(driver, i, errors);
+        driver.events(&[minute("api", at(i), 3, Some(6_000))], at(i));
+        driver.time(at(i) + seconds(15));
+        driver.time(at(i) + seconds(30));
+    };
+    let mut convicted = 0;
+    for rise_at in over_at - 9..=over_at {
+        let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+        let catalog = r#""kind":"service","id":"c","service":"web","depends_on":["api"]"#;
+        driver.events(&[format!(r#"{{{catalog},"time":"{}"}}"#, at(0))], at(0));
+        for i in 0..over_at + 12 {
+            match i {
+                HISTORY => driver.events(&[deploy("web", "d-web", at(i), "started", "")], at(i)),
+                _ if i == rise_at => driver.events(&[deploy("api", "d-api", at(i), "started", "")], at(i)),
+                _ => {}
+            }
+            told_of(&mut driver, i, if i < rise_at { 8 } else { 80 });
+        }
+        let verdict = closed(&driver)
+            .into_iter()
+            .find(|(id, ..)| *id == "d-web")
+            .expect("over")
+            .1;
+        let frozen = driver
+            .decisions
+            .iter()
+            .any(|decision| decision.action == Action::Freeze);
+        assert_eq!(verdict == WatchVerdict::Regressed, frozen, "from minute {rise_at}");
+        convicted += u32::from(frozen);
+    }
+    assert!((1..10).contains(&convicted), "some rise too late: {convicted}");
+}
+
 /// Nobody takes back what is well, whatever was seen by then.
 #[test]
 fn a_deploy_that_was_taken_back_is_not_healthy() {

@@ -208,7 +208,8 @@ impl Environment {
             return false;
         };
         match self.inquiry() {
-            Some(inquiry) => inquiry.is_young(now) && !inquiry.is_explained(),
+            // In doubt it is asked a last time when it is no longer young.
+            Some(inquiry) => inquiry.is_young(now - PROPOSE_EVERY) && !inquiry.is_explained(),
             None => !proposal.is_noisy() && !proposal.withheld && now < proposal.asked_at.start() + PROPOSE_EVERY,
         }
     }
