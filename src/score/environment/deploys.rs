@@ -30,13 +30,16 @@ impl Environment {
                 self.note_ended(&deploy.deploy_id);
             }
         }
-        let undoes = deploy.change_kind == ChangeKind::Rollback && deploy.status != DeployStatus::Failed;
+        let is_rollback = deploy.change_kind == ChangeKind::Rollback;
+        let undoes = is_rollback && deploy.status != DeployStatus::Failed;
         if let Some(hold) = &mut self.hold {
             if undoes || (taken_back && hold.may_be_of(&deploy.deploy_id)) {
                 hold.roll_back(time);
             }
         } else if undoes {
             self.undone_at = self.undone_at.max(Second::of(time));
+        } else if is_rollback {
+            self.undone_at = Second::default();
         }
         let exposure = deploy.exposure.map_or(1.0, UnitInterval::value);
         let known = self

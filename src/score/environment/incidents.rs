@@ -176,7 +176,7 @@ impl Known {
             .iter()
             .any(|(known, resolved_at)| *known == hash && Second::of(time) <= *resolved_at);
         // One that is over by now, as when a past is loaded, must not use up the fleet's grants.
-        if is_old || time + OPEN_FOR_MAX <= now {
+        if is_old || time + OPEN_FOR_MAX <= now + SPEAKS_BEFORE {
             return Outcome::Nothing;
         }
         // One more where an incident freezes already goes on with that freeze: it is no new one to be granted.
