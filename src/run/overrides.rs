@@ -43,8 +43,7 @@ pub fn run(settings: &Settings, said: &Override) -> anyhow::Result<String> {
     let topic = &settings.topics.overrides;
     let client_id = format!("holdpoint-override-{}", std::process::id());
     let now = Clock::wall().now();
-    let until = now + said.length;
-    let value = event(said, now, until)?;
+    let value = event(said, now, now + said.length)?;
     let origin = Origin {
         topic,
         kind: Some(Kind::Override),
@@ -61,6 +60,10 @@ pub fn run(settings: &Settings, said: &Override) -> anyhow::Result<String> {
                 settings.brokers
             )
         })?;
+    // It counts from when it is sent: brokers may have had to be waited for.
+    let now = Clock::wall().now();
+    let until = now + said.length;
+    let value = event(said, now, until)?;
     let write = Write {
         topic: Arc::from(topic.as_str()),
         partition: partition_of(said.service.as_str(), n_partitions),

@@ -26,7 +26,7 @@ use crate::{
     config::Settings,
     model::ServiceId,
     score::ServiceReport,
-    stream::kafka::Tuning,
+    stream::{Fault, kafka::Tuning},
     telemetry,
 };
 
@@ -159,8 +159,9 @@ pub async fn run(
 ) -> anyhow::Result<Ended> {
     let instance = Instance::new(settings, Tuning::default(), Clock::wall())?;
     // The workers would try for ever what librdkafka refuses for ever.
-    let checked = instance.connection.check(&instance.tuning);
-    checked.context("the settings of Kafka are wrong")?;
+    if let Err(refused @ Fault::Fatal(_)) = instance.connection.check(&instance.tuning) {
+        return Err(anyhow::Error::from(refused).context("the settings of Kafka are wrong"));
+    }
     let listener = if instance.settings.roles.api {
         Some(listen(&instance).await?)
     } else {
