@@ -249,9 +249,10 @@ impl Budget {
         let span =
             Duration::from_millis(u64::from(self.span_ms(ring))).as_secs_f64() * count(n.try_into().unwrap_or(1));
         // After a gap the first minute is not all there is of an hour; over longer stretches, nights are no gap.
-        let first = match stretch {
-            Stretch::Hour => self.first.max(self.told_since),
-            _ => self.first,
+        let first = if stretch == Stretch::Hour {
+            self.first.max(self.told_since)
+        } else {
+            self.first
         };
         let seen = (self.end.start().since(first.start()).as_secs_f64() / span).min(1.0);
         Some(errors / requests / f64::from(self.allowed) * seen)
