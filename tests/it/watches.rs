@@ -69,6 +69,19 @@ fn a_jump_of_time_judges_no_watch_beyond_its_last_step() {
     assert_eq!(closed(&driver), [seen]);
 }
 
+/// Whether the deploy of `web` was found guilty, which must be the same as whether something was frozen.
+fn is_convicted_and_frozen(driver: &Driver, rise_at: i64) -> bool {
+    let verdict = closed(driver)
+        .into_iter()
+        .find(|(id, ..)| *id == "d-web")
+        .expect("over")
+        .1;
+    let mut actions = driver.decisions.iter().map(|decision| decision.action);
+    let frozen = actions.any(|action| action == Action::Freeze);
+    assert_eq!(verdict == WatchVerdict::Regressed, frozen, "from minute {rise_at}");
+    frozen
+}
+
 /// Whatever the step in which errors suffice, the last one too: a deploy that was found guilty is frozen for.
 #[test]
 fn a_deploy_convicted_in_the_last_step_of_its_watch_is_frozen_for() {
@@ -80,13 +93,7 @@ fn a_deploy_convicted_in_the_last_step_of_its_watch_is_frozen_for() {
             tell(&mut driver, i, if i < rise_at { 8 } else { 80 });
             driver.time(at(i) + seconds(15));
         }
-        let verdict = closed(&driver)[0].1;
-        let frozen = driver
-            .decisions
-            .iter()
-            .any(|decision| decision.action == Action::Freeze);
-        assert_eq!(verdict == WatchVerdict::Regressed, frozen, "from minute {rise_at}");
-        convicted += u32::from(frozen);
+        convicted += u32::from(is_convicted_and_frozen(&driver, rise_at));
     }
     assert!((1..10).contains(&convicted), "some rise too late: {convicted}");
 }
@@ -114,17 +121,7 @@ fn a_deploy_convicted_in_the_last_step_of_its_watch_is_frozen_for_when_its_calle
             }
             told_of(&mut driver, i, if i < rise_at { 8 } else { 80 });
         }
-        let verdict = closed(&driver)
-            .into_iter()
-            .find(|(id, ..)| *id == "d-web")
-            .expect("over")
-            .1;
-        let frozen = driver
-            .decisions
-            .iter()
-            .any(|decision| decision.action == Action::Freeze);
-        assert_eq!(verdict == WatchVerdict::Regressed, frozen, "from minute {rise_at}");
-        convicted += u32::from(frozen);
+        convicted += u32::from(is_convicted_and_frozen(&driver, rise_at));
     }
     assert!((1..10).contains(&convicted), "some rise too late: {convicted}");
 }
