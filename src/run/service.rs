@@ -158,7 +158,7 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Ended> {
     let instance = Instance::new(settings, Tuning::default(), Clock::wall())?;
-    // The workers would try for ever what librdkafka refuses for ever.
+    // The workers would try for ever what librdkafka refuses for ever. What passes they meet themselves, and say so.
     if let Err(refused @ Fault::Fatal(_)) = instance.connection.check(&instance.tuning) {
         return Err(anyhow::Error::from(refused).context("the settings of Kafka are wrong"));
     }
