@@ -352,13 +352,16 @@ impl<C: Client> Worker<C> {
                 events::begin(record);
                 writes.push(log_record(topic, index, now, value, n_inputs));
             };
-            let n_inputs = self.batch.pack(
+            let mut n_inputs = self.batch.pack(
                 usize::try_from(partition).unwrap_or(usize::MAX),
                 (&mut record, events::RECORD_BYTES_MAX),
                 events::append,
                 &mut close,
             );
             if let Some(tick) = &self.tick {
+                if !events::has_room(&record, tick.len()) {
+                    close(&mut record, std::mem::take(&mut n_inputs));
+                }
                 record.extend_from_slice(tick);
             }
             if record.len() > 1 {

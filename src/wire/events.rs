@@ -26,6 +26,12 @@ pub enum Unreadable {
     Entry(#[source] postcard::Error),
 }
 
+/// Whether so many bytes more go into a record, or need one of their own.
+#[must_use]
+pub fn has_room(record: &[u8], n_bytes: usize) -> bool {
+    record.len() <= 1 || record.len() + n_bytes <= RECORD_BYTES_MAX
+}
+
 /// Begins a record.
 pub fn begin(bytes: &mut Vec<u8>) {
     bytes.clear();
