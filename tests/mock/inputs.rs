@@ -44,7 +44,7 @@ fn an_input_topic_that_may_not_be_read_holds_up_no_other() {
     wait_applied(&logged.instance, 2);
 }
 
-const N_LARGE: u32 = 4;
+const N_LARGE: usize = 4;
 
 /// Brokers refuse a record of the log that is too long, and time is told in the same transaction.
 #[test]
@@ -55,7 +55,7 @@ fn a_commit_near_the_size_limit_travels_alone() {
         .map(|i| json!({"by": format!("p{i}"), "groups": groups(i)}))
         .collect();
     // Whichever of them are read at once, time has moved on by more than is waited for.
-    for i in 0..N_LARGE {
+    for i in 0..u32::try_from(N_LARGE).expect("few") {
         let (at, sha) = (
             now() - Duration::from_mins(2) + Duration::from_secs(20) * i,
             format!("large-{i}"),
@@ -83,7 +83,7 @@ fn a_commit_near_the_size_limit_travels_alone() {
         .map(|record| entries(record).expect("an own record").count())
         .collect();
     assert_eq!(
-        long, [1; N_LARGE as usize],
+        long, [1; N_LARGE],
         "entries of each record that is longer than the bound"
     );
 }
