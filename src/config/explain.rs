@@ -21,7 +21,7 @@ impl Settings {
                 or(self.advertise.clone(), &format!("http://{}", self.listen)),
             ),
             ("roles", roles(self.roles)),
-            ("policy", or(policy, "built-in defaults")),
+            ("policy", or(policy, "what is in force")),
         ];
         for (kind, names) in &self.topics.inputs {
             let input = INPUTS.iter().find(|(input, _, _)| input == kind);

@@ -84,7 +84,8 @@ pub struct Settings {
     pub advertise: Option<String>,
     /// What this instance does; at least one.
     pub roles: Roles,
-    /// Path of the policy file, relative to the working directory; `None` means the built-in defaults.
+    /// Path of the policy file, relative to the working directory; `None` leaves in force what is, at first the built-in
+    /// defaults.
     pub policy: Option<PathBuf>,
     /// Names of all topics.
     pub topics: Topics,
