@@ -14,7 +14,7 @@ use holdpoint::{
     sim::{Family, Simulation, Stream},
 };
 
-use crate::oracle::Oracle;
+use crate::{oracle::Oracle, sights::Sights};
 
 /// Lines made at a time.
 const LINES: usize = 256;
@@ -27,6 +27,7 @@ pub(crate) struct Run {
     /// By deploy id.
     pub(crate) watches: BTreeMap<Box<str>, ClosedWatch>,
     pub(crate) oracle: Oracle,
+    pub(crate) sights: Sights,
     pub(crate) n_lines: u64,
     pub(crate) n_late: u64,
     pub(crate) n_rejected: u64,
@@ -71,13 +72,13 @@ pub(crate) struct Heard {
 
 pub(crate) fn run(family: &Family, seed: u64, days: u16, policy: Option<&str>) -> Run {
     let simulation = Simulation::new(family, seed, days);
-    let oracle = Rc::new(RefCell::new(Oracle::default()));
+    let knows = Rc::new(RefCell::new(Knows::default()));
     let mut replay = Replay::new(policy);
     let (mut voices, mut watches) = (BTreeMap::new(), BTreeMap::new());
     {
         let lines = Lines {
             stream: simulation.stream(),
-            oracle: Rc::clone(&oracle),
+            knows: Rc::clone(&knows),
             line: String::new(),
             buffer: Vec::new(),
             at: 0,
@@ -95,11 +96,13 @@ pub(crate) fn run(family: &Family, seed: u64, days: u16, policy: Option<&str>) -
     replay.finish();
     hear(&mut replay, &mut voices, &mut watches);
     let events = replay.summary().events;
+    let Knows { oracle, sights } = Rc::into_inner(knows).expect("the reader is gone").into_inner();
     Run {
         simulation,
         voices,
         watches,
-        oracle: Rc::into_inner(oracle).expect("the reader is gone").into_inner(),
+        oracle,
+        sights,
         n_lines: events.consumed,
         n_late: events.late,
         n_rejected: events.rejected,
@@ -152,10 +155,17 @@ fn text(reason: &Reason) -> Box<str> {
     format!("{} {:?}", reason.text, reason.evidence).into()
 }
 
-/// The stream as a file; the oracle looks on.
+/// What is seen by those who know all.
+#[derive(Default)]
+struct Knows {
+    oracle: Oracle,
+    sights: Sights,
+}
+
+/// The stream as a file; those who know all look on.
 struct Lines<'a> {
     stream: Stream<'a>,
-    oracle: Rc<RefCell<Oracle>>,
+    knows: Rc<RefCell<Knows>>,
     line: String,
     buffer: Vec<u8>,
     at: usize,
@@ -166,16 +176,18 @@ impl BufRead for Lines<'_> {
         if self.at >= self.buffer.len() {
             self.buffer.clear();
             self.at = 0;
+            let mut knows = self.knows.borrow_mut();
             for _ in 0..LINES {
-                if self.stream.next(&mut self.line).is_none() {
+                let is_over = self.stream.next(&mut self.line).is_none();
+                for glimpse in self.stream.glimpses() {
+                    knows.oracle.see(glimpse);
+                    knows.sights.see(glimpse);
+                }
+                if is_over {
                     break;
                 }
                 self.buffer.extend_from_slice(self.line.as_bytes());
                 self.buffer.push(b'\n');
-            }
-            let mut oracle = self.oracle.borrow_mut();
-            for glimpse in self.stream.take_glimpses() {
-                oracle.see(&glimpse);
             }
         }
         Ok(&self.buffer[self.at..])

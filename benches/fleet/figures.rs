@@ -39,6 +39,8 @@ pub(crate) struct Figures {
     pub(crate) blame_overlapping: Option<Share>,
     /// Of somebody who knows where and when it began.
     pub(crate) blame_known: Option<Share>,
+    /// Of somebody who knows where, and dates it by the counts.
+    pub(crate) blame_dated: Option<Share>,
 }
 
 /// Faults from one multiple up to another.
@@ -127,7 +129,8 @@ impl Figures {
         }
         let overlapping = blames().filter(|blame| blame.overlapping);
         self.blame_overlapping = Some(Share::of(overlapping.clone(), |blame| blame.hits()));
-        self.blame_known = Some(Share::of(overlapping, |blame| blame.is_to_be_known()));
+        self.blame_known = Some(Share::of(overlapping.clone(), |blame| blame.is_to_be_known()));
+        self.blame_dated = Some(Share::of(overlapping, |blame| blame.is_to_be_dated()));
     }
 }
 

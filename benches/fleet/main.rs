@@ -6,12 +6,14 @@
 
 mod arguments;
 mod cases;
+mod dating;
 mod drive;
 mod figures;
 mod groups;
 mod interval;
 mod judge;
 mod oracle;
+mod sights;
 mod table;
 mod trace;
 

@@ -36,13 +36,20 @@ pub(crate) struct Test {
 
 impl Oracle {
     pub(crate) fn see(&mut self, glimpse: &Glimpse) {
-        let test = self.tests.entry(glimpse.deploy).or_default();
+        let Some(deploy) = glimpse.fault else { return };
+        let test = self.tests.entry(deploy).or_default();
         if test.alarmed_at.is_some() || glimpse.mean_without <= 0.0 {
             return;
         }
         test.errors += glimpse.errors;
         test.usual += glimpse.mean_without;
-        test.ln_ratio += ln_ratio(glimpse);
+        let Glimpse {
+            mean,
+            mean_without,
+            size,
+            ..
+        } = *glimpse;
+        test.ln_ratio += ln_ratio(real(glimpse.errors), size, (mean_without, mean));
         if test.ln_ratio >= -ALPHA.ln() {
             test.alarmed_at = Some(closes_at(glimpse));
         }
@@ -54,15 +61,13 @@ impl Oracle {
     }
 }
 
-fn ln_ratio(glimpse: &Glimpse) -> f64 {
-    let Glimpse {
-        mean,
-        mean_without,
-        size,
-        ..
-    } = glimpse;
-    let errors = f64::from(u32::try_from(glimpse.errors).unwrap_or(u32::MAX));
-    errors * (mean / mean_without).ln() - (size + errors) * ((size + mean) / (size + mean_without)).ln()
+/// ln of how much likelier so many errors are of the second mean than of the first.
+pub(crate) fn ln_ratio(errors: f64, size: f64, (usual, raised): (f64, f64)) -> f64 {
+    errors * (raised / usual).ln() - (size + errors) * ((size + raised) / (size + usual)).ln()
+}
+
+pub(crate) fn real(errors: u64) -> f64 {
+    f64::from(u32::try_from(errors).unwrap_or(u32::MAX))
 }
 
 fn closes_at(glimpse: &Glimpse) -> Timestamp {

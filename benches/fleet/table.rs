@@ -140,6 +140,7 @@ fn print_blame(figures: &Figures) {
         Some((0.85, "≥ .85")),
     );
     share("… of one who knows where and when it began", figures.blame_known, None);
+    share("… of one who knows where, and all but when", figures.blame_dated, None);
     for (name, hits) in &figures.blames {
         share(&format!("… {name}"), Some(*hits), None);
     }

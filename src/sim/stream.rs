@@ -83,6 +83,7 @@ impl<'a> Stream<'a> {
 
     /// Replaces `line` by the next event as native JSON; `None` at the end.
     pub fn next(&mut self, line: &mut String) -> Option<Arrived> {
+        self.glimpses.clear();
         loop {
             let arrival = self.on_the_way.peek().map(|Reverse(sent)| sent.arrives_at);
             let reporter = self.next.peek().map(|Reverse((at, _))| *at);
@@ -107,9 +108,10 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// What whoever knows all saw since the last call, in order.
-    pub fn take_glimpses(&mut self) -> std::vec::Drain<'_, Glimpse> {
-        self.glimpses.drain(..)
+    /// What whoever knows all saw of the intervals that ended before that event, since the one before; in order.
+    #[must_use]
+    pub fn glimpses(&self) -> &[Glimpse] {
+        &self.glimpses
     }
 
     /// Records that are on their way.

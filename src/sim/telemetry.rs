@@ -19,12 +19,14 @@ const PREVIEW_SIZE: f64 = 0.5;
 /// No more of the requests fail than this.
 const FAILING_MAX: f64 = 0.95;
 
-/// What one interval of a service under an own fault held, and what was to be expected of it.
+/// What one interval of a service in production held, of one version where it tells them apart, and what was to be
+/// expected of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Glimpse {
     pub service: usize,
-    /// The place of the deploy at fault.
-    pub deploy: usize,
+    pub version: Option<u32>,
+    /// The place of the deploy at fault, where an own fault goes on.
+    pub fault: Option<usize>,
     /// The end of the interval.
     pub time: Timestamp,
     pub interval: Duration,
@@ -32,6 +34,8 @@ pub struct Glimpse {
     /// Mean with the fault and without it: traffic, hour, drift and what others do included.
     pub mean: f64,
     pub mean_without: f64,
+    /// Mean where nothing raises it.
+    pub usual: f64,
     /// Negative-binomial size of the interval's count.
     pub size: f64,
 }
@@ -230,23 +234,23 @@ impl Reporter {
         let mean = (load.mean * total).min(cap);
         let errors = self.chance.scattered(mean, load.size).min(load.requests);
         let fault = raised.iter().find_map(|(raise, _)| of_fault(raise));
-        if let Some(deploy) = fault {
-            let own: f64 = raised
-                .iter()
-                .filter(|(raise, _)| of_fault(raise).is_some())
-                .map(|(_, excess)| excess)
-                .sum();
-            glimpses.push(Glimpse {
-                service: self.place,
-                deploy,
-                time: end,
-                interval: service.interval,
-                errors,
-                mean,
-                mean_without: (load.mean * (total - own)).min(cap),
-                size: load.size,
-            });
-        }
+        let own: f64 = raised
+            .iter()
+            .filter(|(raise, _)| of_fault(raise).is_some())
+            .map(|(_, excess)| excess)
+            .sum();
+        glimpses.push(Glimpse {
+            service: self.place,
+            version,
+            fault,
+            time: end,
+            interval: service.interval,
+            errors,
+            mean,
+            mean_without: (load.mean * (total - own)).min(cap),
+            usual: load.mean,
+            size: load.size,
+        });
         let whole_part = Part {
             errors,
             requests: Some(load.requests),

@@ -1,18 +1,28 @@
-//! What the evaluation on simulated fleets is measured with, measured itself: intervals against published values, and
-//! the oracle against its own promise.
+//! What the evaluation on simulated fleets is measured with, measured itself: intervals against published values, the
+//! oracle against its own promise, and who dates a rise by its counts against rises whose date is clear.
 
+#[path = "../../benches/fleet/dating.rs"]
+#[expect(dead_code, reason = "how far back it looks is for the judge")]
+mod dating;
 #[path = "../../benches/fleet/interval.rs"]
 mod interval;
 #[path = "../../benches/fleet/oracle.rs"]
 mod oracle;
+#[path = "../../benches/fleet/sights.rs"]
+mod sights;
 
 use std::time::Duration;
 
-use holdpoint::sim::{Glimpse, START};
+use holdpoint::{
+    model::ChangeKind,
+    sim::{Deploy, Glimpse, START, Stage},
+};
 
 use self::{
+    dating::Seen,
     interval::{Median, Share, poisson_upper},
     oracle::{ALPHA, Oracle},
+    sights::Sights,
 };
 
 fn near(found: f64, published: f64) -> bool {
@@ -78,12 +88,14 @@ fn glimpse(deploy: usize, minute: u64, (errors, factor): (u64, f64)) -> Glimpse 
     let usual = 4.0;
     Glimpse {
         service: 0,
-        deploy,
+        version: None,
+        fault: Some(deploy),
         time: START + Duration::from_mins(minute),
         interval: Duration::from_mins(1),
         errors,
         mean: factor * usual,
         mean_without: usual,
+        usual,
         size: 1.0,
     }
 }
@@ -124,4 +136,47 @@ fn the_oracle_speaks_when_steps_close() {
     for (seconds, step) in [(10, 60), (60, 60), (61, 300), (300, 300), (900, 900), (3_600, 900)] {
         assert_eq!(oracle::step(Duration::from_secs(seconds)), Duration::from_secs(step));
     }
+}
+
+fn deploy(id: &str, minute: u64) -> Deploy {
+    Deploy {
+        service: 0,
+        preview: None,
+        id: id.into(),
+        kind: ChangeKind::Release,
+        stages: vec![Stage {
+            at: START + Duration::from_mins(minute),
+            declared: 1.0,
+            share: 1.0,
+        }],
+        version: 1,
+        previous: 1,
+        shas: Vec::new(),
+        fault: None,
+    }
+}
+
+/// Two deploys an hour apart, and ten times the errors from a minute on: at once it is the one just before, within the
+/// half hour rather that one's late fault, hours after both a late fault or none of them.
+#[test]
+fn a_rise_is_put_down_by_its_date() {
+    let deploys = [deploy("first", 120), deploy("second", 180)];
+    let named = |onset: u64| {
+        let mut sights = Sights::default();
+        for minute in 0..onset + 20 {
+            let errors = if minute < onset { 4 } else { 40 };
+            sights.see(&glimpse(0, minute, (errors, 10.0)));
+        }
+        let end = START + Duration::from_mins(onset + 20);
+        let seen = Seen {
+            sights: sights.of(0, (START, end)),
+            excess: 9.0,
+            is_of_deploy: false,
+        };
+        seen.likeliest(deploys.iter()).map(|deploy| deploy.id.to_string())
+    };
+    assert_eq!(named(121).as_deref(), Some("first"));
+    assert_eq!(named(181).as_deref(), Some("second"));
+    assert_eq!(named(195).as_deref(), Some("second"));
+    assert_eq!(named(60), None, "before both");
 }

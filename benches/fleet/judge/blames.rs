@@ -4,11 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use holdpoint::{
     model::{Action, ChangeKind, Timestamp},
-    sim::{Cause, Raise, Service, Simulation, Truth},
+    sim::{Cause, Deploy, Raise, Reporting, Service, Simulation, Truth},
 };
 
 use super::{ACCOUNTS, accountable, begun, is_by_errors, voice};
-use crate::drive::{Run, Suspect};
+use crate::{
+    dating::{REACH, REACH_OF_BATCH, Seen},
+    drive::{Run, Suspect},
+};
 
 /// A deploy is under watch for so long, by the default policy.
 const WATCH: Duration = Duration::from_hours(2);
@@ -34,7 +37,9 @@ pub(crate) struct Blame {
     pub(crate) truth: Suspect,
     pub(crate) said: Option<Suspect>,
     /// What somebody would say who knows where the trouble began, and when.
-    pub(crate) known: Suspect,
+    known: Suspect,
+    /// What somebody would say who knows where, and dates it by the counts.
+    dated: Suspect,
 }
 
 impl Blame {
@@ -44,6 +49,10 @@ impl Blame {
 
     pub(crate) fn is_to_be_known(&self) -> bool {
         self.known == self.truth
+    }
+
+    pub(crate) fn is_to_be_dated(&self) -> bool {
+        self.dated == self.truth
     }
 }
 
@@ -85,16 +94,46 @@ pub(super) fn blames(run: &Run) -> Vec<Blame> {
                 truth: Suspect::of(id),
                 said: said.suspect.clone(),
                 known: known(truth, place, raise),
+                dated: dated(run, place, raise, said.at),
             });
         }
     }
     all
 }
 
-/// The latest deploy of the service that failed first, if it is of the last two hours before: who knows no more than where
-/// and when it began can do no better, since faults are the rarer the later they begin. An outage is taken for a late
-/// fault wherever there was a deploy.
+/// The latest deploy of the service that failed first: who knows no more than where and when it began can do no better,
+/// since faults are the rarer the later they begin. An outage is taken for a late fault wherever there was a deploy.
 fn known(truth: &Truth, place: usize, raise: &Raise) -> Suspect {
+    let (place, raise) = origin(truth, place, raise);
+    latest(truth, place, raise.from)
+}
+
+/// Dates it by what was counted until `at`. An error tracker names errors that are new: with one it is known when, and
+/// whether a deploy did it.
+fn dated(run: &Run, place: usize, raise: &Raise, at: Timestamp) -> Suspect {
+    let truth = run.simulation.truth();
+    let (place, raise) = origin(truth, place, raise);
+    let service = &run.simulation.services()[place];
+    let is_of_deploy = matches!(raise.cause, Cause::Deploy(_));
+    if service.reporting == Reporting::Tracked {
+        return if is_of_deploy {
+            latest(truth, place, raise.from)
+        } else {
+            Suspect::Nobody
+        };
+    }
+    let reach = if service.batch.is_some() { REACH_OF_BATCH } else { REACH };
+    let seen = Seen {
+        sights: run.sights.of(place, (at - reach, at.min(raise.until))),
+        excess: raise.excess,
+        is_of_deploy,
+    };
+    let likeliest = seen.likeliest(could_be(truth, place, at, reach));
+    Suspect::of(likeliest.map(|deploy| &*deploy.id))
+}
+
+/// Where trouble began: the service that failed first, and what raised its errors.
+fn origin<'a>(truth: &'a Truth, place: usize, raise: &'a Raise) -> (usize, &'a Raise) {
     let mut began = (place, raise);
     while let Some(by) = began.1.by {
         let of_cause = |raise: &&Raise| raise.cause == began.1.cause;
@@ -107,19 +146,24 @@ fn known(truth: &Truth, place: usize, raise: &Raise) -> Suspect {
         };
         began = (by, before);
     }
-    let (service, since) = (began.0, began.1.from);
-    let deploys = truth.deploys.iter().filter(|deploy| {
+    began
+}
+
+/// The latest deploy of the two hours before `since`, else nobody.
+fn latest(truth: &Truth, service: usize, since: Timestamp) -> Suspect {
+    let latest = could_be(truth, service, since, WATCH).max_by_key(|deploy| deploy.started_at());
+    Suspect::of(latest.map(|deploy| &*deploy.id))
+}
+
+/// A service's deploys that were begun no longer than that before `at`, and can be bad.
+fn could_be(truth: &Truth, service: usize, at: Timestamp, within: Duration) -> impl Iterator<Item = &Deploy> {
+    truth.deploys.iter().filter(move |deploy| {
         deploy.service == service
             && deploy.preview.is_none()
             && !matches!(deploy.kind, ChangeKind::Rollback | ChangeKind::Hotfix)
-            && deploy.started_at() <= since
-            && since.since(deploy.started_at()) <= WATCH
-    });
-    Suspect::of(
-        deploys
-            .max_by_key(|deploy| deploy.started_at())
-            .map(|deploy| &*deploy.id),
-    )
+            && deploy.started_at() <= at
+            && at.since(deploy.started_at()) <= within
+    })
 }
 
 /// Whether another deploy than the guilty one was under watch on the service, its callees or its callers.
