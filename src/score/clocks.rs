@@ -13,8 +13,9 @@ use crate::model::{Tick, Timestamp};
 
 /// How long a watermark counts without being renewed.
 const STALE_AFTER: Duration = Duration::from_mins(2);
-/// Input partitions that a log partition keeps time for, at most.
-const CLOCKS_MAX: usize = 65_536;
+/// Input partitions that a log partition keeps time for, at most: up to 17 bytes each beside the policy's text, in one
+/// record.
+const CLOCKS_MAX: usize = 10_000;
 
 /// The watermarks of all input partitions, and what follows from them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,7 +100,13 @@ impl Clocks {
         }
         self.marks.retain(|_, marks| !marks.is_empty());
         while self.marks.values().map(BTreeMap::len).sum::<usize>() > CLOCKS_MAX {
-            self.marks.pop_last();
+            let Some(mut last) = self.marks.last_entry() else {
+                return;
+            };
+            last.get_mut().pop_last();
+            if last.get().is_empty() {
+                last.remove();
+            }
         }
     }
 

@@ -3,13 +3,13 @@
 //! At most so many *new* freezes are granted an hour and four hours, per environment and mode: the scorer is software
 //! too, and may not freeze the company. It also learns, per tier, above which loss a change is among the riskiest.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    time::Duration,
-};
+mod census;
+
+use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use self::census::Census;
 use super::{
     Said, Saying,
     calibration::Counts,
@@ -23,8 +23,8 @@ const HOUR: Duration = Duration::from_hours(1);
 const FOUR_HOURS: Duration = Duration::from_hours(4);
 /// A grant asked for again within this is the same grant.
 const SAME: Duration = Duration::from_mins(5);
-/// Grants of four hours, at most: beyond this nobody gets one.
-const GRANTS_MAX: usize = 100_000;
+/// Grants of four hours, at most: beyond this nobody gets one. One takes up to 30 bytes of a snapshot.
+const GRANTS_MAX: usize = 20_000;
 /// Losses remembered per tier, and the least number that gives a quantile.
 const LOSSES_MAX: usize = 500;
 const LOSSES_MIN: usize = 50;
@@ -37,8 +37,7 @@ const RATE_MOVED: f64 = 0.05;
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Fleet {
-    /// Hashes of the known services, by environment.
-    known: BTreeMap<Box<str>, BTreeSet<u64>>,
+    known: Census,
     grants: VecDeque<Grant>,
     /// Per tier, the last losses in order of arrival.
     losses: [VecDeque<f64>; 4],
@@ -70,10 +69,10 @@ impl Fleet {
         self.n_withheld
     }
 
-    /// Known services in all environments.
+    /// Services known, each as often as it has environments.
     #[must_use]
-    pub fn n_known(&self) -> usize {
-        self.known.values().map(BTreeSet::len).sum()
+    pub fn n_known(&self) -> u64 {
+        self.known.total()
     }
 
     /// Changes known to have caused incidents, that the weights of commit risk were learned from.
@@ -105,11 +104,7 @@ impl Fleet {
 
     pub(crate) fn step(&mut self, message: &Message<'_>, now: Timestamp, policy: &Policy, sayings: &mut Vec<Saying>) {
         match message {
-            Message::Presence {
-                service,
-                environment,
-                known,
-            } => self.note_presence(service, environment, *known),
+            Message::Presence { environment, known, .. } => self.known.note(environment, *known),
             Message::Propose {
                 service,
                 environment,
@@ -123,7 +118,7 @@ impl Fleet {
                     mode: *mode,
                     ground: *ground,
                 };
-                let n_known = self.known.get(environment.as_ref()).map_or(0, BTreeSet::len);
+                let n_known = self.known.of(environment);
                 let granted = self.grant(asked, n_known, &policy.limiter);
                 let answer = Message::Answer {
                     service: service.clone().into_owned().into(),
@@ -172,16 +167,6 @@ impl Fleet {
     /// Another policy is in force: what it asks of each tier is told at once, not with the tier's next change.
     pub(crate) fn reconsider(&mut self, policy: &Policy, sayings: &mut Vec<Saying>) {
         self.tell(&Criticality::ALL, policy, sayings);
-    }
-
-    fn note_presence(&mut self, service: &str, environment: &str, known: bool) {
-        let services = self.known.entry(environment.into()).or_default();
-        if known {
-            services.insert(hash_text(service));
-        } else {
-            services.remove(&hash_text(service));
-        }
-        self.known.retain(|_, services| !services.is_empty());
     }
 
     /// Told on once an hour.
@@ -255,7 +240,7 @@ impl Fleet {
     }
 
     /// Whether it may freeze; `n_known` is how many services its environment has.
-    fn grant(&mut self, asked: Grant, n_known: usize, limiter: &Limiter) -> bool {
+    fn grant(&mut self, asked: Grant, n_known: u32, limiter: &Limiter) -> bool {
         let now = asked.at;
         while self
             .grants
@@ -358,15 +343,14 @@ fn has_moved(told: &RiskWeights, weights: &RiskWeights) -> bool {
 }
 
 /// The greater of a share of the known services and a minimum.
-fn limit(n_known: usize, share: f64, min: u32) -> usize {
+fn limit(n_known: u32, share: f64, min: u32) -> usize {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
         clippy::as_conversions,
         reason = "a count within 0 to n_known"
     )]
-    let by_share = (n_known as f64 * share).floor() as usize;
+    let by_share = (f64::from(n_known) * share).floor() as usize;
     by_share.max(usize::try_from(min).unwrap_or(usize::MAX))
 }
 
@@ -387,6 +371,10 @@ fn nearest_rank(values: &mut [f64], quantile: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        model::{Assistance, Unit},
+        score::SNAPSHOT_BYTES_MAX,
+    };
 
     fn at(minutes: i64) -> Timestamp {
         Timestamp::from_millis(minutes * 60_000)
@@ -421,6 +409,80 @@ mod tests {
         let later: Vec<bool> = (0..8).map(|i| asks(&mut fleet, &format!("t{i}"), 130)).collect();
         assert_eq!(later.iter().filter(|granted| **granted).count(), 4, "ten in four hours");
         assert_eq!(fleet.n_withheld(), 6);
+    }
+
+    fn hears(fleet: &mut Fleet, message: &Message<'_>) {
+        fleet.step(message, at(50_000_000), &Policy::default(), &mut Vec::new());
+    }
+
+    fn tells_presence(fleet: &mut Fleet, service: &str, environment: &str, known: bool) {
+        let message = Message::Presence {
+            service: service.into(),
+            environment: environment.into(),
+            known,
+        };
+        hears(fleet, &message);
+    }
+
+    /// More services, environments, freezes, losses and changes than it remembers, in the year 2065.
+    #[test]
+    fn a_fleet_that_is_full_is_one_record() {
+        let mut fleet = Fleet::default();
+        for i in 0..120_000 {
+            tells_presence(&mut fleet, &format!("service-{i}"), "production", true);
+        }
+        for i in 0..12_000 {
+            tells_presence(&mut fleet, "checkout", &format!("preview-{i}"), true);
+        }
+        for i in 0..600_u32 {
+            let loss = f64::from(i).sqrt();
+            for tier in Criticality::ALL {
+                hears(&mut fleet, &Message::Loss { tier, loss });
+                let deployed = Message::Deployed {
+                    tier,
+                    at: at(50_000_000 + i64::from(i) * 360),
+                    units: [Assistance::None, Assistance::Authored, Assistance::Unknown]
+                        .map(|ai| Unit { ai, probability: 0.1 })
+                        .repeat(100),
+                };
+                hears(&mut fleet, &deployed);
+            }
+        }
+        for i in 0..100_u8 {
+            let watched = Watched {
+                tier: Criticality::Critical,
+                mode: Mode::Enforce,
+                prior: 0.1,
+                rate_class: i % 6,
+                windows: vec![31; 1_000],
+            };
+            hears(&mut fleet, &Message::Watched(watched));
+            asks(&mut fleet, &format!("alarmed-{i}"), 50_000_000);
+        }
+        let trace = Trace(u64::MAX);
+        hears(
+            &mut fleet,
+            &Message::Verdict {
+                share: 1.0,
+                guilty: trace,
+                beside: vec![trace],
+                is_timely: true,
+            },
+        );
+        let grant = |i: usize| Grant {
+            at: at(50_000_000),
+            service: u64::MAX - u64::try_from(i).expect("small"),
+            environment: u64::MAX,
+            mode: Mode::Enforce,
+            ground: Ground::Incident,
+        };
+        fleet.grants.extend((0..GRANTS_MAX).map(grant));
+        assert!(
+            !asks_by(&mut fleet, Ground::Incident, "search", 50_000_000),
+            "beyond this nobody gets one"
+        );
+        let bytes = postcard::to_stdvec(&fleet).expect("it has a serial form");
+        assert!(bytes.len() < SNAPSHOT_BYTES_MAX, "{}", bytes.len());
     }
 
     #[test]

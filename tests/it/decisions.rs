@@ -282,6 +282,35 @@ fn what_is_silent_for_long_enough_is_forgotten() {
     );
 }
 
+/// The limiter takes a share of what is counted: one that is said twice or never is in it for good.
+#[test]
+fn the_fleet_counts_each_service_in_each_of_its_environments_while_it_is_known() {
+    let mut driver = Driver::with_policy(ENFORCE);
+    let error = |service: &str, environment: &str, minutes: i64| {
+        format!(
+            r#"{{"kind":"error","id":"{service}-{environment}-{minutes}","time":"{}","service":"{service}","environment":"{environment}"}}"#,
+            at(minutes)
+        )
+    };
+    let days = |n: i64| n * 24 * 60;
+    for minutes in [0, 1, days(5)] {
+        let known = ["checkout", "search"].map(|service| error(service, "production", minutes));
+        driver.events(&known, at(minutes));
+        // More previews than a service has room for.
+        let previews = (0..20).map(|i| error("checkout", &format!("preview-{i}"), minutes));
+        driver.events(&previews.collect::<Vec<_>>(), at(minutes));
+        assert_eq!(driver.partition.fleet().n_known(), 17, "at {minutes}");
+    }
+    driver.events(&[error("search", "staging", days(6))], at(days(6)));
+    assert_eq!(driver.partition.fleet().n_known(), 18);
+    for (day, left) in [(11, 18), (12, 1), (13, 0)] {
+        driver.time(at(days(day) + 1));
+        assert_eq!(driver.partition.fleet().n_known(), left, "on day {day}");
+    }
+    driver.events(&[error("search", "production", days(14))], at(days(14)));
+    assert_eq!(driver.partition.fleet().n_known(), 1);
+}
+
 /// Five and a half hours of eight to twelve errors a minute, a deploy, sixty for `bad` minutes, and then as before.
 fn regression(bad: i64, after: i64, rolled_back_at: Option<i64>) -> Vec<(i64, Act)> {
     let mut script = Vec::new();

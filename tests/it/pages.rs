@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use holdpoint::{
     model::{Offset, Timestamp},
-    score::{Partition, Service},
+    score::{Partition, SNAPSHOT_BYTES_MAX, Service},
     wire::state::{self, Snapshot},
 };
 
@@ -128,4 +128,79 @@ fn what_is_written_with_each_change_is_little_and_altogether_it_is_all() {
     let year = 366 * 24 * 60;
     driver.events(&[commit(COMMITS, at(year))], at(year));
     assert_eq!(save(&mut driver).1, 1, "the service's own");
+}
+
+/// A name as long as may be.
+fn long(text: &str, n: i64) -> String {
+    format!("{text}-{n:04}-{}", "x".repeat(230))
+}
+
+/// One of each kind that a service remembers, by the `i`th of all that happens: kind and fields.
+fn one_of_each(i: i64) -> [(&'static str, String); 6] {
+    let (id, sha) = (long("id", i), format!("{i:0>40x}"));
+    let heads: Vec<String> = (0..20).map(|head| format!("\"{i}-{head}\"")).collect();
+    let heads = heads.join(",");
+    let (until, later) = (at(9_000), i + 400);
+    [
+        (
+            "commit",
+            format!(
+                r#""sha":"{sha}","change_id":"{i}","head_shas":[{heads}],"change":{{"lines_added":9,"lines_deleted":2,"files":1}}"#
+            ),
+        ),
+        (
+            "review",
+            format!(r#""change_id":"{later}","verdict":"approved","by":"s","level":"senior""#),
+        ),
+        (
+            "deploy",
+            format!(r#""deploy_id":"{id}","status":"started","version":"{id}","commits":["{sha}"]"#),
+        ),
+        ("incident", format!(r#""incident_id":"{id}","status":"detected""#)),
+        (
+            "override",
+            format!(r#""effect":"freeze","until":"{until}","reason":"{id}","by":"{id}""#),
+        ),
+        (
+            "error",
+            format!(r#""count":90,"requests":90,"fingerprint":"{id}","upstream":"{id}","version":"{id}""#),
+        ),
+    ]
+}
+
+/// Environments, deploys, incidents, words, changes and approvals, each more than are remembered.
+#[test]
+fn each_snapshot_of_a_service_that_is_full_is_one_record() {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    let mut event = |i: i64, kind: &str, fields: &str| {
+        let json = format!(
+            r#"{{"kind":"{kind}","id":"{}","time":"{}","service":"{NAME}","environment":"{}",{fields}}}"#,
+            long(kind, i),
+            at(i / 100),
+            long("environment", i / 45)
+        );
+        driver.events(&[json], at(i / 100));
+    };
+    for i in 0..16 * 45 {
+        for (kind, fields) in one_of_each(i) {
+            event(i, kind, &fields);
+        }
+    }
+    let callees: Vec<String> = (0..16).map(|i| format!("\"{}\"", long("callee", i))).collect();
+    let callees = callees.join(",");
+    event(
+        719,
+        "service",
+        &format!(r#""slo":{{"objective":0.999}},"depends_on":[{callees}]"#),
+    );
+    let service = driver.partition.service(NAME).expect("it is known");
+    let own = state::encode_service(service, Offset(i64::MAX)).len();
+    let pages: Vec<usize> = service.pages().map(|page| state::encode_changes(page).len()).collect();
+    let largest = pages.iter().copied().max().unwrap_or_default();
+    eprintln!(
+        "a full service: {own} bytes, and {} pages of up to {largest}",
+        pages.len()
+    );
+    assert!(own > 20_000 && pages.len() > 5, "it is full");
+    assert!(own.max(largest) < SNAPSHOT_BYTES_MAX / 4);
 }

@@ -43,6 +43,7 @@ pub(super) fn check(site: &Site, feed: &Feed, scenario: Scenario) -> Talk {
     let mut actions = Decided::new();
     let mut applied = crate::score::Applied::default();
     let mut by_service: BTreeMap<String, BTreeMap<Kind, u64>> = BTreeMap::new();
+    let (mut n_known, mut n_environments) = (0, 0);
     for index in 0..LOG_PARTITIONS {
         let index = PartitionIndex(i32::try_from(index).unwrap_or(0));
         let copied = Copied {
@@ -75,8 +76,19 @@ pub(super) fn check(site: &Site, feed: &Feed, scenario: Scenario) -> Talk {
             *total += n;
         }
         assert_eq!(folded.state.n_late(), 0, "evidence is late");
+        n_known += folded.state.fleet().n_known();
+        let services = folded.state.services();
+        let reports = services
+            .iter()
+            .filter_map(|service| folded.state.report(service.name().as_str()));
+        n_environments += reports.map(|report| report.environments.len()).sum::<usize>();
         note(&folded, &mut actions, &mut by_service);
     }
+    assert_eq!(
+        usize::try_from(n_known),
+        Ok(n_environments),
+        "services that the fleet counts, and those there are"
+    );
     assert_eq!(by_service, feed.expected, "what each service took in");
     let talk = exchange.check();
     let n_applied: u64 = applied.by_kind.iter().sum();
@@ -92,6 +104,12 @@ pub(super) fn check(site: &Site, feed: &Feed, scenario: Scenario) -> Talk {
             assert!(actions.remove(&subject).is_some(), "{subject} decided nothing");
         }
     }
+    hold(&actions, &alone, scenario);
+    talk
+}
+
+/// Holds what was decided against what the core decides that runs alone.
+fn hold(actions: &Decided, alone: &Decided, scenario: Scenario) {
     let without_times = |all: &Decided| -> Vec<(String, Vec<String>)> {
         let names = |said: &Vec<Action>| said.iter().map(|action| action.name.clone()).collect();
         all.iter()
@@ -99,8 +117,8 @@ pub(super) fn check(site: &Site, feed: &Feed, scenario: Scenario) -> Talk {
             .collect()
     };
     assert_eq!(
-        without_times(&actions),
-        without_times(&alone),
+        without_times(actions),
+        without_times(alone),
         "decisions, and those of the core run alone"
     );
     if scenario == Scenario::Downtime {
@@ -111,7 +129,6 @@ pub(super) fn check(site: &Site, feed: &Feed, scenario: Scenario) -> Talk {
             assert!(late <= TOLD_WITHIN, "{action:?}, and {alone:?} by the core run alone");
         }
     }
-    talk
 }
 
 /// Which of two topics is read first is nobody's promise: a person's word may come before the event that makes a service

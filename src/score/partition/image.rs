@@ -144,3 +144,47 @@ impl Partition {
         std::mem::take(&mut self.dropped)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{PolicyText, Tick, Watermark},
+        score::SNAPSHOT_BYTES_MAX,
+    };
+
+    /// The longest policy, and more input partitions than time is kept for, in the year 2065.
+    #[test]
+    fn an_image_that_is_full_is_one_record() {
+        let mut partition = Partition::default();
+        let text = "#".repeat(768 << 10);
+        assert!(Policy::parse(&format!("{text}#")).is_err(), "the longest there is");
+        let mut append = |entry: &Entry<'_>| partition.step(entry, Offset(0), Timestamp::MIN, &mut Vec::new());
+        append(&Entry::Policy(PolicyText {
+            revision: i64::MAX,
+            text: &text,
+        }));
+        let now = Timestamp::from_millis(3_000_000_000_000);
+        let topics: Vec<String> = (0..8).map(|i| format!("{i}").repeat(249)).collect();
+        for topic in &topics {
+            let marks = (0..9_000).map(|partition| Watermark {
+                topic,
+                partition,
+                at: now,
+            });
+            append(&Entry::Time(Tick {
+                wall: now,
+                watermarks: marks.collect(),
+            }));
+        }
+        let image = partition.image(Offset(i64::MAX), u32::MAX);
+        assert_eq!(&*image.policy_text, text);
+        let bytes = postcard::to_stdvec(&image).expect("it has a serial form");
+        assert!(bytes.len() < SNAPSHOT_BYTES_MAX, "{}", bytes.len());
+        assert!(
+            bytes.len() > SNAPSHOT_BYTES_MAX / 2,
+            "{}: what was to fill it is not in it",
+            bytes.len()
+        );
+    }
+}
