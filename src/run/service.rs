@@ -1,5 +1,6 @@
 //! `holdpoint run`: ingest, score and the HTTP edge in one process, for as long as it is told.
 
+mod count;
 mod instance;
 mod parts;
 mod probe;

@@ -1,8 +1,11 @@
-//! A snapshot that cannot be read: its partition is not restored, and says nothing, until someone has mended it.
+//! Snapshots that are refused: one that cannot be read holds up its partition until someone has mended it, those of
+//! another partition count all of them.
 
 use std::{sync::Arc, time::Duration};
 
 use holdpoint::{
+    model::{Offset, PartitionIndex},
+    score::Partition,
     stream::Write,
     wire::{partition::partition_of, state},
 };
@@ -61,4 +64,35 @@ fn a_partition_with_an_unreadable_snapshot_is_not_ready_and_says_nothing() {
     snapshot(None);
     logged.instance.wait_ready();
     wait_applied(&logged.instance, 2);
+}
+
+/// Partitions were added to all topics that belong together: services are elsewhere, where nothing is known of them.
+#[test]
+fn a_log_of_another_partition_count_than_its_state_is_refused_and_nothing_is_written() {
+    let cluster = Cluster::start("count");
+    let partition = PartitionIndex(0);
+    let image = Partition::default().image(Offset(0), LOG_PARTITIONS / 2);
+    let write = Write {
+        topic: Arc::from(cluster.site.topic("state")),
+        partition,
+        timestamp: now(),
+        key: Some(state::partition_key(partition)),
+        value: Some(state::encode_partition(&image)),
+        headers: Vec::new(),
+    };
+    let publisher = &cluster.site.publisher;
+    publisher.send(&write, Duration::from_secs(10)).expect("sent");
+    cluster.site.send(&events(0..2));
+    let logged = Logged::start(&cluster.site, "ingest,score,api");
+    eventually("all parts say so, again and again", || {
+        (logged.log().matches("the count is fixed at creation").count() >= 9).then_some(())
+    });
+    let reasons = logged.not_ready().expect("not ready");
+    for part in ["ingest", "score", "view"] {
+        assert!(reasons[part].contains("the count is fixed at creation"), "{reasons:?}");
+    }
+    assert_eq!(cluster.site.ends("state").iter().sum::<i64>(), 1, "what was there");
+    for topic in ["events", "control"] {
+        assert_eq!(cluster.site.ends(topic).iter().sum::<i64>(), 0, "{topic}");
+    }
 }

@@ -118,10 +118,12 @@ impl Instance {
                 );
             }
         }
-        let known = self.n_partitions.swap(counts.log, Ordering::Relaxed);
-        if known != 0 && known != counts.log {
+        let standing = self
+            .standing_count(&mut reader, counts.log)
+            .with_context(|| format!("asking {} for the count it was written for", topics.state))?;
+        if standing != counts.log {
             bail!(
-                "`{}` went from {known} to {} partitions: the count is fixed at creation",
+                "`{}` has {} partitions, and Holdpoint's state is of {standing}: the count is fixed at creation",
                 topics.events,
                 counts.log
             );

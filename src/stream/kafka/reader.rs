@@ -81,6 +81,35 @@ impl KafkaReader {
         Ok(found)
     }
 
+    /// Reads what is decided by now. It waits for no open transaction, of which one may stay so for ever.
+    pub fn read_decided(&mut self, partition: &TopicPartition, each: &mut dyn FnMut(&Record<'_>)) -> Result<(), Fault> {
+        let bounds = offsets::bounds(&self.decided, partition)?;
+        self.read_between(bounds, partition, each)
+    }
+
+    fn read_between(
+        &self,
+        (from, end): (Offset, Offset),
+        partition: &TopicPartition,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<(), Fault> {
+        if from >= end {
+            return Ok(());
+        }
+        // The consumer that reads finds the leader now, and not with its next look around, up to a second later.
+        ends::partition_count(&self.decided, &partition.topic)?;
+        let list = record::list([(partition, rdkafka::Offset::Offset(from.0))])?;
+        self.decided
+            .assign(&list)
+            .map_err(|error| fault::fault("assign", &error))?;
+        drop(list);
+        let read = self.read_to(partition, end, each);
+        self.decided
+            .unassign()
+            .map_err(|error| fault::fault("unassign", &error))?;
+        read
+    }
+
     fn read_to(&self, partition: &TopicPartition, end: Offset, each: &mut dyn FnMut(&Record<'_>)) -> Result<(), Fault> {
         let mut bound = Bound::new(PROGRESS_BOUND);
         let mut reached = None;
@@ -145,22 +174,8 @@ impl Reader for KafkaReader {
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Offset, Fault> {
         let (first, end) = offsets::bounds(&self.everything, partition)?;
-        let from = from.unwrap_or(first).max(first);
-        if from >= end {
-            return Ok(end);
-        }
-        // The consumer that reads finds the leader now, and not with its next look around, up to a second later.
-        ends::partition_count(&self.decided, &partition.topic)?;
-        let list = record::list([(partition, rdkafka::Offset::Offset(from.0))])?;
-        self.decided
-            .assign(&list)
-            .map_err(|error| fault::fault("assign", &error))?;
-        drop(list);
-        let read = self.read_to(partition, end, each);
-        self.decided
-            .unassign()
-            .map_err(|error| fault::fault("unassign", &error))?;
-        read.map(|()| end)
+        self.read_between((from.unwrap_or(first).max(first), end), partition, each)?;
+        Ok(end)
     }
 
     fn committed(&mut self, partition: &TopicPartition) -> Result<Option<Offset>, Fault> {
