@@ -1,8 +1,9 @@
-//! Big steps: what makes a whole partition speak at once, and inputs that are many, grow, go and come back.
+//! Big steps: what makes a whole partition speak at once, inputs that are many, grow, go and come back, and a log that
+//! must not grow.
 
 use std::{collections::BTreeMap, thread::sleep, time::Duration};
 
-use holdpoint::model::Timestamp;
+use holdpoint::{model::Timestamp, stream::kafka::Admin};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewPartitions, TopicResult},
@@ -13,7 +14,7 @@ use serde_json::json;
 
 use crate::{
     reproduction,
-    support::{Instance, Record, Site, WITHIN, brokers, eventually, now},
+    support::{Instance, LOG_PARTITIONS, Record, Site, WITHIN, brokers, eventually, now},
 };
 
 fn error(service: &str, id: &str, at: Timestamp) -> Vec<u8> {
@@ -178,6 +179,52 @@ fn what_is_deleted_before_it_is_read_is_counted() {
     assert_eq!(counted(&[&instance], "holdpoint_events_lost_total"), 3);
     assert_eq!(instance.terminate(), 0);
     reproduction::check(&site);
+}
+
+/// Under twice the partitions half of the services are elsewhere, where nothing is known of them, though a person has
+/// frozen them.
+#[test]
+fn partitions_added_to_the_log_are_refused_and_nothing_is_written() {
+    let Some(brokers) = brokers() else { return };
+    let site = Site::new(brokers, "doubled", &[("overrides", 1)], "");
+    let instance = Instance::start(&site, "a");
+    instance.wait_ready();
+    let words = (0..8).map(|i| ("overrides", 0, now(), word(&format!("s{i}"), now())));
+    site.send(&words.collect::<Vec<Record>>());
+    wait_applied(&[&instance], 8);
+    eventually("every partition is snapshotted", || {
+        let keys = site.read("state").into_iter().filter_map(|record| record.key);
+        let n_partitions = keys.filter(|key| key.starts_with("partition:")).count();
+        (n_partitions >= usize::try_from(LOG_PARTITIONS).expect("small")).then_some(())
+    });
+    // Its transaction may be open.
+    instance.kill();
+    let own = ["events", "state", "control"];
+    let doubled = LOG_PARTITIONS * 2;
+    let admin = Admin::new(&site.connection, "test").expect("an admin client");
+    for topic in own.map(|topic| site.topic(topic)) {
+        Topics::new(brokers).grow(&topic, usize::try_from(doubled).expect("small"));
+        eventually("the partitions are there", || {
+            let found = admin.describe(&topic).ok()??;
+            (found.n_partitions == doubled && found.is_usable).then_some(())
+        });
+    }
+    let written = || own.map(|topic| site.read(topic).len());
+    let before = written();
+    site.send(&[("errors", 0, now(), error("s1", "after", now()))]);
+    let next = Instance::start(&site, "b");
+    for _ in 0..3 {
+        eventually("all of it is refused", || {
+            let (status, body) = next.answer("/readyz")?;
+            let n_refused = body.matches("the count is fixed at creation").count();
+            (status == 503 && n_refused == 3).then_some(())
+        });
+        sleep(Duration::from_secs(2));
+    }
+    assert_eq!(written(), before);
+    let verified = site.command(&["topics", "verify"]).output().expect("it runs");
+    assert_eq!(verified.status.code(), Some(1), "{verified:?}");
+    assert_eq!(next.terminate(), 0);
 }
 
 /// What only a test does to topics.
