@@ -447,7 +447,8 @@ impl<C: Client> Worker<C> {
         Ok(n_taken)
     }
 
-    /// Writes what is unsaid, at most [`SUBJECTS_MAX`] to a transaction; the offsets move with the last.
+    /// Writes what is unsaid, at most [`SUBJECTS_MAX`] to a transaction. Each sends the same offsets, behind all that was
+    /// read: they fence, and a restore begins where the snapshots say.
     fn speak(&mut self, membership: &Membership) -> Result<(), Fault> {
         let after: Vec<(TopicPartition, Offset)> = self
             .live
@@ -459,7 +460,7 @@ impl<C: Client> Worker<C> {
             let watch = Stopwatch::start();
             let writes = self.transaction(&self.unsaid[..n]);
             // A crash between two of them leaves services that have spoken, with snapshots that cover the record,
-            // and services that have not, which speak when it is read again: the offsets sent fence, no more.
+            // and services that have not, which speak when it is read again.
             self.client.commit(membership, &after, writes)?;
             metrics::counter!("holdpoint_transactions_total", "outcome" => "committed", "stage" => "score")
                 .increment(1);

@@ -31,7 +31,8 @@ const SPANS_MS: [u32; N_RINGS - 1] = [MINUTE_MS, 5 * MINUTE_MS, 30 * MINUTE_MS, 
 const ERRORS_MIN: f64 = 10.0;
 /// So long without requests, told or none, is a gap.
 const GAP: Duration = Duration::from_hours(1);
-/// An objective of 1 lets nothing fail; taken for one failure in a thousand million.
+/// The least share of failures that an objective allows, which rates of burning are divided by: one may be set as near
+/// to 1 as numbers go, and counts as if it allowed one failure in a thousand million.
 const ALLOWED_MIN: f64 = 1e-9;
 
 /// A stretch of time up to the last closed step.
