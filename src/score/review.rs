@@ -17,6 +17,9 @@ use crate::model::{self, Commit, Level, Review, ReviewVerdict, Second, Timestamp
 const NOTES_MAX: usize = 256;
 const KEEP: Duration = Duration::from_hours(14 * 24);
 
+/// Of a hash, by which a trace is known.
+pub(crate) const TAG_BITS: u32 = 17;
+
 /// In place of a name, of which none is empty.
 const NAMELESS: &str = "";
 
@@ -34,9 +37,9 @@ impl Target {
         u32::try_from(self.0.get() >> 32).unwrap_or(u32::MAX)
     }
 
-    /// Its first seventeen bits, by which a trace is known.
+    /// Its first [`TAG_BITS`], by which a trace is known.
     pub(crate) fn tag_bits(self) -> u64 {
-        self.0.get() >> (u64::BITS - 17)
+        self.0.get() >> (u64::BITS - TAG_BITS)
     }
 
     /// The eight bits behind these, which are kept beside a trace.

@@ -4,8 +4,8 @@
 //! learning needs of it is little: each z to one of eight levels, how it was made, and enough of its sha to know it by.
 //!
 //! ```text
-//! bit 63      46   45 … 42         41        …        0
-//! tag of sha, 17 │ revealed, ai 2 … │ fourteen z, three bits each
+//! bits 63 … 47    46 … 43                       42            41 … 0
+//!      tag of sha │ AI and the author's level │ revealed │ fourteen z, three bits each, the first in 2 … 0
 //! ```
 //!
 //! One sha in 131,072 has the tag of another: of thousands of incidents about changes long forgotten, dozens would be put
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{Scaled, weights::square};
 use crate::{
     model::{Assistance, Level, N_MEASURES, Trace},
-    score::review::Target,
+    score::review::{TAG_BITS, Target},
 };
 
 /// What stands for z. Of a normal distribution rounded to these a thirtieth of the variance is lost; the upper end
@@ -27,7 +27,17 @@ const LEVEL_BITS: u32 = 3;
 const LEVEL_UNTOLD: u64 = 3;
 const REVEALED_BIT: u32 = 42;
 const MADE_BIT: u32 = 43;
+const MADE_BITS: u32 = 4;
 const TAG_BIT: u32 = 47;
+
+// Each part begins where the one below it ends, and the tag ends with the number.
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "fourteen")]
+const _: () = assert!(
+    REVEALED_BIT == N_MEASURES as u32 * LEVEL_BITS
+        && MADE_BIT == REVEALED_BIT + 1
+        && TAG_BIT == MADE_BIT + MADE_BITS
+        && TAG_BIT + TAG_BITS == u64::BITS
+);
 
 /// How many features learning sees: z and square of each measure, AI, and the author's level.
 pub(super) const N_FEATURES: usize = 2 * N_MEASURES + 2;
@@ -99,7 +109,7 @@ pub(super) fn features(trace: Trace) -> [f64; N_FEATURES] {
         features[i] = z;
         features[N_MEASURES + i] = square(z);
     }
-    let made = trace.0 >> MADE_BIT & 0b1111;
+    let made = trace.0 >> MADE_BIT & ((1 << MADE_BITS) - 1);
     features[AI_FEATURE] = [0.0, -0.5, 0.5].get(place(made / 5)).copied().unwrap_or(0.0);
     features[LEVEL_FEATURE] = [0.0, -1.5, -0.5, 0.5, 1.5][place(made % 5)];
     features
