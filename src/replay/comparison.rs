@@ -1,6 +1,9 @@
 //! Two policies over one history, read once: what would change.
 
-use std::collections::BTreeSet;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::Serialize;
 
@@ -12,7 +15,7 @@ use super::{
 };
 use crate::{
     ingest::Reject,
-    model::{Action, Decision, EnvironmentId, Mode, Sequence, ServiceId, Subject},
+    model::{Action, Decision, EnvironmentId, Mode, Sequence, ServiceId, Subject, UnitInterval},
     score::Said,
 };
 
@@ -26,7 +29,9 @@ const SERVICES_MAX: usize = 500;
 pub struct Comparison {
     a: Replay,
     b: Replay,
+    /// Without those that are named.
     changes: ChangeDifferences,
+    riskiest: Riskiest,
     /// How much of what A said is compared already.
     n_compared: usize,
 }
@@ -39,7 +44,7 @@ pub struct ChangeDifferences {
     /// Sent to extra review by one and not by the other.
     pub reviewed_only_by_a: u64,
     pub reviewed_only_by_b: u64,
-    /// The first of them.
+    /// The riskiest of them, 500 at most, in the file's order.
     pub first: Vec<ChangeDifference>,
 }
 
@@ -126,6 +131,7 @@ impl Comparison {
             a,
             b,
             changes: ChangeDifferences::default(),
+            riskiest: Riskiest::default(),
             n_compared: 0,
         }
     }
@@ -167,8 +173,10 @@ impl Comparison {
         let said_by_a = first_words(self.a.said.get(self.n_compared..).unwrap_or_default());
         for a in said_by_a {
             let mut said_by_b = first_words(&self.b.said);
-            if let Some(b) = said_by_b.find(|b| b.subject == a.subject) {
-                self.changes.compare(a, b);
+            if let Some(b) = said_by_b.find(|b| b.subject == a.subject)
+                && self.changes.compare(a, b)
+            {
+                self.riskiest.offer(a, b);
             }
         }
         self.n_compared = self.a.said.len();
@@ -180,7 +188,10 @@ impl Comparison {
     pub fn compared(&self) -> Compared {
         Compared {
             b: self.b.summary(),
-            changes: self.changes.clone(),
+            changes: ChangeDifferences {
+                first: self.riskiest.in_order(),
+                ..self.changes.clone()
+            },
             services: self.services(),
         }
     }
@@ -230,25 +241,54 @@ impl Comparison {
 }
 
 impl ChangeDifferences {
-    fn compare(&mut self, a: &Decision, b: &Decision) {
+    /// Counts a change. True: it is decided differently.
+    fn compare(&mut self, a: &Decision, b: &Decision) -> bool {
         self.compared += 1;
         let binds_alike = a.mode == b.mode || a.action == Action::Proceed;
         if a.action == b.action && binds_alike {
-            return;
+            return false;
         }
         self.differ += 1;
         self.reviewed_only_by_a += u64::from(a.action > b.action);
         self.reviewed_only_by_b += u64::from(b.action > a.action);
+        true
+    }
+}
+
+/// The riskiest changes offered, [`CHANGES_MAX`] at most; of equal ones those that landed first.
+#[derive(Debug, Default)]
+struct Riskiest {
+    n_offered: u64,
+    /// By the bits of A's risk, which order as numbers from 0 to 1 do, and how many came before: the first goes first.
+    kept: BTreeMap<(u64, Reverse<u64>), ChangeDifference>,
+}
+
+impl Riskiest {
+    fn offer(&mut self, a: &Decision, b: &Decision) {
         let Subject::Change(change) = &a.subject else { return };
-        if self.first.len() < CHANGES_MAX {
-            self.first.push(ChangeDifference {
-                service: change.service.clone(),
-                sha: change.sha.clone(),
-                time: a.decided_at.to_string(),
-                a: Side::of(a),
-                b: Side::of(b),
-            });
+        let risk = a.risk.unwrap_or(UnitInterval::ZERO).value() + 0.0;
+        let place = (risk.to_bits(), Reverse(self.n_offered));
+        self.n_offered += 1;
+        if self.kept.len() >= CHANGES_MAX {
+            if self.kept.first_key_value().is_some_and(|(least, _)| place < *least) {
+                return;
+            }
+            self.kept.pop_first();
         }
+        let difference = ChangeDifference {
+            service: change.service.clone(),
+            sha: change.sha.clone(),
+            time: a.decided_at.to_string(),
+            a: Side::of(a),
+            b: Side::of(b),
+        };
+        self.kept.insert(place, difference);
+    }
+
+    fn in_order(&self) -> Vec<ChangeDifference> {
+        let kept = self.kept.iter().map(|((_, Reverse(n)), difference)| (n, difference));
+        let by_offer: BTreeMap<_, _> = kept.collect();
+        by_offer.into_values().cloned().collect()
     }
 }
 

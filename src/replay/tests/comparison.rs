@@ -1,7 +1,10 @@
 //! Two policies side by side.
 
-use super::scenario::{Scenario, Text, merged, replay};
-use crate::replay::{Compared, ComparedSummary, Comparison, Replay, Summary};
+use super::scenario::{Scenario, Text, at, merged, replay};
+use crate::{
+    model::{Action, Sequence},
+    replay::{Compared, ComparedSummary, Comparison, Replay, Summary},
+};
 
 fn compare(files: &[Text], a: Option<&str>, b: Option<&str>) -> (Summary, Compared, Vec<String>) {
     let mut comparison = Comparison::new(Replay::new(a), Replay::new(b));
@@ -79,4 +82,44 @@ fn what_would_change_is_named() {
     assert_eq!(json["compared"]["b"]["policy"], serde_json::json!(compared.b.policy));
     let text = both.to_string();
     assert!(text.contains("checkout@production: frozen"), "{text}");
+}
+
+/// Six hundred that differ, in four lots from large to small and to large again; many of them are equal.
+#[test]
+fn of_changes_decided_differently_the_riskiest_are_named_in_the_files_order() {
+    let mut commits = String::new();
+    for i in 0..600 {
+        let lines = [500, 0, 40, 9_000][i / 150];
+        commits += &format!(
+            "{{\"kind\":\"commit\",\"id\":\"c{i}\",\"time\":\"{}\",\"service\":\"s{}\",\"sha\":\"{i}\",\
+             \"change\":{{\"lines_added\":{lines},\"lines_deleted\":0,\"files\":1}}}}\n",
+            at(i64::try_from(i).expect("small")),
+            i % 5,
+        );
+    }
+    let files = [("commits", commits)];
+    let every = "[[rule]]\nname = \"every\"\nwhen = {}\nthen = { action = \"extra_review\" }\n";
+    let first = replay(&files, None).decisions.into_iter().filter(|decision| {
+        decision.sequence == Sequence(1)
+            && decision.action == Action::Proceed
+            && decision.subject.to_string().starts_with("change:")
+    });
+    let mut expected: Vec<_> = first.enumerate().collect();
+    let n_differ = expected.len();
+    // Stable: of equal ones the first.
+    expected.sort_by(|(_, a), (_, b)| b.risk.partial_cmp(&a.risk).expect("numbers"));
+    expected.truncate(500);
+    expected.sort_by_key(|(place, _)| *place);
+    let expected: Vec<String> = expected
+        .into_iter()
+        .map(|(_, decision)| decision.subject.to_string())
+        .collect();
+
+    let (_, compared, _) = compare(&files, None, Some(every));
+    assert!(n_differ > 550 && compared.changes.differ == u64::try_from(n_differ).expect("small"));
+    let named = compared.changes.first.iter();
+    let named: Vec<String> = named
+        .map(|change| format!("change:{}:{}", change.service, change.sha))
+        .collect();
+    assert_eq!(named, expected);
 }
