@@ -53,7 +53,8 @@ impl PolicyFile {
         let loaded = load(path);
         metrics::gauge!("holdpoint_policy_last_reload_successful").set(f64::from(u8::from(loaded.is_ok())));
         let loaded = loaded?;
-        if self.current().is_none_or(|known| known.digest != loaded.digest) {
+        let is_other = |known: Arc<PolicyText>| known.digest != loaded.digest || known.revision < loaded.revision;
+        if self.current().is_none_or(is_other) {
             tracing::info!(path = %path.display(), digest = %loaded.digest, revision = loaded.revision, "policy loaded");
             *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Arc::new(loaded));
         }
@@ -88,4 +89,39 @@ fn load(path: &Path) -> anyhow::Result<PolicyText> {
         revision,
         text: text.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, time::Duration};
+
+    use super::*;
+
+    /// What an operator does to have this file's policy over one written after it elsewhere.
+    #[test]
+    fn the_same_text_written_anew_has_the_newer_revision() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("policy.toml");
+        let write = |text: &str, seconds: u64| {
+            std::fs::write(&path, text).expect("written");
+            let file = File::options().write(true).open(&path).expect("there");
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds))
+                .expect("dated");
+        };
+        let policy = PolicyFile::new(Some(path.clone()));
+        let mut revisions = Vec::new();
+        for (text, seconds) in [
+            ("mode = \"enforce\"\n", 1_000),
+            ("mode = \"enforce\"\n", 2_000),
+            ("mode = \"enforce\"\n", 1_500),
+            ("mode = \"shadow\"\n", 1_500),
+            ("mode = \"shadow\"\nrevision = 7\n", 3_000),
+            ("mode = \"shadow\"\nrevision = 7\n", 4_000),
+        ] {
+            write(text, seconds);
+            policy.reload().expect("a good policy");
+            revisions.push(policy.current().expect("loaded").revision);
+        }
+        assert_eq!(revisions, [1_000, 2_000, 2_000, 1_500, 7, 7]);
+    }
 }

@@ -1,10 +1,10 @@
 //! One partition that is live here: its state, how far it is read, and what of it is in the metrics.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     model::{Offset, PartitionIndex, ServiceId, Timestamp},
-    run::ingest::is_due,
+    run::{ingest::is_due, policy_file::PolicyText},
     score::{Dropped, Image, Partition, Saying},
     wire::{events, state},
 };
@@ -37,7 +37,7 @@ pub(super) struct Live {
     /// Entries taken in since the last checkpoint.
     pub(super) n_entries: u64,
     /// The policy appended last, and not read back yet.
-    pub(super) appended: Option<Box<str>>,
+    pub(super) appended: Option<Arc<PolicyText>>,
     pub(super) counted: Counted,
 }
 
@@ -161,6 +161,21 @@ impl Live {
         snapshots
     }
 
+    /// Whether the policy of this instance's file is to be appended to the log: another than that in force, and not
+    /// older. Once per content and revision until it is read back.
+    pub(super) fn takes_up(&mut self, file: &Arc<PolicyText>) -> bool {
+        if self.state.policy().digest == file.digest {
+            self.appended = None;
+            return false;
+        }
+        // One that was overtaken before it was read back is never in force: only its revision tells it from the next.
+        if file.revision < self.state.revision() || self.appended.as_ref() == Some(file) {
+            return false;
+        }
+        self.appended = Some(Arc::clone(file));
+        true
+    }
+
     /// Steps the entries of one record, or primes with them.
     pub(super) fn take_in(
         &mut self,
@@ -214,8 +229,9 @@ impl Live {
 mod tests {
     use super::*;
     use crate::{
-        model::{Entry, Errors, EventHash, Kind, Origin, Original},
+        model::{self, Entry, Errors, EventHash, Kind, Origin, Original},
         run::restore::{beside, restore},
+        score::Policy,
         stream::{Fault, Reader, Record, TopicPartition},
     };
 
@@ -284,6 +300,45 @@ mod tests {
         live.take_in(&record(offset), Offset(offset), start(), &mut Vec::new())
             .expect("our own record");
         live.position = Offset(offset + 1);
+    }
+
+    fn policy(text: &str, revision: i64) -> Arc<PolicyText> {
+        Arc::new(PolicyText {
+            digest: Policy::parse(text).expect("a good policy").digest,
+            revision,
+            text: text.into(),
+        })
+    }
+
+    fn bring_into_force(live: &mut Live, policy: &PolicyText) {
+        let entry = Entry::Policy(model::PolicyText {
+            revision: policy.revision,
+            text: &policy.text,
+        });
+        live.state.step(&entry, live.position, start(), &mut Vec::new());
+        live.position = live.position.next();
+    }
+
+    /// The file of this instance was written, another instance's after it, and this one's again.
+    #[test]
+    fn a_policy_written_anew_is_appended_over_one_of_a_higher_revision() {
+        let (mut live, text) = (live(), "mode = \"enforce\"\n");
+        let ours = policy(text, 1);
+        assert!(
+            live.takes_up(&ours) && !live.takes_up(&ours),
+            "once until it is read back"
+        );
+        // Theirs is in the log before ours, which is never in force.
+        bring_into_force(&mut live, &policy("mode = \"shadow\"\n", 3));
+        bring_into_force(&mut live, &ours);
+        assert!(!live.takes_up(&ours) && !live.takes_up(&policy(text, 2)));
+        let anew = policy(text, 4);
+        assert!(live.takes_up(&anew) && !live.takes_up(&anew));
+        bring_into_force(&mut live, &anew);
+        assert!(
+            !live.takes_up(&anew) && !live.takes_up(&policy(text, 5)),
+            "it is in force already"
+        );
     }
 
     #[test]

@@ -69,18 +69,13 @@ impl<C: Client> Worker<C> {
         Some(write)
     }
 
-    /// Appends the policy of this instance's file, once per content until it is read back.
+    /// Appends the policy of this instance's file.
     fn policy_entry(&mut self, partition: PartitionIndex, now: Timestamp) -> Option<Write> {
         let file = self.policy.current()?;
         let live = self.live.get_mut(&partition)?;
-        if live.state.policy().digest == file.digest {
-            live.appended = None;
+        if !live.takes_up(&file) {
             return None;
         }
-        if file.revision < live.state.revision() || live.appended.as_ref() == Some(&file.digest) {
-            return None;
-        }
-        live.appended = Some(file.digest.clone());
         let mut record = Vec::new();
         events::begin(&mut record);
         events::append(
