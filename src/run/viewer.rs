@@ -97,8 +97,14 @@ impl Following {
 
     /// Why the view is not whole, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
-        let behind = !self.follower.is_caught_up() || self.follower.n_partitions() == 0;
-        behind.then(|| "reading the control topic".to_owned())
+        // Without overrides a person's freeze would be taken for none.
+        if let Some(topic) = self.follower.missing() {
+            let brokers = &self.viewer.connection.brokers;
+            return Some(format!(
+                "there is no topic `{topic}` at {brokers}: create it with `holdpoint topics ensure`"
+            ));
+        }
+        (!self.follower.is_caught_up()).then(|| "reading the control topic".to_owned())
     }
 }
 

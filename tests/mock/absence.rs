@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Cluster, Instance, Logged, assert_one_decision_a_change, events, eventually, wait_applied};
+use crate::support::{Cluster, Instance, Logged, assert_one_decision_a_change, events, eventually, now, wait_applied};
 
 fn assert_alive(instance: &Instance) {
     let (status, body) = instance.answer("/healthz").expect("alive");
@@ -67,11 +67,11 @@ fn brokers_that_go_and_come_back_find_nothing_lost() {
 
 /// Asks with a timeout of one second; the exit status, the answer, and what is said on stderr.
 #[expect(clippy::disallowed_methods, reason = "how long a gate took")]
-fn gate(cluster: &Cluster, fail_mode: &str) -> (i32, Value, String) {
+fn gate(cluster: &Cluster, service: &str, fail_mode: &str) -> (i32, Value, String) {
     let began = Instant::now();
     let output = cluster
         .site
-        .command(&["gate", "--service", "checkout", "--environment", "production", "--json"])
+        .command(&["gate", "--service", service, "--environment", "production", "--json"])
         .args([
             "--brokers",
             &cluster.site.brokers,
@@ -101,15 +101,55 @@ fn a_gate_whose_brokers_do_not_answer_follows_its_fail_mode_in_time() {
     ];
     for (what, fall_silent) in silences {
         fall_silent();
-        let (status, answer, complaint) = gate(&cluster, "open");
+        let (status, answer, complaint) = gate(&cluster, "checkout", "open");
         assert_eq!((status, &answer["known"]), (0, &Value::Bool(false)), "{what}: {answer}");
         assert_eq!(answer["verdict"], "unknown", "{what}: {answer}");
         assert!(complaint.contains("fail mode is open"), "{what}: {complaint}");
-        let (status, answer, _) = gate(&cluster, "closed");
+        let (status, answer, _) = gate(&cluster, "checkout", "closed");
         assert_eq!(
             (status, &answer["known"]),
             (30, &Value::Bool(false)),
             "{what}: {answer}"
         );
     }
+}
+
+/// Misspelt, or not made yet: a person may have said anything.
+#[test]
+fn without_a_topic_of_overrides_nothing_is_let_by_as_known_until_it_is_made() {
+    let cluster = Cluster::without_overrides("wordless");
+    let overrides = cluster.site.topic("overrides");
+    cluster.site.set_policy("mode = \"enforce\"\n");
+    let logged = Logged::start(&cluster.site, "ingest,score,api");
+    let at = now();
+    let incident = json!({"kind": "incident", "id": "i", "time": at.to_string(), "service": "frozen", "incident_id": "i",
+        "status": "detected", "severity": 1});
+    cluster.site.send(&events(0..1));
+    cluster
+        .site
+        .send(&[("incidents", 0, at, serde_json::to_vec(&incident).expect("JSON"))]);
+    wait_applied(&logged.instance, 1);
+    let text = eventually("what is held stays so", || {
+        let (status, answer, _) = gate(&cluster, "frozen", "open");
+        (status == 20 && answer["known"] == false).then(|| answer["text"].to_string())
+    });
+    assert!(text.contains(&overrides) && text.contains("is frozen"), "{text}");
+    for (fail_mode, expected) in [("open", 0), ("closed", 30)] {
+        let (status, answer, _) = gate(&cluster, "s0", fail_mode);
+        assert_eq!((status, &answer["known"]), (expected, &json!(false)), "{answer}");
+        assert!(answer["text"].to_string().contains(&overrides), "{answer}");
+    }
+    let reasons = logged.not_ready().expect("not ready");
+    assert!(
+        reasons.get("view").is_some_and(|why| why.contains(&overrides)),
+        "{reasons:?}"
+    );
+
+    cluster.make_overrides();
+    logged.instance.wait_ready();
+    eventually("all is known", || {
+        let (status, answer, _) = gate(&cluster, "s0", "closed");
+        (status == 0 && answer["known"] == true).then_some(())
+    });
+    assert_eq!(gate(&cluster, "frozen", "open").0, 20);
 }

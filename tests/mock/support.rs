@@ -38,9 +38,15 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Inputs have one partition each.
     pub(crate) fn start(name: &str) -> Self {
+        let cluster = Self::without_overrides(name);
+        cluster.make_overrides();
+        cluster
+    }
+
+    pub(crate) fn without_overrides(name: &str) -> Self {
         let mock = MockCluster::new(1).expect("a mock cluster");
         let site = Site::unmade(mock.bootstrap_servers().leak(), name, &[], "");
-        for (topic, n_partitions) in site.inputs() {
+        for (topic, n_partitions) in site.inputs().filter(|(topic, _)| *topic != site.topic("overrides")) {
             make(&mock, &topic, n_partitions);
         }
         for own in ["events", "state", "control"] {
@@ -48,6 +54,10 @@ impl Cluster {
         }
         make(&mock, &site.topic("rejected"), 1);
         Self { mock, site }
+    }
+
+    pub(crate) fn make_overrides(&self) {
+        make(&self.mock, &self.site.topic("overrides"), 1);
     }
 
     /// The next requests of this kind are answered with `errors`, one each.

@@ -163,6 +163,16 @@ impl Follower {
         Ok(unread)
     }
 
+    /// A topic of which there is no partition to follow, as of the last [`Self::refresh`]: the first of several.
+    #[must_use]
+    pub fn missing(&self) -> Option<&str> {
+        let is_followed = |topic: &Arc<str>| self.ends.keys().any(|partition| partition.topic == *topic);
+        self.topics
+            .iter()
+            .find(|topic| !is_followed(topic))
+            .map(|topic| &**topic)
+    }
+
     /// How many partitions are followed.
     #[must_use]
     pub fn n_partitions(&self) -> usize {
