@@ -36,6 +36,16 @@ pub struct Origin<'a> {
     pub kind: Option<Kind>,
 }
 
+/// The instant from which an override may not be ahead: when it was written, by the clock of its topic's broker, or `now`
+/// if that is earlier.
+///
+/// Ingest and gates each read it in their own time: by their clocks alone, what one refused would come true at the other
+/// some minutes later.
+#[must_use]
+pub fn judged_at(written_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    written_at.map_or(now, |written_at| written_at.min(now))
+}
+
 /// The event that a record's value holds, borrowed from it wherever no escape forbids.
 ///
 /// `now` bounds the event's time from above: it may be 5 minutes later, no more.

@@ -47,6 +47,8 @@ pub fn plans(settings: &Settings) -> Vec<TopicPlan> {
             ("retention.ms", (days * DAY_MS).to_string()),
         ]
     };
+    // What is dated by the broker is not as old, or as new, as the clock of its writer says.
+    let of_broker = ("message.timestamp.type", "LogAppendTime".to_owned());
     let compact = |name: &str| {
         // What stands is found by its key for ever; a reader that was away a week still sees what was forgotten.
         let mut configs = vec![
@@ -57,12 +59,16 @@ pub fn plans(settings: &Settings) -> Vec<TopicPlan> {
             ("delete.retention.ms", (7 * DAY_MS).to_string()),
         ];
         if name == topics.control {
-            configs.push(("message.timestamp.type", "LogAppendTime".to_owned()));
+            configs.push(of_broker.clone());
         }
         plan(name, n_partitions, &configs)
     };
     vec![
-        plan(&topics.overrides, n_partitions, &delete(90)),
+        plan(
+            &topics.overrides,
+            n_partitions,
+            &[&delete(90)[..], std::slice::from_ref(&of_broker)].concat(),
+        ),
         plan(&topics.events, n_partitions, &delete(7)),
         compact(&topics.state),
         compact(&topics.control),
@@ -194,4 +200,26 @@ fn attempt<T>(settings: &Settings, act: impl Fn(&Admin) -> Result<T, Fault>) -> 
         }
     }
     bail!("no answer from {}: {}", settings.brokers, last.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Heartbeats, and words dated ahead: their writers' clocks prove nothing.
+    #[test]
+    fn what_readers_hold_against_a_clock_is_dated_by_the_broker() {
+        let settings = Settings::default();
+        let plans = plans(&settings);
+        let dated: Vec<_> = plans
+            .iter()
+            .filter(|plan| {
+                plan.configs
+                    .get("message.timestamp.type")
+                    .is_some_and(|by| by == "LogAppendTime")
+            })
+            .map(|plan| &plan.name)
+            .collect();
+        assert_eq!(dated, [&settings.topics.overrides, &settings.topics.control]);
+    }
 }

@@ -128,7 +128,7 @@ pub(crate) fn take_in(view: &View, followed: &Followed<'_>, overrides: &str, now
             kind: Some(Kind::Override),
         };
         // What is no override was refused by ingest, and is in the topic for that.
-        if let Ok(event) = ingest::decode(record.value, &origin, now) {
+        if let Ok(event) = ingest::decode(record.value, &origin, ingest::judged_at(record.timestamp, now)) {
             view.apply_override(&event);
         }
         return;
@@ -167,4 +167,57 @@ pub(crate) fn peers(view: &View, instance: &str, now: Timestamp) -> Peers {
         }
     }
     peers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Offset, PartitionIndex},
+        stream::Record,
+    };
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_millis(1_773_151_200_000 + minutes * 60_000)
+    }
+
+    /// Dated so many minutes after it was written, in minute 0, and read so many after.
+    fn is_obeyed(dated: i64, written_at: Option<Timestamp>, read: i64) -> bool {
+        let value = serde_json::json!({"kind": "override", "id": "o", "time": at(dated).to_string(), "service": "checkout",
+            "effect": "freeze", "until": at(dated + 60).to_string(), "reason": "audit", "by": "mira"});
+        let value = serde_json::to_vec(&value).expect("JSON");
+        let record = Record {
+            offset: Offset(0),
+            timestamp: written_at,
+            key: None,
+            value: Some(&value),
+            headers: &Vec::new,
+        };
+        let followed = Followed {
+            topic: "overrides",
+            partition: PartitionIndex(0),
+            record: &record,
+        };
+        let view = View::new();
+        take_in(&view, &followed, "overrides", at(read), |_applied| {});
+        let (service, environment) = (
+            "checkout".parse().expect("a name"),
+            "production".parse().expect("a name"),
+        );
+        view.word(&service, &environment).is_some()
+    }
+
+    /// As ingest does, which reads it at once.
+    #[test]
+    fn an_override_too_far_ahead_when_it_was_written_is_obeyed_by_no_later_reader() {
+        let written_at = Some(at(0));
+        assert!(!is_obeyed(6, written_at, 0));
+        assert!(!is_obeyed(6, written_at, 3));
+        assert!(is_obeyed(5, written_at, 0) && is_obeyed(5, written_at, 600));
+        assert!(
+            !is_obeyed(6, Some(at(60)), 0),
+            "its writer dates it, or the broker's clock is wrong"
+        );
+        assert!(is_obeyed(6, None, 3), "nobody says when it was written");
+    }
 }

@@ -38,7 +38,12 @@ impl Stage<'_> {
             topic: &self.partition.topic,
             kind: self.kind,
         };
-        match ingest::decode(record.value, &origin, self.now) {
+        // Gates read overrides too, and must refuse the same.
+        let now = match self.kind {
+            Some(Kind::Override) => ingest::judged_at(record.timestamp, self.now),
+            Some(_) | None => self.now,
+        };
+        match ingest::decode(record.value, &origin, now) {
             Ok(event) => {
                 let partition = partition_of(&event.service, self.settings.n_partitions);
                 let arrival = Arrival {
@@ -125,11 +130,9 @@ mod tests {
         }
     }
 
-    /// What a producer of an input says of itself, and what it pretends that we say.
-    #[test]
-    fn what_a_refused_record_says_of_its_refusal_is_ours_alone() {
+    fn settings() -> Ingest {
         let topic = |name: &str| Arc::<str>::from(name);
-        let settings = Ingest {
+        Ingest {
             instance: "a".into(),
             default_environment: "production".into(),
             kinds: Vec::new(),
@@ -139,9 +142,15 @@ mod tests {
             n_partitions: 1,
             n_rejected_partitions: 1,
             clock: Clock::wall(),
-        };
+        }
+    }
+
+    /// What a producer of an input says of itself, and what it pretends that we say.
+    #[test]
+    fn what_a_refused_record_says_of_its_refusal_is_ours_alone() {
+        let settings = settings();
         let partition = TopicPartition {
-            topic: topic("errors"),
+            topic: Arc::from("errors"),
             partition: PartitionIndex(3),
         };
         let stage = Stage {
@@ -173,5 +182,37 @@ mod tests {
         ];
         let rejected = stage.rejected(&record, &Reject::NullValue);
         assert_eq!(rejected.headers, expected.map(|(name, value)| header(name, value)));
+    }
+
+    /// Ten minutes late, as after an outage: a gate has read it at once, and refused it.
+    #[test]
+    fn an_override_too_far_ahead_when_it_was_written_is_refused_however_late_it_is_read() {
+        let minute = |n: i64| Timestamp::from_millis(1_773_151_200_000 + n * 60_000);
+        let settings = settings();
+        let value = serde_json::json!({"id": "o", "time": minute(6).to_string(), "service": "checkout", "effect": "freeze",
+            "until": minute(60).to_string(), "reason": "audit", "by": "mira"});
+        let value = serde_json::to_vec(&value).expect("JSON");
+        let partition = TopicPartition {
+            topic: Arc::from("holdpoint.overrides"),
+            partition: PartitionIndex(0),
+        };
+        let stage = Stage {
+            settings: &settings,
+            partition: &partition,
+            kind: Some(Kind::Override),
+            now: minute(10),
+        };
+        for (written_at, n_refused) in [(minute(0), 1), (minute(1), 0)] {
+            let record = Record {
+                offset: Offset(0),
+                timestamp: Some(written_at),
+                key: None,
+                value: Some(&value),
+                headers: &Vec::new,
+            };
+            let mut writes = Vec::new();
+            stage.take_in(&record, &mut Batch::new(1), &mut writes, &mut Books::default());
+            assert_eq!(writes.len(), n_refused, "{written_at}");
+        }
     }
 }
