@@ -72,11 +72,7 @@ fn of_view(overview: &Overview, is_ready: bool) -> String {
         );
     }
     let name = "holdpoint_service_frozen_since_timestamp_seconds";
-    gauge(
-        &mut text,
-        name,
-        "When a service's earliest standing freeze was decided.",
-    );
+    gauge(&mut text, name, "When a service's earliest standing freeze began.");
     let frozen = frozen_since(overview);
     for (service, since) in frozen.iter().take(FROZEN_MAX) {
         let (seconds, ms) = (since.millis().div_euclid(1_000), since.millis().rem_euclid(1_000));
@@ -140,8 +136,10 @@ fn frozen_since(overview: &Overview) -> BTreeMap<&ServiceId, Timestamp> {
         .iter()
         .filter(|decision| decision.action == Action::Freeze)
     {
-        let since = frozen.entry(decision.subject.service()).or_insert(decision.decided_at);
-        *since = decision.decided_at.min(*since);
+        // An older program did not tell.
+        let began = decision.frozen_since.unwrap_or(decision.decided_at);
+        let since = frozen.entry(decision.subject.service()).or_insert(began);
+        *since = began.min(*since);
     }
     frozen
 }

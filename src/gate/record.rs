@@ -48,6 +48,8 @@ pub struct StandingDecision {
     pub decided_at: Timestamp,
     /// From this instant on it binds nobody. A freeze always has one.
     pub valid_until: Option<Timestamp>,
+    /// Of a freeze: when its first decision was made, if its writer told.
+    pub frozen_since: Option<Timestamp>,
     pub risk: Option<UnitInterval>,
     pub reasons: Box<[StandingReason]>,
     pub to_lift: Box<[Box<str>]>,

@@ -95,6 +95,7 @@ fn decision(subject: Subject, action: Action) -> StandingDecision {
         mode: Mode::Enforce,
         decided_at: now() - secs(600),
         valid_until: Some(now() + secs(3600)),
+        frozen_since: None,
         risk: None,
         reasons: [StandingReason {
             code: "deploy_regression".into(),

@@ -233,6 +233,8 @@ pub struct Decision {
     pub decided_at: Timestamp,
     /// After this instant it binds nobody; a freeze always has one.
     pub valid_until: Option<Timestamp>,
+    /// Of a freeze: when its first decision was made; renewals and other grounds leave it.
+    pub frozen_since: Option<Timestamp>,
     pub risk: Option<UnitInterval>,
     pub reasons: Vec<Reason>,
     pub to_lift: Vec<Box<str>>,

@@ -357,6 +357,7 @@ impl Remembered {
             mode,
             decided_at: context.at,
             valid_until: Some(self.last_event.start() + FORGET_AFTER),
+            frozen_since: None,
             risk: Some(UnitInterval::clamped(f64::from(self.probability)).rounded()),
             reasons: asked.reasons(),
             to_lift: if action == Action::ExtraReview {

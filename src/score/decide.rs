@@ -36,6 +36,8 @@ pub(crate) struct Standing {
     pub(crate) action: Action,
     pub(crate) mode: Mode,
     pub(crate) valid_until: Moment,
+    /// When the first freeze was published of those in a row of which this is the last; none of what is no freeze.
+    frozen_since: Moment,
     requires_known_changes: bool,
     /// The hash of the ground and of what it is about.
     ground: u64,
@@ -155,20 +157,21 @@ impl Environment {
         if !published {
             return;
         }
-        let stood = self.standing.as_ref().map(|standing| standing.action);
-        if ought.action == Action::Freeze && stood != Some(Action::Freeze) {
-            self.clear_queue();
-        }
-        let sequence = self
-            .standing
-            .as_ref()
+        let stood = self.standing.as_ref();
+        let sequence = stood
             .map_or_else(Sequence::default, |standing| standing.sequence)
             .next();
+        let frozen_before = stood.and_then(|standing| standing.frozen_since.get());
+        if ought.action == Action::Freeze && frozen_before.is_none() {
+            self.clear_queue();
+        }
+        let frozen_since = (ought.action == Action::Freeze).then(|| frozen_before.unwrap_or(context.at));
         self.standing = Some(Standing {
             sequence,
             action: ought.action,
             mode,
             valid_until: ought.valid_until.map_or(Moment::NONE, Moment::at),
+            frozen_since: frozen_since.map_or(Moment::NONE, Moment::at),
             requires_known_changes,
             ground,
             has_own_end: ought.has_own_end(),
@@ -184,15 +187,12 @@ impl Environment {
             mode,
             decided_at: context.at,
             valid_until: ought.valid_until,
+            frozen_since,
             risk: ought.risk,
             reasons: ought.reasons,
             to_lift: ought.to_lift,
             obligations: Vec::new(),
-            exempt: if ought.action == Action::Proceed {
-                Vec::new()
-            } else {
-                Exemption::ALL.to_vec()
-            },
+            exempt: exempt(ought.action),
             incidents,
             requires_known_changes,
             low_loss: ought.low_loss_passes,
@@ -347,6 +347,14 @@ fn lapses(stands_until: Option<Timestamp>, ought: &Ought, now: Timestamp) -> boo
         stands_until != ought.valid_until
     } else {
         stands_until.is_some_and(|until| now + RENEW_BEFORE >= until)
+    }
+}
+
+/// What passes a service that is held.
+fn exempt(action: Action) -> Vec<Exemption> {
+    match action {
+        Action::Proceed => Vec::new(),
+        Action::ExtraReview | Action::Freeze => Exemption::ALL.to_vec(),
     }
 }
 

@@ -4,7 +4,8 @@ use holdpoint::model::Action;
 
 use crate::{
     script::{
-        Act, BY_JUNIOR, ENFORCE, again, check, commit, event, incident, play, policy, seen_a_senior, until, word,
+        Act, BY_JUNIOR, ENFORCE, again, check, commit, drive, event, incident, play, policy, seen_a_senior, tell,
+        until, word,
     },
     support::{Driver, at, deploy, minute, seconds},
 };
@@ -388,6 +389,45 @@ fn a_freeze_by_evidence_has_a_life() {
             "603 production#8 enforce proceed healthy",
         ],
     );
+}
+
+/// Renewed; by a person, in another mode and by an incident; lifted, and frozen anew.
+#[test]
+fn a_freeze_tells_since_when_whatever_it_goes_on_by() {
+    let by_many = vec![
+        incident("i", 5, "detected", 1),
+        word("w", 10, "freeze", 30),
+        policy(20, "mode = \"shadow\"\n"),
+        incident("i", 40, "resolved", 1),
+        incident("j", 60, "detected", 1),
+        until(70),
+    ];
+    for (case, script, began) in [
+        ("renewed", regression(300, 60, None), &[(333, 4)][..]),
+        ("by many", by_many, &[(5, 4), (60, 1)]),
+    ] {
+        let told: Vec<_> = drive(ENFORCE, script)
+            .decisions
+            .iter()
+            .map(|decision| {
+                assert_eq!(
+                    decision.frozen_since.is_some(),
+                    decision.action == Action::Freeze,
+                    "{case}"
+                );
+                (tell(decision), decision.frozen_since)
+            })
+            .collect();
+        let mut runs: Vec<(i64, usize)> = Vec::new();
+        for since in told.iter().filter_map(|(_, since)| *since) {
+            let minutes = (since.millis() - at(0).millis()) / 60_000;
+            match runs.last_mut() {
+                Some((began, n)) if *began == minutes => *n += 1,
+                _ => runs.push((minutes, 1)),
+            }
+        }
+        assert_eq!(runs, began, "{case}: {told:#?}");
+    }
 }
 
 /// A gate that waits goes by `valid_until`, and time is told to the service a little later than it is.

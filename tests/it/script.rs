@@ -76,6 +76,17 @@ pub(crate) fn until(minutes: i64) -> (i64, Act) {
 /// Plays a script with a time entry each minute up to two hours apart, and tells what was published: minutes since the
 /// beginning, subject and sequence, action, mode where it enforces, reasons, and minutes to its end.
 pub(crate) fn play(first_policy: &str, script: Vec<(i64, Act)>) -> Vec<String> {
+    let driver = drive(first_policy, script);
+    let told = driver.said.iter().filter_map(|said| match said {
+        Said::Decision(decision) => Some(tell(decision)),
+        Said::Forget(subject) => Some(format!("forget {subject}")),
+        Said::Message(_) | Said::Scored(_) | Said::Closed(_) => None,
+    });
+    told.collect()
+}
+
+/// [`play`], without the telling.
+pub(crate) fn drive(first_policy: &str, script: Vec<(i64, Act)>) -> Driver {
     let mut driver = Driver::with_policy(first_policy);
     let mut clock = 0;
     let mut revision = 1;
@@ -98,12 +109,7 @@ pub(crate) fn play(first_policy: &str, script: Vec<(i64, Act)>) -> Vec<String> {
             Act::Time => {}
         }
     }
-    let told = driver.said.iter().filter_map(|said| match said {
-        Said::Decision(decision) => Some(tell(decision)),
-        Said::Forget(subject) => Some(format!("forget {subject}")),
-        Said::Message(_) | Said::Scored(_) | Said::Closed(_) => None,
-    });
-    told.collect()
+    driver
 }
 
 pub(crate) fn tell(decision: &Decision) -> String {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::support::{Server, state};
+use super::support::{Server, decision, state};
+use crate::gate::{Record, StandingDecision};
 
 const PROBLEM: &str = "application/problem+json";
 const JSON: &str = "application/json";
@@ -276,7 +277,17 @@ async fn metrics_name_what_stands_and_nothing_that_is_gone() {
     ] {
         assert!(text.lines().any(|known| known == line), "no `{line}` in {text}");
     }
-    server.state.decide("a\"b\\c", 2, "proceed", 0.0);
+    let began = "2026-03-10T12:00:00Z".parse().expect("a time");
+    server.state.apply(
+        "a\"b\\c",
+        Record::Decision(StandingDecision {
+            frozen_since: Some(began),
+            ..decision("a\"b\\c", 2, "freeze", 0.5)
+        }),
+    );
+    let text = server.get("/metrics").await.body;
+    assert!(text.contains("} 1773144000.000\n"), "renewed: {text}");
+    server.state.decide("a\"b\\c", 3, "proceed", 0.0);
     let text = server.get("/metrics").await.body;
     assert!(
         text.contains("holdpoint_services{action=\"freeze\"} 0\n") && !text.contains("b\\\\c"),

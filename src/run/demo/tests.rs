@@ -88,6 +88,7 @@ fn freeze(service: &str, deploy: &str, decided_at: Timestamp) -> StandingDecisio
         mode: Mode::Enforce,
         decided_at,
         valid_until: None,
+        frozen_since: None,
         risk: None,
         reasons: [StandingReason {
             code: "deploy_regression".into(),

@@ -29,6 +29,8 @@ struct Written<'a> {
     decided_at: Timestamp,
     #[serde(with = "instant::option")]
     valid_until: Option<Timestamp>,
+    #[serde(with = "instant::option", skip_serializing_if = "Option::is_none")]
+    frozen_since: Option<Timestamp>,
     risk: Option<UnitInterval>,
     reasons: Vec<ReasonWritten<'a>>,
     to_lift: &'a [Box<str>],
@@ -124,6 +126,7 @@ pub fn encode_decision(decision: &Decision) -> Vec<u8> {
         mode: decision.mode,
         decided_at: decision.decided_at,
         valid_until: decision.valid_until,
+        frozen_since: decision.frozen_since,
         risk: decision.risk.map(UnitInterval::rounded),
         reasons: decision.reasons.iter().map(reason_written).collect(),
         to_lift: &decision.to_lift,
@@ -214,6 +217,8 @@ struct Read<'a> {
     decided_at: Timestamp,
     #[serde(with = "instant::option", default)]
     valid_until: Option<Timestamp>,
+    #[serde(with = "instant::option", default)]
+    frozen_since: Option<Timestamp>,
     #[serde(default)]
     risk: Option<UnitInterval>,
     #[serde(borrow, default)]
@@ -279,6 +284,7 @@ pub fn decode_decision(value: &[u8]) -> Result<StandingDecision, Unreadable> {
         mode: read.mode,
         decided_at: read.decided_at,
         valid_until: read.valid_until,
+        frozen_since: read.frozen_since,
         risk: read.risk,
         reasons: read.reasons.into_iter().map(standing_reason).collect(),
         to_lift: read.to_lift.into(),

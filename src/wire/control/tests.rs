@@ -49,6 +49,7 @@ fn freeze() -> Decision {
         mode: Mode::Enforce,
         decided_at: at("2026-03-10T14:02:07.120Z"),
         valid_until: Some(at("2026-03-10T15:02:07.120Z")),
+        frozen_since: None,
         risk: Some(share(0.930_000_04)),
         reasons: vec![reason],
         to_lift: vec!["roll back d-81".into(), "or wait: the lease ends 15:02:07Z".into()],
@@ -170,7 +171,11 @@ fn a_decision_is_written_as_the_contract_shows_it() {
 
 #[test]
 fn a_decision_reads_back_and_keeps_its_bytes() {
-    for decision in [freeze(), review()] {
+    let renewed = Decision {
+        frozen_since: Some(at("2026-03-10T13:02:07.120Z")),
+        ..freeze()
+    };
+    for decision in [freeze(), renewed, review()] {
         let written = encode_decision(&decision);
         let read = decode_decision(&written).expect("what was written is read");
         assert_eq!(read.json.text().as_bytes(), written);
@@ -181,7 +186,8 @@ fn a_decision_reads_back_and_keeps_its_bytes() {
                 read.action,
                 read.mode,
                 read.decided_at,
-                read.valid_until
+                read.valid_until,
+                read.frozen_since
             ),
             (
                 &decision.subject,
@@ -189,7 +195,8 @@ fn a_decision_reads_back_and_keeps_its_bytes() {
                 decision.action,
                 decision.mode,
                 decision.decided_at,
-                decision.valid_until
+                decision.valid_until,
+                decision.frozen_since
             )
         );
         assert_eq!(
