@@ -130,7 +130,13 @@ impl Throughput {
             if sample.counts.done() + sample.counts.rejected >= self.events {
                 break sample;
             }
-            samples.push(sample);
+            // What is applied is counted when it is committed: looks in between are at no more than the one before.
+            if samples
+                .last()
+                .is_none_or(|last| sample.counts.done() > last.counts.done())
+            {
+                samples.push(sample);
+            }
         };
         let memory_mib = usage::memory_mib(instance.id())?;
         let by_thread = usage::cpu_by_thread(instance.id())?;

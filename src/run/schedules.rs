@@ -23,6 +23,8 @@ use std::{
     time::Duration,
 };
 
+use metrics_exporter_prometheus::PrometheusBuilder;
+
 use self::{
     baton::{Baton, Fault},
     check::Talk,
@@ -144,7 +146,12 @@ fn site(plan: &Plan, start: Timestamp) -> Site {
         cluster.create(topic, n_partitions, is_stamped);
     }
     cluster.create("rejected", 1, false);
-    Site { baton, cluster }
+    let recorder = Arc::new(PrometheusBuilder::new().build_recorder());
+    Site {
+        baton,
+        cluster,
+        recorder,
+    }
 }
 
 /// Plays a schedule to its end, and says what was wrong with it.

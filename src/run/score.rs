@@ -207,14 +207,13 @@ impl<C: Client> Worker<C> {
         if self.unsaid.is_empty() && !self.hear()? {
             return Ok(());
         }
+        self.publish_gauges();
         if self.unsaid.is_empty() {
-            self.publish_counts();
             return Ok(());
         }
         match self.speak(&membership) {
             Ok(()) => {
                 self.progress.note_committed();
-                self.publish_counts();
                 Ok(())
             }
             Err(Fault::Aborted(why) | Fault::Retry(why)) => {
@@ -453,7 +452,7 @@ impl<C: Client> Worker<C> {
         let after: Vec<(TopicPartition, Offset)> = self
             .live
             .iter()
-            .map(|(index, live)| (beside(&self.settings.events, *index), live.position))
+            .map(|(index, live)| (beside(&self.settings.events, *index), live.spoken_for()))
             .collect();
         while !self.unsaid.is_empty() {
             let n = self.unsaid.len().min(SUBJECTS_MAX);
@@ -468,6 +467,7 @@ impl<C: Client> Worker<C> {
                 .record(watch.elapsed().as_secs_f64());
             let said: Vec<Bundle> = self.unsaid.drain(..n).collect();
             self.publish_decided(&said);
+            self.publish_counts();
         }
         Ok(())
     }

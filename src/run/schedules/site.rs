@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use metrics_exporter_prometheus::PrometheusRecorder;
+
 use super::baton::Baton;
 use crate::{
     gate::{Place, View},
@@ -45,6 +47,8 @@ const RESTORER_LOOKS_EVERY: Duration = Duration::from_millis(200);
 pub(super) struct Site {
     pub(super) baton: Arc<Baton>,
     pub(super) cluster: Arc<Cluster>,
+    /// What score workers count, of those that have died too.
+    pub(super) recorder: Arc<PrometheusRecorder>,
 }
 
 impl Site {
@@ -53,7 +57,10 @@ impl Site {
         let (site, instance) = (self.clone(), name.to_owned());
         self.baton.spawn(process, move || site.run_ingest(&instance, process));
         let (site, instance) = (self.clone(), name.to_owned());
-        self.baton.spawn(process, move || site.run_score(&instance, process));
+        self.baton.spawn(process, move || {
+            let recorder = Arc::clone(&site.recorder);
+            metrics::with_local_recorder(&*recorder, || site.run_score(&instance, process));
+        });
     }
 
     /// Puts a policy into the log before anything else.

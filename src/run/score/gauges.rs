@@ -6,12 +6,19 @@ use super::Worker;
 use crate::stream::Client;
 
 impl<C: Client> Worker<C> {
+    /// Counts what was taken in up to the positions that were just committed: whoever owns a partition next counts from
+    /// there.
     pub(super) fn publish_counts(&mut self) {
+        for live in self.live.values_mut() {
+            live.publish_counts();
+        }
+    }
+
+    pub(super) fn publish_gauges(&self) {
         let mut window = Duration::from_mins(10);
         let mut differing = 0_u32;
         let file = self.policy.current();
-        for live in self.live.values_mut() {
-            live.publish_counts();
+        for live in self.live.values() {
             window = window.min(live.state.dedupe_window());
             differing += u32::from(
                 file.as_ref()

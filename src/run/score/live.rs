@@ -64,6 +64,12 @@ impl Live {
         self.position >= self.whole_at
     }
 
+    /// The position to commit. While it reads again what a former owner had read, that of the former owner: one that fell
+    /// would have the next owner count again what lies between.
+    pub(super) fn spoken_for(&self) -> Offset {
+        self.position.max(self.told)
+    }
+
     /// The last whole record taken in.
     fn covered(&self) -> Offset {
         Offset(self.position.0 - 1)
@@ -394,6 +400,17 @@ mod tests {
         assert!(n_turns > 3, "in parts: {n_turns}");
         // What changed under way is for the next one.
         assert!(live.state.is_dirty_before(&name(0), Offset(2)) && !live.state.is_dirty_before(&name(0), Offset(1)));
+    }
+
+    #[test]
+    fn a_committed_position_does_not_fall_while_the_tail_is_read_again() {
+        let mut live = live();
+        live.told = Offset(2);
+        let spoken_for = (0..3).map(|offset| {
+            take_in(&mut live, offset);
+            live.spoken_for()
+        });
+        assert_eq!(spoken_for.collect::<Vec<_>>(), [Offset(2), Offset(2), Offset(3)]);
     }
 
     /// A log and its snapshots, to read them from.
