@@ -20,7 +20,7 @@ use self::{cover::Cover, patience::Patience};
 use super::{
     books::Books,
     inputs::Inputs,
-    progress::{Progress, Stuck},
+    progress::{Progress, Standing, Stuck},
     viewer::Peers,
 };
 use crate::{
@@ -194,13 +194,22 @@ impl<C: Client> Worker<C> {
         if !self.progress.is_due() {
             return None;
         }
-        let is_member = self.client.membership().is_some();
-        self.progress.look(is_member, self.inputs.unread())
+        let standing = match self.client.membership() {
+            None => Standing::Outside,
+            Some(_) if self.unstarted.is_empty() => Standing::Member,
+            Some(_) => Standing::Settling,
+        };
+        self.progress.look(standing, self.inputs.unread())
     }
 
     /// Nobody could do better.
     pub(crate) fn excuse(&mut self) {
         self.progress.excuse();
+    }
+
+    /// How long it did what there was to do.
+    pub(crate) fn well_for(&self) -> Duration {
+        self.progress.well_for()
     }
 
     /// At a clean end: takes its mark back, so that nobody waits for it, and none is left on control for ever.

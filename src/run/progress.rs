@@ -18,6 +18,15 @@ const OUTSIDE_AFTER: Duration = Duration::from_secs(45);
 const ABORTED_MIN: u32 = 3;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// What a worker is in its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Outside,
+    /// A member, and some of what it was assigned is not begun yet.
+    Settling,
+    Member,
+}
+
 /// In what way a worker does not get on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stuck {
@@ -54,6 +63,8 @@ pub(crate) struct Progress {
     member: Stopwatch,
     committed: Stopwatch,
     n_aborted: u32,
+    /// The first and the last look at which it had done, of all there was to do, at least some.
+    well: Option<(Stopwatch, Stopwatch)>,
 }
 
 impl Progress {
@@ -65,6 +76,7 @@ impl Progress {
             member: clock.stopwatch(),
             committed: clock.stopwatch(),
             n_aborted: 0,
+            well: None,
         }
     }
 
@@ -92,16 +104,24 @@ impl Progress {
     /// Looks at what a worker has to do: `work` is every partition of which there is something to read, and from where.
     pub(crate) fn look(
         &mut self,
-        is_member: bool,
+        standing: Standing,
         work: impl Iterator<Item = (TopicPartition, Offset)>,
     ) -> Option<Stuck> {
         let before = std::mem::take(&mut self.waiting);
+        let mut is_well = standing == Standing::Member && self.n_aborted == 0;
         for (partition, offset) in work {
-            let since = before.get(&partition).filter(|(known, _)| *known == offset);
+            let known = before.get(&partition);
+            // Of one that is looked at for the first time nobody knows whether it moves.
+            is_well &= known.is_some_and(|(known, _)| *known != offset);
+            let since = known.filter(|(known, _)| *known == offset);
             let since = since.map_or_else(|| self.clock.stopwatch(), |(_, since)| *since);
             self.waiting.insert(partition, (offset, since));
         }
-        if is_member {
+        if is_well {
+            let now = self.clock.stopwatch();
+            self.well.get_or_insert((now, now)).1 = now;
+        }
+        if standing != Standing::Outside {
             self.member = self.clock.stopwatch();
         }
         if self.member.elapsed() >= OUTSIDE_AFTER {
@@ -124,7 +144,17 @@ impl Progress {
 
     /// It was nobody's fault: to be noticed again after as long.
     pub(crate) fn excuse(&mut self) {
-        *self = Self::new(self.clock);
+        *self = Self {
+            well: self.well,
+            ..Self::new(self.clock)
+        };
+    }
+
+    /// From the first time that it was seen to get on to the last.
+    pub(crate) fn well_for(&self) -> Duration {
+        self.well.map_or(Duration::ZERO, |(first, last)| {
+            first.elapsed().saturating_sub(last.elapsed())
+        })
     }
 }
 
@@ -132,7 +162,10 @@ impl Progress {
 mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
-    use super::*;
+    use super::{
+        Standing::{Member, Outside, Settling},
+        *,
+    };
     use crate::model::PartitionIndex;
 
     struct Played {
@@ -150,10 +183,10 @@ mod tests {
         }
 
         /// What is noticed at `second`, of one who has this to do.
-        fn at(&mut self, second: i64, is_member: bool, work: &[(i32, i64)]) -> Option<Stuck> {
+        fn at(&mut self, second: i64, standing: Standing, work: &[(i32, i64)]) -> Option<Stuck> {
             self.millis.store(second * 1_000, Ordering::Relaxed);
             let work = work.iter().map(|(index, offset)| (partition(*index), Offset(*offset)));
-            self.progress.look(is_member, work)
+            self.progress.look(standing, work)
         }
     }
 
@@ -167,16 +200,16 @@ mod tests {
     #[test]
     fn a_partition_that_does_not_move_is_noticed_and_one_that_does_is_not() {
         let mut played = Played::new();
-        assert_eq!(played.at(0, true, &[(0, 5), (1, 7)]), None);
-        assert_eq!(played.at(29, true, &[(0, 5), (1, 8)]), None);
+        assert_eq!(played.at(0, Member, &[(0, 5), (1, 7)]), None);
+        assert_eq!(played.at(29, Member, &[(0, 5), (1, 8)]), None);
         assert_eq!(
-            played.at(30, true, &[(0, 5), (1, 9)]),
+            played.at(30, Member, &[(0, 5), (1, 9)]),
             Some(Stuck::Silent(partition(0), Offset(5)))
         );
         played.progress.excuse();
-        assert_eq!(played.at(31, true, &[(0, 5)]), None, "excused");
-        assert_eq!(played.at(50, true, &[]), None, "nothing to do");
-        assert_eq!(played.at(79, true, &[(0, 5)]), None, "since 79 only");
+        assert_eq!(played.at(31, Member, &[(0, 5)]), None, "excused");
+        assert_eq!(played.at(50, Member, &[]), None, "nothing to do");
+        assert_eq!(played.at(79, Member, &[(0, 5)]), None, "since 79 only");
     }
 
     /// A million decisions are read for minutes on a loaded machine, partition after partition.
@@ -184,12 +217,12 @@ mod tests {
     fn one_that_reads_much_of_other_partitions_is_not_silent() {
         let mut played = Played::new();
         for second in [0, 15, 30, 45] {
-            assert_eq!(played.at(second, true, &[(0, 5)]), None);
+            assert_eq!(played.at(second, Member, &[(0, 5)]), None);
             played.progress.note_busy();
         }
-        assert_eq!(played.at(60, true, &[(0, 5)]), None);
+        assert_eq!(played.at(60, Member, &[(0, 5)]), None);
         assert_eq!(
-            played.at(90, true, &[(0, 5)]),
+            played.at(90, Member, &[(0, 5)]),
             Some(Stuck::Silent(partition(0), Offset(5)))
         );
     }
@@ -197,20 +230,77 @@ mod tests {
     #[test]
     fn one_outside_its_group_is_noticed() {
         let mut played = Played::new();
-        assert_eq!(played.at(44, false, &[]), None);
-        assert_eq!(played.at(45, false, &[]), Some(Stuck::Outside));
-        assert_eq!(played.at(46, true, &[]), None);
+        assert_eq!(played.at(44, Outside, &[]), None);
+        assert_eq!(played.at(45, Outside, &[]), Some(Stuck::Outside));
+        assert_eq!(played.at(46, Member, &[]), None);
     }
 
     #[test]
     fn one_whose_transactions_are_all_aborted_is_noticed() {
         let mut played = Played::new();
         for second in [10, 20, 70] {
-            assert_eq!(played.at(second, true, &[]), None);
+            assert_eq!(played.at(second, Member, &[]), None);
             played.progress.note_aborted();
         }
-        assert_eq!(played.at(71, true, &[]), Some(Stuck::Aborting));
+        assert_eq!(played.at(71, Member, &[]), Some(Stuck::Aborting));
         played.progress.note_committed();
-        assert_eq!(played.at(200, true, &[]), None);
+        assert_eq!(played.at(200, Member, &[]), None);
+    }
+
+    /// What it does until it is stuck, and how much of that was well.
+    #[test]
+    fn a_life_was_well_as_long_as_it_did_what_there_was_to_do() {
+        type Look = (i64, Standing, &'static [(i32, i64)]);
+        const DAY: i64 = 86_400;
+        let cases: [(&str, &[Look], i64); 6] = [
+            (
+                "silent after a day",
+                &[
+                    (3, Member, &[]),
+                    (DAY, Member, &[(0, 5)]),
+                    (DAY + 40, Member, &[(0, 5)]),
+                ],
+                0,
+            ),
+            (
+                "read on for a day, then silent",
+                &[
+                    (3, Member, &[(0, 5)]),
+                    (4, Member, &[(0, 6)]),
+                    (DAY, Member, &[(0, 9)]),
+                    (DAY + 40, Member, &[(0, 9)]),
+                ],
+                DAY - 4,
+            ),
+            (
+                "silent from the beginning",
+                &[(3, Member, &[(0, 5)]), (20, Member, &[(0, 5)]), (40, Member, &[(0, 5)])],
+                0,
+            ),
+            (
+                "silent in one of two",
+                &[(3, Member, &[(0, 5), (1, 5)]), (20, Member, &[(0, 5), (1, 6)])],
+                0,
+            ),
+            (
+                "never done with beginning",
+                &[(3, Settling, &[]), (40, Settling, &[])],
+                0,
+            ),
+            (
+                "outside after a day with nothing to do",
+                &[(3, Member, &[]), (DAY, Member, &[]), (DAY + 50, Outside, &[])],
+                DAY - 3,
+            ),
+        ];
+        for (what, looks, seconds) in cases {
+            let mut played = Played::new();
+            for (second, standing, work) in looks {
+                played.at(*second, *standing, work);
+            }
+            played.progress.excuse();
+            let well_for = Duration::from_secs(u64::try_from(seconds).expect("not negative"));
+            assert_eq!(played.progress.well_for(), well_for, "{what}");
+        }
     }
 }

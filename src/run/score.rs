@@ -29,7 +29,7 @@ use self::{
 };
 use super::{
     policy_file::PolicyFile,
-    progress::{Progress, Stuck},
+    progress::{Progress, Standing, Stuck},
     restore::{Restored, beside},
 };
 use crate::{
@@ -160,7 +160,11 @@ impl<C: Client> Worker<C> {
         if !self.progress.is_due() {
             return None;
         }
-        let is_member = self.client.membership().is_some();
+        let standing = match self.client.membership() {
+            None => Standing::Outside,
+            Some(_) if self.restoring.is_empty() => Standing::Member,
+            Some(_) => Standing::Settling,
+        };
         let (client, events) = (&self.client, &self.settings.events);
         let unread = self.live.iter().filter_map(|(index, live)| {
             let partition = beside(events, *index);
@@ -169,12 +173,17 @@ impl<C: Client> Worker<C> {
             end.is_none_or(|end| live.position < end)
                 .then_some((partition, live.position))
         });
-        self.progress.look(is_member, unread)
+        self.progress.look(standing, unread)
     }
 
     /// Nobody could do better.
     pub(crate) fn excuse(&mut self) {
         self.progress.excuse();
+    }
+
+    /// How long it did what there was to do.
+    pub(crate) fn well_for(&self) -> Duration {
+        self.progress.well_for()
     }
 
     /// One turn: serves the group and the queries, takes what has arrived and commits what is said.

@@ -63,7 +63,10 @@ impl Running {
         let roles = instance.settings.roles;
         let mut workers = Vec::new();
         let mut queries = None;
-        let spawn = |name, life| supervise(name, life, Arc::clone(&instance.health), Arc::clone(&instance.stop));
+        let spawn = |name, life| {
+            let (health, stop) = (Arc::clone(&instance.health), Arc::clone(&instance.stop));
+            supervise(name, life, instance.clock, health, stop)
+        };
         workers.push(spawn(
             "view",
             Part::Viewer {

@@ -12,7 +12,11 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::{api::Health, clock::Stopwatch, stream::Fault};
+use crate::{
+    api::Health,
+    clock::{Clock, Stopwatch},
+    stream::Fault,
+};
 
 /// Between two attempts to build a worker: short at first, then seconds.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
@@ -43,6 +47,8 @@ pub(crate) trait Life: Send {
     fn turn(&mut self) -> Result<(), Fault>;
     /// What is wrong with a life that turns, and does nothing of what it could; asked after each turn.
     fn stuck(&mut self) -> Option<String>;
+    /// How long one that is stuck did what there was to do before.
+    fn well_for(&self) -> Duration;
     /// Why it is not ready, if it is not.
     fn not_ready(&mut self) -> Option<String>;
     /// Whether what it has done so far can be gone by while it is down, for `why`.
@@ -53,10 +59,51 @@ pub(crate) trait Life: Send {
     fn end(&mut self);
 }
 
+/// How the lives of a worker have gone.
+struct Lives {
+    clock: Clock,
+    backoff: Duration,
+    /// When the first of those ended that have not been well since.
+    failing: Option<Stopwatch>,
+}
+
+impl Lives {
+    fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            backoff: BACKOFF_MIN,
+            failing: None,
+        }
+    }
+
+    /// One could not begin. Without brokers there is nothing that a new process could do better.
+    fn note_unbegun(&mut self) {
+        self.failing = None;
+    }
+
+    /// One ended that was well for so long; says whether the worker is to be given up.
+    fn note_ended(&mut self, well_for: Duration) -> bool {
+        if well_for >= WELL_AFTER {
+            self.backoff = BACKOFF_MIN;
+            self.failing = None;
+        }
+        // From the first failure on, not from when the life that failed began.
+        let since = self.failing.get_or_insert_with(|| self.clock.stopwatch());
+        since.elapsed() >= FAILING_MAX
+    }
+
+    /// Waits for as long as is proper before the next.
+    fn pause(&mut self) {
+        std::thread::sleep(self.backoff);
+        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+    }
+}
+
 /// Runs a worker on a thread of its own until `stop`.
 pub(crate) fn supervise(
     name: &'static str,
     mut life: impl Life + 'static,
+    clock: Clock,
     health: Arc<Health>,
     stop: Arc<AtomicBool>,
 ) -> anyhow::Result<Supervised> {
@@ -66,24 +113,21 @@ pub(crate) fn supervise(
     let beyond = Arc::clone(&given_up);
     health.set(name, Some("starting".to_owned()));
     let run = move || {
-        let mut backoff = BACKOFF_MIN;
-        let mut failing: Option<Stopwatch> = None;
+        let mut lives = Lives::new(clock);
         while !stop.load(Ordering::Relaxed) {
             counter.fetch_add(1, Ordering::Relaxed);
             match life.begin() {
                 Ok(()) => {}
                 Err(error) => {
-                    // Without brokers there is nothing that a new process could do better.
-                    failing = None;
+                    lives.note_unbegun();
                     health.set(name, life.not_ready_without(format!("{error:#}")));
                     tracing::warn!(worker = name, "not started: {error:#}");
-                    std::thread::sleep(backoff);
-                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                    lives.pause();
                     continue;
                 }
             }
-            let watch = Stopwatch::start();
-            let mut was_stuck = false;
+            let watch = clock.stopwatch();
+            let mut well_for = None;
             let fault = loop {
                 counter.fetch_add(1, Ordering::Relaxed);
                 if stop.load(Ordering::Relaxed) {
@@ -95,7 +139,8 @@ pub(crate) fn supervise(
                     Err(fault) => break Some(fault),
                 }
                 if let Some(why) = life.stuck() {
-                    was_stuck = true;
+                    // One that was stuck from its beginning lived long, and was never well.
+                    well_for = Some(life.well_for());
                     break Some(Fault::Fatal(why));
                 }
             };
@@ -106,16 +151,9 @@ pub(crate) fn supervise(
             }
             counter.fetch_add(1, Ordering::Relaxed);
             life.end();
-            // One that was stuck from its beginning lived long, and was never well.
-            if watch.elapsed() >= WELL_AFTER && !was_stuck {
-                backoff = BACKOFF_MIN;
-                failing = None;
-            }
-            // From the first failure on, not from when the life that failed began.
-            let since = failing.get_or_insert_with(Stopwatch::start);
-            beyond.store(since.elapsed() >= FAILING_MAX, Ordering::Relaxed);
-            std::thread::sleep(backoff);
-            backoff = (backoff * 2).min(BACKOFF_MAX);
+            let is_given_up = lives.note_ended(well_for.unwrap_or_else(|| watch.elapsed()));
+            beyond.store(is_given_up, Ordering::Relaxed);
+            lives.pause();
         }
     };
     let thread = std::thread::Builder::new()
@@ -143,5 +181,86 @@ impl Supervised {
 
     pub(crate) fn is_finished(&self) -> bool {
         self.thread.is_finished()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI64;
+
+    use super::*;
+
+    /// How one life goes: how many seconds it lives, and for how many of them it was well if it ends stuck; else it ends
+    /// with its client.
+    type Played = (i64, Option<u64>);
+
+    /// Lives that go as they are told to.
+    struct Told {
+        millis: &'static AtomicI64,
+        lives: std::slice::Iter<'static, Played>,
+        now: Option<Played>,
+        stop: Arc<AtomicBool>,
+    }
+
+    impl Life for Told {
+        fn begin(&mut self) -> anyhow::Result<()> {
+            self.now = self.lives.next().copied();
+            Ok(())
+        }
+
+        fn turn(&mut self) -> Result<(), Fault> {
+            // Whether it is the last: what becomes of the worker is known when this one ends.
+            self.stop.store(self.lives.len() == 0, Ordering::Relaxed);
+            let (seconds, well_for) = self.now.expect("it has begun");
+            self.millis.fetch_add(seconds * 1_000, Ordering::Relaxed);
+            match well_for {
+                Some(_) => Ok(()),
+                None => Err(Fault::Fenced("told to".to_owned())),
+            }
+        }
+
+        fn stuck(&mut self) -> Option<String> {
+            Some("told to".to_owned())
+        }
+
+        fn well_for(&self) -> Duration {
+            let (_, well_for) = self.now.expect("it has begun");
+            Duration::from_secs(well_for.expect("it is stuck"))
+        }
+
+        fn not_ready(&mut self) -> Option<String> {
+            None
+        }
+
+        fn end(&mut self) {}
+    }
+
+    #[test]
+    fn a_worker_is_given_up_after_a_minute_in_which_none_of_its_lives_was_well() {
+        const WEEK: i64 = 7 * 86_400;
+        let cases: [(&str, &'static [Played], bool); 4] = [
+            ("stuck once", &[(WEEK, Some(600_000))], false),
+            (
+                "fenced, and a week later stuck",
+                &[(1, None), (WEEK, Some(600_000))],
+                false,
+            ),
+            ("stuck from their beginnings", &[(61, Some(0)), (61, Some(2))], true),
+            ("fenced, and lived well for a while", &[(1, None), (61, None)], false),
+        ];
+        for (what, lives, is_given_up) in cases {
+            let millis = Box::leak(Box::new(AtomicI64::new(0)));
+            let stop = Arc::new(AtomicBool::new(false));
+            let life = Told {
+                millis,
+                lives: lives.iter(),
+                now: None,
+                stop: Arc::clone(&stop),
+            };
+            let health = Arc::new(Health::default());
+            let supervised = supervise("told", life, Clock::set_by(millis), health, stop).expect("a thread");
+            supervised.thread.join().expect("no panic");
+            assert_eq!(supervised.given_up.load(Ordering::Relaxed), is_given_up, "{what}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     gate::{Applied, Place, StandingDecision, View},
     ingest::{self, Origin},
     model::{Kind, Timestamp},
-    run::progress::{Progress, Stuck},
+    run::progress::{Progress, Standing, Stuck},
     stream::{
         Fault,
         kafka::{Connection, Followed, Follower, Tuning},
@@ -80,7 +80,7 @@ impl Following {
                 progress.note_busy();
             }
             // It is in no group, of which it could be outside.
-            *stuck = progress.look(true, follower.unread()?.into_iter());
+            *stuck = progress.look(Standing::Member, follower.unread()?.into_iter());
         }
         Ok(())
     }
@@ -93,6 +93,11 @@ impl Following {
     /// That was nobody's fault.
     pub(crate) fn excuse(&mut self) {
         self.progress.excuse();
+    }
+
+    /// How long it did what there was to do.
+    pub(crate) fn well_for(&self) -> Duration {
+        self.progress.well_for()
     }
 
     /// Why the view is not whole, if it is not.

@@ -130,6 +130,15 @@ impl Life for Part {
         }
     }
 
+    fn well_for(&self) -> Duration {
+        match self {
+            Self::Viewer { following, .. } => following.as_ref().map(|following| following.well_for()),
+            Self::Ingest { worker, .. } => worker.as_ref().map(|worker| worker.well_for()),
+            Self::Score { worker, .. } => worker.as_ref().map(|worker| worker.well_for()),
+        }
+        .unwrap_or_default()
+    }
+
     fn not_ready(&mut self) -> Option<String> {
         match self {
             Self::Score {
@@ -154,6 +163,10 @@ impl Life for Part {
     }
 
     fn end(&mut self) {
+        match self {
+            // What is still being found out is about this client, not the next.
+            Self::Viewer { probe, .. } | Self::Ingest { probe, .. } | Self::Score { probe, .. } => *probe = None,
+        }
         let client = match self {
             Self::Viewer { following, .. } => {
                 *following = None;
@@ -299,4 +312,47 @@ fn restorer(instance: Instance, n_partitions: u32) -> anyhow::Result<Restorer> {
         .spawn(run)
         .context("starting a thread")?;
     Ok(Restorer { ask, answers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Clock,
+        config::{Overrides, Settings},
+        stream::kafka::Tuning,
+    };
+
+    #[test]
+    fn what_is_found_out_of_a_client_is_not_held_against_the_next() {
+        let flags = Overrides::new();
+        let (settings, _) =
+            Settings::load(None, std::iter::empty(), &flags, &|path| std::fs::read_to_string(path)).expect("good");
+        let instance = Instance::new(settings, Tuning::embedded(), Clock::wall()).expect("without a policy");
+        let found = || Some(Probe::that_found(Stuck::Outside, true));
+        let parts = [
+            Part::Viewer {
+                instance: instance.clone(),
+                following: None,
+                probe: found(),
+                was_whole: false,
+            },
+            Part::Ingest {
+                instance: instance.clone(),
+                worker: None,
+                probe: found(),
+            },
+            Part::Score {
+                instance: instance.clone(),
+                worker: None,
+                probe: found(),
+                queries: None,
+            },
+        ];
+        for mut part in parts {
+            part.end();
+            let (Part::Viewer { probe, .. } | Part::Ingest { probe, .. } | Part::Score { probe, .. }) = &mut part;
+            assert_eq!(judge(&instance, probe, None, || ()), None);
+        }
+    }
 }

@@ -34,6 +34,17 @@ impl Probe {
         Self { stuck, could_be_done }
     }
 
+    /// One that has been answered already.
+    #[cfg(test)]
+    pub(super) fn that_found(stuck: Stuck, could_be_done: bool) -> Self {
+        let (answer, receive) = mpsc::channel();
+        answer.send(could_be_done).expect("it is received below");
+        Self {
+            stuck,
+            could_be_done: receive,
+        }
+    }
+
     /// `None` while it is being found out; then what is wrong with the worker, or that nothing is.
     pub(super) fn verdict(&self) -> Option<Result<(), String>> {
         match self.could_be_done.try_recv() {
