@@ -63,8 +63,12 @@ const LABELLED: [(&str, &str); 7] = [
         "Commits by what they say of AI assistance.",
     ),
 ];
-const GAUGES: [(&str, &str); 13] = [
+const GAUGES: [(&str, &str); 14] = [
     ("holdpoint_build_info", "1, with the version."),
+    (
+        "holdpoint_clock_offset_seconds",
+        "By how much this instance's clock is ahead of the broker's; below 0 where it is behind.",
+    ),
     (
         "holdpoint_dedupe_window_seconds",
         "How far back duplicates are known, in the partition where it is least.",

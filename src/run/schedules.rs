@@ -142,7 +142,7 @@ fn site(plan: &Plan, start: Timestamp) -> Site {
     for (_, topic, n_partitions) in INPUTS {
         cluster.create(topic, usize::try_from(n_partitions).unwrap_or(0), false);
     }
-    for (topic, n_partitions, is_stamped) in [("events", n, false), ("state", n, false), ("control", n, true)] {
+    for (topic, n_partitions, is_stamped) in [("events", n, true), ("state", n, false), ("control", n, true)] {
         cluster.create(topic, n_partitions, is_stamped);
     }
     cluster.create("rejected", 1, false);

@@ -20,6 +20,7 @@ use self::parts::Part;
 use super::{
     score::Query,
     supervise::{Supervised, supervise},
+    viewer::clock_offset_seconds,
 };
 use crate::{
     api,
@@ -247,6 +248,9 @@ async fn watch(
             () = &mut stop => return Ended::Stopped,
             _ = every.tick() => {
                 instance.policy.watch();
+                if let Some(offset) = clock_offset_seconds(&instance.view, &instance.name) {
+                    metrics::gauge!("holdpoint_clock_offset_seconds").set(offset);
+                }
                 if upkeep.elapsed() >= telemetry::UPKEEP_EVERY {
                     upkeep = Stopwatch::start();
                     metrics.run_upkeep();

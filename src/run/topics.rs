@@ -18,6 +18,8 @@ use crate::{
 };
 
 const DAY_MS: u64 = 86_400_000;
+/// By the broker's clock: what an instance whose own is wrong writes of time is held against it.
+const DATED_BY_BROKER: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
 /// Of what is compacted: the segment being written is not, and whoever starts reads all of it. With the broker's usual
 /// gibibyte, 5,000 services of a partition that all change would each be read 160 times.
 const SEGMENT_BYTES: u64 = 128 << 20;
@@ -42,34 +44,34 @@ pub fn plans(settings: &Settings) -> Vec<TopicPlan> {
             .collect(),
     };
     let delete = |days: u64| {
-        [
+        vec![
             ("cleanup.policy", "delete".to_owned()),
             ("retention.ms", (days * DAY_MS).to_string()),
         ]
     };
-    // What is dated by the broker is not as old, or as new, as the clock of its writer says.
-    let of_broker = ("message.timestamp.type", "LogAppendTime".to_owned());
+    let dated = |mut configs: Vec<(&'static str, String)>| {
+        configs.push((DATED_BY_BROKER.0, DATED_BY_BROKER.1.to_owned()));
+        configs
+    };
     let compact = |name: &str| {
         // What stands is found by its key for ever; a reader that was away a week still sees what was forgotten.
-        let mut configs = vec![
+        let configs = vec![
             ("cleanup.policy", "compact".to_owned()),
             ("min.cleanable.dirty.ratio", "0.1".to_owned()),
             ("segment.ms", (6 * 3_600_000_u64).to_string()),
             ("segment.bytes", SEGMENT_BYTES.to_string()),
             ("delete.retention.ms", (7 * DAY_MS).to_string()),
         ];
-        if name == topics.control {
-            configs.push(of_broker.clone());
-        }
+        let configs = if name == topics.control {
+            dated(configs)
+        } else {
+            configs
+        };
         plan(name, n_partitions, &configs)
     };
     vec![
-        plan(
-            &topics.overrides,
-            n_partitions,
-            &[&delete(90)[..], std::slice::from_ref(&of_broker)].concat(),
-        ),
-        plan(&topics.events, n_partitions, &delete(7)),
+        plan(&topics.overrides, n_partitions, &dated(delete(90))),
+        plan(&topics.events, n_partitions, &dated(delete(7))),
         compact(&topics.state),
         compact(&topics.control),
         plan(&topics.rejected, n_partitions, &delete(14)),
@@ -205,21 +207,20 @@ fn attempt<T>(settings: &Settings, act: impl Fn(&Admin) -> Result<T, Fault>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Overrides;
 
-    /// Heartbeats, and words dated ahead: their writers' clocks prove nothing.
+    /// Time, heartbeats, and words dated ahead: an instance's clock may be wrong.
     #[test]
-    fn what_readers_hold_against_a_clock_is_dated_by_the_broker() {
-        let settings = Settings::default();
+    fn what_tells_time_is_dated_by_the_broker() {
+        let flags = Overrides::default();
+        let (settings, _) =
+            Settings::load(None, std::iter::empty(), &flags, &|path| std::fs::read_to_string(path)).expect("good");
         let plans = plans(&settings);
-        let dated: Vec<_> = plans
-            .iter()
-            .filter(|plan| {
-                plan.configs
-                    .get("message.timestamp.type")
-                    .is_some_and(|by| by == "LogAppendTime")
-            })
-            .map(|plan| &plan.name)
-            .collect();
-        assert_eq!(dated, [&settings.topics.overrides, &settings.topics.control]);
+        let is_dated = |plan: &&TopicPlan| {
+            let kind = plan.configs.get(DATED_BY_BROKER.0);
+            kind.is_some_and(|kind| kind == DATED_BY_BROKER.1)
+        };
+        let dated: Vec<&str> = plans.iter().filter(is_dated).map(|plan| plan.name.as_str()).collect();
+        assert_eq!(dated, ["holdpoint.overrides", "holdpoint.events", "holdpoint.control"]);
     }
 }

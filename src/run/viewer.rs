@@ -174,10 +174,21 @@ pub(crate) fn peers(view: &View, instance: &str, now: Timestamp) -> Peers {
     peers
 }
 
+/// By how many seconds the clock of `instance` is ahead of the broker's, below 0 where it is behind, as its last mark
+/// shows; `None` where it left none. How long the mark was on its way counts as behind.
+pub(crate) fn clock_offset_seconds(view: &View, instance: &str) -> Option<f64> {
+    let marks = view.ingest_marks();
+    let seen = marks.iter().find(|seen| *seen.record.instance == *instance)?;
+    let offset_ms = seen.record.at.millis().saturating_sub(seen.timestamp.millis());
+    #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "a gauge")]
+    Some(offset_ms as f64 / 1_000.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
+        gate::{IngestMark, Record as ControlRecord},
         model::{Offset, PartitionIndex},
         stream::Record,
     };
@@ -224,5 +235,28 @@ mod tests {
             "its writer dates it, or the broker's clock is wrong"
         );
         assert!(is_obeyed(6, None, 3), "nobody says when it was written");
+    }
+
+    #[test]
+    fn a_clock_is_held_against_the_time_that_the_broker_gave_the_instances_own_mark() {
+        let view = View::new();
+        let broker = Timestamp::from_millis(1_790_000_000_000);
+        for (offset, instance, ahead_ms) in [(0, "a", 0), (1, "b", 3_600_000), (2, "a", -1_500)] {
+            let mark = IngestMark {
+                instance: instance.into(),
+                at: Timestamp::from_millis(broker.millis() + ahead_ms),
+                watermark: None,
+                behind: false,
+                partitions: Some(1),
+            };
+            let place = Place {
+                partition: PartitionIndex(0),
+                offset: Offset(offset),
+                timestamp: broker,
+            };
+            view.apply(place, Ok(ControlRecord::Ingest(mark)));
+        }
+        let offsets = ["a", "b", "c"].map(|instance| clock_offset_seconds(&view, instance));
+        assert_eq!(offsets, [Some(-1.5), Some(3_600.0), None]);
     }
 }

@@ -4,6 +4,9 @@
 //! partition keeps the latest per input partition, whoever sent it; `now` is the least of them and never falls. One
 //! not renewed for 2 minutes, by the wall clocks in the entries, leaves the minimum: the input partition is nobody's,
 //! or its reader hangs, and time must not stop for all.
+//!
+//! A wall clock may be wrong by hours, and what never falls keeps what it was told. So nothing in an entry counts for
+//! later than the broker dated its record: of the two clocks the earlier one is believed.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -63,8 +66,10 @@ impl Clocks {
         self.n_stale
     }
 
-    pub(crate) fn tick(&mut self, tick: &Tick<'_>) {
-        self.wall = self.wall.max(tick.wall);
+    /// Takes in what a record dated `written_at` says of time.
+    pub(crate) fn tick(&mut self, tick: &Tick<'_>, written_at: Timestamp) {
+        let wall = tick.wall.min(written_at);
+        self.wall = self.wall.max(wall);
         for mark in &tick.watermarks {
             if !self.marks.contains_key(mark.topic) {
                 self.marks.insert(mark.topic.into(), BTreeMap::new());
@@ -73,14 +78,9 @@ impl Clocks {
                 continue;
             };
             let known = marks.get(&mark.partition).map(|known| known.at);
-            let at = known.map_or(mark.at, |known| known.max(mark.at));
-            marks.insert(
-                mark.partition,
-                Mark {
-                    at,
-                    renewed_at: tick.wall,
-                },
-            );
+            let told = mark.at.min(written_at);
+            let at = known.map_or(told, |known| known.max(told));
+            marks.insert(mark.partition, Mark { at, renewed_at: wall });
         }
         self.forget_the_long_gone();
         let oldest = self.wall - STALE_AFTER;
@@ -129,6 +129,18 @@ mod tests {
         Timestamp::from_millis(seconds * 1_000)
     }
 
+    fn tick(wall: i64, told: Told<'_>) -> Tick<'static> {
+        let watermark = |(partition, seconds): &(i32, i64)| Watermark {
+            topic: "errors",
+            partition: *partition,
+            at: at(*seconds),
+        };
+        Tick {
+            wall: at(wall),
+            watermarks: told.iter().map(watermark).collect(),
+        }
+    }
+
     #[test]
     fn now_is_the_least_renewed_watermark_and_never_falls() {
         let mut clocks = Clocks::default();
@@ -143,20 +155,31 @@ mod tests {
             (1_124, &[(0, 1_120)], 1_105),
         ];
         for (wall, marks, now) in cases {
-            let watermarks = marks
-                .iter()
-                .map(|(partition, s)| Watermark {
-                    topic: "errors",
-                    partition: *partition,
-                    at: at(*s),
-                })
-                .collect();
-            clocks.tick(&Tick {
-                wall: at(wall),
-                watermarks,
-            });
+            clocks.tick(&tick(wall, marks), at(wall));
             assert_eq!(clocks.now(), at(now), "at {wall}");
         }
         assert_eq!(clocks.n_stale(), 1);
+    }
+
+    /// For a second, whoever reads partition 1, or all of them, is wrong by ten years.
+    #[test]
+    fn a_clock_that_runs_ahead_takes_time_no_further_than_the_broker_has_come() {
+        const YEARS: i64 = 315_000_000;
+        for all in [&[(1, 1_002 + YEARS)][..], &[(0, 1_002 + YEARS), (1, 1_002 + YEARS)]] {
+            let mut clocks = Clocks::default();
+            // The wall clock of the instance, what it tells, and when the broker dates it.
+            let cases: [(i64, Told<'_>, i64); 4] = [
+                (1_000, &[(0, 1_000), (1, 1_000)], 1_001),
+                (1_002 + YEARS, all, 1_003),
+                (1_004, &[(0, 1_004)], 1_005),
+                (1_004, &[(1, 1_004)], 1_005),
+            ];
+            for (wall, told, written_at) in cases {
+                clocks.tick(&tick(wall, told), at(written_at));
+                assert!(clocks.now() <= at(written_at) && clocks.wall() <= at(written_at));
+                assert_eq!(clocks.n_stale(), 0, "at {wall}: the others are as fresh as before");
+            }
+            assert_eq!(clocks.now(), at(1_004));
+        }
     }
 }

@@ -33,7 +33,7 @@ struct Arrivals {
     first: u32,
 }
 
-/// Where in the log, and when it was written, by the writer's wall clock.
+/// Where in the log, and when it was written: by the broker's clock, or the writer's where the topic keeps that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecordPlace {
     pub(crate) offset: Offset,
@@ -81,7 +81,7 @@ impl Window {
 
     /// Takes in one arrival; says whether it was seen before.
     pub(crate) fn is_duplicate(&mut self, hash: EventHash, place: RecordPlace) -> bool {
-        // Writers' clocks differ a little: the window's edge never moves back.
+        // Clocks differ a little, those of brokers too: the window's edge never moves back.
         let newest = self
             .newest
             .map_or(place.written_at, |newest| newest.max(place.written_at));

@@ -100,13 +100,13 @@ impl Default for Partition {
 }
 
 impl Partition {
-    /// Folds one entry of the log, in the record at `offset` written at `written_at`, and appends what it says.
+    /// Folds one entry of the log, in the record at `offset` that the broker dated `written_at`, and appends what it says.
     pub fn step(&mut self, entry: &Entry<'_>, offset: Offset, written_at: Timestamp, sayings: &mut Vec<Saying>) {
         let place = RecordPlace { offset, written_at };
         match entry {
             Entry::Errors(errors) => self.errors(errors, place, sayings),
             Entry::Event(event) => self.event(event, place, sayings),
-            Entry::Time(tick) => self.tick(tick, offset, sayings),
+            Entry::Time(tick) => self.tick(tick, place, sayings),
             Entry::Policy(policy) => self.take_policy(policy, offset, sayings),
             Entry::Message(message) => self.message(message, offset, sayings),
         }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::Partition;
 use crate::{
     model::{Cause, Offset, Tick, Timestamp},
-    score::{Context, Said, Saying, Service},
+    score::{Context, Said, Saying, Service, dedupe::RecordPlace},
 };
 
 /// Why services are looked at that no event is about.
@@ -17,11 +17,11 @@ pub(super) struct Occasion {
 
 impl Partition {
     /// Lets the services act whose time has come, in the order of their names.
-    pub(super) fn tick(&mut self, tick: &Tick<'_>, offset: Offset, sayings: &mut Vec<Saying>) {
+    pub(super) fn tick(&mut self, tick: &Tick<'_>, place: RecordPlace, sayings: &mut Vec<Saying>) {
         let before = self.clocks.now();
-        self.clocks.tick(tick);
+        self.clocks.tick(tick, place.written_at);
         if self.clocks.now() > before {
-            self.time_passed(offset, sayings);
+            self.time_passed(place.offset, sayings);
         }
     }
 
