@@ -40,7 +40,7 @@ fn history(name: &str) -> Vec<Text> {
         add(
             minute,
             &format!(
-                r#""kind":"commit","service":{service},"sha":"sha-{i}","author":{{"id":"Ada Lovelace","level":"junior"}},"ai":{{"assistance":"{ai}"}},"change":{{"lines_added":{lines},"files":2}}"#
+                r#""kind":"commit","service":{service},"sha":"sha-{i}","author":{{"id":"Ada Lovelace","level":"junior"}},"ai":{{"assistance":"{ai}"}},"change":{{"lines_added":{lines},"lines_deleted":1,"files":2}}"#
             ),
         );
         if i % 10 == 3 {
@@ -100,10 +100,24 @@ fn page(files: &[Text], policy: Option<&str>, compare: Option<&str>) -> String {
 
 const STRICTER: &str = "mode = \"enforce\"\n[review]\nbudget = 0.3\n[freeze]\nlease = \"4h\"\n";
 
+/// Begins of what is there only where a history has it: rules, capture, AI, what is learned, changes decided otherwise.
+const OF_CHANGES: [&str; 5] = [
+    "<h2>Rules of the policy</h2>",
+    "<p>Incidents and reverts name 30 commits",
+    "<h2>Changes made with AI</h2>",
+    "Inputs of the policy, with 95 % intervals",
+    " changes are decided differently when they land",
+];
+
 #[test]
 fn a_page_is_whole_and_refers_to_nothing_outside() {
+    let events = super::replay(&history("checkout"), None).summary.events;
+    assert_eq!((events.rejected, events.by_kind["commit"]), (0, 300));
     for compare in [None, Some(STRICTER)] {
         let html = page(&history("checkout"), None, compare);
+        for (i, begin) in OF_CHANGES.into_iter().enumerate() {
+            assert_eq!(html.contains(begin), i < 4 || compare.is_some(), "{begin}");
+        }
         let tags = tags(&html);
         for reference in ["http:", "https:", "src=", "href=", "url(", "@import", "//", "style=\""] {
             let found = html.find(reference).map(|at| html.get(at.saturating_sub(30)..at + 20));
@@ -153,7 +167,8 @@ fn a_hostile_name_is_shown_and_changes_no_tag() {
             "[[rule]]\nname = {name}\nwhen = {{ ai = [\"assisted\"] }}\nthen = {{ action = \"extra_review\", approvals = 1 }}\n"
         )
     };
-    let (plain, named) = (rule("a-rule"), rule(&hostile.replace('\u{202e}', "")));
+    let of_rule = hostile.replacen('c', "rule", 1).replace('\u{202e}', "");
+    let (plain, named) = (rule("a-rule"), rule(&of_rule));
     let harmless = page(&history("checkout"), Some(&plain), Some(STRICTER));
     let html = page(&history(hostile), Some(&named), Some(STRICTER));
     assert_eq!(shape(&html), shape(&harmless));
@@ -161,6 +176,7 @@ fn a_hostile_name_is_shown_and_changes_no_tag() {
         html.contains("&lt;script src=http://evil/x.js&gt;"),
         "it is shown as it is"
     );
+    assert!(harmless.contains(">a-rule</th>") && html.contains(">rule&lt;/style&gt;"));
     assert!(!html.contains('\u{202e}'));
 }
 
