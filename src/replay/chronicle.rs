@@ -9,6 +9,9 @@
 mod ring;
 mod timeline;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, time::Duration};
 
 use foldhash::{HashMap, HashMapExt};
@@ -263,9 +266,10 @@ impl Chronicle {
             self.timelines.push(timeline);
             self.timelines.len() - 1
         } else {
-            let closed = (0..self.timelines.len()).filter(|slot| self.timelines[*slot].is_filled());
-            // The one that would be drawn last makes place; all of them open, none does.
-            let Some(last) = closed.max_by_key(|slot| self.timelines[*slot].rank()) else {
+            let settled = (0..self.timelines.len()).filter(|slot| self.timelines[*slot].is_settled());
+            // The one that would be drawn last makes place. Of one that may yet be found false nobody knows its rank: with
+            // none but those, none does.
+            let Some(last) = settled.max_by_key(|slot| self.timelines[*slot].rank()) else {
                 return;
             };
             self.timelines[last] = timeline;

@@ -172,6 +172,11 @@ impl Timeline {
         self.filled
     }
 
+    /// Whether nothing more becomes of it. A freeze by evidence is judged hours after it began, and may be over by then.
+    pub(super) fn is_settled(&self) -> bool {
+        self.filled && (self.borne_out.is_some() || *self.ground != *EVIDENCE)
+    }
+
     pub(super) fn fill(&mut self, errors: &Ring, marks: &VecDeque<Mark>) {
         let to = self.ended_at() + AFTER;
         if !errors.is_empty() {

@@ -1,0 +1,85 @@
+//! Which timelines are kept.
+
+use super::*;
+use crate::{
+    model::{Cause, Mode, Reason, Sequence, ServiceId},
+    replay::detection::Fate,
+};
+
+fn service(i: usize) -> ServiceId {
+    format!("s-{i}").parse().expect("a name")
+}
+
+/// The hour at which the freeze of service `i` begins.
+fn hour(i: usize) -> Timestamp {
+    Timestamp::from_millis(0) + Duration::from_hours(u64::try_from(i).expect("small"))
+}
+
+/// A freeze by evidence, of ten minutes.
+fn freeze(i: usize) -> Decision {
+    Decision {
+        sequence: Sequence(1),
+        subject: Subject::Service {
+            service: service(i),
+            environment: "production".parse().expect("a name"),
+        },
+        action: Action::Freeze,
+        mode: Mode::Shadow,
+        decided_at: hour(i),
+        valid_until: Some(hour(i) + Duration::from_mins(10)),
+        risk: None,
+        reasons: vec![Reason::new(EVIDENCE, "errors")],
+        to_lift: Vec::new(),
+        obligations: Vec::new(),
+        exempt: Vec::new(),
+        incidents: Vec::new(),
+        requires_known_changes: false,
+        low_loss: false,
+        suspects: Vec::new(),
+        policy: "".into(),
+        model: "".into(),
+        cause: Cause::Time(hour(i)),
+    }
+}
+
+fn fate(i: usize, borne_out: bool) -> Fate {
+    Fate {
+        at: hour(i),
+        service: service(i),
+        environment: "production".parse().expect("a name"),
+        borne_out,
+    }
+}
+
+/// One an hour, each judged four hours after its beginning; the last ten are false.
+#[test]
+fn a_freeze_that_may_yet_be_found_false_keeps_its_timeline() {
+    let n = KEPT_MAX + 10;
+    let mut chronicle = Chronicle::default();
+    for i in 0..n + 4 {
+        if let Some(judged) = i.checked_sub(4) {
+            chronicle.judge(&fate(judged, judged < KEPT_MAX));
+        }
+        if i < n {
+            chronicle.decided(&freeze(i), Criticality::Medium, None);
+        }
+    }
+    chronicle.finish();
+    let (n_freezes, first) = chronicle.first(10, |_| true);
+    assert_eq!(n_freezes, u64::try_from(n).expect("small"));
+    let first: Vec<&ServiceId> = first.iter().map(|timeline| &timeline.service).collect();
+    let expected: Vec<ServiceId> = (KEPT_MAX..n).map(service).collect();
+    assert_eq!(first, expected.iter().collect::<Vec<_>>());
+    assert_eq!(chronicle.timelines.len(), KEPT_MAX);
+}
+
+/// All begin within four hours of each other, so that nobody knows of any whether it was false.
+#[test]
+fn timelines_have_a_bound_where_none_is_judged() {
+    let mut chronicle = Chronicle::default();
+    for i in 0..KEPT_MAX + 10 {
+        chronicle.decided(&freeze(i), Criticality::Medium, None);
+    }
+    chronicle.finish();
+    assert_eq!(chronicle.timelines.len(), KEPT_MAX);
+}
