@@ -2,8 +2,9 @@
 //!
 //! One `git rev-list` names the commits, parents first; `git diff-tree --stdin` says what each changed. The latter
 //! keeps what it has read, so it is started anew for every [`BATCH_COMMITS`], and as many run side by side as there are
-//! cores, each ahead of its turn by no more than a pipe and [`CHUNKS_AHEAD`] hold. Both are plumbing: no setting of the
-//! user's changes what they say, and no program that a repository names is run.
+//! cores, each ahead of its turn by no more than a pipe and [`CHUNKS_AHEAD`] hold. Both are plumbing, asked so that settings
+//! change little of what they say (`docs/import.md` tells what), and git is let fetch nothing: no program that a repository
+//! names is run, and nothing is written.
 
 mod git;
 mod progress;
@@ -33,6 +34,10 @@ const READERS_MAX: usize = 8;
 /// Bytes read at a time, and how often that ahead of its turn: 4 MiB per reader.
 const CHUNK_BYTES: usize = 64 * 1024;
 const CHUNKS_AHEAD: usize = 64;
+
+/// Where git failed in a partial clone, most likely why.
+const PARTIAL: &str = "a partial clone, which may lack files of the past, and nothing is fetched here; \
+                       `git fetch --refetch --no-filter` (git 2.36 or later), or a clone without --filter, gets the rest";
 
 /// What to import.
 #[derive(Debug, Clone)]
@@ -76,7 +81,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut sink = Sink { out, is_open: true };
     let counts = read(&git, Import::new(options), &mut sink, &mut progress);
     progress.clear();
-    let counts = counts?;
+    let counts = counts.map_err(|error| {
+        if git.is_partial() {
+            error.context(PARTIAL)
+        } else {
+            error
+        }
+    })?;
     if sink.is_open {
         tell(&counts);
     }

@@ -250,6 +250,106 @@ fn a_shallow_clone_is_said_to_be_one_and_its_first_commit_is_no_change() {
     assert!(stderr(&output).contains("shallow clone"), "{}", stderr(&output));
 }
 
+/// The repository's settings name a program to fetch with, which the user's own git would run.
+#[test]
+fn in_a_partial_clone_nothing_is_fetched_and_no_program_of_it_runs() {
+    let folder = repository(&[]);
+    for i in 0..3 {
+        write(folder.path(), "a", format!("{i}\n").as_bytes());
+        commit(folder.path(), &i.to_string());
+    }
+    git(folder.path(), &["config", "uploadpack.allowFilter", "true"]);
+    let beside = TempDir::new().expect("a folder");
+    let (from, to) = (format!("file://{}", folder.path().display()), beside.path().join("c"));
+    let filter = ["clone", "-q", "--no-checkout", "--filter=blob:none", &from];
+    git(beside.path(), &[&filter[..], &[&to.to_string_lossy()]].concat());
+    let ran = beside.path().join("ran");
+    let program = format!("touch '{}'; git-upload-pack", ran.display());
+    git(&to, &["config", "remote.origin.uploadpack", &program]);
+    git(&to, &["config", "protocol.file.allow", "always"]);
+    let packs = || {
+        let packs = fs::read_dir(to.join(".git/objects/pack")).expect("packs");
+        packs.count()
+    };
+    let before = packs();
+
+    let output = import([&to]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(
+        said.contains("partial clone") && said.contains("git fetch --refetch --no-filter"),
+        "{said}"
+    );
+    assert!(!ran.exists() && packs() == before);
+
+    git(&to, &["config", "--unset", "remote.origin.uploadpack"]);
+    git(&to, &["fetch", "-q", "--refetch", "--no-filter"]);
+    assert_eq!(lines(&import([&to])).len(), 3);
+}
+
+/// All that could name one, in a repository's own settings, attributes and hooks.
+#[test]
+fn no_program_that_a_repository_names_is_run() {
+    let folder = repository(&[]);
+    let at = folder.path();
+    write(at, ".gitattributes", b"* diff=own filter=own\n");
+    write(at, "a", b"1\n");
+    commit(at, "1");
+    write(at, "a", b"2\n");
+    commit(at, "2");
+    let ran = at.join("ran");
+    let program = format!("touch '{}'; cat", ran.display());
+    for key in [
+        "core.pager",
+        "pager.rev-list",
+        "pager.diff-tree",
+        "core.fsmonitor",
+        "core.sshCommand",
+        "core.editor",
+        "diff.external",
+        "diff.own.command",
+        "diff.own.textconv",
+        "filter.own.clean",
+        "filter.own.smudge",
+        "filter.own.process",
+        "gpg.program",
+        "alias.rev-list",
+        "alias.diff-tree",
+    ] {
+        git(at, &["config", key, &program]);
+    }
+    git(at, &["config", "log.showSignature", "true"]);
+    for hook in ["post-index-change", "reference-transaction"] {
+        let hook = at.join(".git/hooks").join(hook);
+        fs::create_dir_all(hook.parent().expect("a folder")).expect("made");
+        fs::write(&hook, format!("#!/bin/sh\n{program}\n")).expect("written");
+        let rights = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&hook, rights).expect("set");
+    }
+    // The file is other than what git remembers of it, so that it would look again.
+    write(at, "a", b"3\n");
+    assert_eq!(lines(&import([at])).len(), 2);
+    assert!(!ran.exists());
+    // They would run where git is asked otherwise.
+    drop(Command::new("git").arg("-C").arg(at).args(["diff", "HEAD~1"]).output());
+    assert!(ran.exists());
+}
+
+/// Whose address is whose is what the repository says, wherever the import runs.
+#[test]
+fn a_mailmap_of_the_users_own_changes_nobody() {
+    let folder = repository(&[]);
+    commit(folder.path(), "all");
+    let author = || lines(&import([folder.path()]))[0]["author"]["id"].clone();
+    let before = author();
+    let map = folder.path().join("map");
+    fs::write(&map, "<other@example.com> <ann@example.com>\n").expect("written");
+    git(folder.path(), &["config", "mailmap.file", &map.to_string_lossy()]);
+    assert_eq!(author(), before);
+    write(folder.path(), ".mailmap", b"<other@example.com> <ann@example.com>\n");
+    assert_ne!(author(), before);
+}
+
 #[test]
 fn what_cannot_be_imported_is_named_with_the_reason() {
     let folder = TempDir::new().expect("a folder");

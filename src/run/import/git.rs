@@ -21,6 +21,9 @@ const MISLEADING: [&str; 8] = [
     "GIT_COMMON_DIR",
     "GIT_PREFIX",
 ];
+/// What settings of the user or of the repository would change: whose address is whose, and what runs where. Most of it
+/// plumbing never looks at.
+const SETTINGS: [&str; 3] = ["mailmap.file=", "mailmap.blob=HEAD:.mailmap", "core.fsmonitor=false"];
 /// Of what git complains, so much is repeated.
 const COMPLAINT_BYTES_MAX: u64 = 2_048;
 
@@ -80,6 +83,12 @@ impl Git {
         Ok(text.lines().map(Into::into).collect())
     }
 
+    /// Whether something may be missing that git would fetch, were it let.
+    pub(super) fn is_partial(&self) -> bool {
+        let settings = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$";
+        self.ask(&["config", "--get-regexp", settings]).is_ok()
+    }
+
     pub(super) fn n_commits(&self) -> anyhow::Result<u64> {
         let count = self.ask(&["rev-list", "--count", "HEAD"])?;
         count.parse().context("git counts in no number")
@@ -119,7 +128,11 @@ impl Git {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
-        command.arg("-C").arg(&self.path).args(arguments);
+        command.arg("-C").arg(&self.path).arg("--no-pager");
+        for setting in SETTINGS {
+            command.args(["-c", setting]);
+        }
+        command.args(arguments);
         for variable in MISLEADING {
             command.env_remove(variable);
         }
@@ -127,6 +140,10 @@ impl Git {
             // What was written, not what was put in its place.
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_OPTIONAL_LOCKS", "0")
+            // To fetch what a partial clone lacks, git would go by the repository's settings, which may name a program.
+            // Older versions know the second only: no transport at all.
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .env("GIT_ALLOW_PROTOCOL", "")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("LC_ALL", "C");
         command
