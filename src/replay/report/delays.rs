@@ -2,7 +2,7 @@
 
 use super::{
     Side,
-    html::{NONE, Page, add, minutes, table, whole},
+    html::{Page, add, minutes, table, whole},
 };
 use crate::replay::summary::{count, number};
 
@@ -139,6 +139,6 @@ fn bar(page: &mut Page, class: &str, (left, width): (f64, f64), (n, scale): (u64
          <text class=\"mid strong\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
         left + width / 2.0,
         top - 5.0,
-        if n > 0 { whole(n) } else { NONE.to_owned() }
+        whole(n)
     );
 }
