@@ -16,7 +16,12 @@ use std::{
 
 use anyhow::Context as _;
 
-use self::{input::open_all, interrupt::Interrupt, output::Output, progress::Progress};
+use self::{
+    input::open_all,
+    interrupt::{Interrupt, Removal},
+    output::Output,
+    progress::Progress,
+};
 use crate::{
     ingest::Reject,
     replay::{Arrival, ComparedSummary, Comparison, Merge, Replay, Report, encode_score},
@@ -172,6 +177,8 @@ struct Results {
     decisions: Option<Output>,
     scores: Option<Output>,
     report: Option<Output>,
+    /// Of what is not whole, where there are results.
+    removal: Option<Removal>,
 }
 
 impl Results {
@@ -192,19 +199,21 @@ impl Results {
         // Without results there is nothing to remove, and signals do what they do.
         let interrupt = results.iter().any(Option::is_some).then(Interrupt::catch).transpose()?;
         let create = |path: Option<&Path>| path.map(Output::create).transpose();
-        let created = Self {
+        let mut created = Self {
             decisions: create(decisions)?,
             scores: create(scores)?,
             report: create(report)?,
+            removal: None,
         };
         if let Some(interrupt) = interrupt {
             let Self {
                 decisions,
                 scores,
                 report,
+                removal: _,
             } = &created;
             let outputs = [decisions, scores, report].into_iter().flatten();
-            interrupt.remove(outputs.filter_map(Output::partial))?;
+            created.removal = Some(interrupt.remove(outputs.filter_map(Output::partial))?);
         }
         Ok(created)
     }
@@ -224,15 +233,17 @@ impl Results {
         Ok(())
     }
 
-    /// All are whole before the first takes the place of what was there.
+    /// All are whole, and no signal parts them, before the first takes the place of what was there.
     fn finish(self) -> anyhow::Result<()> {
         let Self {
             decisions,
             scores,
             report,
+            removal,
         } = self;
         let mut results: Vec<Output> = [decisions, scores, report].into_iter().flatten().collect();
         results.iter_mut().try_for_each(Output::flush)?;
+        removal.map(Removal::end).transpose()?;
         results.into_iter().try_for_each(Output::keep)
     }
 }
