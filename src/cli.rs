@@ -361,6 +361,9 @@ pub struct Replay {
     /// A second policy over the same events: what would change.
     #[arg(long, value_name = "FILE")]
     pub compare: Option<PathBuf>,
+    /// For events without an environment, as the setting of the instance that they were recorded of [default: production].
+    #[arg(long, value_name = "NAME")]
+    pub default_environment: Option<EnvironmentId>,
     /// Write every decision here, one a line.
     #[arg(long, value_name = "FILE", value_parser = result())]
     pub decisions: Option<PathBuf>,

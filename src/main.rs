@@ -240,6 +240,7 @@ fn run_replay(replay: cli::Replay) -> anyhow::Result<ExitCode> {
         events: replay.events,
         policy: replay.policy,
         compare: replay.compare,
+        default_environment: replay.default_environment,
         decisions: replay.decisions,
         scores: replay.scores,
         report: replay.report,

@@ -42,9 +42,6 @@ const BEFORE_MAX: Duration = Duration::from_mins(150);
 const BEFORE_DEPLOY: Duration = Duration::from_mins(30);
 pub(super) const AFTER: Duration = Duration::from_mins(45);
 
-/// What stands for no environment.
-const DEFAULT_ENVIRONMENT: &str = "production";
-
 #[derive(Debug)]
 pub(super) struct Chronicle {
     /// By service; most have one environment.
@@ -79,14 +76,14 @@ impl Default for Chronicle {
 
 impl Chronicle {
     /// An event is about to be stepped.
-    pub(super) fn note(&mut self, event: &Event<'_>) {
+    pub(super) fn note(&mut self, event: &Event<'_>, default_environment: &str) {
         if event.time >= self.due_at {
             self.fill_due(event.time);
         }
         let service = &*event.service;
         match &event.body {
             Body::Error(count) => {
-                let environment = event.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
+                let environment = event.environment.as_deref().unwrap_or(default_environment);
                 if let Some(place) = self.place(service, environment) {
                     place.errors.add(event.time, count.errors, count.interval_ms);
                 }
@@ -97,38 +94,38 @@ impl Chronicle {
                     DeployStatus::Started | DeployStatus::Progressing | DeployStatus::Succeeded => MarkKind::Deploy,
                     DeployStatus::Failed | DeployStatus::RolledBack => MarkKind::TakenBack,
                 };
-                self.mark(event, kind, &deploy.deploy_id);
+                self.mark(event, default_environment, kind, &deploy.deploy_id);
             }
             Body::Incident(incident) => {
                 let kind = match incident.status {
                     IncidentStatus::Detected => MarkKind::Incident,
                     IncidentStatus::Resolved => MarkKind::Resolved,
                 };
-                self.mark(event, kind, &incident.incident_id);
+                self.mark(event, default_environment, kind, &incident.incident_id);
             }
             Body::Override(word) => {
                 let effect = match word.effect {
                     Effect::Proceed => "a person lets it proceed",
                     Effect::Freeze => "a person freezes it",
                 };
-                self.mark(event, MarkKind::Word, effect);
+                self.mark(event, default_environment, MarkKind::Word, effect);
             }
             Body::Commit(_) | Body::Review(_) | Body::Service(_) => {}
         }
     }
 
-    /// Without an environment it is about all that are known.
-    fn mark(&mut self, event: &Event<'_>, kind: MarkKind, label: &str) {
-        if let Some(environment) = event.environment.as_deref() {
+    /// Without an environment a deploy is of the default one, and all else about all that are known.
+    fn mark(&mut self, event: &Event<'_>, default_environment: &str, kind: MarkKind, label: &str) {
+        let is_deploy = matches!(&event.body, Body::Deploy(_));
+        let named = event.environment.as_deref();
+        let environment = named.or(is_deploy.then_some(default_environment));
+        if let Some(environment) = environment {
             self.place(&event.service, environment);
         } else if !self.places.contains_key(&*event.service) {
-            self.place(&event.service, DEFAULT_ENVIRONMENT);
+            self.place(&event.service, default_environment);
         }
         let places = self.places.get_mut(&*event.service).into_iter().flatten();
-        let meant = places.filter(|place| {
-            let environment = event.environment.as_deref();
-            environment.is_none_or(|environment| environment == &*place.environment)
-        });
+        let meant = places.filter(|place| environment.is_none_or(|environment| environment == &*place.environment));
         for place in meant {
             // A deploy speaks several times, and any event may come twice: the first word is the mark.
             let is_known = place

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,13 +13,13 @@ use super::{holding::Total, merge::Arrival, source::MAX_AHEAD, summary::Summary,
 use crate::{
     ingest::Reject,
     model::{
-        Body, ERROR_GRAIN_MS, Entry, EnvironmentId, ErrorCount, Errors, Event, EventHash, Happened, Message, Offset,
-        Origin, Original, PolicyText, ServiceId, Timestamp, Variant,
+        Body, ERROR_GRAIN_MS, Entry, EnvironmentId, Errors, Event, EventHash, Happened, Message, Offset, Origin,
+        Original, PolicyText, ServiceId, Timestamp, Variant,
     },
     score::{Partition, Said, Saying, Service},
 };
 
-/// What stands for no environment.
+/// What stands for no environment, where nothing else is said.
 const DEFAULT_ENVIRONMENT: &str = "production";
 /// How long time runs on after the last event, at most: a watch of 26 h that ends in a freeze of 4 h, and the day of
 /// extra review after it.
@@ -45,6 +46,8 @@ pub struct Replay {
     /// The one variant and the one original of an error, packed: kept for their memory.
     packed: [Vec<u8>; 2],
     tally: Tally,
+    /// Shared with the entry of an event, not copied into it.
+    default_environment: Arc<str>,
     /// A service that was watched when it was last asked.
     watched: Option<ServiceId>,
 }
@@ -61,12 +64,18 @@ impl Replay {
             sayings: Vec::new(),
             packed: Default::default(),
             tally: Tally::default(),
+            default_environment: DEFAULT_ENVIRONMENT.into(),
             watched: None,
         };
         if let Some(text) = policy {
             replay.step(&Entry::Policy(PolicyText { revision: 0, text }));
         }
         replay
+    }
+
+    /// The environment of events without one, from here on; `production` before.
+    pub fn default_to(&mut self, environment: &EnvironmentId) {
+        self.default_environment = environment.as_str().into();
     }
 
     /// Keeps what the timelines of a report need, from here on.
@@ -95,7 +104,7 @@ impl Replay {
     pub fn take_event(&mut self, event: &Event<'_>, file: &str, line: u64) {
         self.tally.events.n_lines += 1;
         self.pass_time(event.time);
-        self.tally.note(event);
+        self.tally.note(event, &self.default_environment);
         let origin = Origin {
             topic: file,
             partition: -1,
@@ -106,6 +115,7 @@ impl Replay {
 
     fn step_event(&mut self, event: &Event<'_>, origin: Origin<'_>) {
         let hash = EventHash::of(&event.service, &event.source, &event.id);
+        let default_environment = Arc::clone(&self.default_environment);
         if let Body::Error(count) = &event.body {
             let mut packed = std::mem::take(&mut self.packed);
             let [variants, originals] = &mut packed;
@@ -120,12 +130,17 @@ impl Replay {
                 requests: count.requests,
             };
             original.pack(originals);
-            self.step(&Entry::Errors(errors_entry(
-                (event, count),
+            self.step(&Entry::Errors(Errors {
+                service: &event.service,
+                environment: event.environment.as_deref().unwrap_or(&default_environment),
+                time: Timestamp::from_millis(event.time.millis().div_euclid(ERROR_GRAIN_MS) * ERROR_GRAIN_MS),
                 origin,
+                errors: count.errors,
+                requests: count.requests,
+                interval_ms: count.interval_ms,
                 variants,
                 originals,
-            )));
+            }));
             self.packed = packed;
             return;
         }
@@ -135,7 +150,7 @@ impl Replay {
             time: event.time,
             service: &event.service,
             environment: event.environment.as_deref(),
-            default_environment: DEFAULT_ENVIRONMENT,
+            default_environment: &default_environment,
             origin,
             body: event.body.clone(),
         }));
@@ -190,7 +205,7 @@ impl Replay {
     /// What came of it all.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        self.tally.summary(&self.partition)
+        self.tally.summary(&self.partition, &self.default_environment)
     }
 
     pub(super) fn tally(&self) -> &Tally {
@@ -267,24 +282,5 @@ impl Replay {
             }
         }
         assert!(self.messages.is_empty(), "messages answer each other without end");
-    }
-}
-
-fn errors_entry<'a>(
-    (event, count): (&'a Event<'_>, &ErrorCount<'_>),
-    origin: Origin<'a>,
-    variants: &'a [u8],
-    originals: &'a [u8],
-) -> Errors<'a> {
-    Errors {
-        service: &event.service,
-        environment: event.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT),
-        time: Timestamp::from_millis(event.time.millis().div_euclid(ERROR_GRAIN_MS) * ERROR_GRAIN_MS),
-        origin,
-        errors: count.errors,
-        requests: count.requests,
-        interval_ms: count.interval_ms,
-        variants,
-        originals,
     }
 }

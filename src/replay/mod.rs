@@ -20,6 +20,7 @@ mod chronicle;
 mod comparison;
 mod detection;
 mod drive;
+mod environments;
 mod holding;
 mod interval;
 mod learned;

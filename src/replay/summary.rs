@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     adjusted::{Cell, OddsRatio},
+    environments::Apart,
     interval::{Rate, Share},
 };
 use crate::{
@@ -310,6 +311,28 @@ pub(super) fn warnings(summary: &Summary, policy: &Policy) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// What services tell so that errors and deploys never meet.
+pub(super) fn warning_of_apart(apart: &Apart<'_>, default_environment: &str) -> String {
+    let Apart {
+        n_services,
+        service,
+        errors,
+        deploys,
+    } = apart;
+    format!(
+        "no deploy can be convicted in {n_services} of the services, for they tell errors and deploys in different \
+         environments, such as {service:?} errors in {}, deploys in {}; what names none is of {default_environment:?} \
+         (--default-environment)",
+        quoted(errors),
+        quoted(deploys)
+    )
+}
+
+fn quoted(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+    names.join(", ")
 }
 
 /// `part` of `whole` to six decimals; `None` of nothing.

@@ -9,11 +9,12 @@ use super::{
     chronicle::Chronicle,
     detection::Detection,
     drive::RUN_ON_MAX,
+    environments::Environments,
     holding::{HeldMs, Holding},
     interval::{Rate, Share},
     summary::{
         ChangeSummary, DecisionCounts, EventCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits,
-        Summary, TierSummary, count, hours, number, ratio, warnings,
+        Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warnings,
     },
 };
 use crate::{
@@ -30,6 +31,7 @@ pub(super) struct Tally {
     decisions: Decisions,
     /// The hashes of the names of services seen: some are forgotten on the way, after weeks of silence.
     services: HashSet<u64>,
+    environments: Environments,
     /// The timelines of freezes, where a report is asked for.
     pub(super) chronicle: Option<Box<Chronicle>>,
     first: Option<Timestamp>,
@@ -86,12 +88,13 @@ impl Decisions {
 
 impl Tally {
     /// An event is about to be stepped.
-    pub(super) fn note(&mut self, event: &Event<'_>) {
+    pub(super) fn note(&mut self, event: &Event<'_>, default_environment: &str) {
         self.first = Some(self.first.map_or(event.time, |first| first.min(event.time)));
         self.last = self.last.max(Some(event.time));
         self.services.insert(hash_text(&event.service));
+        self.environments.note(event, default_environment);
         if let Some(chronicle) = &mut self.chronicle {
-            chronicle.note(event);
+            chronicle.note(event, default_environment);
         }
         match &event.body {
             Body::Error(_) => return,
@@ -149,7 +152,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn summary(&self, partition: &Partition) -> Summary {
+    pub(super) fn summary(&self, partition: &Partition, default_environment: &str) -> Summary {
         let recorded = match (self.first, self.last) {
             (Some(first), Some(last)) => last.since(first),
             _ => std::time::Duration::ZERO,
@@ -181,6 +184,9 @@ impl Tally {
             warnings: Vec::new(),
         };
         summary.warnings = warnings(&summary, partition.policy());
+        if let Some(apart) = self.environments.apart() {
+            summary.warnings.push(warning_of_apart(&apart, default_environment));
+        }
         if self.is_held_at_end {
             summary.warnings.push(format!(
                 "something is still held {} hours after the last event: no more of it is counted",

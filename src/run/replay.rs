@@ -24,6 +24,7 @@ use self::{
 };
 use crate::{
     ingest::Reject,
+    model::EnvironmentId,
     replay::{Arrival, ComparedSummary, Comparison, Merge, Replay, Report, encode_score},
     score::{Policy, Said},
     wire::control::encode_decision,
@@ -41,6 +42,8 @@ pub struct Args {
     pub policy: Option<PathBuf>,
     /// The policy to compare it with.
     pub compare: Option<PathBuf>,
+    /// The environment of events without one; `production` if it is not given.
+    pub default_environment: Option<EnvironmentId>,
     /// Where decisions go, one per line.
     pub decisions: Option<PathBuf>,
     /// Where scores go, one per line.
@@ -62,7 +65,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let inputs = open_all(&args.events, &mut progress)?;
     let mut results = Results::create(args)?;
 
-    let mut drive = Drive::new(policy.as_deref(), compare.as_deref(), args.report.is_some());
+    let mut drive = Drive::new(args, policy.as_deref(), compare.as_deref());
     let mut refused = Refused::default();
     let mut merge = Merge::new(inputs)?;
     while let Some(arrival) = merge.next()? {
@@ -93,10 +96,13 @@ enum Drive {
 }
 
 impl Drive {
-    fn new(policy: Option<&str>, compare: Option<&str>, with_report: bool) -> Self {
+    fn new(args: &Args, policy: Option<&str>, compare: Option<&str>) -> Self {
         let replay = |policy| {
             let mut replay = Replay::new(policy);
-            if with_report {
+            if let Some(environment) = &args.default_environment {
+                replay.default_to(environment);
+            }
+            if args.report.is_some() {
                 replay.chronicle();
             }
             replay
@@ -190,6 +196,7 @@ impl Results {
             decisions,
             scores,
             report,
+            default_environment: _,
             json: _,
         } = args;
         let results = [decisions, scores, report].map(Option::as_deref);

@@ -195,6 +195,43 @@ fn what_would_be_lost_or_counted_twice_is_refused_before_anything_is_written() {
     assert_eq!(fs::read(&search).expect("read"), before);
 }
 
+/// Errors that name no environment, and a deploy of `prod` that makes them many.
+#[test]
+fn events_without_an_environment_are_of_the_one_that_is_named() {
+    let event = |minute: i32| {
+        let time = format!("2026-03-02T{:02}:{:02}:00Z", minute / 60, minute % 60);
+        let count = if minute > 360 { 90 } else { 5 + minute % 3 };
+        let errors = format!(
+            r#"{{"kind":"error","id":"{minute}","time":"{time}","service":"s","count":{count},"interval_ms":60000}}"#
+        );
+        let deploy = format!(
+            r#"{{"kind":"deploy","id":"d","time":"{time}","service":"s","environment":"prod","deploy_id":"d-1","status":"succeeded"}}"#
+        );
+        if minute == 360 {
+            format!("{errors}\n{deploy}\n")
+        } else {
+            format!("{errors}\n")
+        }
+    };
+    let events: String = (0..480).map(event).collect();
+    let run = |more: &[&str]| {
+        let output = holdpoint(
+            &[&["replay", "--json", "--events", "-"], more].concat(),
+            events.as_bytes(),
+        );
+        let summary = summary(&output);
+        (summary["deploys"]["regressed"].clone(), summary["warnings"].to_string())
+    };
+    let (regressed, warnings) = run(&[]);
+    assert_eq!(regressed, 0);
+    assert!(warnings.contains("--default-environment"), "{warnings}");
+    let (regressed, warnings) = run(&["--default-environment", "prod"]);
+    assert_eq!(regressed, 1);
+    assert!(!warnings.contains("--default-environment"), "{warnings}");
+    let output = holdpoint(&["replay", "--events", "-", "--default-environment", ""], b"");
+    assert_eq!(output.status.code(), Some(2));
+}
+
 /// What is in a folder, by name.
 fn names(folder: &TempDir) -> Vec<String> {
     let entries = fs::read_dir(folder.path()).expect("a folder");

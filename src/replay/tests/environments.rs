@@ -1,0 +1,67 @@
+//! Which environment events without one are of.
+
+use super::scenario::{Scenario, Text, merged};
+use crate::{
+    model::{Action, Subject},
+    replay::{Replay, Report},
+    score::Said,
+};
+
+/// A bad deploy, told to be in `prod`; errors name no environment.
+fn history() -> Vec<Text> {
+    let mut files = Scenario::usual(1).files();
+    files[1].1 = files[1].1.replace("\"production\"", "\"prod\"");
+    files
+}
+
+/// The environments of the freezes, the warnings and the page.
+fn told(files: &[Text], default_environment: Option<&str>) -> (Vec<String>, Vec<String>, String) {
+    let mut replay = Replay::new(None);
+    replay.chronicle();
+    if let Some(name) = default_environment {
+        replay.default_to(&name.parse().expect("a name"));
+    }
+    let mut merge = merged(files);
+    while let Some(arrival) = merge.next().expect("memory reads") {
+        replay.take(&arrival);
+    }
+    replay.finish();
+    let frozen = replay.take_said().filter_map(|said| match said {
+        Said::Decision(decision) if decision.action == Action::Freeze => match decision.subject {
+            Subject::Service { environment, .. } => Some(environment.as_str().to_owned()),
+            Subject::Change(_) => None,
+        },
+        Said::Decision(_) | Said::Forget(_) | Said::Message(_) | Said::Scored(_) | Said::Closed(_) => None,
+    });
+    let frozen = frozen.collect();
+    let summary = replay.summary();
+    let html = Report::new(&replay, &summary).html();
+    (frozen, summary.warnings, html)
+}
+
+#[test]
+fn events_without_an_environment_are_of_the_default_one() {
+    let (frozen, warnings, html) = told(&history(), Some("prod"));
+    assert!(!frozen.is_empty() && frozen.iter().all(|environment| environment == "prod"));
+    assert_eq!(warnings, [""; 0]);
+    let (_, freeze) = html.split_once("<h3>checkout @ prod<").expect("its timeline");
+    assert!(freeze.contains("Usual before: "), "with its errors");
+}
+
+#[test]
+fn errors_and_deploys_that_never_meet_are_warned_of() {
+    let (frozen, warnings, html) = told(&history(), None);
+    assert_eq!(frozen, [""; 0]);
+    let expected = "no deploy can be convicted in 2 of the services, for they tell errors and deploys in different \
+                    environments, such as \"checkout\" errors in \"production\", deploys in \"prod\"; what names none is of \
+                    \"production\" (--default-environment)";
+    assert_eq!(warnings, [expected]);
+    assert!(html.contains("no deploy can be convicted in 2 of the services"));
+
+    // Errors elsewhere too are no fault, where some are where it is deployed.
+    let mut files = history();
+    let there = r#""kind":"error","environment":"prod","service":"checkout","count":0"#;
+    let other = there.replace("checkout", "search");
+    files.push(("more", super::line(0, 5, there) + &super::line(1, 5, &other)));
+    assert_eq!(told(&files, None).1, [""; 0]);
+}
