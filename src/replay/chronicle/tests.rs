@@ -27,6 +27,7 @@ fn freeze(i: usize) -> Decision {
         mode: Mode::Shadow,
         decided_at: hour(i),
         valid_until: Some(hour(i) + Duration::from_mins(10)),
+        frozen_since: Some(hour(i)),
         risk: None,
         reasons: vec![Reason::new(EVIDENCE, "errors")],
         to_lift: Vec::new(),
