@@ -34,6 +34,17 @@ impl Parameters {
             .ok_or_else(|| Problem::bad_request("the query is not percent-encoded UTF-8"))
     }
 
+    /// Refuses names that are none of `known`: of what a mistyped one asks, nothing would be answered.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Problem> {
+        match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some((name, _)) => Err(Problem::bad_request(format!(
+                "`{name}` is none of {}",
+                known.join(", ")
+            ))),
+        }
+    }
+
     /// All values of a parameter that may repeat.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0

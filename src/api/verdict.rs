@@ -15,6 +15,9 @@ use crate::{
     wire::control::encode_verdict,
 };
 
+/// What a question may hold. Another name is refused: `failmode=closed` passed over would fail open.
+const PARAMETERS: [&str; 6] = ["service", "environment", "change", "kind", "incident", "fail_mode"];
+
 pub(super) async fn verdict(
     extract::State(edge): extract::State<Arc<Edge>>,
     RawQuery(query): RawQuery,
@@ -41,6 +44,7 @@ fn why_unknown(state: &State) -> Option<String> {
 }
 
 fn parse(parameters: &Parameters, default_environment: &str) -> Result<Request, Problem> {
+    parameters.only(&PARAMETERS)?;
     let service = parameters.name("service")?;
     let service = service.ok_or_else(|| Problem::bad_request("`service` is missing: which service is it about?"))?;
     let environment = match parameters.name("environment")? {
@@ -68,4 +72,29 @@ fn parse(parameters: &Parameters, default_environment: &str) -> Result<Request, 
         .filter(|incident| !incident.is_empty())
         .map(Into::into);
     Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ChangeKind;
+
+    /// Else `gate --url` would be refused whatever it asks.
+    #[test]
+    fn what_a_gate_asks_is_understood() {
+        let mut request = Request::new("a".parse().expect("a name"), "b".parse().expect("a name"));
+        request.changes = vec!["c1".into(), "d2".into()];
+        request.kind = ChangeKind::Hotfix;
+        request.incident = Some("INC-1".into());
+        request.fail_mode = FailMode::Closed;
+        let changes = request.changes.iter().map(|sha| ("change", sha.as_ref()));
+        let query: Vec<String> = request
+            .parameters()
+            .into_iter()
+            .chain(changes)
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let parameters = Parameters::parse(Some(&query.join("&"))).expect("well formed");
+        assert_eq!(parse(&parameters, "other").expect("a question"), request);
+    }
 }

@@ -9,7 +9,7 @@ const PROBLEM: &str = "application/problem+json";
 const JSON: &str = "application/json";
 
 /// Request, status, type, and what the body holds.
-const CASES: [(&str, u16, &str, &str); 37] = [
+const CASES: [(&str, u16, &str, &str); 41] = [
     ("/healthz", 200, JSON, r#""status":"alive""#),
     ("/readyz", 200, JSON, r#""status":"ready""#),
     (
@@ -80,7 +80,16 @@ const CASES: [(&str, u16, &str, &str); 37] = [
         JSON,
         r#""exit_status":30,"decision":null"#,
     ),
-    ("/v1/verdict?service=who&team=any", 200, JSON, r#""verdict":"unknown""#),
+    (
+        "/v1/verdict?service=who&failmode=closed",
+        400,
+        PROBLEM,
+        "`failmode` is none of service, environment, change, kind, incident, fail_mode",
+    ),
+    ("/v1/verdict?service=who&env=staging", 400, PROBLEM, "`env`"),
+    ("/v1/verdict?service=who&changes=a1", 400, PROBLEM, "`changes`"),
+    ("/v1/verdict?service=who&=", 400, PROBLEM, "`` is none of"),
+    ("/v1/services?team=any&limit=1", 200, JSON, r#""items":[{"#),
     ("/v1/verdict", 400, PROBLEM, "`service` is missing"),
     ("/v1/verdict?service=", 400, PROBLEM, "`service` is empty"),
     ("/v1/verdict?service=a%0Ab", 400, PROBLEM, "control character"),
