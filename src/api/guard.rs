@@ -24,7 +24,8 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// Bounds size and time. A stream goes on after this: its answer has begun.
+/// Bounds a request's size, and the time until its answer begins. How long an answer may wait to be taken, a stream too,
+/// is the socket's to bound.
 pub(super) async fn guard(extract::State(limits): extract::State<Limits>, request: Request, next: Next) -> Response {
     let answer = tokio::time::timeout(limits.request, pass(&limits, request, next));
     let mut response = answer.await.unwrap_or_else(|_elapsed| {

@@ -3,8 +3,9 @@
 //! Nothing is decided here: answers come from the view of the control topic, which every instance holds whole, and of
 //! one service's state from the worker that owns it.
 //!
-//! **Invariants:** every answer comes within [`Limits::request`], but for streams, which are counted; no request is
-//! held in memory whole; no lock is held across an `.await`; what others wrote is escaped on its way into a page.
+//! **Invariants:** every answer begins within [`Limits::request`], and ends when for so long no byte of it is taken;
+//! streams, which are counted, too. No request is held in memory whole; no lock is held across an `.await`; what others
+//! wrote is escaped on its way into a page.
 
 mod decisions;
 mod fleet;
@@ -20,6 +21,7 @@ mod problem;
 mod server;
 mod service;
 mod services;
+mod socket;
 mod verdict;
 
 #[cfg(test)]

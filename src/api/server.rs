@@ -1,7 +1,7 @@
 //! Connections: taken, bounded in number and in time, and ended.
 //!
 //! `axum::serve` gives hyper no timer, and so waits for a request's head without end; here it has one. A connection
-//! without a request is closed after the same time.
+//! without a request is closed after the same time, and so is one whose client does not read its answer ([`Socket`]).
 
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
@@ -18,9 +18,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{State, router};
+use super::{State, router, socket::Socket};
 
-/// Connections open at once; the next waits for one to end. With 128 KiB of buffer each: at most 512 MiB.
+/// Connections open at once; the next waits for one to end. Each holds at most 128 KiB of what came and the one answer
+/// that is on its way, mostly below a megabyte; what is not taken is let go of after [`Limits::request`].
 const CONNECTIONS_MAX: usize = 4_096;
 /// What hyper buffers of a connection, at most: the longest URI it takes (64 KiB), and headers.
 const BUFFER_BYTES_MAX: usize = 128 * 1_024;
@@ -34,7 +35,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Bounds on one request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// For the head; then again for the body and the answer.
+    /// For the head; then again for the body and the answer's beginning; then for each wait until more of it is taken.
     pub(super) request: Duration,
     pub(super) body_bytes: usize,
 }
@@ -138,7 +139,8 @@ async fn converse(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.request)
         .max_buf_size(BUFFER_BYTES_MAX);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let socket = TokioIo::new(Socket::new(stream, limits.request));
+    let mut connection = pin!(builder.serve_connection(socket, TowerToHyperService::new(router)));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = told_to_stop(&mut stopped) => {

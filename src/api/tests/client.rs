@@ -1,7 +1,10 @@
 //! A client that speaks HTTP by hand.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{
+        ErrorKind::{BrokenPipe, ConnectionReset},
+        Read as _, Write as _,
+    },
     net::{SocketAddr, TcpStream},
 };
 
@@ -66,6 +69,27 @@ impl Server {
             head: head.replace("\r\n", "\n"),
             body,
         }
+    }
+}
+
+impl Server {
+    /// Asks again and again and reads nothing, until the server takes no more because it has closed the connection.
+    pub(super) async fn ask_until_cut_off(&self, target: &str) {
+        let (address, request) = (
+            self.address,
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        );
+        let asking = spawn_blocking(move || {
+            let mut stream = connect(address);
+            stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+            loop {
+                if let Err(fault) = stream.write_all(request.as_bytes()) {
+                    return fault.kind();
+                }
+            }
+        });
+        let fault = asking.await.expect("it does not panic");
+        assert!([ConnectionReset, BrokenPipe].contains(&fault), "{fault}");
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Short enough to be waited for, and small enough to be sent at once.
-const SHORT: Limits = Limits {
+pub(super) const SHORT: Limits = Limits {
     request: Duration::from_millis(100),
     body_bytes: 16,
 };
@@ -61,6 +61,18 @@ async fn a_request_that_does_not_end_is_refused() {
     for head in ["GET /healthz HTTP/1.1\r\nHost:", ""] {
         assert_eq!(server.send(head.as_bytes()).await.status, 0, "{head}");
     }
+    server.stop().await;
+}
+
+/// Those who ask and read nothing would have all connections, and nobody could ask whether the instance lives.
+#[tokio::test]
+async fn one_who_does_not_read_its_answer_is_cut_off() {
+    let state = state();
+    for n in 0..300 {
+        state.decide(&format!("service-{n}"), 1, "freeze", 0.5);
+    }
+    let server = Server::start_within(SHORT, state).await;
+    server.ask_until_cut_off("/v1/services?limit=500").await;
     server.stop().await;
 }
 

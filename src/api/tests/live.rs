@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     client::Follower,
-    support::{Server, decision, state},
+    limits::SHORT,
+    support::{PATIENCE, Server, decision, state},
 };
 
 #[tokio::test]
@@ -62,8 +63,22 @@ async fn one_who_leaves_is_let_go() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), gone)
-        .await
-        .expect("in time");
+    tokio::time::timeout(PATIENCE, gone).await.expect("in time");
+    server.stop().await;
+}
+
+/// A follower that does not read gives its place back too, once the sockets between are full.
+#[tokio::test]
+async fn one_who_does_not_read_is_cut_off() {
+    let server = Server::start_within(SHORT, state()).await;
+    let mut follower = Follower::connect(&server).await;
+    follower.read_until("retry: 3000").await;
+    let made = Arc::new(decision(&"a".repeat(200), 1, "freeze", 0.9));
+    let gone = async {
+        while server.state.decisions.send(made.clone()).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("in time");
     server.stop().await;
 }
