@@ -26,7 +26,7 @@ const FROZEN_MAX: usize = 500;
 
 pub(super) async fn metrics(extract::State(edge): extract::State<Arc<Edge>>) -> Response {
     let state = &edge.state;
-    let overview = Overview::of(state.view.clone(), state.clock.now()).await;
+    let overview = edge.lookout.overview(state).await;
     let of_view = of_view(&overview, state.health.is_ready());
     let of_fleet = state.ai.borrow().as_ref().map_or_else(String::new, of_fleet);
     // Behind it: what was left out is counted in what the recorder holds.

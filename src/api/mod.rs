@@ -48,10 +48,14 @@ use crate::{
     model::ServiceId,
     score::{AiOutlook, ServiceReport},
 };
+use overview::Lookout;
 use server::Limits;
 
 /// Clients that follow decisions live, at most: each holds a task and a connection for as long as it likes.
 const STREAMS_MAX: usize = 1_024;
+
+/// Looks at all services for a page of the list, at once: each takes a core that the scorer has not. The next waits.
+const SCANS_MAX: usize = 1;
 
 /// Asks the worker that holds a service's state for a report on it.
 ///
@@ -101,6 +105,8 @@ struct Edge {
     /// Turns true when the server is to stop.
     stopping: watch::Receiver<bool>,
     streams: Arc<Semaphore>,
+    scans: Arc<Semaphore>,
+    lookout: Lookout,
 }
 
 fn router(state: Arc<State>, limits: Limits, stopping: watch::Receiver<bool>) -> Router {
@@ -108,6 +114,8 @@ fn router(state: Arc<State>, limits: Limits, stopping: watch::Receiver<bool>) ->
         state,
         stopping,
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        scans: Arc::new(Semaphore::new(SCANS_MAX)),
+        lookout: Lookout::new(limits.overview_age),
     });
     Router::new()
         .route("/", get(page::page))

@@ -1,14 +1,87 @@
 //! All services at a glance: how many are held up, by what, and which are the riskiest.
+//!
+//! To look at all of them takes a core for a tenth of a second and more where there are a million, so who asks shares
+//! what is seen: however many pages are open and whoever scrapes, one look goes on at a time, and a second apart.
+//!
+//! **Invariant:** one look at a time, also when the request that began it is gone.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
+use tokio::sync::Semaphore;
+
+use super::State;
 use crate::{
+    clock::Stopwatch,
     gate::{ServiceCursor, StandingDecision, View},
     model::{Action, ServiceId, Timestamp, UnitInterval},
 };
 
 /// The riskiest services named, at most.
 const RISKIEST_MAX: usize = 20;
+
+/// What was seen last, for all who ask.
+#[derive(Debug)]
+pub(super) struct Lookout {
+    /// How old what is told may be when it is asked for.
+    age_max: Duration,
+    /// Held by who looks.
+    turn: Arc<Semaphore>,
+    // Held for one read or write of what is behind it.
+    seen: Arc<RwLock<Option<Seen>>>,
+}
+
+#[derive(Debug, Clone)]
+struct Seen {
+    /// Since the look began.
+    age: Stopwatch,
+    overview: Arc<Overview>,
+}
+
+impl Lookout {
+    pub(super) fn new(age_max: Duration) -> Self {
+        Self {
+            age_max,
+            turn: Arc::new(Semaphore::new(1)),
+            seen: Arc::new(RwLock::new(None)),
+        }
+    }
+
+    /// An overview of the view, `age_max` old at most when it was asked for.
+    pub(super) async fn overview(&self, state: &State) -> Arc<Overview> {
+        let asked = Stopwatch::start();
+        if let Some(overview) = self.fresh(asked) {
+            return overview;
+        }
+        let turn = self.turn.clone().acquire_owned().await.expect("it is never closed");
+        // Those who waited for the same look share it.
+        if let Some(overview) = self.fresh(asked) {
+            return overview;
+        }
+        let (seen, view, now) = (self.seen.clone(), state.view.clone(), state.clock.now());
+        // Never on a thread that serves others. The turn goes with it: a request that is gone does not end it.
+        let looked = tokio::task::spawn_blocking(move || {
+            let age = Stopwatch::start();
+            let overview = Arc::new(Overview::look(&view, now));
+            *seen.write().unwrap_or_else(PoisonError::into_inner) = Some(Seen {
+                age,
+                overview: overview.clone(),
+            });
+            drop(turn);
+            overview
+        });
+        looked.await.expect("it does not panic, and is not aborted")
+    }
+
+    fn fresh(&self, asked: Stopwatch) -> Option<Arc<Overview>> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let seen = seen.as_ref()?;
+        (seen.age.elapsed() <= self.age_max + asked.elapsed()).then(|| seen.overview.clone())
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Overview {
@@ -21,12 +94,6 @@ pub(super) struct Overview {
 }
 
 impl Overview {
-    /// Looks at all of `view`: a tenth of a second and more for a million services, so never on a thread that serves others.
-    pub(super) async fn of(view: Arc<View>, now: Timestamp) -> Self {
-        let looked = tokio::task::spawn_blocking(move || Self::look(&view, now));
-        looked.await.expect("it does not panic, and is not aborted")
-    }
-
     fn look(view: &View, now: Timestamp) -> Self {
         let mut overview = Self {
             held: Vec::new(),

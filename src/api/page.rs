@@ -41,7 +41,7 @@ pub(super) async fn icon() -> impl IntoResponse {
 
 pub(super) async fn page(extract::State(edge): extract::State<Arc<Edge>>) -> Html<String> {
     let now = edge.state.clock.now();
-    let overview = Overview::of(edge.state.view.clone(), now).await;
+    let overview = edge.lookout.overview(&edge.state).await;
     let mut html = String::new();
     write_page(&mut html, &edge.state, &overview, now).expect("writing to memory cannot fail");
     Html(html)

@@ -32,18 +32,21 @@ const ACCEPT_FAILURES_MAX: u32 = 60;
 /// How long requests may go on once the server is told to stop; the process has 30 s for all it has to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Bounds on one request.
+/// Bounds on one request and its answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// For the head; then again for the body and the answer's beginning; then for each wait until more of it is taken.
     pub(super) request: Duration,
     pub(super) body_bytes: usize,
+    /// How old what is told of all services may be.
+    pub(super) overview_age: Duration,
 }
 
-/// The contract's.
+/// The contract's; and nobody fetches a page or scrapes metrics more often than once a second.
 pub(super) const LIMITS: Limits = Limits {
     request: Duration::from_secs(30),
     body_bytes: 1_024 * 1_024,
+    overview_age: Duration::from_secs(1),
 };
 
 /// Answers on `listener` until `stop`, then lets requests end.

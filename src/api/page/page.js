@@ -23,7 +23,9 @@
     }
   }
 
-  // Many decisions in a burst are one refresh.
+  // Many decisions in a burst are one refresh. What the server tells of all services is up to a second old: fetched at
+  // once, it might not have what has just come.
+  const SETTLED = 1100;
   function later(ms) {
     timer ??= setTimeout(refresh, ms);
   }
@@ -39,9 +41,9 @@
     show("connecting…");
     const opened = new EventSource("v1/decisions");
     source = opened;
-    opened.addEventListener("open", () => { show("live"); later(300); });
-    opened.addEventListener("decision", () => later(300));
-    opened.addEventListener("lagged", () => later(300));
+    opened.addEventListener("open", () => { show("live"); later(SETTLED); });
+    opened.addEventListener("decision", () => later(SETTLED));
+    opened.addEventListener("lagged", () => later(SETTLED));
     opened.addEventListener("error", () => {
       show("not live: trying again; the page is fetched twice a minute");
       // Refused for good, as by 503, the browser does not come back by itself.

@@ -12,6 +12,7 @@ use crate::{
 pub(super) const SHORT: Limits = Limits {
     request: Duration::from_millis(100),
     body_bytes: 16,
+    ..LIMITS
 };
 
 #[tokio::test]

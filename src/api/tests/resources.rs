@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::support::{Server, decision, state};
-use crate::gate::{Record, StandingDecision};
+use super::support::{LIMITS_OF_TESTS, PATIENCE, Server, decision, state};
+use crate::{
+    api::server::{LIMITS, Limits},
+    gate::{Record, StandingDecision},
+};
 
 const PROBLEM: &str = "application/problem+json";
 const JSON: &str = "application/json";
@@ -268,6 +271,24 @@ async fn what_is_not_known_is_said() {
         "unknown"
     );
     server.stop().await;
+}
+
+/// To look at all services for each who asks would leave the scorer no core.
+#[tokio::test]
+async fn what_is_told_of_all_services_is_shared() {
+    let n_frozen = "holdpoint_services{action=\"freeze\"} ";
+    let shared = Limits {
+        overview_age: PATIENCE,
+        ..LIMITS
+    };
+    for (limits, n) in [(shared, 0), (LIMITS_OF_TESTS, 1)] {
+        let server = Server::start_within(limits, state()).await;
+        assert!(server.get("/").await.body.contains("<b>0</b> frozen"));
+        server.state.decide("checkout", 1, "freeze", 0.9);
+        let metrics = server.get("/metrics").await.body;
+        assert!(metrics.contains(&format!("{n_frozen}{n}\n")), "{metrics}");
+        server.stop().await;
+    }
 }
 
 /// Names come from outside, and series must be as many as services are frozen, no more.

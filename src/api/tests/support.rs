@@ -31,6 +31,12 @@ use crate::{
 pub(super) const N_PARTITIONS: u32 = 4;
 const NOW: &str = "2026-03-10T14:02:07Z";
 
+/// What is told of all services is as of when it is asked for.
+pub(super) const LIMITS_OF_TESTS: Limits = Limits {
+    overview_age: Duration::ZERO,
+    ..LIMITS
+};
+
 /// How long is waited for what must come at once.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -188,7 +194,7 @@ pub(super) fn partition(service: &str) -> PartitionIndex {
 
 impl Server {
     pub(super) async fn start(state: State) -> Self {
-        Self::start_within(LIMITS, state).await
+        Self::start_within(LIMITS_OF_TESTS, state).await
     }
 
     pub(super) async fn start_within(limits: Limits, state: State) -> Self {
