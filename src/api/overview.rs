@@ -16,8 +16,8 @@ use tokio::sync::Semaphore;
 use super::State;
 use crate::{
     clock::Stopwatch,
-    gate::{ServiceCursor, StandingDecision, View},
-    model::{Action, ServiceId, Timestamp, UnitInterval},
+    gate::{Finding, Glance, ServiceCursor, StandingDecision, View, Word},
+    model::{Action, EnvironmentId, ServiceId, Timestamp, UnitInterval},
 };
 
 /// The riskiest services named, at most.
@@ -87,47 +87,127 @@ impl Lookout {
 pub(super) struct Overview {
     /// What holds up a service in an environment, the worst first.
     pub(super) held: Vec<Arc<StandingDecision>>,
+    /// People's words on what no decision holds up, by service.
+    pub(super) words: Vec<LoneWord>,
     /// Services by the worst action that stands for one in any environment.
     pub(super) n_by_action: BTreeMap<Action, u32>,
+    /// Services by the worst that gates are told of one in any environment.
+    pub(super) told: Told,
     /// The riskiest services, worst first.
     pub(super) riskiest: Vec<(ServiceId, UnitInterval)>,
+}
+
+/// A word, and where it stands; `None` is in all environments.
+#[derive(Debug)]
+pub(super) struct LoneWord {
+    pub(super) service: ServiceId,
+    pub(super) environment: Option<EnvironmentId>,
+    pub(super) word: Arc<Word>,
+}
+
+impl LoneWord {
+    fn new(service: &ServiceId, environment: Option<&EnvironmentId>, word: &Arc<Word>) -> Self {
+        Self {
+            service: service.clone(),
+            environment: environment.cloned(),
+            word: word.clone(),
+        }
+    }
+
+    fn place(&self) -> (&ServiceId, Option<&EnvironmentId>) {
+        (&self.service, self.environment.as_ref())
+    }
+}
+
+/// Services by what gates are told of them.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) frozen: u32,
+    pub(super) review: u32,
+    pub(super) unknown: u32,
+    pub(super) free: u32,
+}
+
+impl Told {
+    fn count(&mut self, worst: Finding) {
+        *match worst {
+            Finding::Freeze => &mut self.frozen,
+            Finding::ExtraReview => &mut self.review,
+            Finding::Unknown => &mut self.unknown,
+            Finding::Proceed => &mut self.free,
+        } += 1;
+    }
+}
+
+/// The worse of two: what is not known is not free, and what holds for sure outweighs it.
+fn worse(a: Finding, b: Finding) -> Finding {
+    let worst_first = [Finding::Freeze, Finding::ExtraReview, Finding::Unknown];
+    let is_either = |known: &Finding| [a, b].contains(known);
+    worst_first.into_iter().find(is_either).unwrap_or(Finding::Proceed)
 }
 
 impl Overview {
     fn look(view: &View, now: Timestamp) -> Self {
         let mut overview = Self {
             held: Vec::new(),
+            words: Vec::new(),
             n_by_action: Action::ALL.map(|action| (action, 0)).into(),
+            told: Told::default(),
             riskiest: Vec::new(),
         };
         // One pass: page by page, each page looks at all there are.
-        view.each_service(|decisions| overview.take_in(decisions, now));
+        view.survey(now, |glances| overview.take_in(glances, now));
         overview
             .held
             .sort_by_cached_key(|decision| ServiceCursor::of(decision, now));
+        overview.words.sort_by(|a, b| a.place().cmp(&b.place()));
         overview
     }
 
-    /// Takes in the decisions on one service.
-    fn take_in(&mut self, decisions: &mut dyn Iterator<Item = &Arc<StandingDecision>>, now: Timestamp) {
+    /// Takes in what stands on one service.
+    fn take_in(&mut self, glances: &mut dyn Iterator<Item = Glance<'_>>, now: Timestamp) {
         let mut worst: Option<(&ServiceId, Action, UnitInterval)> = None;
-        for decision in decisions {
-            let action = if decision.is_in_force(now) {
-                decision.action
-            } else {
-                Action::Proceed
-            };
-            let risk = decision.risk.unwrap_or(UnitInterval::ZERO);
-            let (_, action_known, risk_known) = worst.unwrap_or((decision.subject.service(), action, risk));
-            let riskier = if risk > risk_known { risk } else { risk_known };
-            worst = Some((decision.subject.service(), action.max(action_known), riskier));
-            if action > Action::Proceed {
-                self.held.push(decision.clone());
+        let mut told: Option<Finding> = None;
+        let (mut service, mut on_all, mut is_told) = (None, None, false);
+        for glance in glances {
+            told = Some(told.map_or(glance.finding, |known| worse(known, glance.finding)));
+            let is_held = glance.decision.is_some_and(|decision| {
+                let action = if decision.is_in_force(now) {
+                    decision.action
+                } else {
+                    Action::Proceed
+                };
+                let risk = decision.risk.unwrap_or(UnitInterval::ZERO);
+                let (_, action_known, risk_known) = worst.unwrap_or((glance.service, action, risk));
+                let riskier = if risk > risk_known { risk } else { risk_known };
+                worst = Some((glance.service, action.max(action_known), riskier));
+                action > Action::Proceed
+            });
+            if is_held {
+                self.held.extend(glance.decision.cloned());
             }
+            let is_on_all = on_all
+                .zip(glance.word)
+                .is_some_and(|(on_all, word)| Arc::ptr_eq(on_all, word));
+            match (glance.word, glance.environment) {
+                (Some(word), None) => on_all = Some(word),
+                (Some(_), Some(_)) if is_on_all => is_told |= is_held,
+                (Some(word), Some(environment)) if !is_held => {
+                    self.words.push(LoneWord::new(glance.service, Some(environment), word));
+                }
+                (Some(_) | None, _) => {}
+            }
+            service = Some(glance.service);
+        }
+        if let Some((service, word)) = service.zip(on_all).filter(|_| !is_told) {
+            self.words.push(LoneWord::new(service, None, word));
         }
         if let Some((service, action, risk)) = worst {
             *self.n_by_action.entry(action).or_default() += 1;
             self.note_risk(service, risk);
+        }
+        if let Some(told) = told {
+            self.told.count(told);
         }
     }
 

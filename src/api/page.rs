@@ -10,16 +10,23 @@ use axum::{
     response::{Html, IntoResponse},
 };
 
-use super::{Edge, State, overview::Overview};
+use super::{
+    Edge, State,
+    overview::{LoneWord, Overview, Told},
+};
 use crate::{
     gate::StandingDecision,
-    model::{Action, Effect, Level, Mode, Obligation, Subject, Timestamp},
+    model::{Action, Effect, Level, Mode, Obligation, PartitionIndex, Subject, Timestamp},
 };
 use markup::Instant;
 pub(super) use markup::Text;
 
 /// Rows of what is held up: more than anyone reads, and the list behind it has them all.
 const HELD_MAX: usize = 200;
+/// Overrides shown that stand where no decision holds anything up.
+const WORDS_MAX: usize = 50;
+/// Silent partitions shown by number.
+const SILENT_MAX: usize = 24;
 /// The latest decisions shown.
 const LATEST_MAX: usize = 15;
 
@@ -50,15 +57,19 @@ pub(super) async fn page(extract::State(edge): extract::State<Arc<Edge>>) -> Htm
 type Written = std::fmt::Result;
 
 fn write_page(html: &mut String, state: &State, overview: &Overview, now: Timestamp) -> Written {
-    let count = |action| overview.n_by_action.get(&action).copied().unwrap_or(0);
-    let (n_frozen, n_review) = (count(Action::Freeze), count(Action::ExtraReview));
+    let Told {
+        frozen: n_frozen,
+        review: n_review,
+        unknown: n_unknown,
+        free: n_free,
+    } = overview.told;
     write!(
         html,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <noscript><meta http-equiv=\"refresh\" content=\"30\"></noscript>\n\
-         <title>{n_frozen} frozen, {n_review} under review – Holdpoint</title>\n\
+         <title>{n_frozen} frozen, {n_review} under review, {n_unknown} not known – Holdpoint</title>\n\
          <link rel=\"icon\" href=\"assets/icon.svg\">\n<link rel=\"stylesheet\" href=\"assets/page.css\">\n\
          <script src=\"assets/page.js\" defer></script>\n</head>\n<body>\n\
          <header><h1>Holdpoint</h1><p id=\"live\" role=\"status\"></p></header>\n<main>\n"
@@ -68,9 +79,11 @@ fn write_page(html: &mut String, state: &State, overview: &Overview, now: Timest
         html,
         "<ul class=\"counts\">\n<li class=\"freeze\"><b>{n_frozen}</b> frozen</li>\n\
          <li class=\"review\"><b>{n_review}</b> under extra review</li>\n\
-         <li class=\"proceed\"><b>{}</b> free to proceed</li>\n</ul>\n",
-        count(Action::Proceed)
+         <li class=\"unknown\"><b>{n_unknown}</b> not known</li>\n\
+         <li class=\"proceed\"><b>{n_free}</b> free to proceed</li>\n</ul>\n"
     )?;
+    write_silent(html, state, now)?;
+    write_words(html, overview, now)?;
     write_held(html, state, overview, now)?;
     write_latest(html, state, now)?;
     super::fleet::write(html, state)?;
@@ -97,10 +110,76 @@ fn write_unready(html: &mut String, state: &State) -> Written {
     html.write_str("</ul></section>\n")
 }
 
+/// Partitions whose owner is not heard of: of their services gates know only what holds them up.
+fn write_silent(html: &mut String, state: &State, now: Timestamp) -> Written {
+    let n = state.n_partitions().unwrap_or(0);
+    let all = (0..n).filter_map(|partition| i32::try_from(partition).ok());
+    let silent: Vec<i32> = all
+        .filter(|partition| !state.view.is_heard(PartitionIndex(*partition), now))
+        .collect();
+    if silent.is_empty() {
+        return Ok(());
+    }
+    let plural = if silent.len() == 1 { "" } else { "s" };
+    let shown: Vec<String> = silent.iter().take(SILENT_MAX).map(ToString::to_string).collect();
+    let more = match silent.len().saturating_sub(SILENT_MAX) {
+        0 => String::new(),
+        n_more => format!(" and {n_more} more"),
+    };
+    writeln!(
+        html,
+        "<p class=\"silent\">Nothing is heard of partition{plural} {}{more}, of {n}: what is frozen or under extra review \
+         there stays so to its end, and of all else gates know nothing.</p>",
+        shown.join(", ")
+    )
+}
+
+/// Words that no card tells of.
+fn write_words(html: &mut String, overview: &Overview, now: Timestamp) -> Written {
+    if overview.words.is_empty() {
+        return Ok(());
+    }
+    html.write_str("<section aria-labelledby=\"words\"><h2 id=\"words\">Overrides</h2>\n<ul class=\"latest\">\n")?;
+    for LoneWord {
+        service,
+        environment,
+        word,
+    } in overview.words.iter().take(WORDS_MAX)
+    {
+        let action = match word.effect {
+            Effect::Proceed => Action::Proceed,
+            Effect::Freeze => Action::Freeze,
+        };
+        write!(
+            html,
+            "<li class=\"{}\"><span class=\"action\">{}</span> <bdi>{}</bdi> <small>in ",
+            action.name(),
+            noun(action),
+            Text(service.as_str())
+        )?;
+        match environment {
+            Some(environment) => write!(html, "<bdi>{}</bdi>", Text(environment.as_str()))?,
+            None => html.write_str("all environments")?,
+        }
+        let until = Instant { at: word.until, now };
+        writeln!(
+            html,
+            "</small> until {until}: <span class=\"why\">{}</span></li>",
+            Text(&word.reason)
+        )?;
+    }
+    html.write_str("</ul>\n")?;
+    let n_more = overview.words.len().saturating_sub(WORDS_MAX);
+    if n_more > 0 {
+        writeln!(html, "<p>And {n_more} more.</p>")?;
+    }
+    html.write_str("</section>\n")
+}
+
 fn write_held(html: &mut String, state: &State, overview: &Overview, now: Timestamp) -> Written {
     html.write_str("<section aria-labelledby=\"held\"><h2 id=\"held\">Held up</h2>\n")?;
     if overview.held.is_empty() {
-        return html.write_str("<p class=\"nothing\">Nothing is frozen or under extra review.</p></section>\n");
+        return html.write_str("<p class=\"nothing\">No decision holds anything up.</p></section>\n");
     }
     for decision in overview.held.iter().take(HELD_MAX) {
         write_card(html, state, decision, now)?;

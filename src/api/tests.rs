@@ -5,5 +5,6 @@ mod fleet;
 mod limits;
 mod live;
 mod owner;
+mod page;
 mod resources;
 mod support;

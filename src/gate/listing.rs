@@ -169,7 +169,8 @@ impl View {
     pub fn services(&self, now: Timestamp, after: Option<&ServiceCursor>, limit: usize) -> Page<ServiceCursor> {
         let n_max = limit.clamp(1, PAGE_ITEMS_MAX) + 1;
         let mut found: Vec<(ServiceCursor, Arc<StandingDecision>)> = Vec::new();
-        self.each_service(|decisions| {
+        for of_service in &self.services {
+            let decisions = of_service.environments.iter().map(|(_, known)| &known.decision);
             let places = decisions.filter_map(|decision| Some((ServiceCursor::of(decision, now)?, decision.clone())));
             found.extend(places.filter(|(place, _)| after.is_none_or(|after| place > after)));
             // Only the first are wanted: the others are let go of before there are many, and never sorted.
@@ -177,16 +178,9 @@ impl View {
                 found.select_nth_unstable_by(n_max - 1, |(a, _), (b, _)| a.cmp(b));
                 found.truncate(n_max);
             }
-        });
+        }
         found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         page(found.into_iter(), limit)
-    }
-
-    /// Calls `each` with the latest decisions on one service after the other, in no order: for what is told of all.
-    pub fn each_service(&self, mut each: impl FnMut(&mut dyn Iterator<Item = &Arc<StandingDecision>>)) {
-        for of_service in &self.services {
-            each(&mut of_service.environments.iter().map(|(_, known)| &known.decision));
-        }
     }
 
     /// The newest decisions, on services and changes, newest first.

@@ -11,6 +11,7 @@ mod kept;
 mod listing;
 mod record;
 mod request;
+mod survey;
 mod text;
 mod verdict;
 mod view;
@@ -28,6 +29,7 @@ pub use record::{ControlKey, Heartbeat, IngestMark, Record, StandingDecision, St
 pub use request::{
     CHANGES_BYTES_MAX, CHANGES_MAX, FailMode, InvalidChanges, QUERY_BYTES_MAX, Request, parse_changes, parse_kind,
 };
+pub use survey::Glance;
 pub use text::for_terminals;
 pub use verdict::{AskedChange, Finding, Verdict, assess, unreachable};
 pub use view::{Applied, Counts, Place, Seen, View};

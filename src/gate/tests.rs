@@ -9,7 +9,7 @@ mod words;
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{FailMode, Heartbeat, Place, Record, Request, StandingDecision, StandingReason, View, assess};
+use super::{FailMode, Finding, Heartbeat, Place, Record, Request, StandingDecision, StandingReason, View, assess};
 use crate::model::{
     Action, Body, Change, ChangeKind, Effect, Event, Exemption, Mode, Offset, Override, PartitionIndex, Sequence,
     Subject, Timestamp, UnitInterval,
@@ -50,6 +50,28 @@ fn check(case: &str, view: &View, request: &Request, expected: Expected) {
         verdict.exit_status.code(),
     );
     assert_eq!(found, expected, "{case}: {}", verdict.text);
+    if request.changes.is_empty() && request.kind == ChangeKind::Release {
+        assert_eq!(
+            surveyed(view, request),
+            verdict.verdict,
+            "{case}: what is told of all agrees"
+        );
+    }
+}
+
+/// What is found for the request's service where all are looked at.
+fn surveyed(view: &View, request: &Request) -> Finding {
+    let (mut here, mut anywhere) = (None, None);
+    view.survey(now(), |glances| {
+        for glance in glances.filter(|glance| *glance.service == request.service) {
+            match glance.environment {
+                None => anywhere = Some(glance.finding),
+                Some(environment) if *environment == request.environment => here = Some(glance.finding),
+                Some(_) => {}
+            }
+        }
+    });
+    here.or(anywhere).unwrap_or(Finding::Unknown)
 }
 
 fn closed(request: Request) -> Request {

@@ -83,7 +83,7 @@ pub(super) struct OfService {
     /// In the order of their names. Most services have one or two: a tree's first node would take as much as eleven.
     pub(super) environments: Vec<(EnvironmentId, Standing)>,
     changes: BTreeMap<Box<str>, Standing>,
-    words: BTreeMap<Scope, Arc<Word>>,
+    pub(super) words: BTreeMap<Scope, Arc<Word>>,
 }
 
 #[derive(Debug)]
@@ -105,7 +105,7 @@ struct Counters {
 pub struct View {
     pub(super) services: DashMap<ServiceId, Box<OfService>, RandomState>,
     pub(super) recent: Recent,
-    heartbeats: DashMap<PartitionIndex, Seen<Arc<Heartbeat>>, RandomState>,
+    pub(super) heartbeats: DashMap<PartitionIndex, Seen<Arc<Heartbeat>>, RandomState>,
     ingest: DashMap<Box<str>, Seen<IngestMark>, RandomState>,
     positions: DashMap<PartitionIndex, Position, RandomState>,
     counters: Counters,
@@ -202,10 +202,7 @@ impl View {
     /// The newest word on a service in an environment, be it about that one or about all; it may have ended.
     #[must_use]
     pub fn word(&self, service: &ServiceId, environment: &EnvironmentId) -> Option<Arc<Word>> {
-        let of_service = self.services.get(service)?;
-        let on_all = of_service.words.get(&None);
-        let on_one = of_service.words.get(&Some(environment.clone()));
-        on_all.into_iter().chain(on_one).max_by(|a, b| a.age_order(b)).cloned()
+        self.services.get(service)?.word(Some(environment)).cloned()
     }
 
     /// The last heartbeat of a partition's owner.
@@ -384,7 +381,17 @@ impl OfService {
         self.environments.binary_search_by(|(known, _)| known.cmp(environment))
     }
 
-    fn environment(&self, environment: &EnvironmentId) -> Option<&Standing> {
+    /// The newest word on an environment, be it about that one or about all; with `None`, on one never heard of.
+    pub(super) fn word(&self, environment: Option<&EnvironmentId>) -> Option<&Arc<Word>> {
+        if self.words.is_empty() {
+            return None;
+        }
+        let on_all = self.words.get(&None);
+        let on_one = environment.and_then(|environment| self.words.get(&Some(environment.clone())));
+        on_all.into_iter().chain(on_one).max_by(|a, b| a.age_order(b))
+    }
+
+    pub(super) fn environment(&self, environment: &EnvironmentId) -> Option<&Standing> {
         let place = self.place_of(environment).ok()?;
         Some(&self.environments[place].1)
     }

@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     exit_status::ExitStatus,
-    record::StandingDecision,
+    record::{Heartbeat, StandingDecision},
     request::{FailMode, Request},
     verdict::Finding,
-    view::{Standing, View},
+    view::{Seen, Standing, View},
     word::Word,
 };
-use crate::model::{Action, ChangeKind, Effect, Exemption, Mode, Timestamp};
+use crate::model::{Action, ChangeKind, Effect, Exemption, Mode, PartitionIndex, Timestamp};
 
 /// A heartbeat whose Kafka timestamp is further behind the gate's clock is stale: three are missed.
 const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(15);
@@ -116,9 +116,10 @@ impl Voice {
                 .filter(|decision| decision.is_in_force(now));
             return Self::by_word(request, word.clone(), over);
         }
-        let known = standing.ok_or(Ignorance::NoDecision);
-        match known.and_then(|standing| known_decision(view, standing, word.as_deref(), now)) {
-            Ok(decision) => Self::by_decision(request, decision),
+        let pulse = |partition| pulse(view.heartbeat(partition).as_ref(), now);
+        let known = standing.as_ref().ok_or(Ignorance::NoDecision);
+        match known.and_then(|standing| vouched(standing, word.as_deref(), now, pulse)) {
+            Ok(decision) => Self::by_decision(request, decision.clone()),
             Err(ignorance) => Self::unknown(request, ignorance),
         }
     }
@@ -219,13 +220,14 @@ impl Voice {
     }
 }
 
-/// The decision if it may be gone by: a freeze or an extra review until its end, a proceed while its scorer lives too.
-fn known_decision(
-    view: &View,
-    standing: Standing,
+/// The decision if it may be gone by: a freeze or an extra review until its end, a proceed while its partition has a
+/// `pulse` too.
+pub(super) fn vouched<'a>(
+    standing: &'a Standing,
     newest_word: Option<&Word>,
     now: Timestamp,
-) -> Result<Arc<StandingDecision>, Ignorance> {
+    pulse: impl FnOnce(PartitionIndex) -> Result<(), Ignorance>,
+) -> Result<&'a Arc<StandingDecision>, Ignorance> {
     let Standing { decision, partition } = standing;
     if let Some(until) = decision.valid_until.filter(|until| *until <= now) {
         return Err(Ignorance::Ended(until));
@@ -236,17 +238,23 @@ fn known_decision(
         return Err(Ignorance::TakenBack);
     }
     if decision.action == Action::Proceed {
-        let heartbeat = view.heartbeat(partition).ok_or(Ignorance::NeverHeard)?;
-        let silence = now.since(heartbeat.timestamp);
-        if silence > HEARTBEAT_AGE_MAX {
-            return Err(Ignorance::Silent(silence));
-        }
-        let lag = now.since(heartbeat.record.now.ok_or(Ignorance::Timeless)?);
-        if lag > LAG_MAX {
-            return Err(Ignorance::Behind(lag));
-        }
+        pulse(*partition)?;
     }
     Ok(decision)
+}
+
+/// Whether a partition with this last heartbeat can be gone by for what does not hold by itself.
+pub(super) fn pulse(heartbeat: Option<&Seen<Arc<Heartbeat>>>, now: Timestamp) -> Result<(), Ignorance> {
+    let heartbeat = heartbeat.ok_or(Ignorance::NeverHeard)?;
+    let silence = now.since(heartbeat.timestamp);
+    if silence > HEARTBEAT_AGE_MAX {
+        return Err(Ignorance::Silent(silence));
+    }
+    let lag = now.since(heartbeat.record.now.ok_or(Ignorance::Timeless)?);
+    if lag > LAG_MAX {
+        return Err(Ignorance::Behind(lag));
+    }
+    Ok(())
 }
 
 /// Whether the request's kind passes `action`, by `decision` or by the word over it.

@@ -23,7 +23,7 @@ use crate::{
     },
     clock::Clock,
     gate::{Applied, Heartbeat, Place, Record, StandingDecision, View},
-    model::{Criticality, Kind, Offset, PartitionIndex, ServiceId, Timestamp},
+    model::{Body, Criticality, Effect, Event, Kind, Offset, Override, PartitionIndex, ServiceId, Timestamp},
     score::ServiceReport,
     wire::{control::decode_decision, partition::partition_of},
 };
@@ -110,8 +110,13 @@ pub(super) fn nothing_owned() -> Arc<Reports> {
     })
 }
 
-/// A decision, by what differs between cases.
+/// A decision, by what differs between cases; `lapsed` is a freeze that has ended.
 pub(super) fn decision(service: &str, sequence: u64, action: &str, risk: f64) -> StandingDecision {
+    let (action, valid_until) = match action {
+        "lapsed" => ("freeze", Some("2026-03-10T14:02:07.000Z")),
+        "freeze" => ("freeze", Some("2026-03-10T15:02:07.120Z")),
+        other => (other, None),
+    };
     let json = serde_json::json!({
         "schema": "holdpoint.decision/1",
         "id": format!("service:{service}@production#{sequence}"),
@@ -120,7 +125,7 @@ pub(super) fn decision(service: &str, sequence: u64, action: &str, risk: f64) ->
         "action": action,
         "mode": "enforce",
         "decided_at": "2026-03-10T14:00:07.120Z",
-        "valid_until": if action == "freeze" { Some("2026-03-10T15:02:07.120Z") } else { None },
+        "valid_until": valid_until,
         "risk": risk,
         "reasons": [{"code": "deploy_regression", "text": format!("errors of {service} at 6.1 times the baseline <since> d-81")}],
         "to_lift": ["roll back d-81"],
@@ -180,6 +185,25 @@ impl State {
             },
             Ok(Record::Heartbeat(heartbeat)),
         );
+    }
+
+    /// A person's word on a service in every environment, for ten minutes from now.
+    pub(super) fn say(&self, service: &str, effect: Effect, reason: &str) {
+        let said = Override {
+            effect,
+            until: now() + Duration::from_mins(10),
+            reason: reason.into(),
+            by: "someone@example.net".into(),
+        };
+        let is_newest = self.view.apply_override(&Event {
+            id: "o-1".into(),
+            time: now(),
+            service: service.into(),
+            environment: None,
+            source: "cli".into(),
+            body: Body::Override(said),
+        });
+        assert!(is_newest, "{service}");
     }
 
     pub(super) fn forget_n_partitions(&self) {
