@@ -7,7 +7,7 @@ use super::{
     voice::{Basis, Ignorance, Outcome, Voice},
     word::Word,
 };
-use crate::model::{Action, ChangeKind, Effect, Level, Obligation, Subject, Timestamp};
+use crate::model::{Action, ChangeKind, Effect, Level, Obligation, Subject, Timestamp, is_unshowable};
 
 /// Characters of a text: three screen lines; names and reasons come from outside and may be long.
 const CHARS_MAX: usize = 600;
@@ -244,13 +244,14 @@ fn instant(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Names and reasons come from outside, and the text goes to terminals and logs: no control character gets there.
+/// Names and reasons come from outside, and the text goes to terminals and logs: nothing gets there that acts on them or
+/// shows as other than it is.
 #[must_use]
 pub fn for_terminals(text: &str) -> String {
     let mut clean: String = text
         .chars()
         .take(CHARS_MAX)
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_unshowable(c) { ' ' } else { c })
         .collect();
     if text.chars().nth(CHARS_MAX).is_some() {
         clean.push('…');

@@ -48,7 +48,7 @@ pub struct Verdict {
     pub exit_status: ExitStatus,
     /// The decision behind it; under an override, the one that the override is over.
     pub decision: Option<Arc<StandingDecision>>,
-    /// What, why, until when, and what lifts it, for people: one line without control characters.
+    /// What, why, until when, and what lifts it, for people: one line, without what acts on a terminal.
     pub text: String,
     /// The changes asked about, in the order asked.
     pub changes: Vec<AskedChange>,

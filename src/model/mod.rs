@@ -9,6 +9,7 @@ mod identity;
 mod name;
 mod number;
 mod question;
+mod text;
 mod time;
 
 pub use decision::{
@@ -29,4 +30,5 @@ pub use identity::{EventHash, hash_text};
 pub use name::{EnvironmentId, InvalidName, MAX_NAME_BYTES, ServiceId, check_name};
 pub use number::{Offset, OutOfRange, PartitionIndex, Sequence, UnitInterval};
 pub use question::{Ask, Clue, Health, Path, Told};
+pub use text::is_unshowable;
 pub use time::{InvalidTimestamp, Second, Timestamp};

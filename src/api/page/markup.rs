@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, is_unshowable};
 
 /// A text from outside, for use within an element or a quoted attribute.
 pub(in crate::api) struct Text<'a>(pub(in crate::api) &'a str);
@@ -15,8 +15,7 @@ impl fmt::Display for Text<'_> {
             '>' => f.write_str("&gt;"),
             '"' => f.write_str("&quot;"),
             '\'' => f.write_str("&#39;"),
-            // NUL has no form in HTML, and the others none that shows.
-            other if other.is_control() => f.write_char('\u{fffd}'),
+            other if is_unshowable(other) => f.write_char('\u{fffd}'),
             other => f.write_char(other),
         })
     }
@@ -67,8 +66,8 @@ mod tests {
     #[test]
     fn texts_cannot_leave_their_place() {
         assert_eq!(
-            Text("<a href=\"'&\">\0").to_string(),
-            "&lt;a href=&quot;&#39;&amp;&quot;&gt;\u{fffd}"
+            Text("<a href=\"'&\">\0\u{202e}gpj\u{2066}").to_string(),
+            "&lt;a href=&quot;&#39;&amp;&quot;&gt;\u{fffd}\u{fffd}gpj\u{fffd}"
         );
     }
 

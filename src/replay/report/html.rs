@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    model::Timestamp,
+    model::{Timestamp, is_unshowable},
     replay::{
         interval::{Rate, Share},
         text::grouped,
@@ -25,9 +25,7 @@ impl fmt::Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                // Marks that turn the order of what follows around would let a name pass for another.
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => f.write_char('\u{fffd}')?,
-                other if other.is_control() => f.write_char('\u{fffd}')?,
+                other if is_unshowable(other) => f.write_char('\u{fffd}')?,
                 other => f.write_char(other)?,
             }
         }
