@@ -9,7 +9,7 @@ use axum::{
 };
 use tokio_stream::StreamExt as _;
 
-use super::{problem::Problem, server::Limits};
+use super::{host::Hosts, problem::Problem, server::Limits};
 
 /// Nothing but what this server sends runs, loads or frames a page.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -24,10 +24,23 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
+/// What requests are taken under.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    pub(super) limits: Limits,
+    pub(super) hosts: Hosts,
+}
+
 /// Bounds a request's size, and the time until its answer begins. How long an answer may wait to be taken, a stream too,
 /// is the socket's to bound.
-pub(super) async fn guard(extract::State(limits): extract::State<Limits>, request: Request, next: Next) -> Response {
-    let answer = tokio::time::timeout(limits.request, pass(&limits, request, next));
+pub(super) async fn guard(extract::State(terms): extract::State<Terms>, request: Request, next: Next) -> Response {
+    let Terms { limits, hosts } = &terms;
+    let answer = tokio::time::timeout(limits.request, async {
+        match hosts.check(request.uri(), request.headers()) {
+            Ok(()) => pass(limits, request, next).await,
+            Err(problem) => problem.into_response(),
+        }
+    });
     let mut response = answer.await.unwrap_or_else(|_elapsed| {
         let detail = format!("the request was not finished in {:?}", limits.request);
         Problem::new(StatusCode::REQUEST_TIMEOUT, detail).into_response()

@@ -3,7 +3,7 @@
 //! Nothing is decided here: answers come from the view of the control topic, which every instance holds whole, and of
 //! one service's state from the worker that owns it.
 //!
-//! **Invariants:** every answer begins within [`Limits::request`], and ends when for so long no byte of it is taken;
+//! **Invariants:** every answer begins within [`server::Limits::request`], and ends when for so long no byte of it is taken;
 //! streams, which are counted, too. No request is held in memory whole; no lock is held across an `.await`; what others
 //! wrote is escaped on its way into a page.
 
@@ -11,6 +11,7 @@ mod decisions;
 mod fleet;
 mod guard;
 mod health;
+mod host;
 mod json;
 mod live;
 mod metrics;
@@ -48,8 +49,8 @@ use crate::{
     model::ServiceId,
     score::{AiOutlook, ServiceReport},
 };
+use guard::Terms;
 use overview::Lookout;
-use server::Limits;
 
 /// Clients that follow decisions live, at most: each holds a task and a connection for as long as it likes.
 const STREAMS_MAX: usize = 1_024;
@@ -109,13 +110,13 @@ struct Edge {
     lookout: Lookout,
 }
 
-fn router(state: Arc<State>, limits: Limits, stopping: watch::Receiver<bool>) -> Router {
+fn router(state: Arc<State>, terms: Terms, stopping: watch::Receiver<bool>) -> Router {
     let edge = Arc::new(Edge {
         state,
         stopping,
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         scans: Arc::new(Semaphore::new(SCANS_MAX)),
-        lookout: Lookout::new(limits.overview_age),
+        lookout: Lookout::new(terms.limits.overview_age),
     });
     Router::new()
         .route("/", get(page::page))
@@ -131,6 +132,6 @@ fn router(state: Arc<State>, limits: Limits, stopping: watch::Receiver<bool>) ->
         .route("/v1/decisions", get(decisions::decisions))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(middleware::from_fn_with_state(limits, guard::guard))
+        .layer(middleware::from_fn_with_state(terms, guard::guard))
         .with_state(edge)
 }

@@ -18,7 +18,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{State, router, socket::Socket};
+use super::{State, guard::Terms, host::Hosts, router, socket::Socket};
 
 /// Connections open at once; the next waits for one to end. Each holds at most 128 KiB of what came and the one answer
 /// that is on its way, mostly below a megabyte; what is not taken is let go of after [`Limits::request`].
@@ -52,7 +52,7 @@ pub(super) const LIMITS: Limits = Limits {
 /// Answers on `listener` until `stop`, then lets requests end.
 ///
 /// # Errors
-/// If for a minute no connection could be accepted.
+/// If `listener` has no address, or for a minute no connection could be accepted.
 pub async fn serve(
     listener: TcpListener,
     state: Arc<State>,
@@ -68,7 +68,8 @@ pub(super) async fn serve_within(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (stopping, stopped) = watch::channel(false);
-    let router = router(state, limits, stopped.clone());
+    let hosts = Hosts::of(listener.local_addr()?, &state.advertise);
+    let router = router(state, Terms { limits, hosts }, stopped.clone());
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);

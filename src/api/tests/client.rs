@@ -37,7 +37,7 @@ impl Server {
 
     /// One request on a connection of its own; `headers` are whole lines.
     pub(super) async fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
-        let request = format!("{method} {target} HTTP/1.1\r\nHost: holdpoint\r\nConnection: close\r\n{headers}\r\n");
+        let request = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
         self.send(request.as_bytes()).await
     }
 
@@ -114,7 +114,7 @@ impl Follower {
         let address = server.address;
         let connected = spawn_blocking(move || {
             let mut stream = connect(address);
-            let request = b"GET /v1/decisions HTTP/1.1\r\nHost: holdpoint\r\nAccept: text/event-stream\r\n\r\n";
+            let request = b"GET /v1/decisions HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
             stream.write_all(request).expect("it reads");
             stream
         });

@@ -25,7 +25,7 @@ async fn bodies_over_the_limit_are_refused_and_others_are_passed_over() {
         state(),
     )
     .await;
-    let head = "GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n";
+    let head = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
     let cases = [
         (format!("{head}Content-Length: 16\r\n\r\n0123456789abcdef"), 200),
         (
@@ -39,7 +39,7 @@ async fn bodies_over_the_limit_are_refused_and_others_are_passed_over() {
         ),
         (format!("{head}Content-Length: -1\r\n\r\n"), 400),
         (
-            "POST /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\n".to_owned(),
+            "POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\r\n".to_owned(),
             413,
         ),
     ];
@@ -54,7 +54,7 @@ async fn bodies_over_the_limit_are_refused_and_others_are_passed_over() {
 async fn a_request_that_does_not_end_is_refused() {
     let server = Server::start_within(SHORT, state()).await;
     let slow_body = server
-        .send(b"GET /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n0123")
+        .send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n0123")
         .await;
     assert_eq!((slow_body.status, slow_body.header("connection")), (408, Some("close")));
     assert_eq!(slow_body.header("content-type"), Some("application/problem+json"));

@@ -273,6 +273,21 @@ async fn what_is_not_known_is_said() {
     server.stop().await;
 }
 
+/// A page whose name comes to mean this machine reads nothing here, and asks nothing.
+#[tokio::test]
+async fn who_asks_by_a_strangers_name_is_refused() {
+    let server = fleet().await;
+    for (host, status) in [("evil.example", 403), ("node-a:8484", 200), ("127.0.0.1", 200)] {
+        for target in ["/", "/v1/services", "/metrics"] {
+            let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            let answer = server.send(request.as_bytes()).await;
+            assert_eq!(answer.status, status, "{host} {target}: {}", answer.body);
+        }
+    }
+    assert_eq!(server.send(b"GET /healthz HTTP/1.0\r\n\r\n").await.status, 200);
+    server.stop().await;
+}
+
 /// To look at all services for each who asks would leave the scorer no core.
 #[tokio::test]
 async fn what_is_told_of_all_services_is_shared() {
