@@ -1,12 +1,15 @@
 //! What holds for every request and answer: bounds on the one, headers on the other.
 
+use std::sync::Arc;
+
 use axum::{
-    body::{Body, HttpBody as _},
+    body::{Body, Bytes, HttpBody as _, to_bytes},
     extract::{self, Request},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::StreamExt as _;
 
 use super::{host::Hosts, problem::Problem, server::Limits};
@@ -24,20 +27,39 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
+/// An answer up to so long is given whatever waits to be taken: verdicts and liveness are. So many for each connection are
+/// 64 MiB.
+const LIGHT_BYTES_MAX: u64 = 16 * 1_024;
+
 /// What requests are taken under.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     pub(super) limits: Limits,
     pub(super) hosts: Hosts,
+    /// KiB of answers that may yet wait to be taken.
+    pub(super) room: Arc<Semaphore>,
+}
+
+/// An answer until it is written, and its place among all those.
+struct Weighed {
+    bytes: Bytes,
+    /// Held, not read.
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Weighed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// Bounds a request's size, and the time until its answer begins. How long an answer may wait to be taken, a stream too,
 /// is the socket's to bound.
 pub(super) async fn guard(extract::State(terms): extract::State<Terms>, request: Request, next: Next) -> Response {
-    let Terms { limits, hosts } = &terms;
+    let Terms { limits, hosts, room } = &terms;
     let answer = tokio::time::timeout(limits.request, async {
         match hosts.check(request.uri(), request.headers()) {
-            Ok(()) => pass(limits, request, next).await,
+            Ok(()) => weigh(room, pass(limits, request, next).await).await,
             Err(problem) => problem.into_response(),
         }
     });
@@ -56,6 +78,23 @@ async fn pass(limits: &Limits, request: Request, next: Next) -> Response {
     match drain(limits, &parts.headers, body).await {
         Ok(()) => next.run(Request::from_parts(parts, Body::empty())).await,
         Err(problem) => problem.into_response(),
+    }
+}
+
+/// Lets an answer go if there is room for it beside those that wait to be taken. Streams are counted by themselves.
+async fn weigh(room: &Arc<Semaphore>, response: Response) -> Response {
+    let size_bytes = response.body().size_hint().exact().unwrap_or(0);
+    if size_bytes <= LIGHT_BYTES_MAX {
+        return response;
+    }
+    let size_kib = u32::try_from(size_bytes.div_ceil(1_024)).unwrap_or(u32::MAX);
+    let Ok(room) = room.clone().try_acquire_many_owned(size_kib) else {
+        return Problem::unavailable("too many answers wait to be taken").into_response();
+    };
+    let (parts, body) = response.into_parts();
+    match to_bytes(body, usize::MAX).await {
+        Ok(bytes) => Response::from_parts(parts, Body::from(Bytes::from_owner(Weighed { bytes, _room: room }))),
+        Err(broken) => Problem::unavailable(format!("the answer broke off: {broken}")).into_response(),
     }
 }
 

@@ -20,8 +20,8 @@ use tokio::{
 
 use super::{State, guard::Terms, host::Hosts, router, socket::Socket};
 
-/// Connections open at once; the next waits for one to end. Each holds at most 128 KiB of what came and the one answer
-/// that is on its way, mostly below a megabyte; what is not taken is let go of after [`Limits::request`].
+/// Connections open at once; the next waits for one to end. With 128 KiB of buffer each, at most 512 MiB, beside
+/// [`Limits::answers_kib`]; what is not taken is let go of after [`Limits::request`].
 const CONNECTIONS_MAX: usize = 4_096;
 /// What hyper buffers of a connection, at most: the longest URI it takes (64 KiB), and headers.
 const BUFFER_BYTES_MAX: usize = 128 * 1_024;
@@ -38,14 +38,18 @@ pub(super) struct Limits {
     /// For the head; then again for the body and the answer's beginning; then for each wait until more of it is taken.
     pub(super) request: Duration,
     pub(super) body_bytes: usize,
+    /// Of all answers together that wait to be taken, but short ones.
+    pub(super) answers_kib: usize,
     /// How old what is told of all services may be.
     pub(super) overview_age: Duration,
 }
 
-/// The contract's; and nobody fetches a page or scrapes metrics more often than once a second.
+/// The contract's. There is room for some hundred clients that each ask for all they may, and nobody fetches a page or
+/// scrapes metrics more often than once a second.
 pub(super) const LIMITS: Limits = Limits {
     request: Duration::from_secs(30),
     body_bytes: 1_024 * 1_024,
+    answers_kib: 256 * 1_024,
     overview_age: Duration::from_secs(1),
 };
 
@@ -69,7 +73,8 @@ pub(super) async fn serve_within(
 ) -> io::Result<()> {
     let (stopping, stopped) = watch::channel(false);
     let hosts = Hosts::of(listener.local_addr()?, &state.advertise);
-    let router = router(state, Terms { limits, hosts }, stopped.clone());
+    let room = Arc::new(Semaphore::new(limits.answers_kib));
+    let router = router(state, Terms { limits, hosts, room }, stopped.clone());
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);

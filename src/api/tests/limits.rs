@@ -77,6 +77,37 @@ async fn one_who_does_not_read_its_answer_is_cut_off() {
     server.stop().await;
 }
 
+/// Memory is the scorer's: what clients have asked for and do not take has a bound together, not only each.
+#[tokio::test]
+async fn answers_that_find_no_room_are_refused_and_those_taken_make_room() {
+    let state = state();
+    for n in 0..300 {
+        state.decide(&format!("service-{n}"), 1, "freeze", 0.5);
+    }
+    let limits = Limits {
+        answers_kib: 64,
+        ..LIMITS
+    };
+    let server = Server::start_within(limits, state).await;
+    let all = server.get("/v1/services?limit=500").await;
+    assert_eq!(
+        (all.status, all.header("retry-after")),
+        (503, Some("5")),
+        "{}",
+        all.body
+    );
+    for _ in 0..3 {
+        let some = server.get("/v1/services?limit=80").await;
+        assert!(
+            some.status == 200 && some.body.len() > 33 * 1_024,
+            "{}",
+            some.body.len()
+        );
+    }
+    assert_eq!(server.get("/healthz").await.status, 200);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
     let server = Server::start(state()).await;
