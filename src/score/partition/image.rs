@@ -159,12 +159,12 @@ mod tests {
         let mut partition = Partition::default();
         let text = "#".repeat(768 << 10);
         assert!(Policy::parse(&format!("{text}#")).is_err(), "the longest there is");
-        let mut append = |entry: &Entry<'_>| partition.step(entry, Offset(0), Timestamp::MIN, &mut Vec::new());
+        let now = Timestamp::from_millis(3_000_000_000_000);
+        let mut append = |entry: &Entry<'_>| partition.step(entry, Offset(0), now, &mut Vec::new());
         append(&Entry::Policy(PolicyText {
             revision: i64::MAX,
             text: &text,
         }));
-        let now = Timestamp::from_millis(3_000_000_000_000);
         let topics: Vec<String> = (0..8).map(|i| format!("{i}").repeat(249)).collect();
         for topic in &topics {
             let marks = (0..9_000).map(|partition| Watermark {
