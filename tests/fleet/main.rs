@@ -149,34 +149,56 @@ fn deploy(id: &str, minute: u64) -> Deploy {
             declared: 1.0,
             share: 1.0,
         }],
-        version: 1,
+        version: 2,
         previous: 1,
         shas: Vec::new(),
         fault: None,
     }
 }
 
-/// Two deploys an hour apart, and ten times the errors from a minute on: at once it is the one just before, within the
-/// half hour rather that one's late fault, hours after both a late fault or none of them.
+/// Two deploys an hour apart, and ten times the errors from a minute on, told as `told` leaves it: whom it is put down to.
+fn named(onset: u64, outages: f64, told: impl Fn(u64) -> bool) -> Option<String> {
+    let deploys = [deploy("first", 600), deploy("second", 660)];
+    let mut sights = Sights::default();
+    for minute in (0..onset + 60).filter(|minute| told(*minute)) {
+        // A minute ends with its own number.
+        let errors = if minute <= onset { 4 } else { 40 };
+        sights.see(&glimpse(0, minute, (errors, 10.0)));
+    }
+    let seen = Seen {
+        sights: sights.of(0, (START, START + Duration::from_mins(onset + 60))),
+        excess: 9.0,
+        is_of_deploy: false,
+        is_batch: false,
+        share_of_outages: outages,
+    };
+    seen.likeliest(deploys.iter()).map(|deploy| deploy.id.to_string())
+}
+
+/// By how often deploys fail so late, and how often outages begin.
 #[test]
 fn a_rise_is_put_down_by_its_date() {
-    let deploys = [deploy("first", 120), deploy("second", 180)];
-    let named = |onset: u64| {
-        let mut sights = Sights::default();
-        for minute in 0..onset + 20 {
-            let errors = if minute < onset { 4 } else { 40 };
-            sights.see(&glimpse(0, minute, (errors, 10.0)));
-        }
-        let end = START + Duration::from_mins(onset + 20);
-        let seen = Seen {
-            sights: sights.of(0, (START, end)),
-            excess: 9.0,
-            is_of_deploy: false,
-        };
-        seen.likeliest(deploys.iter()).map(|deploy| deploy.id.to_string())
-    };
-    assert_eq!(named(121).as_deref(), Some("first"));
-    assert_eq!(named(181).as_deref(), Some("second"));
-    assert_eq!(named(195).as_deref(), Some("second"));
-    assert_eq!(named(60), None, "before both");
+    let (all, usual) = (|_: u64| true, 1.0 / 50.0);
+    let cases = [
+        (600, usual, Some("first"), "at once"),
+        (660, usual, Some("second"), "at once"),
+        (675, usual, Some("second"), "rather than the first, an hour late"),
+        (700, usual, None, "so many times the errors are an outage's rather"),
+        (700, usual / 5.0, Some("second"), "where outages are few"),
+        (775, usual, None, "between two classes of the second's latencies"),
+        (775, 0.0, Some("first"), "where there are none"),
+        (1_100, 0.0, Some("second"), "too late for the first"),
+    ];
+    for (onset, outages, expected, why) in cases {
+        assert_eq!(named(onset, outages, all).as_deref(), expected, "{onset}: {why}");
+    }
+}
+
+/// What may have begun while nothing was told may have begun at any minute of it.
+#[test]
+fn a_rise_in_a_gap_is_of_either() {
+    let gap = |minute: u64| !(655..690).contains(&minute);
+    assert_eq!(named(656, 1.0 / 50.0, gap).as_deref(), Some("second"));
+    let gap = |minute: u64| !(601..655).contains(&minute);
+    assert_eq!(named(630, 1.0 / 50.0, gap).as_deref(), Some("first"));
 }

@@ -122,14 +122,32 @@ fn dated(run: &Run, place: usize, raise: &Raise, at: Timestamp) -> Suspect {
             Suspect::Nobody
         };
     }
-    let reach = if service.batch.is_some() { REACH_OF_BATCH } else { REACH };
+    let is_batch = service.batch.is_some();
+    let reach = if is_batch { REACH_OF_BATCH } else { REACH };
     let seen = Seen {
         sights: run.sights.of(place, (at - reach, at.min(raise.until))),
         excess: raise.excess,
         is_of_deploy,
+        is_batch,
+        share_of_outages: share_of_outages(run.simulation.services(), place),
     };
     let likeliest = seen.likeliest(could_be(truth, place, at, reach));
     Suspect::of(likeliest.map(|deploy| &*deploy.id))
+}
+
+/// Outages are of what others call and pass on, batches left out; each of these as often.
+fn share_of_outages(services: &[Service], place: usize) -> f64 {
+    let called: BTreeSet<usize> = services
+        .iter()
+        .flat_map(|service| &service.depends_on)
+        .filter(|on| on.coupling > 0.0 && services[on.service].batch.is_none())
+        .map(|on| on.service)
+        .collect();
+    if called.contains(&place) {
+        1.0 / f64::from(u32::try_from(called.len()).unwrap_or(u32::MAX))
+    } else {
+        0.0
+    }
 }
 
 /// Where trouble began: the service that failed first, and what raised its errors.
