@@ -3,7 +3,7 @@
 //! They are read in step: a record too far ahead of the others is held back, one a partition, until they have come
 //! near. So an hour of downtime is caught up minute by minute, and nothing that would have been on time is late.
 //!
-//! **Invariant:** a watermark never falls and is never above the clock.
+//! **Invariant:** a watermark is never above the clock, and falls only with a clock that is set back.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -265,7 +265,7 @@ impl Inputs {
                 None if input.is_at_end() => now,
                 None => input.least.unwrap_or(Timestamp::MIN),
             };
-            input.watermark = input.watermark.max(known.min(now));
+            input.watermark = input.watermark.min(now).max(known.min(now));
         }
         self.fetchable(now)
             .map(|(partition, input)| (partition, input.watermark))
@@ -398,6 +398,17 @@ mod tests {
             assert_eq!(waits, second < 30, "second {second}");
         }
         assert_eq!(inputs.watermarks(at(100)), [(&partition(1), at(100))]);
+    }
+
+    /// Else what is read later would be late until the clock has come there again.
+    #[test]
+    fn a_watermark_falls_with_a_clock_that_is_set_back() {
+        let mut inputs = Inputs::default();
+        inputs.hold(partition(0), Offset(7), at(0));
+        inputs.note_end(&partition(0), Some(Offset(7)), at(3_600));
+        assert_eq!(inputs.watermarks(at(3_600))[0].1, at(3_600));
+        inputs.note_end(&partition(0), Some(Offset(7)), at(60));
+        assert_eq!(inputs.watermarks(at(60))[0].1, at(60));
     }
 
     #[test]
