@@ -248,9 +248,8 @@ async fn watch(
             () = &mut stop => return Ended::Stopped,
             _ = every.tick() => {
                 instance.policy.watch();
-                if let Some(offset) = clock_offset_seconds(&instance.view, &instance.name) {
-                    metrics::gauge!("holdpoint_clock_offset_seconds").set(offset);
-                }
+                let offset = clock_offset_seconds(&instance.view, &instance.name, instance.clock.now());
+                metrics::gauge!("holdpoint_clock_offset_seconds").set(offset.unwrap_or(f64::NAN));
                 if upkeep.elapsed() >= telemetry::UPKEEP_EVERY {
                     upkeep = Stopwatch::start();
                     metrics.run_upkeep();

@@ -175,10 +175,14 @@ pub(crate) fn peers(view: &View, instance: &str, now: Timestamp) -> Peers {
 }
 
 /// By how many seconds the clock of `instance` is ahead of the broker's, below 0 where it is behind, as its last mark
-/// shows; `None` where it left none. How long the mark was on its way counts as behind.
-pub(crate) fn clock_offset_seconds(view: &View, instance: &str) -> Option<f64> {
+/// shows; `None` where it has left none for a while. How long the mark was on its way counts as behind.
+pub(crate) fn clock_offset_seconds(view: &View, instance: &str, now: Timestamp) -> Option<f64> {
     let marks = view.ingest_marks();
     let seen = marks.iter().find(|seen| *seen.record.instance == *instance)?;
+    // By the clock that wrote it: the broker's may be the one that is far away.
+    if now.since(seen.record.at) >= PEER_FRESH {
+        return None;
+    }
     let offset_ms = seen.record.at.millis().saturating_sub(seen.timestamp.millis());
     #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "a gauge")]
     Some(offset_ms as f64 / 1_000.0)
@@ -256,7 +260,8 @@ mod tests {
             };
             view.apply(place, Ok(ControlRecord::Ingest(mark)));
         }
-        let offsets = ["a", "b", "c"].map(|instance| clock_offset_seconds(&view, instance));
-        assert_eq!(offsets, [Some(-1.5), Some(3_600.0), None]);
+        let offsets = |now| ["a", "b", "c"].map(|instance| clock_offset_seconds(&view, instance, now));
+        assert_eq!(offsets(broker), [Some(-1.5), Some(3_600.0), None]);
+        assert_eq!(offsets(broker + PEER_FRESH), [None, Some(3_600.0), None], "a is silent");
     }
 }
