@@ -1,10 +1,11 @@
 //! How many services are known in each environment, which the limiter takes a share of.
 //!
-//! Counts and no names: a million of those are more than a record may hold. They cannot drift. A service says once that
-//! an environment is known and once that it no longer is, each in the transaction of the snapshot in which it is so, and
-//! the fleet takes in each record of the log once.
+//! Counts and no names: a million of those are more than a record may hold. A service says once that an environment is
+//! known and once that it no longer is, each in the transaction of the snapshot in which it is so, and the fleet takes in
+//! each record of the log once. A service whose snapshot is lost says both anew and counts twice from then on: of a share
+//! of all, that is as good as nothing.
 //!
-//! **Invariant:** no count is above the truth, and none is 0.
+//! **Invariant:** no count is 0.
 
 use std::collections::BTreeMap;
 
