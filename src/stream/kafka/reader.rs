@@ -11,7 +11,7 @@ use rdkafka::{
     Message,
     config::FromClientConfigAndContext,
     consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
 };
 
 use super::{Bound, Connection, Isolation, Tuning, context::Plain, ends, fault, offsets, record};
@@ -81,20 +81,32 @@ impl KafkaReader {
         Ok(found)
     }
 
-    /// Reads what is decided by now. It waits for no open transaction, of which one may stay so for ever.
-    pub fn read_decided(&mut self, partition: &TopicPartition, each: &mut dyn FnMut(&Record<'_>)) -> Result<(), Fault> {
-        let bounds = offsets::bounds(&self.decided, partition)?;
-        self.read_between(bounds, partition, each)
+    /// The offsets of the first record and behind the last that is decided by now: one before the first open
+    /// transaction, of which one may stay so for ever.
+    pub fn decided_bounds(&mut self, partition: &TopicPartition) -> Result<(Offset, Offset), Fault> {
+        offsets::bounds(&self.decided, partition)
+    }
+
+    /// Reads what lies between two offsets below the decided end, for `within` at most; says whether it read all of it.
+    pub fn read_window(
+        &mut self,
+        window: (Offset, Offset),
+        partition: &TopicPartition,
+        within: Duration,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<bool, Fault> {
+        self.read_between(window, partition, within, each)
     }
 
     fn read_between(
         &self,
         (from, end): (Offset, Offset),
         partition: &TopicPartition,
+        within: Duration,
         each: &mut dyn FnMut(&Record<'_>),
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         if from >= end {
-            return Ok(());
+            return Ok(true);
         }
         // The consumer that reads finds the leader now, and not with its next look around, up to a second later.
         ends::partition_count(&self.decided, &partition.topic)?;
@@ -103,35 +115,51 @@ impl KafkaReader {
             .assign(&list)
             .map_err(|error| fault::fault("assign", &error))?;
         drop(list);
-        let read = self.read_to(partition, end, each);
+        let read = self.read_to(partition, end, within, each);
         self.decided
             .unassign()
             .map_err(|error| fault::fault("unassign", &error))?;
         read
     }
 
-    fn read_to(&self, partition: &TopicPartition, end: Offset, each: &mut dyn FnMut(&Record<'_>)) -> Result<(), Fault> {
-        let mut bound = Bound::new(PROGRESS_BOUND);
+    /// Whether the end was reached within `within`; a fault where nothing at all was.
+    fn read_to(
+        &self,
+        partition: &TopicPartition,
+        end: Offset,
+        within: Duration,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<bool, Fault> {
+        let whole = Bound::new(within);
+        let mut bound = Bound::new(PROGRESS_BOUND.min(within));
         let mut reached = None;
         loop {
+            if reached.is_some() && whole.has_passed() {
+                return Ok(false);
+            }
             match self.decided.poll(POLL_WAIT) {
                 Some(Ok(message)) => {
                     let offset = Offset(message.offset());
                     if offset >= end {
-                        return Ok(());
+                        return Ok(true);
                     }
                     record::lend(&message, &mut *each);
                     if offset.next() >= end {
-                        return Ok(());
+                        return Ok(true);
                     }
+                    reached = Some(offset.next());
                     bound = Bound::new(PROGRESS_BOUND);
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(fault::fault("read", &error)),
+                // As for bounds: rights are given while we run, and waiting here brings none.
+                Some(Err(KafkaError::MessageConsumption(code @ RDKafkaErrorCode::TopicAuthorizationFailed))) => {
+                    return Err(Fault::Retry(format!("{partition}: {code}")));
+                }
                 Some(Err(error)) => self.context.health.record(format!("{partition}: {error}")),
                 None => {
                     let position = position(&self.decided, partition)?;
                     if position.is_some_and(|position| position >= end) {
-                        return Ok(());
+                        return Ok(true);
                     }
                     if position != reached {
                         reached = position;
@@ -174,7 +202,7 @@ impl Reader for KafkaReader {
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Offset, Fault> {
         let (first, end) = offsets::bounds(&self.everything, partition)?;
-        self.read_between((from.unwrap_or(first).max(first), end), partition, each)?;
+        self.read_between((from.unwrap_or(first).max(first), end), partition, Duration::MAX, each)?;
         Ok(end)
     }
 
