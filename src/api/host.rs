@@ -3,6 +3,9 @@
 //! A page of anybody's, open in a browser on this machine, may not read what other names answer; but its own name may
 //! come to mean this machine between two requests (DNS rebinding), and then what listens here answers it. The browser
 //! still says by which name it asks.
+//!
+//! That it lives and is ready anybody may know: it tells nothing worth stealing, and who checks it asks by a name of their
+//! own.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,12 +13,17 @@ use axum::http::{HeaderMap, StatusCode, Uri, header, uri::Authority};
 
 use super::problem::Problem;
 
+/// Answered by whatever name.
+const CHECKS: [&str; 2] = ["/healthz", "/readyz"];
+/// Names under it mean this machine wherever they are resolved: browsers ask nobody for them (RFC 6761).
+const LOCALHOST: &str = "localhost";
+
 /// By which names an instance answers.
 #[derive(Debug, Clone)]
 pub(super) enum Hosts {
     /// Others reach it too, by names it does not know: who may ask is for the network to say.
     Any,
-    /// An address, which cannot come to mean another machine; `localhost`; and what it advertises.
+    /// An address, which cannot come to mean another machine; `localhost` and names under it; and what it advertises.
     Own { advertised: Option<Box<str>> },
 }
 
@@ -34,6 +42,9 @@ impl Hosts {
         let Self::Own { advertised } = self else {
             return Ok(());
         };
+        if CHECKS.contains(&uri.path()) {
+            return Ok(());
+        }
         let told = headers.get_all(header::HOST).into_iter();
         let named = told.map(|host| host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()));
         let mut all = named.chain(uri.authority().cloned().map(Some));
@@ -49,7 +60,13 @@ fn is_own(host: &str, advertised: Option<&str>) -> bool {
     let host = host.to_ascii_lowercase();
     let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_address = in_brackets.unwrap_or(&host).parse::<IpAddr>().is_ok();
-    is_address || host == "localhost" || Some(&*host) == advertised
+    is_address || is_under_localhost(&host) || Some(&*host) == advertised
+}
+
+/// A dot at the end says that the name is whole.
+fn is_under_localhost(host: &str) -> bool {
+    let under = host.strip_suffix('.').unwrap_or(host).strip_suffix(LOCALHOST);
+    under.is_some_and(|under| under.is_empty() || under.ends_with('.'))
 }
 
 #[cfg(test)]
@@ -67,11 +84,15 @@ mod tests {
 
     #[test]
     fn a_loopback_listener_answers_by_its_own_names_alone() {
-        let cases: [(&str, &[&str], bool); 15] = [
+        let cases: [(&str, &[&str], bool); 22] = [
             ("/", &["127.0.0.1:8484"], true),
             ("/", &["[::1]:8484"], true),
             ("/", &["192.0.2.7"], true),
             ("/", &["LocalHost:8484"], true),
+            ("/", &["localhost.:8484"], true),
+            ("/", &["holdpoint.localhost:8484"], true),
+            ("/", &["evillocalhost"], false),
+            ("/", &["localhost.."], false),
             ("/", &["holdpoint.example"], true),
             ("/", &["Holdpoint.Example:443"], true),
             ("/", &[], true),
@@ -83,6 +104,9 @@ mod tests {
             ("/", &[""], false),
             ("http://evil.example/", &["localhost"], false),
             ("http://localhost/", &["localhost"], true),
+            ("/healthz", &["evil.example"], true),
+            ("/readyz", &["evil.example"], true),
+            ("/readyz/", &["evil.example"], false),
         ];
         for (target, hosts, expected) in cases {
             for listening in ["127.0.0.1:8484", "[::1]:8484"] {

@@ -27,8 +27,9 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// The least time that one answer is given.
 const ANSWER_MIN: Duration = Duration::from_millis(100);
 
-/// What services and proxies answer to a question that is wrong or too long, or put to a path where none is answered.
-const REFUSALS: [u16; 4] = [400, NOT_FOUND, 414, 431];
+/// What services and proxies answer to a question that is wrong or too long, or put to a path where none is answered, or
+/// by a name that the instance does not answer by.
+const REFUSALS: [u16; 5] = [400, 403, NOT_FOUND, 414, 431];
 const NOT_FOUND: u16 = 404;
 
 /// Whom to ask.

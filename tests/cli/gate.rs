@@ -178,6 +178,7 @@ fn a_property_that_librdkafka_refuses_is_wrong_usage_whatever_the_fail_mode() {
 fn what_an_instance_refuses_is_wrong_usage_and_not_unknown() {
     for status in [
         "400 Bad Request",
+        "403 Forbidden",
         "404 Not Found",
         "414 URI Too Long",
         "431 Request Header Fields Too Large",

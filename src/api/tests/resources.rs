@@ -283,6 +283,10 @@ async fn who_asks_by_a_strangers_name_is_refused() {
             let answer = server.send(request.as_bytes()).await;
             assert_eq!(answer.status, status, "{host} {target}: {}", answer.body);
         }
+        for check in ["/healthz", "/readyz"] {
+            let request = format!("GET {check} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            assert_eq!(server.send(request.as_bytes()).await.status, 200, "{host} {check}");
+        }
     }
     assert_eq!(server.send(b"GET /healthz HTTP/1.0\r\n\r\n").await.status, 200);
     server.stop().await;
