@@ -126,7 +126,7 @@ fn router(state: Arc<State>, terms: Terms, stopping: watch::Receiver<bool>) -> R
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
-        .route("/v1/verdict", get(verdict::verdict))
+        .route(verdict::PATH, get(verdict::verdict))
         .route("/v1/services", get(services::services))
         .route("/v1/services/{service}", get(service::service))
         .route("/v1/decisions", get(decisions::decisions))

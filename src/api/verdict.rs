@@ -15,6 +15,8 @@ use crate::{
     wire::control::encode_verdict,
 };
 
+pub(super) const PATH: &str = "/v1/verdict";
+
 /// What a question may hold. Another name is refused: `failmode=closed` passed over would fail open.
 const PARAMETERS: [&str; 6] = ["service", "environment", "change", "kind", "incident", "fail_mode"];
 

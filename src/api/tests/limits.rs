@@ -105,6 +105,13 @@ async fn answers_that_find_no_room_are_refused_and_those_taken_make_room() {
         );
     }
     assert_eq!(server.get("/healthz").await.status, 200);
+    let changes = "&change=0123456789abcdef0123456789abcdef01234567".repeat(CHANGES_MAX);
+    let verdict = server.get(&format!("/v1/verdict?service=service-0{changes}")).await;
+    assert!(
+        verdict.status == 200 && verdict.body.len() > 64 * 1_024,
+        "{}",
+        verdict.body
+    );
     server.stop().await;
 }
 
