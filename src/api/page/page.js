@@ -4,11 +4,14 @@
   const live = document.getElementById("live");
   let timer = null;
   let busy = false;
+  let again = false;
 
   async function refresh() {
     timer = null;
     if (busy) return later(500);
     busy = true;
+    const onceMore = again;
+    again = false;
     try {
       const answer = await fetch(".", { cache: "no-store", signal: AbortSignal.timeout(10000) });
       if (!answer.ok) throw new Error(answer.status);
@@ -20,14 +23,19 @@
       document.body.classList.add("stale");
     } finally {
       busy = false;
+      if (onceMore) later(SETTLED);
     }
   }
 
-  // Many decisions in a burst are one refresh. What the server tells of all services is up to a second old: fetched at
-  // once, it might not have what has just come.
+  // Many decisions in a burst are one refresh, and one more for those that came while it was waited for. What the server
+  // tells of all services is up to a second old: fetched at once, it might not have what has just come.
   const SETTLED = 1100;
   function later(ms) {
     timer ??= setTimeout(refresh, ms);
+  }
+  function changed() {
+    again ||= timer !== null;
+    later(SETTLED);
   }
 
   function show(text) {
@@ -41,9 +49,9 @@
     show("connecting…");
     const opened = new EventSource("v1/decisions");
     source = opened;
-    opened.addEventListener("open", () => { show("live"); later(SETTLED); });
-    opened.addEventListener("decision", () => later(SETTLED));
-    opened.addEventListener("lagged", () => later(SETTLED));
+    opened.addEventListener("open", () => { show("live"); changed(); });
+    opened.addEventListener("decision", changed);
+    opened.addEventListener("lagged", changed);
     opened.addEventListener("error", () => {
       show("not live: trying again; the page is fetched twice a minute");
       // Refused for good, as by 503, the browser does not come back by itself.
