@@ -41,7 +41,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
 pub use health::Health;
-pub use server::serve;
+pub use server::{listen, serve};
 
 use crate::{
     clock::Clock,

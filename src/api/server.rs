@@ -3,7 +3,7 @@
 //! `axum::serve` gives hyper no timer, and so waits for a request's head without end; here it has one. A connection
 //! without a request is closed after the same time, and so is one whose client does not read its answer ([`Socket`]).
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper_util::{
@@ -12,7 +12,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
     time::{sleep, timeout},
@@ -21,8 +21,13 @@ use tokio::{
 use super::{State, guard::Terms, host::Hosts, router, socket::Socket};
 
 /// Connections open at once; the next waits for one to end. With 128 KiB of buffer each, at most 512 MiB, beside
-/// [`Limits::answers_kib`]; what is not taken is let go of after [`Limits::request`].
+/// [`Limits::answers_kib`] and what the system keeps; what is not taken is let go of after [`Limits::request`].
 const CONNECTIONS_MAX: usize = 4_096;
+/// Connections that may wait to be accepted, as `TcpListener::bind` has it.
+const BACKLOG: u32 = 1_024;
+/// What the system keeps of an answer until it is taken; Linux keeps twice as much. Left to itself, it keeps megabytes of
+/// each connection, and says that there is room again only once a third is taken: a slow reader would seem to take nothing.
+const SEND_BUFFER_BYTES: u32 = 128 * 1_024;
 /// What hyper buffers of a connection, at most: the longest URI it takes (64 KiB), and headers.
 const BUFFER_BYTES_MAX: usize = 128 * 1_024;
 /// After a failure to accept, which is mostly a lack of file descriptors.
@@ -52,6 +57,23 @@ pub(super) const LIMITS: Limits = Limits {
     answers_kib: 256 * 1_024,
     overview_age: Duration::from_secs(1),
 };
+
+/// Binds `address`, within a runtime. Whoever is accepted has the listener's buffer.
+///
+/// # Errors
+/// If the address cannot be had.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // An instance that starts again does not wait for its predecessor's connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Answers on `listener` until `stop`, then lets requests end.
 ///

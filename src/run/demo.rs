@@ -112,7 +112,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         .enable_all()
         .build()?;
     let listener = runtime
-        .block_on(tokio::net::TcpListener::bind(options.listen))
+        .block_on(api::listen(options.listen))
         .with_context(|| format!("cannot listen on {}: choose another with --listen", options.listen))?;
     settings.listen = listener.local_addr()?;
 

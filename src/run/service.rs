@@ -210,7 +210,7 @@ pub async fn run(
 /// Binds the address that HTTP is to be served on.
 pub async fn listen(instance: &Instance) -> anyhow::Result<tokio::net::TcpListener> {
     let address = instance.settings.listen;
-    tokio::net::TcpListener::bind(address)
+    api::listen(address)
         .await
         .with_context(|| format!("cannot listen on {address}: choose another with --listen or HOLDPOINT_LISTEN"))
 }

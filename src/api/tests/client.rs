@@ -6,6 +6,7 @@ use std::{
         Read as _, Write as _,
     },
     net::{SocketAddr, TcpStream},
+    time::Duration,
 };
 
 use tokio::task::spawn_blocking;
@@ -90,6 +91,28 @@ impl Server {
         });
         let fault = asking.await.expect("it does not panic");
         assert!([ConnectionReset, BrokenPipe].contains(&fault), "{fault}");
+    }
+}
+
+impl Server {
+    /// Asks `n` times at once and reads 400 kB/s for four seconds, then all the rest.
+    pub(super) async fn read_slowly(&self, target: &str, n: usize) -> String {
+        let address = self.address;
+        let asked = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(n - 1);
+        let last = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let reading = spawn_blocking(move || {
+            let mut stream = connect(address);
+            stream.write_all((asked + &last).as_bytes()).expect("it reads");
+            let mut answers = Vec::new();
+            for _ in 0..100 {
+                std::thread::sleep(Duration::from_millis(40));
+                let mut some = (&stream).take(16 * 1_024);
+                some.read_to_end(&mut answers).expect("it is not cut off");
+            }
+            stream.read_to_end(&mut answers).expect("it is not cut off");
+            answers
+        });
+        String::from_utf8(reading.await.expect("it does not panic")).expect("text")
     }
 }
 

@@ -77,6 +77,25 @@ async fn one_who_does_not_read_its_answer_is_cut_off() {
     server.stop().await;
 }
 
+/// Who reads at a slow pace reads: the system must not keep so much back that nothing more is taken for long.
+#[tokio::test]
+async fn one_who_reads_its_answers_slowly_is_given_them_whole() {
+    const N: usize = 60;
+    let state = state();
+    for n in 0..300 {
+        state.decide(&format!("service-{n}"), 1, "freeze", 0.5);
+    }
+    let limits = Limits {
+        request: Duration::from_secs(1),
+        ..LIMITS
+    };
+    let server = Server::start_within(limits, state).await;
+    let answers = server.read_slowly("/v1/services?limit=500", N).await;
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), N, "{} bytes", answers.len());
+    assert!(answers.ends_with('}'), "the last is not whole");
+    server.stop().await;
+}
+
 /// Memory is the scorer's: what clients have asked for and do not take has a bound together, not only each.
 #[tokio::test]
 async fn answers_that_find_no_room_are_refused_and_those_taken_make_room() {

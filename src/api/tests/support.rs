@@ -11,7 +11,6 @@ use std::{
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::{
-    net::TcpListener,
     sync::{broadcast, oneshot, watch},
     task::JoinHandle,
 };
@@ -19,7 +18,7 @@ use tokio::{
 use crate::{
     api::{
         Health, Reports, State,
-        server::{LIMITS, Limits, serve_within},
+        server::{LIMITS, Limits, listen, serve_within},
     },
     clock::Clock,
     gate::{Applied, Heartbeat, Place, Record, StandingDecision, View},
@@ -222,7 +221,8 @@ impl Server {
     }
 
     pub(super) async fn start_within(limits: Limits, state: State) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = listen(any).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let state = Arc::new(state);
         let (stop, stopped) = oneshot::channel();
