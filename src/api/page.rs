@@ -203,14 +203,9 @@ fn write_card(html: &mut String, state: &State, decision: &StandingDecision, now
         noun(decision.action),
         Who(&decision.subject)
     )?;
-    write!(
-        html,
-        "<p class=\"when\">since {}",
-        Instant {
-            at: decision.decided_at,
-            now
-        }
-    )?;
+    // A freeze is renewed, and began before.
+    let began = decision.frozen_since.unwrap_or(decision.decided_at);
+    write!(html, "<p class=\"when\">since {}", Instant { at: began, now })?;
     if let Some(until) = decision.valid_until {
         write!(html, ", until {}", Instant { at: until, now })?;
     }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::support::{N_PARTITIONS, Server, partition, state};
+use super::support::{N_PARTITIONS, Server, decision, partition, state};
 use crate::{
     api::State,
+    gate::{Record, StandingDecision},
     model::Effect::{Freeze, Proceed},
 };
 
@@ -105,4 +106,19 @@ async fn words_are_shown_and_counted_as_gates_go_by_them() {
         "<bdi>checkout</bdi> <small>in all",
     ];
     check(state, [2, 0, 0, 1], &tells, &told_already).await;
+}
+
+/// A decision renewed tells more of a freeze that began before.
+#[tokio::test]
+async fn a_freeze_is_told_since_it_began() {
+    let state = fleet(4);
+    let renewed = StandingDecision {
+        frozen_since: Some("2026-03-10T12:00:00Z".parse().expect("a time")),
+        ..decision("checkout", 2, "freeze", 0.9)
+    };
+    state.apply("checkout", Record::Decision(renewed));
+    state.decide("search", 1, "extra_review", 0.4);
+    let since = |at: &str| format!("<p class=\"when\">since <time datetime=\"{at}\"");
+    let tells = [since("2026-03-10T12:00:00.000Z"), since("2026-03-10T14:00:07.120Z")];
+    check(state, [1, 1, 0, 0], &tells.each_ref().map(String::as_str), &[]).await;
 }
