@@ -6,18 +6,18 @@
 //! **Invariant:** one look at a time, also when the request that began it is gone.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use tokio::sync::Semaphore;
 
-use super::State;
+use super::{State, page::HELD_MAX};
 use crate::{
     clock::Stopwatch,
     gate::{Finding, Glance, ServiceCursor, StandingDecision, View, Word},
-    model::{Action, EnvironmentId, ServiceId, Timestamp, UnitInterval},
+    model::{Action, EnvironmentId, ServiceId, Subject, Timestamp, UnitInterval},
 };
 
 /// The riskiest services named, at most.
@@ -87,7 +87,7 @@ impl Lookout {
 pub(super) struct Overview {
     /// What holds up a service in an environment, the worst first.
     pub(super) held: Vec<Arc<StandingDecision>>,
-    /// People's words on what no decision holds up, by service.
+    /// People's words that none of the first [`HELD_MAX`] of `held` is under, by service.
     pub(super) words: Vec<LoneWord>,
     /// Services by the worst action that stands for one in any environment.
     pub(super) n_by_action: BTreeMap<Action, u32>,
@@ -103,14 +103,22 @@ pub(super) struct LoneWord {
     pub(super) service: ServiceId,
     pub(super) environment: Option<EnvironmentId>,
     pub(super) word: Arc<Word>,
+    /// Where a decision that it is on holds the service up.
+    held_in: Vec<EnvironmentId>,
 }
 
 impl LoneWord {
-    fn new(service: &ServiceId, environment: Option<&EnvironmentId>, word: &Arc<Word>) -> Self {
+    fn new(
+        service: &ServiceId,
+        environment: Option<&EnvironmentId>,
+        word: &Arc<Word>,
+        held_in: Vec<EnvironmentId>,
+    ) -> Self {
         Self {
             service: service.clone(),
             environment: environment.cloned(),
             word: word.clone(),
+            held_in,
         }
     }
 
@@ -160,15 +168,31 @@ impl Overview {
         overview
             .held
             .sort_by_cached_key(|decision| ServiceCursor::of(decision, now));
+        overview.leave_to_cards();
         overview.words.sort_by(|a, b| a.place().cmp(&b.place()));
         overview
+    }
+
+    /// Lets go of the words that cards tell.
+    fn leave_to_cards(&mut self) {
+        let subjects = self.held.iter().take(HELD_MAX).map(|decision| &decision.subject);
+        let cards: HashSet<_> = subjects
+            .filter_map(|subject| match subject {
+                Subject::Service { service, environment } => Some((service, environment)),
+                Subject::Change(_) => None,
+            })
+            .collect();
+        self.words.retain(|LoneWord { service, held_in, .. }| {
+            let mut held_in = held_in.iter();
+            !held_in.any(|environment| cards.contains(&(service, environment)))
+        });
     }
 
     /// Takes in what stands on one service.
     fn take_in(&mut self, glances: &mut dyn Iterator<Item = Glance<'_>>, now: Timestamp) {
         let mut worst: Option<(&ServiceId, Action, UnitInterval)> = None;
         let mut told: Option<Finding> = None;
-        let (mut service, mut on_all, mut is_told) = (None, None, false);
+        let (mut service, mut on_all, mut held_on_all) = (None, None, Vec::new());
         for glance in glances {
             told = Some(told.map_or(glance.finding, |known| worse(known, glance.finding)));
             let is_held = glance.decision.is_some_and(|decision| {
@@ -191,16 +215,20 @@ impl Overview {
                 .is_some_and(|(on_all, word)| Arc::ptr_eq(on_all, word));
             match (glance.word, glance.environment) {
                 (Some(word), None) => on_all = Some(word),
-                (Some(_), Some(_)) if is_on_all => is_told |= is_held,
-                (Some(word), Some(environment)) if !is_held => {
-                    self.words.push(LoneWord::new(glance.service, Some(environment), word));
+                (Some(_), Some(environment)) if is_on_all => {
+                    held_on_all.extend(is_held.then(|| environment.clone()));
                 }
-                (Some(_) | None, _) => {}
+                (Some(word), Some(environment)) => {
+                    let held_in = is_held.then(|| environment.clone()).into_iter().collect();
+                    let word = LoneWord::new(glance.service, Some(environment), word, held_in);
+                    self.words.push(word);
+                }
+                (None, _) => {}
             }
             service = Some(glance.service);
         }
-        if let Some((service, word)) = service.zip(on_all).filter(|_| !is_told) {
-            self.words.push(LoneWord::new(service, None, word));
+        if let Some((service, word)) = service.zip(on_all) {
+            self.words.push(LoneWord::new(service, None, word, held_on_all));
         }
         if let Some((service, action, risk)) = worst {
             *self.n_by_action.entry(action).or_default() += 1;

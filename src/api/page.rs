@@ -22,7 +22,7 @@ use markup::Instant;
 pub(super) use markup::Text;
 
 /// Rows of what is held up: more than anyone reads, and the list behind it has them all.
-const HELD_MAX: usize = 200;
+pub(super) const HELD_MAX: usize = 200;
 /// Overrides shown that stand where no decision holds anything up.
 const WORDS_MAX: usize = 50;
 /// Silent partitions shown by number.
@@ -144,6 +144,7 @@ fn write_words(html: &mut String, overview: &Overview, now: Timestamp) -> Writte
         service,
         environment,
         word,
+        ..
     } in overview.words.iter().take(WORDS_MAX)
     {
         let action = match word.effect {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::support::{N_PARTITIONS, Server, decision, partition, state};
 use crate::{
-    api::State,
+    api::{State, page::HELD_MAX},
     gate::{Record, StandingDecision},
     model::Effect::{Freeze, Proceed},
 };
@@ -121,4 +121,25 @@ async fn a_freeze_is_told_since_it_began() {
     let since = |at: &str| format!("<p class=\"when\">since <time datetime=\"{at}\"");
     let tells = [since("2026-03-10T12:00:00.000Z"), since("2026-03-10T14:00:07.120Z")];
     check(state, [1, 1, 0, 0], &tells.each_ref().map(String::as_str), &[]).await;
+}
+
+/// Cards are written up to a number, and what people said of a service that has none is told all the same.
+#[tokio::test]
+async fn a_word_on_what_has_no_card_is_told_with_the_others() {
+    let state = state();
+    for n in 0..=HELD_MAX {
+        state.decide(&format!("service-{n:03}"), 1, "freeze", 0.5);
+    }
+    let last = format!("service-{HELD_MAX:03}");
+    state.say("service-000", Proceed, "drill");
+    state.say(&last, Proceed, "outage");
+    let server = Server::start(state).await;
+    let page = server.get("/").await.body;
+    assert_eq!(page.matches("<article").count(), HELD_MAX);
+    let card = format!("<bdi>{last}</bdi> <small>in <bdi>production</bdi></small></h3>");
+    assert!(page.contains("And 1 more") && !page.contains(&card), "{page}");
+    let told = |service: &str| format!("<bdi>{service}</bdi> <small>in all environments</small> until ");
+    assert!(page.contains(&told(&last)) && page.contains("outage"), "{page}");
+    assert!(!page.contains(&told("service-000")) && page.contains("drill"), "{page}");
+    server.stop().await;
 }
