@@ -1,6 +1,12 @@
 //! `GET /healthz` and `GET /readyz`: whether this instance lives, and whether it can be gone by.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use axum::{extract, http::StatusCode, response::Response};
 use dashmap::DashMap;
@@ -12,6 +18,7 @@ use super::{Edge, json};
 #[derive(Debug)]
 pub struct Health {
     not_ready: DashMap<&'static str, String>,
+    control_read: AtomicBool,
 }
 
 impl Default for Health {
@@ -30,6 +37,7 @@ impl Health {
     pub fn new() -> Self {
         let health = Self {
             not_ready: DashMap::new(),
+            control_read: AtomicBool::new(false),
         };
         health.set(
             Self::VIEW,
@@ -48,6 +56,16 @@ impl Health {
                 self.not_ready.remove(part);
             }
         }
+    }
+
+    /// The control topic has been read to its end: what the view holds stands, whatever is not ready.
+    pub fn note_control_read(&self) {
+        self.control_read.store(true, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn is_control_read(&self) -> bool {
+        self.control_read.load(Ordering::Relaxed)
     }
 
     #[must_use]

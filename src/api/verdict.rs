@@ -10,7 +10,7 @@ use axum::{
 
 use super::{Edge, Health, State, json, parameters::Parameters, problem::Problem};
 use crate::{
-    gate::{FailMode, Request, assess, parse_changes, parse_kind, unreachable},
+    gate::{FailMode, Request, assess, parse_changes, parse_kind, unreachable, without_words},
     model::InvalidName,
     wire::control::encode_verdict,
 };
@@ -28,13 +28,14 @@ pub(super) async fn verdict(
     let request = parse(&Parameters::parse(query.as_deref())?, &state.default_environment)?;
     let now = state.clock.now();
     let verdict = match why_unknown(state) {
+        Some(why) if state.health.is_control_read() => without_words(&state.view, &request, &why, now),
         Some(why) => unreachable(&request, &why, now),
         None => assess(&state.view, &request, now),
     };
     Ok(json::respond(StatusCode::OK, encode_verdict(&verdict)))
 }
 
-/// A view that is still being read may hold what was lifted long ago.
+/// A view that is still being read may hold what was lifted long ago; once control was read, it lacks words at most.
 fn why_unknown(state: &State) -> Option<String> {
     if let Some(why) = state.health.reason(Health::VIEW) {
         return Some(why);

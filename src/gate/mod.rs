@@ -31,6 +31,6 @@ pub use request::{
 };
 pub use survey::Glance;
 pub use text::for_terminals;
-pub use verdict::{AskedChange, Finding, Verdict, assess, unreachable};
+pub use verdict::{AskedChange, Finding, Verdict, assess, unreachable, without_words};
 pub use view::{Applied, Counts, Place, Seen, View};
 pub use word::Word;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    answer::{Answer, merge},
     exit_status::ExitStatus,
     record::StandingDecision,
     request::Request,
@@ -129,6 +130,27 @@ pub fn unreachable(request: &Request, why: &str, now: Timestamp) -> Verdict {
         })
         .collect();
     conclude(request, &nobody, &nobody, changes, now)
+}
+
+/// The verdict from a view that lacks what people said; `why` is a clause without a full stop. Nothing is let by as
+/// known; what is held stays so, for a topic misspelt or deleted must lift no freeze.
+#[must_use]
+pub fn without_words(view: &View, request: &Request, why: &str, now: Timestamp) -> Verdict {
+    let mut held = assess(view, request, now);
+    held.text = text::for_terminals(&format!("overrides are not known ({why}); {}", held.text));
+    // The other part names the changes.
+    let of_service = Request {
+        changes: Vec::new(),
+        ..request.clone()
+    };
+    let unknown = unreachable(&of_service, why, now);
+    let (index, answer) = merge(&[Answer::from(&held), Answer::from(&unknown)]);
+    Verdict {
+        known: answer.known,
+        text: answer.text.into(),
+        changes: answer.changes,
+        ..if index == 0 { held } else { unknown }
+    }
 }
 
 fn conclude(

@@ -11,8 +11,7 @@ use anyhow::Context as _;
 use super::viewer::take_in;
 use crate::{
     clock::{Clock, Stopwatch},
-    gate::{Answer, ExitStatus, Finding, Request, Verdict, View, assess, for_terminals, unreachable},
-    model::Timestamp,
+    gate::{Answer, ExitStatus, Finding, Request, Verdict, View, assess, for_terminals, unreachable, without_words},
     stream::{
         Fault, Reader as _, TopicPartition,
         kafka::{Connection, Followed, KafkaReader, Tuning},
@@ -312,7 +311,8 @@ impl Reading {
             clock,
         )?;
         let Some(n_partitions) = reader.partition_count(&self.overrides)? else {
-            return self.without_words(&view, clock.now());
+            let missing = format!("there is no topic `{}` at {}", self.overrides, self.connection.brokers);
+            return Ok((&without_words(&view, &self.request, &missing, clock.now())).into());
         };
         for index in 0..n_partitions {
             let partition = crate::model::PartitionIndex(i32::try_from(index)?);
@@ -327,22 +327,6 @@ impl Reading {
             )?;
         }
         Ok((&assess(&view, &self.request, clock.now())).into())
-    }
-
-    /// What people said is not known, so nothing is let by as known; what is held stays so, for a topic misspelt or
-    /// deleted must lift no freeze.
-    fn without_words(&self, view: &View, now: Timestamp) -> anyhow::Result<Told> {
-        let brokers = &self.connection.brokers;
-        let missing = format!("there is no topic `{}` at {brokers}", self.overrides);
-        let mut held = assess(view, &self.request, now);
-        held.text = for_terminals(&format!("{missing}, so overrides are not known; {}", held.text));
-        // The other part names the changes.
-        let of_service = Request {
-            changes: Vec::new(),
-            ..self.request.clone()
-        };
-        let unknown = unreachable(&of_service, &missing, now);
-        told([held, unknown].iter().map(control::encode_verdict).collect(), brokers)
     }
 
     fn follow(

@@ -100,6 +100,11 @@ impl Following {
         self.progress.well_for()
     }
 
+    /// Whether the control topic was read to its end, and what is missing is overrides at most.
+    pub(crate) fn is_control_read(&self) -> bool {
+        self.follower.is_caught_up() && self.follower.missing() != Some(&*self.viewer.control)
+    }
+
     /// Why the view is not whole, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
         // Without overrides a person's freeze would be taken for none.

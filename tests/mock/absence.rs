@@ -114,6 +114,14 @@ fn a_gate_whose_brokers_do_not_answer_follows_its_fail_mode_in_time() {
     }
 }
 
+/// What the instance answers over HTTP.
+fn asked(logged: &Logged, service: &str) -> Value {
+    let path = format!("/v1/verdict?service={service}&environment=production");
+    let (status, body) = logged.instance.answer(&path).expect("an answer");
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).expect("JSON")
+}
+
 /// Misspelt, or not made yet: a person may have said anything.
 #[test]
 fn without_a_topic_of_overrides_nothing_is_let_by_as_known_until_it_is_made() {
@@ -134,6 +142,19 @@ fn without_a_topic_of_overrides_nothing_is_let_by_as_known_until_it_is_made() {
         (status == 20 && answer["known"] == false).then(|| answer["text"].to_string())
     });
     assert!(text.contains(&overrides) && text.contains("is frozen"), "{text}");
+    eventually("so it does over HTTP", || {
+        let answer = asked(&logged, "frozen");
+        let text = answer["text"].to_string();
+        let is_so = answer["exit_status"] == 20 && text.contains(&overrides) && text.contains("is frozen");
+        (is_so && answer["known"] == false).then_some(())
+    });
+    let answer = asked(&logged, "s0");
+    assert_eq!(
+        (&answer["verdict"], &answer["known"]),
+        (&json!("unknown"), &json!(false)),
+        "{answer}"
+    );
+    assert!(answer["text"].to_string().contains(&overrides), "{answer}");
     for (fail_mode, expected) in [("open", 0), ("closed", 30)] {
         let (status, answer, _) = gate(&cluster, "s0", fail_mode);
         assert_eq!((status, &answer["known"]), (expected, &json!(false)), "{answer}");

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::support::{LIMITS_OF_TESTS, PATIENCE, Server, decision, state};
 use crate::{
-    api::server::{LIMITS, Limits},
+    api::{
+        Health,
+        server::{LIMITS, Limits},
+    },
     gate::{Record, StandingDecision},
 };
 
@@ -236,6 +239,39 @@ async fn lists_are_paged_worst_and_newest_first() {
         .await
         .json();
     assert_eq!(rest["items"].as_array().map(Vec::len), Some(1));
+    server.stop().await;
+}
+
+/// A topic of overrides that is misspelt must lift no freeze.
+#[tokio::test]
+async fn what_is_held_stays_so_where_only_overrides_are_not_known() {
+    let wordless = state();
+    wordless
+        .health
+        .set(Health::VIEW, Some("there is no topic `o`".to_owned()));
+    wordless.health.note_control_read();
+    for (service, action) in [("checkout", "freeze"), ("search", "extra_review"), ("cart", "proceed")] {
+        wordless.beat(service, "node-a", "http://node-a:8484", Duration::from_secs(1));
+        wordless.decide(service, 1, action, 0.5);
+    }
+    let server = Server::start(wordless).await;
+    for (asked, verdict, exit_status) in [
+        ("service=checkout", "freeze", 20),
+        ("service=checkout&fail_mode=closed", "freeze", 20),
+        ("service=search", "extra_review", 10),
+        ("service=search&fail_mode=closed", "unknown", 30),
+        ("service=cart&change=a", "unknown", 0),
+        ("service=cart&fail_mode=closed", "unknown", 30),
+    ] {
+        let answer = server.get(&format!("/v1/verdict?{asked}")).await.json();
+        let found = (answer["verdict"].as_str(), answer["exit_status"].as_u64());
+        assert_eq!(found, (Some(verdict), Some(exit_status)), "{asked}: {answer}");
+        assert_eq!(answer["known"], false, "{asked}");
+        assert!(
+            answer["text"].to_string().contains("there is no topic `o`"),
+            "{asked}: {answer}"
+        );
+    }
     server.stop().await;
 }
 

@@ -145,8 +145,14 @@ impl Life for Part {
                 worker: Some(worker), ..
             } => worker.not_ready(),
             Self::Viewer {
-                following, was_whole, ..
+                instance,
+                following,
+                was_whole,
+                ..
             } => {
+                if following.as_ref().is_some_and(|following| following.is_control_read()) {
+                    instance.health.note_control_read();
+                }
                 let behind = following.as_ref().and_then(|following| following.not_ready());
                 *was_whole |= behind.is_none();
                 behind.filter(|_| !*was_whole)
