@@ -113,6 +113,7 @@ mod tests {
         clock::Clock,
         config::{Overrides, Settings},
         model::Timestamp,
+        run::{service::parts::Part, supervise::Life as _},
         score::Partition,
         stream::{
             Write,
@@ -159,6 +160,25 @@ mod tests {
             assert!(why.contains("fixed at creation"), "{why}");
         }
         assert_eq!(refusal(&few), None);
+    }
+
+    /// Else nothing would say that it hears no overrides.
+    #[test]
+    fn a_view_that_was_whole_says_when_the_count_is_another_one() {
+        let embedded = Embedded::start(&[("many", 4), ("holdpoint.rejected", 1)]).expect("a cluster");
+        let instance = of_log(&instance(&embedded), "many");
+        let mut view = Part::Viewer {
+            instance: instance.clone(),
+            following: None,
+            probe: None,
+            was_whole: true,
+        };
+        view.begin().expect("it begins");
+        assert_eq!(view.not_ready_without("no broker".to_owned()), None);
+        view.end();
+        instance.n_partitions.store(2, Ordering::Relaxed);
+        let why = view.begin().expect_err("it is refused").to_string();
+        assert_eq!(view.not_ready_without(why.clone()), Some(why));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
@@ -110,24 +110,24 @@ impl Instance {
         };
         for topic in [&topics.state, &topics.control] {
             let n = count(topic)?;
-            if n != counts.log {
-                bail!(
+            ensure!(
+                n == counts.log,
+                Misfit(format!(
                     "`{topic}` has {n} partitions and `{}` has {}: they must be the same",
-                    topics.events,
-                    counts.log
-                );
-            }
+                    topics.events, counts.log
+                ))
+            );
         }
         let standing = self
             .standing_count(&mut reader, counts.log)
             .with_context(|| format!("asking {} for the count it was written for", topics.state))?;
-        if standing != counts.log {
-            bail!(
+        ensure!(
+            standing == counts.log,
+            Misfit(format!(
                 "`{}` has {} partitions, and Holdpoint's state is of {standing}: the count is fixed at creation",
-                topics.events,
-                counts.log
-            );
-        }
+                topics.events, counts.log
+            ))
+        );
         Ok(counts)
     }
 
@@ -153,6 +153,11 @@ impl Instance {
         KafkaClient::new(&self.connection, &names, topics, &self.tuning)
     }
 }
+
+/// Partition counts that do not fit together; somebody has to mend that.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Misfit(String);
 
 pub(super) struct Counts {
     pub(super) log: u32,

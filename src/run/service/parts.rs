@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Instance, probe::Probe};
+use super::{Instance, instance::Misfit, probe::Probe};
 use crate::{
     clock::Stopwatch,
     run::{
@@ -31,7 +31,8 @@ pub(super) enum Part {
         instance: Instance,
         following: Option<Box<Following>>,
         probe: Option<Probe>,
-        /// Brokers lost later are no reason to set the readiness back: heartbeats grow stale, and what stands stands.
+        /// Brokers lost later are no reason to set the readiness back: heartbeats grow stale, and what stands stands. A
+        /// log whose partition count is another one is.
         was_whole: bool,
     },
     Ingest {
@@ -51,9 +52,15 @@ impl Life for Part {
     fn begin(&mut self) -> anyhow::Result<()> {
         match self {
             Self::Viewer {
-                instance, following, ..
+                instance,
+                following,
+                was_whole,
+                ..
             } => {
-                instance.topic_counts()?;
+                // Only a person mends it, and no override given until then is heard.
+                instance
+                    .topic_counts()
+                    .inspect_err(|error| *was_whole &= !error.is::<Misfit>())?;
                 *following = Some(Box::new(Following::begin(viewer(instance))?));
                 Ok(())
             }
