@@ -225,10 +225,10 @@ mod tests {
         let instance = of_log(&instance(&embedded), "many");
         let publisher = Publisher::new(&instance.connection, "publisher", &instance.tuning).expect("a client");
         let partition = PartitionIndex(1);
-        let send = |write: &Write| publisher.send(write, Duration::from_secs(10)).expect("sent");
-        send(&written_for(2, partition));
+        let put = |write: &Write| publisher.send(write, Duration::from_secs(10)).expect("sent");
+        put(&written_for(2, partition));
         // Snapshots of services are between it and the end.
-        let others: Vec<_> = (0..WINDOWS[0] + 1)
+        let others: Vec<_> = (0..=WINDOWS[0])
             .map(|i| {
                 write(
                     partition,
@@ -243,7 +243,7 @@ mod tests {
             let why = refusal(&instance).expect("it is refused");
             assert!(why.contains("fixed at creation"), "{why}");
         }
-        send(&written_for(4, partition));
+        put(&written_for(4, partition));
         let another = Instance {
             n_partitions: Arc::default(),
             ..instance
