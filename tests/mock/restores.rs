@@ -10,6 +10,10 @@ use holdpoint::{
     wire::{partition::partition_of, state},
 };
 
+use rdkafka::types::{
+    RDKafkaApiKey, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as TOPIC_AUTHORIZATION_FAILED,
+};
+
 use crate::support::{Cluster, LOG_PARTITIONS, Logged, events, eventually, now, wait_applied};
 
 #[test]
@@ -64,6 +68,36 @@ fn a_partition_with_an_unreadable_snapshot_is_not_ready_and_says_nothing() {
     snapshot(None);
     logged.instance.wait_ready();
     wait_applied(&logged.instance, 2);
+}
+
+/// The rights are often given after the program was started for the first time.
+#[test]
+fn a_state_that_may_not_be_read_is_named_at_once_until_it_may() {
+    let cluster = Cluster::start("unreadable");
+    let partition = PartitionIndex(0);
+    let image = Partition::default().image(Offset(0), LOG_PARTITIONS);
+    let write = Write {
+        topic: Arc::from(cluster.site.topic("state")),
+        partition,
+        timestamp: now(),
+        key: Some(state::partition_key(partition)),
+        value: Some(state::encode_partition(&image)),
+        headers: Vec::new(),
+    };
+    let publisher = &cluster.site.publisher;
+    publisher.send(&write, Duration::from_secs(10)).expect("sent");
+    cluster.fail(RDKafkaApiKey::Fetch, &[TOPIC_AUTHORIZATION_FAILED; 9]);
+    let logged = Logged::start(&cluster.site, "ingest,score,api");
+    let said = eventually("it is said", || {
+        let log = logged.log();
+        log.lines().find(|line| line.contains("not started")).map(str::to_owned)
+    });
+    assert!(
+        said.contains(&cluster.site.topic("state")) && said.to_lowercase().contains("authorization failed"),
+        "{said}"
+    );
+    assert!(!said.contains("did not move on"), "it was waited for: {said}");
+    logged.instance.wait_ready();
 }
 
 /// Partitions were added to all topics that belong together: services are elsewhere, where nothing is known of them.
