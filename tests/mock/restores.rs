@@ -70,12 +70,10 @@ fn a_partition_with_an_unreadable_snapshot_is_not_ready_and_says_nothing() {
     wait_applied(&logged.instance, 2);
 }
 
-/// The rights are often given after the program was started for the first time.
-#[test]
-fn a_state_that_may_not_be_read_is_named_at_once_until_it_may() {
-    let cluster = Cluster::start("unreadable");
+/// Writes the record of partition 0, of a log that has so many.
+fn write_image(cluster: &Cluster, n_partitions: u32) {
     let partition = PartitionIndex(0);
-    let image = Partition::default().image(Offset(0), LOG_PARTITIONS);
+    let image = Partition::default().image(Offset(0), n_partitions);
     let write = Write {
         topic: Arc::from(cluster.site.topic("state")),
         partition,
@@ -86,6 +84,13 @@ fn a_state_that_may_not_be_read_is_named_at_once_until_it_may() {
     };
     let publisher = &cluster.site.publisher;
     publisher.send(&write, Duration::from_secs(10)).expect("sent");
+}
+
+/// The rights are often given after the program was started for the first time.
+#[test]
+fn a_state_that_may_not_be_read_is_named_at_once_until_it_may() {
+    let cluster = Cluster::start("unreadable");
+    write_image(&cluster, LOG_PARTITIONS);
     cluster.fail(RDKafkaApiKey::Fetch, &[TOPIC_AUTHORIZATION_FAILED; 9]);
     let logged = Logged::start(&cluster.site, "ingest,score,api");
     let said = eventually("it is said", || {
@@ -104,18 +109,7 @@ fn a_state_that_may_not_be_read_is_named_at_once_until_it_may() {
 #[test]
 fn a_log_of_another_partition_count_than_its_state_is_refused_and_nothing_is_written() {
     let cluster = Cluster::start("count");
-    let partition = PartitionIndex(0);
-    let image = Partition::default().image(Offset(0), LOG_PARTITIONS / 2);
-    let write = Write {
-        topic: Arc::from(cluster.site.topic("state")),
-        partition,
-        timestamp: now(),
-        key: Some(state::partition_key(partition)),
-        value: Some(state::encode_partition(&image)),
-        headers: Vec::new(),
-    };
-    let publisher = &cluster.site.publisher;
-    publisher.send(&write, Duration::from_secs(10)).expect("sent");
+    write_image(&cluster, LOG_PARTITIONS / 2);
     cluster.site.send(&events(0..2));
     let logged = Logged::start(&cluster.site, "ingest,score,api");
     eventually("all parts say so, again and again", || {
