@@ -108,16 +108,23 @@ impl Progress {
         work: impl Iterator<Item = (TopicPartition, Offset)>,
     ) -> Option<Stuck> {
         let before = std::mem::take(&mut self.waiting);
-        let mut is_well = standing == Standing::Member && self.n_aborted == 0;
+        // Of one that is looked at for the first time nobody knows whether it moves.
+        let (mut any_moves, mut any_stands) = (false, false);
         for (partition, offset) in work {
             let known = before.get(&partition);
-            // Of one that is looked at for the first time nobody knows whether it moves.
-            is_well &= known.is_some_and(|(known, _)| *known != offset);
+            any_moves |= known.is_some_and(|(known, _)| *known != offset);
+            any_stands |= known.is_some_and(|(known, _)| *known == offset);
             let since = known.filter(|(known, _)| *known == offset);
             let since = since.map_or_else(|| self.clock.stopwatch(), |(_, since)| *since);
             self.waiting.insert(partition, (offset, since));
         }
-        if is_well {
+        let does_all = match standing {
+            Standing::Outside => false,
+            // What is not begun may be nobody's to begin, for days; that something is done shows that the worker can.
+            Standing::Settling => any_moves,
+            Standing::Member => any_moves || self.waiting.is_empty(),
+        };
+        if does_all && !any_stands && self.n_aborted == 0 {
             let now = self.clock.stopwatch();
             self.well.get_or_insert((now, now)).1 = now;
         }
@@ -252,7 +259,7 @@ mod tests {
     fn a_life_was_well_as_long_as_it_did_what_there_was_to_do() {
         type Look = (i64, Standing, &'static [(i32, i64)]);
         const DAY: i64 = 86_400;
-        let cases: [(&str, &[Look], i64); 6] = [
+        let cases: [(&str, &[Look], i64); 8] = [
             (
                 "silent after a day",
                 &[
@@ -286,6 +293,26 @@ mod tests {
                 "never done with beginning",
                 &[(3, Settling, &[]), (40, Settling, &[])],
                 0,
+            ),
+            (
+                "read on for a day while something could not be begun",
+                &[
+                    (3, Settling, &[(0, 5)]),
+                    (4, Settling, &[(0, 6)]),
+                    (DAY, Settling, &[(0, 9)]),
+                    (DAY + 40, Settling, &[(0, 9)]),
+                ],
+                DAY - 4,
+            ),
+            (
+                "given more all the time",
+                &[
+                    (3, Member, &[(0, 5)]),
+                    (4, Member, &[(0, 6), (1, 0)]),
+                    (DAY, Member, &[(0, 9), (1, 7), (2, 0)]),
+                    (DAY + 40, Member, &[(0, 9), (1, 7), (2, 0)]),
+                ],
+                DAY - 4,
             ),
             (
                 "outside after a day with nothing to do",
