@@ -4,8 +4,7 @@
 //! come to mean this machine between two requests (DNS rebinding), and then what listens here answers it. The browser
 //! still says by which name it asks.
 //!
-//! That it lives and is ready anybody may know: it tells nothing worth stealing, and who checks it asks by a name of their
-//! own.
+//! Whether it lives and is ready anybody may know, and what is wrong with it: who checks that asks by a name of their own.
 
 use std::net::{IpAddr, SocketAddr};
 

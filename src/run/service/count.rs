@@ -6,7 +6,8 @@
 //! the count is fixed.
 //!
 //! A partition's record is written every few minutes, between snapshots without number: so it is looked for from the
-//! end, and only so far. What is not found so is found by the restore, which reads all.
+//! end, and only so far. Where none is found so, the log's own count is taken: the restore, which reads all, still refuses
+//! each partition whose record names another one, but not those that were added.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -72,12 +73,16 @@ fn count_of(reader: &mut KafkaReader, snapshots: &TopicPartition, within: Durati
     for window in windows(reader.decided_bounds(snapshots)?) {
         let left = within.saturating_sub(watch.elapsed());
         let mut value = None;
-        let is_whole = !left.is_zero()
-            && reader.read_window(window, snapshots, left, &mut |record| {
-                if record.key == Some(&*key) {
-                    value = Some(record.value.map(<[u8]>::to_vec));
-                }
-            })?;
+        let read = reader.read_window(window, snapshots, left, &mut |record| {
+            if record.key == Some(&*key) {
+                value = Some(record.value.map(<[u8]>::to_vec));
+            }
+        });
+        let is_whole = match read {
+            // Begun so late that nothing could come.
+            Err(Fault::Retry(_)) if watch.elapsed() >= within && left < PARTITION_MAX => false,
+            read => read?,
+        };
         if let Some(value) = value {
             let snapshot = value.and_then(|value| state::decode(&key, &value).ok());
             return Ok(match snapshot {
