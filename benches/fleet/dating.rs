@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use holdpoint::{
     model::{ChangeKind, Timestamp},
-    sim::Deploy,
+    sim::{Deploy, FACTORS, LATENCIES},
 };
 
 use crate::{oracle::ln_ratio, sights::Sight};
@@ -22,16 +22,7 @@ use crate::{oracle::ln_ratio, sights::Sight};
 const BAD: f64 = 0.07;
 const AT_ONCE: f64 = 0.6;
 const LATER: f64 = 0.4;
-/// Of those that show later: shares, and minutes from the deploy.
-const LATENCIES: [(f64, (f64, f64)); 3] = [(0.5, (2.0, 30.0)), (0.3, (30.0, 100.0)), (0.2, (130.0, 480.0))];
-/// Faults by their multiple, each class even on a logarithmic scale; outages, in the same way.
-const FACTORS: [(f64, (f64, f64)); 5] = [
-    (0.15, (1.5, 2.0)),
-    (0.15, (2.0, 3.0)),
-    (0.3, (3.0, 5.0)),
-    (0.28, (5.0, 10.0)),
-    (0.12, (10.0, 40.0)),
-];
+/// Outages by their multiple, as [`FACTORS`] has it of faults.
 const OUTAGE_FACTORS: [(f64, (f64, f64)); 1] = [(1.0, (6.0, 40.0))];
 /// Outages a minute in the whole fleet, and the hours of a day in which they begin.
 const OUTAGES: f64 = 1.2 / (11.0 * 60.0);

@@ -30,7 +30,7 @@ mod tests;
 
 pub use family::Family;
 pub use fleet::{Batch, Dependency, Reporting, Service};
-pub use rollout::Shift;
+pub use rollout::{FACTORS, LATENCIES, Shift};
 pub use signal::Signal;
 pub use stream::{Arrived, Stream};
 pub use telemetry::Glimpse;

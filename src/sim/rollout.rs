@@ -50,7 +50,7 @@ const SHARE_SPREAD: f64 = 0.2;
 /// Deploys of a weekend day by those of a working day.
 const WEEKEND_DEPLOYS: f64 = 0.12;
 /// Faults by the multiple of errors: weight, least and greatest.
-const FACTORS: [(f64, (f64, f64)); 5] = [
+pub const FACTORS: [(f64, (f64, f64)); 5] = [
     (0.15, (1.5, 2.0)),
     (0.15, (2.0, 3.0)),
     (0.3, (3.0, 5.0)),
@@ -58,7 +58,7 @@ const FACTORS: [(f64, (f64, f64)); 5] = [
     (0.12, (10.0, 40.0)),
 ];
 /// Latent faults by minutes from the deploy's start: weight, least and greatest.
-const LATENCIES: [(f64, (f64, f64)); 3] = [(0.5, (2.0, 30.0)), (0.3, (30.0, 100.0)), (0.2, (130.0, 480.0))];
+pub const LATENCIES: [(f64, (f64, f64)); 3] = [(0.5, (2.0, 30.0)), (0.3, (30.0, 100.0)), (0.2, (130.0, 480.0))];
 /// No service is bad before it is so old: whoever knows nothing of what is usual can convict nobody.
 const BAD_AFTER: Duration = Duration::from_hours(8);
 const BREATH: Duration = Duration::from_mins(2);
