@@ -392,6 +392,18 @@ impl Watch {
         self.process.since_onset()
     }
 
+    /// How many times as many errors there would be if all the traffic had it, as it has a part: 1 where it has all.
+    pub(crate) fn times_for_all(&self) -> f64 {
+        let (ratio, exposure) = (self.since_onset().ratio(), f64::from(self.exposure).max(DECLARED_MIN));
+        // Beside another version the ratio is its own errors', else that of all.
+        let own = if self.is_controlled() {
+            ratio
+        } else {
+            1.0 + (ratio - 1.0) / exposure
+        };
+        (own / (1.0 + exposure * (own - 1.0))).max(1.0)
+    }
+
     /// Whether it was judged by what is usual and has seen something yet, be it in restarts.
     pub(crate) fn has_judged(&self) -> bool {
         self.judged && (self.process.n_steps() > 0 || self.is_restarting)

@@ -115,6 +115,57 @@ fn a_deploy_is_convicted_only_if_it_burns_the_budget() {
     }
 }
 
+/// A canary at a tenth of the traffic, with so many errors a minute where the same traffic of the old version has about one;
+/// told apart by version, or not. The whole service burns no more than .9 of what the objective allows.
+#[test]
+fn a_canary_is_convicted_if_it_would_burn_the_budget_of_all_the_traffic() {
+    let frozen = |errors: u64, tells_versions: bool, objective: f64| {
+        let fields = format!(r#""slo":{{"objective":{objective}}}"#);
+        let mut script = vec![catalog(&fields)];
+        for i in 0..390 {
+            let jitter = u64::try_from(i * 7 % 5).expect("small");
+            let is_out = i >= 330;
+            let record = |errors: u64, requests: u64, version: &str| {
+                let record = minute("checkout", at(i), errors, Some(requests));
+                let told = record.replace(r#""count""#, &format!(r#""version":"{version}","count""#));
+                Act::Event(told.replace(r#""id":""#, &format!(r#""id":"{version}"#)))
+            };
+            let acts = match (tells_versions, is_out) {
+                (true, true) => vec![
+                    record(6 + jitter, REQUESTS * 9 / 10, "v1"),
+                    record(errors, REQUESTS / 10, "v2"),
+                ],
+                (true, false) => vec![record(7 + jitter, REQUESTS, "v1")],
+                (false, true) => vec![Act::Event(minute(
+                    "checkout",
+                    at(i),
+                    6 + jitter + errors,
+                    Some(REQUESTS),
+                ))],
+                (false, false) => vec![Act::Event(minute("checkout", at(i), 7 + jitter, Some(REQUESTS)))],
+            };
+            script.extend(acts.into_iter().map(|act| (i, act)));
+            if i == 330 {
+                let more = r#","version":"v2","previous_version":"v1","exposure":0.1"#;
+                script.push((i, Act::Event(deploy("checkout", "d-81", at(i), "started", more))));
+            }
+        }
+        script.push(until(392));
+        let told = play(ENFORCE, script);
+        told.iter().any(|line| line.contains("freeze deploy_regression"))
+    };
+    for tells_versions in [true, false] {
+        assert!(
+            frozen(45, tells_versions, 0.99),
+            "7.5 times what may fail: {tells_versions}"
+        );
+        assert!(
+            !frozen(45, tells_versions, 0.95),
+            "1.5 times what may fail: {tells_versions}"
+        );
+    }
+}
+
 #[test]
 fn the_third_freeze_in_six_hours_lasts_four_pages_and_is_followed_by_a_day_of_review() {
     let minutes = [(330, 8), (8, 60), (90, 8), (8, 60), (90, 8), (8, 60), (330, 8)];

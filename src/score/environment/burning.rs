@@ -14,6 +14,7 @@ use crate::{
         moment::Moment,
         slo::{Alert, Budget, Stretch},
         steps::Closed,
+        watch::Watch,
     },
 };
 
@@ -129,10 +130,11 @@ impl Environment {
         rate.is_some_and(|rate| rate >= GOES_ON)
     }
 
-    /// Whether the budget lets evidence convict: it burns, the service is critical, or nobody can tell.
-    pub(super) fn lets_convict(&self, tier: Criticality) -> bool {
+    /// Whether the budget lets evidence convict a deploy: it burns, or would if all the traffic had it, the service is
+    /// critical, or nobody can tell.
+    pub(super) fn lets_convict(&self, watch: &Watch, tier: Criticality) -> bool {
         let rate = self.budget().and_then(|budget| budget.rate(Stretch::FiveMinutes));
-        tier == Criticality::Critical || rate.is_none_or(|rate| rate >= CONVICTS_FROM)
+        tier == Criticality::Critical || rate.is_none_or(|rate| rate * watch.times_for_all() >= CONVICTS_FROM)
     }
 
     /// Lets the alert of the budget come, change and go; one that came lasts a quarter of an hour.

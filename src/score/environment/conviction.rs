@@ -83,8 +83,8 @@ impl Environment {
             if !watch.judged || watch.ln_e() < LN_THRESHOLD_MIN || !is_material(watch, &sizes, margin) {
                 continue;
             }
-            if !self.lets_convict(scene.tier) {
-                break;
+            if !self.lets_convict(watch, scene.tier) {
+                continue;
             }
             let calibration = self.calibration(watch, &scene.terms());
             let leads = guilty.is_none_or(|(leading, _)| watch.ln_e() > leading.ln_e());
