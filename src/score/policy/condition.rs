@@ -56,15 +56,15 @@ impl Condition {
             return false;
         };
         let local = instant.to_zoned(self.zone.clone());
-        let is_hour = self.hours.is_none_or(|(from, to)| {
-            let time = local.time();
-            if from < to {
-                (from..to).contains(&time)
-            } else {
-                time >= from || time < to
-            }
-        });
-        is_hour && (self.weekdays.is_empty() || self.weekdays.contains(&local.weekday()))
+        let (time, today) = (local.time(), local.weekday());
+        // Hours over midnight are of the day on which they begin.
+        let day = match self.hours {
+            Some((from, to)) if from > to && time < to => Some(today.previous()),
+            Some((from, to)) if from > to => (time >= from).then_some(today),
+            Some((from, to)) => (from..to).contains(&time).then_some(today),
+            None => Some(today),
+        };
+        day.is_some_and(|day| self.weekdays.is_empty() || self.weekdays.contains(&day))
     }
 }
 

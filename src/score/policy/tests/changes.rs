@@ -73,6 +73,11 @@ fn a_rule_asks_for_paths_size_and_time_of_landing() {
         ("hours = \"11:00-12:00\"", false),
         ("hours = \"18:00-12:01\"", true),
         ("hours = \"18:00-06:00\"", false),
+        // Over midnight: of the day on which they begin.
+        ("weekdays = [\"thu\"], hours = \"18:00-12:01\"", true),
+        ("weekdays = [\"fri\"], hours = \"18:00-12:01\"", false),
+        ("weekdays = [\"fri\"], hours = \"11:00-06:00\"", true),
+        ("weekdays = [\"thu\"], hours = \"11:00-06:00\"", false),
     ] {
         assert_eq!(is_met(when, &any, noon), expected, "{when}");
     }
