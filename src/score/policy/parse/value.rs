@@ -5,10 +5,7 @@ use std::{ops::RangeInclusive, str::FromStr, time::Duration};
 use toml::de::{DeInteger, DeValue};
 
 use super::{fault::Reader, section::Item};
-use crate::model::{InvalidName, UnitInterval};
-
-/// The longest part of a value that a fault quotes, in characters.
-const MAX_QUOTED_CHARS: usize = 80;
+use crate::model::{InvalidName, UnitInterval, shorten};
 
 impl Reader {
     /// Notes a fault of the value itself.
@@ -181,19 +178,6 @@ pub(super) fn describe(value: &DeValue<'_>) -> String {
 /// In quotes, on one line, and not too much of it.
 pub(super) fn quote(text: &str) -> String {
     format!("\"{}\"", shorten(text))
-}
-
-/// On one line, and not too much of it.
-pub(super) fn shorten(text: &str) -> String {
-    let mut short: String = text
-        .chars()
-        .take(MAX_QUOTED_CHARS)
-        .flat_map(char::escape_debug)
-        .collect();
-    if text.chars().nth(MAX_QUOTED_CHARS).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 fn one_of<T>(words: &[(&str, T)]) -> String {
