@@ -44,6 +44,8 @@ pub struct ChangeDifferences {
     /// Sent to extra review by one and not by the other.
     pub reviewed_only_by_a: u64,
     pub reviewed_only_by_b: u64,
+    /// Sent to extra review by both, which binds under one of them only.
+    pub only_in_mode: u64,
     /// The riskiest of them, 500 at most, in the file's order.
     pub first: Vec<ChangeDifference>,
 }
@@ -72,6 +74,8 @@ pub struct ServiceDifferences {
     /// Services in an environment that either held.
     pub held: u64,
     pub differ: u64,
+    /// Of those, held for the same times, which bind under one of them only, or not as long.
+    pub only_in_mode: u64,
     pub freezes_of_a: u64,
     /// Of those, the ones during which B froze too.
     pub freezes_of_a_shared: u64,
@@ -204,7 +208,7 @@ impl Comparison {
             held: count(places.len()),
             ..ServiceDifferences::default()
         };
-        let mut found: Vec<((i64, i64), ServiceDifference)> = Vec::new();
+        let mut found: Vec<([i64; 4], ServiceDifference)> = Vec::new();
         for place in places {
             let (a, b) = (a.get(place).unwrap_or(&none), b.get(place).unwrap_or(&none));
             differences.freezes_of_a += a.n_freezes;
@@ -214,6 +218,7 @@ impl Comparison {
             if a == b {
                 continue;
             }
+            differences.only_in_mode += u64::from(a.is_but_for_mode(b));
             let (service, environment) = place.clone();
             let difference = ServiceDifference {
                 service,
@@ -222,10 +227,12 @@ impl Comparison {
                 b: held_for(b),
             };
             let apart = |of: fn(&Total) -> i64| (of(a) - of(b)).abs();
-            let ms = (
+            let ms = [
                 apart(|total| total.freeze.all()),
                 apart(|total| total.extra_review.all()),
-            );
+                apart(|total| total.freeze.enforce),
+                apart(|total| total.extra_review.enforce),
+            ];
             found.push((ms, difference));
         }
         differences.differ = count(found.len());
@@ -251,6 +258,7 @@ impl ChangeDifferences {
         self.differ += 1;
         self.reviewed_only_by_a += u64::from(a.action > b.action);
         self.reviewed_only_by_b += u64::from(b.action > a.action);
+        self.only_in_mode += u64::from(a.action == b.action);
         true
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    comparison::{Compared, ComparedSummary},
+    comparison::{Compared, ComparedSummary, HeldFor},
     interval::{Rate, Share},
     summary::{DecisionCounts, ModeCounts, Summary, number},
 };
@@ -287,17 +287,19 @@ fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result
     }
     writeln!(
         f,
-        "changes      {} of {} decided differently: {} only A sends to review, {} only B",
+        "changes      {} of {} decided differently: {} only A sends to review, {} only B{}",
         grouped(changes.differ),
         grouped(changes.compared),
         grouped(changes.reviewed_only_by_a),
-        grouped(changes.reviewed_only_by_b)
+        grouped(changes.reviewed_only_by_b),
+        in_mode(changes.only_in_mode, "both send there, and only one enforces it")
     )?;
     writeln!(
         f,
-        "services     {} of {} held for other times; of A's {} frozen stretches B shares {}, of B's {} A shares {}",
-        grouped(services.differ),
+        "services     {} of {} held for other times{}; of A's {} frozen stretches B shares {}, of B's {} A shares {}",
+        grouped(services.differ - services.only_in_mode),
         grouped(services.held),
+        in_mode(services.only_in_mode, "for the same times, enforced otherwise"),
         grouped(services.freezes_of_a),
         grouped(services.freezes_of_a_shared),
         grouped(services.freezes_of_b),
@@ -305,7 +307,7 @@ fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result
     )?;
     for difference in services.first.iter().take(SERVICES_SHOWN) {
         let (a, b) = (&difference.a, &difference.b);
-        writeln!(
+        write!(
             f,
             "             {}@{}: frozen {:.1} h and {:.1} h, in review {:.1} h and {:.1} h",
             difference.service,
@@ -315,8 +317,22 @@ fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result
             a.extra_review_hours,
             b.extra_review_hours
         )?;
+        let enforced = |held: &HeldFor| held.freeze_hours_enforced + held.extra_review_hours_enforced;
+        if (enforced(a), enforced(b)) != (0.0, 0.0) {
+            write!(f, "; enforced {:.1} h and {:.1} h", enforced(a), enforced(b))?;
+        }
+        writeln!(f)?;
     }
     Ok(())
+}
+
+/// What differs in nothing but whether it binds, where there is any.
+pub(super) fn in_mode(n: u64, what: &str) -> String {
+    if n == 0 {
+        String::new()
+    } else {
+        format!(", {} {what}", grouped(n))
+    }
 }
 
 /// Services named in a summary for people; the report and `--json` name more.
@@ -337,6 +353,7 @@ pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
         let held = summary.held_hours.get(action);
         held.map(|hours| hours.shadow + hours.enforce)
     };
+    let enforced = |summary: &Summary, action: &str| summary.held_hours.get(action).map(|hours| hours.enforce);
     let percent = |share: Option<f64>| share.map(|share| share * 100.0);
     let mut figures: Vec<Figure> = Vec::new();
     let mut add = |name, decimals, a, b| {
@@ -363,13 +380,10 @@ pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
         let (a, b) = of_both(of);
         add(name, 0, a, b);
     }
-    add("hours frozen", 1, hours(a, "freeze"), hours(b, "freeze"));
-    add(
-        "hours in extra review",
-        1,
-        hours(a, "extra_review"),
-        hours(b, "extra_review"),
-    );
+    for (name, action) in [("hours frozen", "freeze"), ("hours in extra review", "extra_review")] {
+        add(name, 1, hours(a, action), hours(b, action));
+        add("  enforced", 1, enforced(a, action), enforced(b, action));
+    }
     let minutes: Of = |summary| {
         summary
             .deploys
