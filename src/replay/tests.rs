@@ -3,6 +3,7 @@
 #![expect(clippy::format_push_string, reason = "a history's text, built once")]
 
 mod comparison;
+mod ends;
 mod environments;
 mod learned;
 mod page;
