@@ -414,6 +414,10 @@ fn what_came_shortly_before_a_freeze_bears_it_out() {
         ([told(150, ""), vec![resolved_at(475)]].concat(), true),
         ([told(150, ""), vec![resolved_at(160)]].concat(), false),
         ([told(150, ""), vec![resolved_at(154)], told(150, "")].concat(), false),
+        // Resolved before it is told of, and what is told of is from before that, or from after.
+        ([vec![resolved_at(160)], told(150, "")].concat(), false),
+        ([vec![resolved_at(155)], told(160, "")].concat(), true),
+        (vec![resolved_at(365)], false),
         // What was resolved before its last word goes on.
         ([told(150, ""), told(155, ""), vec![resolved_at(152)]].concat(), true),
         (
