@@ -133,7 +133,7 @@ pub fn unreachable(request: &Request, why: &str, now: Timestamp) -> Verdict {
 }
 
 /// The verdict from a view that lacks what people said, or have said lately; `why` is a clause without a full stop. Nothing
-/// is let by as known; what is held stays so, for a topic misspelt or deleted must lift no freeze.
+/// is let by as known; what is held stays so, for a topic misspelt, forbidden or deleted must lift no freeze.
 #[must_use]
 pub fn without_words(view: &View, request: &Request, why: &str, now: Timestamp) -> Verdict {
     let mut held = assess(view, request, now);

@@ -4,8 +4,12 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::{
-    mocking::MockCluster, producer::DefaultProducerContext,
-    types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as TOPIC_AUTHORIZATION_FAILED,
+    mocking::MockCluster,
+    producer::DefaultProducerContext,
+    types::RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR,
+        RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as TOPIC_AUTHORIZATION_FAILED,
+    },
 };
 use serde_json::{Value, json};
 
@@ -200,6 +204,28 @@ fn without_a_topic_of_overrides_nothing_is_let_by_as_known_until_it_is_made() {
     let frozen = Frozen::start(Cluster::without_overrides("wordless"));
     frozen.assert_control_alone_is_obeyed("there is no topic", "there is no topic");
     frozen.cluster.make_overrides();
+    frozen.assert_all_is_known();
+}
+
+/// Misspelt where an authorizer hides what there is, or without the right to it.
+#[test]
+fn where_overrides_may_not_be_read_nothing_is_let_by_as_known_until_they_may() {
+    let cluster = Cluster::start("hidden");
+    cluster.fail_topic("overrides", TOPIC_AUTHORIZATION_FAILED);
+    let frozen = Frozen::start(cluster);
+    frozen.assert_control_alone_is_obeyed("authorization failed", "authorization failed");
+    frozen.cluster.fail_topic("overrides", NO_ERROR);
+    frozen.assert_all_is_known();
+}
+
+/// What no broker leads is waited for, by a gate until its time is over.
+#[test]
+fn where_nobody_leads_overrides_nothing_is_let_by_as_known_until_somebody_does() {
+    let cluster = Cluster::start("leaderless");
+    cluster.lead_overrides(None);
+    let frozen = Frozen::start(cluster);
+    frozen.assert_control_alone_is_obeyed("overrides-0", "no leader");
+    frozen.cluster.lead_overrides(Some(1));
     frozen.assert_all_is_known();
 }
 

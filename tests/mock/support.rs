@@ -72,6 +72,14 @@ impl Cluster {
             .expect("the mock takes it");
     }
 
+    /// The one partition of overrides is led by this broker, or by none.
+    pub(crate) fn lead_overrides(&self, broker: Option<i32>) {
+        let topic = self.site.topic("overrides");
+        self.mock
+            .partition_leader(&topic, 0, broker)
+            .expect("the mock takes it");
+    }
+
     /// Appends events to the log, as an ingest worker would: one record for each partition that has any.
     pub(crate) fn append(&self, records: &[Record]) {
         let n_partitions = usize::try_from(LOG_PARTITIONS).expect("small");
