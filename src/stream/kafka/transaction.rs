@@ -128,14 +128,28 @@ impl Transactions {
     /// abort, on every partition that a transaction of this id may have touched: each of `writes`, and the positions'.
     pub(super) fn settle(&self, moved: &Moved, writes: &[Write]) -> Result<(), Fault> {
         self.begin()?;
-        if let Err(stop) = self.fill(moved, writes) {
-            return self.stop(stop);
+        match self.fill(moved, writes).and_then(|()| self.reach(moved)) {
+            Ok(()) => self.abort("settling what a former client may have left"),
+            // One that fails while it is asked for more says why to who asks again.
+            Err(Stop::Abort(why)) => self.stop(self.ask_more(moved).err().unwrap_or(Stop::Abort(why))),
+            Err(stop) => self.stop(stop),
         }
-        // The broker marks what it has been told of, and an abort throws away what is on its way.
+    }
+
+    /// Has the broker told of every partition of the open transaction: it marks those, and an abort throws away what is
+    /// on its way. Fails where one of them may not be written.
+    fn reach(&self, moved: &Moved) -> Result<(), Stop> {
         if let Err(error) = self.producer.flush(SETTLE_BOUND) {
             tracing::warn!(%error, "not every partition was reached: what a former client left there may stay undecided");
         }
-        self.abort("settling what a former client may have left")
+        self.ask_more(moved)
+    }
+
+    /// Hands the positions over once more: only so does a transaction that has failed meanwhile say so.
+    fn ask_more(&self, moved: &Moved) -> Result<(), Stop> {
+        let bound = Bound::new(SETTLE_BOUND);
+        self.hand_over(moved, &bound)?;
+        self.await_positions(moved, None, &bound)
     }
 
     fn begin(&self) -> Result<(), Fault> {
