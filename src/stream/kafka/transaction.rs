@@ -96,8 +96,9 @@ impl Transactions {
                 Ok(()) => return Ok(transactions),
                 Err(error) => match fault::fault("init_transactions", &error) {
                     Fault::Retry(_) if !bound.has_passed() => std::thread::sleep(PAUSE),
-                    Fault::Retry(text) => return Err(Fault::Retry(transactions.context.health.explain(&text))),
-                    fault @ (Fault::Aborted(_) | Fault::Fenced(_) | Fault::Fatal(_)) => return Err(fault),
+                    fault @ (Fault::Retry(_) | Fault::Aborted(_) | Fault::Fenced(_) | Fault::Fatal(_)) => {
+                        return Err(transactions.context.health.explain_fault(fault));
+                    }
                 },
             }
         }
