@@ -414,7 +414,8 @@ pub enum Policy {
   holdpoint policy explain --service checkout --environment staging \\
       --tier critical policy.toml --json
 
-A value is the built-in default, or of a line: at the top, of the tier, of the service or of its environment.
+A value is the built-in default, or of a line: at the top, of the tier, of the environment, of the service or of the \
+service in that environment. The last of these that has it counts.
 Exit status: 0; 1 if the policy has faults, which it prints as `policy check` does.")]
     Explain {
         #[arg(long)]

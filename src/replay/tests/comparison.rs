@@ -122,6 +122,19 @@ fn what_would_change_is_named() {
     assert!(text.contains("checkout@production: frozen"), "{text}");
 }
 
+/// Enforcing all but an environment is what shadow everywhere is, in that environment.
+#[test]
+fn what_holds_in_an_environment_is_compared() {
+    let all = "mode = \"enforce\"\n";
+    for but in ["production", "staging"] {
+        let other = format!("{all}[environments.{but}]\nmode = \"shadow\"\nfreeze.lease = \"4h\"\n");
+        let (a, compared, _) = compare(&files(), Some(all), Some(&other));
+        let enforced = |summary: &Summary| summary.held_hours.values().any(|hours| hours.enforce > 0.0);
+        assert_eq!((enforced(&a), enforced(&compared.b)), (true, but == "staging"), "{but}");
+        assert_eq!(compared.is_same(), but == "staging", "{but}: {compared:?}");
+    }
+}
+
 /// Six hundred that differ, in four lots from large to small and to large again; many of them are equal.
 #[test]
 fn of_changes_decided_differently_the_riskiest_are_named_in_the_files_order() {

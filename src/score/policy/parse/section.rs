@@ -37,7 +37,7 @@ const INNER: [&str; 7] = [
 ];
 
 /// Keys at the top of the file, for who writes them below the header of a table.
-const TOP: [&str; 9] = [
+const TOP: [&str; 10] = [
     "revision",
     "lateness",
     "mode",
@@ -47,6 +47,7 @@ const TOP: [&str; 9] = [
     "rule",
     "window",
     "levels",
+    "environments",
 ];
 
 impl<'a> Section<'a> {
