@@ -219,11 +219,12 @@ fn is_bare_number(value: &DeValue<'_>) -> bool {
     }
 }
 
-/// In the greatest unit that leaves a whole number of at least two, but never in days.
+/// In the greatest unit that leaves a whole number, but a single day in hours.
 fn brief(duration: Duration) -> String {
     match duration.as_secs() {
-        hours if hours % 3_600 == 0 && hours >= 7_200 => format!("{}h", hours / 3_600),
-        minutes if minutes % 60 == 0 && minutes >= 120 => format!("{}m", minutes / 60),
+        seconds if seconds >= 2 * 86_400 && seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+        seconds if seconds >= 3_600 && seconds % 3_600 == 0 => format!("{}h", seconds / 3_600),
+        seconds if seconds >= 60 && seconds % 60 == 0 => format!("{}m", seconds / 60),
         seconds => format!("{seconds}s"),
     }
 }
