@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::value::url;
-use self::value::{date, duration, duration_above_zero, incident, result};
+use self::value::{date, duration, duration_above_zero, incident, length_of_word, reason, result};
 use crate::{
     config::Overrides,
     gate::FailMode,
@@ -331,10 +331,10 @@ pub struct Override {
     #[arg(long, value_enum)]
     pub effect: EffectName,
     /// How long it lasts, at most 7d; 0 takes back what was said before.
-    #[arg(long = "for", value_name = "LENGTH", value_parser = duration)]
+    #[arg(long = "for", value_name = "LENGTH", value_parser = length_of_word)]
     pub length: Duration,
     /// Why; it stays on the topic of overrides.
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     pub reason: String,
     /// Who says so [default: the user running this]; it stays on the topic of overrides.
     #[arg(long, env = "USER", hide_env_values = true, default_value = "unknown")]

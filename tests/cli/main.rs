@@ -135,6 +135,32 @@ fn a_wrong_value_of_a_flag_is_wrong_usage_and_a_wrong_setting_a_failure() {
     }
 }
 
+/// By the flag that says it, not by the event that it would have become.
+#[test]
+fn an_override_is_refused_in_the_words_of_its_flags() {
+    for (length, reason, expected) in [
+        ("8d", "a fix", "'8d' for '--for <LENGTH>': at most 7d"),
+        ("1h", "", "'--reason <REASON>'"),
+        ("1h", "  ", "'--reason <REASON>': say why"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+            .args([
+                "override",
+                "--brokers",
+                "127.0.0.1:1",
+                "--service",
+                "a",
+                "--effect",
+                "freeze",
+            ])
+            .args(["--for", length, "--reason", reason])
+            .output()
+            .expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && errors.contains(expected), "{errors}");
+    }
+}
+
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
