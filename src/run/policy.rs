@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use crate::{
     clock::Clock,
@@ -43,6 +43,11 @@ pub fn explain(args: &Args) -> anyhow::Result<Result<Explanation, Vec<String>>> 
     };
     let path = args.file.as_deref().unwrap_or(Path::new("the built-in policy"));
     Ok(explain_policy(&text, &asked).map_err(|faults| lines(path, &faults)))
+}
+
+/// A policy of `path` that is to be gone by; errs with its faults, as [`check`] has them.
+pub(super) fn parse(path: &Path, text: &str) -> anyhow::Result<Policy> {
+    Policy::parse(text).map_err(|faults| anyhow!("{} has faults:\n{}", path.display(), lines(path, &faults).join("\n")))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

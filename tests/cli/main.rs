@@ -161,6 +161,39 @@ fn an_override_is_refused_in_the_words_of_its_flags() {
     }
 }
 
+/// Each line can be clicked on: as those of `policy check`.
+#[test]
+fn faults_of_a_policy_are_named_with_their_file_wherever_it_is_read() {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("bad.toml");
+    let path = path.to_str().expect("UTF-8");
+    fs::write(path, "mode = \"on\"\nlateness = 3\n").expect("written");
+    for arguments in [
+        &["replay", "--events", "-", "--policy", path][..],
+        &["replay", "--events", "-", "--compare", path],
+        &[
+            "run",
+            "--brokers",
+            "127.0.0.1:1",
+            "--listen",
+            "127.0.0.1:0",
+            "--policy",
+            path,
+        ],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+            .args(arguments)
+            .output()
+            .expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        for place in ["1:8: mode ", "2:12: lateness "] {
+            let expected = format!("{path}:{place}");
+            assert!(errors.lines().any(|line| line.starts_with(&expected)), "{errors}");
+        }
+    }
+}
+
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
