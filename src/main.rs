@@ -251,7 +251,7 @@ fn run_replay(replay: cli::Replay) -> anyhow::Result<ExitCode> {
 }
 
 fn run_policy(command: cli::Policy) -> anyhow::Result<ExitCode> {
-    let faults = match command {
+    let told = match command {
         cli::Policy::Check { file } => run::policy::check(&file)?,
         cli::Policy::Explain {
             service,
@@ -268,24 +268,21 @@ fn run_policy(command: cli::Policy) -> anyhow::Result<ExitCode> {
                 file,
             };
             match run::policy::explain(&args)? {
-                Ok(explanation) => {
-                    let text = if json {
-                        serde_json::to_string_pretty(&explanation)?
-                    } else {
-                        explanation.to_string()
-                    };
-                    print_lines(&[text.trim_end().to_owned()]);
-                    Vec::new()
-                }
-                Err(faults) => faults,
+                Ok(explanation) if json => Ok(serde_json::to_string_pretty(&explanation)?),
+                Ok(explanation) => Ok(explanation.to_string().trim_end().to_owned()),
+                Err(faults) => Err(faults),
             }
         }
     };
-    print_lines(&faults);
-    Ok(if faults.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    Ok(match told {
+        Ok(text) => {
+            print_lines(&[text]);
+            ExitCode::SUCCESS
+        }
+        Err(faults) => {
+            print_lines(&faults);
+            ExitCode::FAILURE
+        }
     })
 }
 
