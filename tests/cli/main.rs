@@ -5,7 +5,13 @@ mod import;
 mod policy;
 mod replay;
 
-use std::{fmt::Write as _, fs, path::Path, process::Command};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -192,6 +198,46 @@ fn faults_of_a_policy_are_named_with_their_file_wherever_it_is_read() {
             assert!(errors.lines().any(|line| line.starts_with(&expected)), "{errors}");
         }
     }
+}
+
+/// One line each, for whoever reads the log first; and of the settings nothing that may be secret.
+#[test]
+fn an_instance_says_what_it_is_and_that_it_stopped() {
+    let mut instance = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+        .args([
+            "run",
+            "--brokers",
+            "127.0.0.1:1",
+            "--listen",
+            "127.0.0.1:0",
+            "--roles",
+            "score,api",
+        ])
+        .args(["--instance", "it"])
+        .env("HOLDPOINT_KAFKA_SASL_PASSWORD", "hush")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut log = BufReader::new(instance.stderr.take().expect("piped"))
+        .lines()
+        .map_while(Result::ok);
+    let started = log.find(|line| line.contains("started")).expect("it says so");
+    for expected in ["INFO", "it", "score,api", "127.0.0.1:", "127.0.0.1:1", "as in force"] {
+        assert!(started.contains(expected), "{expected}: {started}");
+    }
+    assert!(
+        !started.contains("127.0.0.1:0\"") && !started.contains("hush"),
+        "{started}"
+    );
+    let kill = Command::new("kill").arg(instance.id().to_string()).status();
+    assert!(kill.expect("kill runs").success());
+    let rest: Vec<String> = log.collect();
+    assert_eq!(instance.wait().expect("it ends").code(), Some(0), "{rest:?}");
+    assert!(
+        rest.last()
+            .is_some_and(|line| line.contains("INFO") && line.contains("stopped as told")),
+        "{rest:?}"
+    );
 }
 
 #[test]
