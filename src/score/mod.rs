@@ -11,7 +11,6 @@ mod calibration;
 mod catalog;
 mod change;
 mod clocks;
-mod cohorts;
 mod decide;
 mod dedupe;
 mod environment;

@@ -13,6 +13,7 @@ mod schemas;
 mod script;
 mod support;
 mod surroundings;
+mod trend;
 mod watches;
 mod windows;
 mod words;

@@ -1,13 +1,16 @@
 //! A service's deploys: what they bring, how often they fail, and what the fleet learns of that.
 
+use std::time::Duration;
+
 use super::Service;
 use crate::{
-    model::{CausedBy, Deploy, DeployStatus, Happened, Incident, IncidentStatus, Message, Timestamp, Unit},
+    model::{CausedBy, ChangeKind, Deploy, DeployStatus, Happened, Incident, IncidentStatus, Lot, Message, Timestamp},
     score::{Context, Said, watch::WatchVerdict},
 };
 
-/// Changes of one deploy that are told of; more ride together than anybody can tell apart.
-const UNITS_MAX: usize = 64;
+/// What fails within this of another failure of the service, on either side, is the same one told in another way: as an
+/// incident, and then the rollback of what was deployed last.
+const SAME_FAILURE: Duration = Duration::from_hours(6);
 
 impl Service {
     /// A deploy began, went on or ended.
@@ -79,33 +82,26 @@ impl Service {
         match deploy.status {
             DeployStatus::Failed => {}
             DeployStatus::RolledBack => {
-                let unit = self
-                    .cohorts
-                    .as_mut()
-                    .and_then(|cohorts| cohorts.fail_deploy(&deploy.deploy_id, at));
-                self.tell_failure(unit, at, context, said);
+                let lot = self.changes.fail_deploy(&deploy.deploy_id, at);
+                self.tell_failure(lot, at, context, said);
             }
+            // What it lists is taken away, or was there before.
+            DeployStatus::Started | DeployStatus::Progressing | DeployStatus::Succeeded
+                if deploy.change_kind == ChangeKind::Rollback => {}
             DeployStatus::Started | DeployStatus::Progressing | DeployStatus::Succeeded => {
-                let units = self
-                    .changes
-                    .units(deploy.commits.iter().map(AsRef::as_ref).take(UNITS_MAX));
-                if !units.is_empty()
-                    && self
-                        .cohorts
-                        .get_or_insert_default()
-                        .begin(&deploy.deploy_id, at, &units)
-                {
+                if let Some(brought) = self.changes.bring(deploy, at) {
                     said.push(Said::Message(Message::Deployed {
                         tier: self.tier(context.policy),
-                        at,
-                        units,
+                        at: brought.at,
+                        units: brought.units,
+                        is_one_lot: brought.is_one_lot,
                     }));
                 }
             }
         }
     }
 
-    /// An incident that names its cause is a failure of that change.
+    /// An incident that names its cause is a failure of that change or deploy.
     pub(super) fn note_incident(
         &mut self,
         incident: &Incident<'_>,
@@ -120,25 +116,25 @@ impl Service {
         if incident.status == IncidentStatus::Resolved || is_elsewhere {
             return;
         }
-        let Some(cohorts) = &mut self.cohorts else { return };
-        let unit = match (sha, deploy_id) {
-            (Some(sha), _) => {
-                let unit = self.changes.units([sha.as_ref()].into_iter()).first().copied();
-                unit.filter(|_| cohorts.is_another(event.time))
-            }
-            (None, Some(deploy_id)) => cohorts.fail_deploy(deploy_id, event.time),
+        let lot = match (sha, deploy_id) {
+            (Some(sha), _) => self.changes.fail_change(sha, event.time),
+            (None, Some(deploy_id)) => self.changes.fail_deploy(deploy_id, event.time),
             (None, None) => None,
         };
-        self.tell_failure(unit, event.time, context, said);
+        self.tell_failure(lot, event.time, context, said);
     }
 
-    fn tell_failure(&self, unit: Option<Unit>, at: Timestamp, context: &Context<'_>, said: &mut Vec<Said>) {
-        if let Some(unit) = unit {
-            said.push(Said::Message(Message::Failed {
-                tier: self.tier(context.policy),
-                at,
-                unit,
-            }));
-        }
+    /// A lot failed, if one did. Either way it is at risk no more.
+    fn tell_failure(&mut self, lot: Option<Lot>, at: Timestamp, context: &Context<'_>, said: &mut Vec<Said>) {
+        let Some(lot) = lot else { return };
+        let tier = self.tier(context.policy);
+        let last = self.failed_at;
+        let is_same = at.since(last) < SAME_FAILURE && last.since(at) < SAME_FAILURE;
+        said.push(Said::Message(if is_same {
+            Message::Left { tier, lot }
+        } else {
+            self.failed_at = last.max(at);
+            Message::Failed { tier, at, lot }
+        }));
     }
 }
