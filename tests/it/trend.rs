@@ -146,6 +146,22 @@ fn a_change_fails_once_however_often_and_late_it_is_named() {
 }
 
 #[test]
+fn a_cause_counts_when_it_is_first_told_which_is_mostly_at_the_end() {
+    let mut fleet = Fleet::new();
+    fleet.lands(0, "authored", &["a"]);
+    fleet.lands(0, "none", &["h"]);
+    fleet.deploys("d1", 1, "started", &["a"]);
+    fleet.deploys("d2", 2, "started", &["h"]);
+    fleet.is_told("i", HOUR, "detected", "");
+    fleet.expect(HOUR, [0, 0], [1, 1]);
+    fleet.is_told("i", 4 * HOUR, "resolved", &by_sha("a"));
+    fleet.expect(4 * HOUR, [0, 1], [1, 0]);
+    fleet.is_told("j", 2 * DAY, "resolved", &by_deploy("d2"));
+    fleet.is_told("i", 3 * DAY, "resolved", &by_sha("a"));
+    fleet.expect(3 * DAY, [1, 1], [0, 0]);
+}
+
+#[test]
 fn within_six_hours_a_service_fails_once() {
     let mut fleet = Fleet::new();
     fleet.lands(0, "authored", &["a", "b"]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Service;
 use crate::{
-    model::{CausedBy, ChangeKind, Deploy, DeployStatus, Happened, Incident, IncidentStatus, Lot, Message, Timestamp},
+    model::{CausedBy, ChangeKind, Deploy, DeployStatus, Happened, Incident, Lot, Message, Timestamp},
     score::{Context, Said, watch::WatchVerdict},
 };
 
@@ -101,7 +101,7 @@ impl Service {
         }
     }
 
-    /// An incident that names its cause is a failure of that change or deploy.
+    /// An incident that names its cause is a failure of that change or deploy. Mostly that is told when it is resolved.
     pub(super) fn note_incident(
         &mut self,
         incident: &Incident<'_>,
@@ -112,8 +112,7 @@ impl Service {
         let Some(CausedBy { deploy_id, sha }) = &incident.caused_by else {
             return;
         };
-        let is_elsewhere = event.environment.is_some_and(|name| name != event.default_environment);
-        if incident.status == IncidentStatus::Resolved || is_elsewhere {
+        if event.environment.is_some_and(|name| name != event.default_environment) {
             return;
         }
         let lot = match (sha, deploy_id) {
