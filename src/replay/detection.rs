@@ -140,11 +140,8 @@ impl Detection {
     }
 
     fn note_incident(&mut self, incident: &Incident<'_>, event: &Event<'_>, holding: &Holding) {
-        if incident.status != IncidentStatus::Detected {
-            return;
-        }
         let deploy_id = incident.caused_by.as_ref().and_then(|cause| cause.deploy_id.as_deref());
-        self.bear_out(event, deploy_id);
+        // Mostly the cause is told when it is resolved.
         if let Some(deploy_id) = deploy_id
             && self.blamed.len() < REMEMBERED_MAX
         {
@@ -156,6 +153,10 @@ impl Detection {
                 *named = anywhere;
             }
         }
+        if incident.status != IncidentStatus::Detected {
+            return;
+        }
+        self.bear_out(event, deploy_id);
         if self.incidents.len() < REMEMBERED_MAX && self.incidents.insert(hash(&event.service, &incident.incident_id)) {
             let standing = holding.of(&event.service, event.environment.as_deref(), event.time);
             // An incident told late may be of before the freeze.
