@@ -20,7 +20,7 @@ use super::{
     steps::Totals,
 };
 use crate::model::{
-    Body, Criticality, EnvironmentId, Errors, Happened, Kind, Message, ServiceId, Slo, Subject, Timestamp,
+    Body, Criticality, EnvironmentId, Errors, Happened, Kind, Message, Second, ServiceId, Slo, Subject, Timestamp,
 };
 
 /// Environments of one service; the next drops the one silent longest.
@@ -39,7 +39,7 @@ pub struct Service {
     graph: Option<Box<Graph>>,
     health: Health,
     /// When something it deployed last failed, as far as that is counted for or against AI.
-    failed_at: Timestamp,
+    failed_at: Second,
     environments: Vec<Environment>,
     changes: Changes,
     approvals: Approvals,
@@ -72,7 +72,7 @@ impl Service {
             slo: None,
             graph: None,
             health: Health::default(),
-            failed_at: Timestamp::MIN,
+            failed_at: Second::default(),
             environments: Vec::new(),
             changes: Changes::default(),
             approvals: Approvals::default(),

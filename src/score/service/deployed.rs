@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Service;
 use crate::{
-    model::{CausedBy, ChangeKind, Deploy, DeployStatus, Happened, Incident, Lot, Message, Timestamp},
+    model::{CausedBy, ChangeKind, Deploy, DeployStatus, Happened, Incident, Lot, Message, Second, Timestamp},
     score::{Context, Said, watch::WatchVerdict},
 };
 
@@ -127,12 +127,12 @@ impl Service {
     fn tell_failure(&mut self, lot: Option<Lot>, at: Timestamp, context: &Context<'_>, said: &mut Vec<Said>) {
         let Some(lot) = lot else { return };
         let tier = self.tier(context.policy);
-        let last = self.failed_at;
+        let last = self.failed_at.start();
         let is_same = at.since(last) < SAME_FAILURE && last.since(at) < SAME_FAILURE;
         said.push(Said::Message(if is_same {
             Message::Left { tier, lot }
         } else {
-            self.failed_at = last.max(at);
+            self.failed_at = self.failed_at.max(Second::of(at));
             Message::Failed { tier, at, lot }
         }));
     }
