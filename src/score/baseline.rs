@@ -97,6 +97,11 @@ impl Baseline {
                 .is_some_and(|first| now.since(first) >= evidence.baseline_age)
     }
 
+    /// Whether neither shape nor scatter are learned yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.n_observed < LEVEL_STEPS_MIN
+    }
+
     pub(crate) fn n_observed(&self) -> u32 {
         self.n_observed
     }
@@ -150,7 +155,7 @@ impl Baseline {
     pub(crate) fn learn(&mut self, grain: Grain, step: &Closed, spike: f64) {
         self.decay_to(step.start);
         let mut x = count(step.errors);
-        if self.n_observed >= LEVEL_STEPS_MIN {
+        if !self.is_new() {
             let usual = self.usual(grain, step.start, (1.0, step.requests.map(count)));
             let expected = (usual * self.hour.factor(step.start)).max(MEAN_MIN);
             let of_hour = without_spike(x, expected, spike);

@@ -209,7 +209,7 @@ impl Environment {
 
     /// Goes over to steps of the length that its producers' intervals ask for.
     fn regrain(&mut self) {
-        let wanted = self.steps.wanted_grain();
+        let wanted = self.steps.wanted_grain(self.baseline.is_new());
         if wanted != self.steps.grain {
             self.baseline.regrain(self.steps.grain, wanted);
             self.presence = Presence::default();

@@ -4,6 +4,7 @@
 //! report. At most eight steps are open; an error for a closed step, or for one beyond them, is late. A step counts
 //! once, when `lateness` has passed since its end.
 
+mod intervals;
 mod storms;
 mod totals;
 mod versions;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::{storms::Storms, versions::Versions};
+use self::{intervals::Intervals, storms::Storms, versions::Versions};
 pub(crate) use self::{
     totals::Totals,
     versions::{ByVersion, Version},
@@ -26,14 +27,15 @@ pub(crate) struct Grain(u32);
 
 impl Grain {
     pub(crate) const ONE_MINUTE: Self = Self(60_000);
-    const ALL: [Self; 3] = [Self::ONE_MINUTE, Self(300_000), Self(900_000)];
+    const LONGEST: Self = Self(900_000);
+    const ALL: [Self; 3] = [Self::ONE_MINUTE, Self(300_000), Self::LONGEST];
 
     /// The least length not shorter than `interval_ms`, or the greatest there is.
-    pub(crate) fn for_interval(interval_ms: u32) -> Self {
+    pub(crate) fn for_interval(interval_ms: u64) -> Self {
         Self::ALL
             .into_iter()
-            .find(|grain| grain.0 >= interval_ms)
-            .unwrap_or(Self(900_000))
+            .find(|grain| u64::from(grain.0) >= interval_ms)
+            .unwrap_or(Self::LONGEST)
     }
 
     pub(crate) fn millis(self) -> i64 {
@@ -87,9 +89,7 @@ pub(crate) struct Steps {
     /// Made with the first record that names a version.
     versions: Option<Box<Versions>>,
     storms: Option<Box<Storms>>,
-    /// The greatest interval seen today and yesterday, and which day today is.
-    interval_ms: [u32; 2],
-    day: i32,
+    intervals: Intervals,
 }
 
 impl Steps {
@@ -108,8 +108,7 @@ impl Steps {
             slots: [Slot::default(); 8],
             versions: None,
             storms: None,
-            interval_ms: [0; 2],
-            day: 0,
+            intervals: Intervals::default(),
         }
     }
 
@@ -228,24 +227,14 @@ impl Steps {
         n
     }
 
-    /// Remembers a producer's interval; yesterday's greatest counts still.
+    /// Remembers a producer's interval.
     pub(crate) fn note_interval(&mut self, time: Timestamp, interval_ms: u64) {
-        let day = i32::try_from(time.millis().div_euclid(86_400_000)).unwrap_or(i32::MAX);
-        if day > self.day {
-            self.interval_ms = [0, if day - 1 == self.day { self.interval_ms[0] } else { 0 }];
-            self.day = day;
-        }
-        let interval_ms = u32::try_from(interval_ms).unwrap_or(u32::MAX);
-        self.interval_ms[0] = self.interval_ms[0].max(interval_ms);
+        self.intervals.note(time, interval_ms);
     }
 
-    /// The length that the intervals seen ask for.
-    pub(crate) fn wanted_grain(&self) -> Grain {
-        // Instants alone say nothing of an interval: what stands, stands.
-        match self.interval_ms[0].max(self.interval_ms[1]) {
-            0 => self.grain,
-            interval_ms => Grain::for_interval(interval_ms),
-        }
+    /// The length that the intervals seen ask for; `is_new`: nothing would be lost by longer ones yet.
+    pub(crate) fn wanted_grain(&self, is_new: bool) -> Grain {
+        self.intervals.wanted(self.grain, is_new)
     }
 
     /// Goes over to steps of another length; sums that are open go to the step that holds their start.
@@ -364,7 +353,7 @@ mod tests {
         let mut steps = Steps::new(Grain::ONE_MINUTE, at(600), at(600), LATENESS);
         assert!(book(&mut steps, at(600), (2, None), None) && book(&mut steps, at(660), (3, None), None));
         steps.note_interval(at(600), 300_000);
-        assert_eq!(steps.wanted_grain(), Grain(300_000));
+        assert_eq!(steps.wanted_grain(true), Grain(300_000));
         steps.regrain(Grain(300_000));
         let closed: Vec<(Timestamp, u64)> = std::iter::from_fn(|| steps.close(at(910), LATENESS))
             .map(|closed| (closed.start, closed.errors))
