@@ -207,9 +207,14 @@ impl Environment {
         self.steps.grain
     }
 
+    /// The length of steps that its producers' intervals ask for.
+    fn wanted_grain(&self) -> Grain {
+        self.steps.wanted_grain(self.baseline.is_new())
+    }
+
     /// Goes over to steps of the length that its producers' intervals ask for.
     fn regrain(&mut self) {
-        let wanted = self.steps.wanted_grain(self.baseline.is_new());
+        let wanted = self.wanted_grain();
         if wanted != self.steps.grain {
             self.baseline.regrain(self.steps.grain, wanted);
             self.presence = Presence::default();

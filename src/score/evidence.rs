@@ -192,11 +192,12 @@ impl EProcess {
         self.take_in(seen, stages, horizon, 1.0 - RESTART_SHARE);
     }
 
-    /// Takes in a step in which instances restart: what it shows beyond what that explains. `stage`, where it is the
-    /// first of one. It is no part of a block, and no block reaches back over it.
-    pub(crate) fn observe_restart(&mut self, beyond: &Seen<'_>, stage: Option<usize>) {
+    /// Takes in a step in which instances restart: what it shows beyond what that explains, and how much of the blip of the
+    /// last stage. It is no part of a block, and no block reaches back over it.
+    pub(crate) fn observe_restart(&mut self, beyond: &Seen<'_>, (stage, seen_of_blip): (usize, f64)) {
         self.n_unbroken = 0;
-        let at_stage = stage.and_then(|stage| STAGE_MASS.get(stage)).copied().unwrap_or(0.0);
+        // A step that tells of seconds of it, or perhaps of none, takes no more of the mass than that.
+        let at_stage = STAGE_MASS.get(stage).copied().unwrap_or(0.0) * seen_of_blip;
         let mass = at_stage * RESTART_SHARE * (1.0 - BLOCK_SHARE);
         self.inject(beyond, mass.min(f64::from(self.rest)), 0);
     }

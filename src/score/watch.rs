@@ -81,8 +81,8 @@ pub(crate) struct Step<'a> {
     pub(crate) concentration: Concentration,
     /// What a step counts as at most, as a multiple of what is expected.
     pub(crate) spike: f64,
-    /// How much of the traffic restarts for a deploy under watch, of which errors had not risen before: the part of the
-    /// step in which it may make errors, times its share.
+    /// How much of the traffic restarts for a deploy under watch, of which errors had not risen before: the part of what the
+    /// step tells in which it may make errors, times its share.
     pub(crate) restarting: f64,
     /// How long restarts alone make errors.
     pub(crate) blip: Duration,
@@ -214,23 +214,22 @@ impl Watch {
             .unwrap_or(most)
     }
 
-    /// Takes in a step, unless it was over before the deploy reached any traffic.
+    /// Takes in a step, unless what it tells of was over before the deploy reached any traffic.
     pub(crate) fn observe(&mut self, step: &Step<'_>) {
-        let start = step.closed.start;
-        let of_stage = start + step.grain.duration() > self.stage_at();
+        let of_stage = step.closed.until > self.stage_at();
         if self.n_stages == 0 || (self.n_stages == 1 && !of_stage) {
             return;
         }
         let control = self.control(step);
         let stage = usize::from(self.n_stages) - 1;
-        let own = self.restarting(start, step.grain.duration(), step.blip);
+        let own = self.restarting(step.closed, step.blip);
         // Where versions are told apart, another's restart is in neither's errors.
         let others = if control.is_none() { step.restarting } else { 0.0 };
         if own.max(others) > 0.0 {
             self.was_uncontrolled |= control.is_none();
-            let is_first = own > 0.0 && !std::mem::replace(&mut self.is_restarting, true);
+            self.is_restarting |= own > 0.0;
             let beyond = self.beyond_restarts(step, control.as_ref(), own.max(others));
-            self.process.observe_restart(&beyond, is_first.then_some(stage));
+            self.process.observe_restart(&beyond, (stage, self.seen_of_blip(step)));
         } else {
             let has_restarted = std::mem::take(&mut self.is_restarting);
             if of_stage && self.first_steps[stage] == 0 {
@@ -251,15 +250,19 @@ impl Watch {
         self.ln_e_max = self.ln_e_max.max(narrow(self.ln_e()));
     }
 
-    /// How much of the traffic its last stage restarts in a step: the part of the step in which that may make errors, times
-    /// the share that the stage added.
-    pub(crate) fn restarting(&self, start: Timestamp, length: Duration, blip: Duration) -> f64 {
+    /// How much of the traffic its last stage restarts in what a step tells of: the part in which that may make errors,
+    /// times the share that the stage added.
+    pub(crate) fn restarting(&self, closed: &Closed, blip: Duration) -> f64 {
         if self.n_stages == 0 {
             return 0.0;
         }
-        let until = (self.stage_at() + blip).min(start + length);
-        let part = until.since(self.stage_at().max(start)).as_secs_f64() / length.as_secs_f64();
-        part * self.restarted.value()
+        closed.part_within(self.stage_at(), self.stage_at() + blip) * self.restarted.value()
+    }
+
+    /// Which part of its last stage's blip a step tells of.
+    fn seen_of_blip(&self, step: &Step<'_>) -> f64 {
+        let part = step.closed.part_within(self.stage_at(), self.stage_at() + step.blip);
+        (part * step.closed.length.as_secs_f64() / step.blip.as_secs_f64().max(1.0)).min(1.0)
     }
 
     /// A step beside its control where it has one, else against the baseline.
@@ -362,6 +365,10 @@ impl Watch {
                 2.0 * step.margin,
             )
         };
+        // Without attempts, errors of minutes would stand beside those of one.
+        if !by_requests && step.closed.n_steps(step.grain) > 1 {
+            return None;
+        }
         let is_heard = by_requests || old_errors > 0.0 || !self.is_silence_odd(step, 1.0 - share);
         (is_heard && (least..SHARE_MAX).contains(&share)).then_some(Control {
             new: errors,
@@ -380,7 +387,7 @@ impl Watch {
 
     /// Whether every judged step had a control, so that what happens without a deploy says nothing of its evidence.
     pub(crate) fn is_controlled(&self) -> bool {
-        !self.was_uncontrolled && self.process.n_steps() > 0
+        !self.was_uncontrolled && (self.process.n_steps() > 0 || self.is_restarting)
     }
 
     /// The evidence against it.
