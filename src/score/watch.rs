@@ -301,7 +301,7 @@ impl Watch {
             let least = 1.0 + more / control.share;
             (control.ln_ratios(least, step.concentration, self.shares.least()), least)
         } else {
-            let (least, size) = (1.0 + more, step.observation.sizes.step);
+            let (least, size) = (1.0 + more, step.observation.sizes.step * self.part_heard(step));
             (
                 step.observation.ln_ratios_beyond(least, size, exposure, step.spike),
                 least,
