@@ -213,8 +213,13 @@ impl Detection {
     }
 
     pub(super) fn closed(&mut self, watch: &ClosedWatch, tier: Criticality) {
-        *self.n_watched.entry(name(watch.verdict)).or_default() += 1;
-        *self.watched.of_mut(tier) += 1;
+        // Watched again it is the same deploy, and the gravest verdict is its.
+        let verdict = watch.earlier.max(Some(watch.verdict)).unwrap_or(watch.verdict);
+        match watch.earlier {
+            Some(earlier) => *self.n_watched.entry(name(earlier)).or_default() -= 1,
+            None => *self.watched.of_mut(tier) += 1,
+        }
+        *self.n_watched.entry(name(verdict)).or_default() += 1;
         let delays = self.delays.of_mut(tier);
         if let Some(alarmed_at) = watch.alarmed_at
             && delays.len() < REMEMBERED_MAX

@@ -15,6 +15,7 @@ mod decide;
 mod dedupe;
 mod environment;
 mod evidence;
+mod exposure;
 mod fleet;
 mod gamma;
 mod health;

@@ -11,6 +11,7 @@ mod properties;
 mod reference;
 mod schemas;
 mod script;
+mod stages;
 mod support;
 mod surroundings;
 mod trend;

@@ -191,7 +191,7 @@ impl Environment {
             return;
         }
         for watch in &mut self.watches {
-            watch.in_trouble &= self.unrest.is_on() && closed.start < watch.started_at + TROUBLE_MAX;
+            watch.in_trouble &= self.unrest.is_on() && closed.start < watch.started_at() + TROUBLE_MAX;
             if !watch.in_trouble {
                 watch.observe(&step);
             }

@@ -44,17 +44,19 @@ impl Service {
         if is_default && deploy.status == DeployStatus::Started {
             self.tell_callees(context, said);
         }
-        let is_taken_back = is_default
-            && deploy.status == DeployStatus::RolledBack
-            && self.environments[place].is_watching(&deploy.deploy_id);
+        let environment = &self.environments[place];
+        let is_rolled_back = is_default && deploy.status == DeployStatus::RolledBack;
+        let watch = environment.watch_of(&deploy.deploy_id);
+        let watch = watch.filter(|_| is_rolled_back && environment.takes_back(deploy, event.time, context.now));
+        let earlier = watch.map(|watch| watch.earlier);
         let health = self.health;
         self.with_environment(place, context, said, |environment, scene| {
             environment.deploy(deploy, event.time, prior, scene);
         });
-        if is_taken_back {
+        if let Some(earlier) = earlier {
             // Whatever its watch says by then.
             self.health = health;
-            self.health.note(1);
+            self.health.judge(earlier, WatchVerdict::Regressed);
         }
     }
 
@@ -62,11 +64,7 @@ impl Service {
     pub(super) fn judge(&mut self, said: &[Said]) {
         for said in said {
             if let Said::Closed(closed) = said {
-                match closed.verdict {
-                    WatchVerdict::Healthy => self.health.note(0),
-                    WatchVerdict::Regressed => self.health.note(1),
-                    WatchVerdict::Unknown => {}
-                }
+                self.health.judge(closed.earlier, closed.verdict);
             }
         }
     }
