@@ -266,7 +266,7 @@ fn a_watch_that_makes_room_says_that_a_deploy_is_well_only_where_it_has_seen_mos
     for (apart, verdict) in [
         (2, WatchVerdict::Unknown),
         (8, WatchVerdict::Unknown),
-        (12, WatchVerdict::Healthy),
+        (15, WatchVerdict::Healthy),
     ] {
         let statuses: Vec<String> = (0..7).map(|n| format!("d-{n}")).collect();
         let arrivals: Vec<(i64, String)> = (0..7)

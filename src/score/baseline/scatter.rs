@@ -184,9 +184,12 @@ impl Scatter {
         }
     }
 
-    /// How much what went before tells of the next step: ρ, 0 to 0.9.
+    /// How much what went before tells of the next step: ρ, 0 to 0.9. Counts steadier than chance are taken to scatter by
+    /// chance: what is left of them is a level known to a hundredth, which looks as if all of it hung together.
     fn rho(&self) -> f64 {
-        let (n, squares) = (f64::from(self.n_followed), f64::from(self.followed));
+        let n = f64::from(self.n_followed);
+        let mean = f64::from(self.moments[0].means) / f64::from(self.moments[0].n).max(1.0);
+        let squares = f64::from(self.followed).max(n * mean);
         let shown = if squares > 0.0 {
             (f64::from(self.lagged) / squares).max(0.0)
         } else {
