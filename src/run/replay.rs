@@ -77,6 +77,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     drive.finish();
     results.write(drive.take_said())?;
+    // What goes to standard output comes before the summary.
+    results.flush()?;
     progress.clear();
     refused.finish();
     drive.conclude(args.json, results.report.as_mut(), out)?;
@@ -141,6 +143,7 @@ impl Drive {
                 let summary = replay.summary();
                 if let Some(output) = report {
                     output.write(Report::new(replay, &summary).html().as_bytes())?;
+                    output.flush()?;
                 }
                 write_summary(out, json, &summary)
             }
@@ -149,6 +152,7 @@ impl Drive {
                 if let Some(output) = report {
                     let report = Report::compared(comparison, &summary, &compared);
                     output.write(report.html().as_bytes())?;
+                    output.flush()?;
                 }
                 let both = ComparedSummary {
                     a: &summary,
@@ -240,18 +244,23 @@ impl Results {
         Ok(())
     }
 
+    fn flush(&mut self) -> anyhow::Result<()> {
+        let results = [&mut self.decisions, &mut self.scores, &mut self.report];
+        results.into_iter().flatten().try_for_each(Output::flush)
+    }
+
     /// All are whole, and no signal parts them, before the first takes the place of what was there.
-    fn finish(self) -> anyhow::Result<()> {
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.flush()?;
         let Self {
             decisions,
             scores,
             report,
             removal,
         } = self;
-        let mut results: Vec<Output> = [decisions, scores, report].into_iter().flatten().collect();
-        results.iter_mut().try_for_each(Output::flush)?;
         removal.map(Removal::end).transpose()?;
-        results.into_iter().try_for_each(Output::keep)
+        let mut results = [decisions, scores, report].into_iter().flatten();
+        results.try_for_each(Output::keep)
     }
 }
 
