@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     adjusted::{Cell, OddsRatio},
-    environments::Apart,
+    environments::{Apart, Lonely},
     interval::{Rate, Share},
 };
 use crate::{
@@ -327,6 +327,23 @@ pub(super) fn warning_of_apart(apart: &Apart<'_>, default_environment: &str) -> 
          (--default-environment)",
         quoted(errors),
         quoted(deploys)
+    )
+}
+
+/// Names of services that may be meant for one another.
+pub(super) fn warning_of_lonely(lonely: &Lonely<'_>) -> String {
+    let Lonely {
+        n_with_errors,
+        n_with_deploys,
+        with_errors,
+        with_deploys,
+    } = lonely;
+    let are = |n: usize, what: &str, whats: &str| format!("{n} {}", if n == 1 { what } else { whats });
+    format!(
+        "{} and no errors, {} and no deploys, such as deploys of {with_deploys:?} and errors of {with_errors:?}: where one is \
+         the other by another name, none of its deploys can be convicted",
+        are(*n_with_deploys, "service tells deploys", "services tell deploys"),
+        are(*n_with_errors, "tells errors", "tell errors")
     )
 }
 

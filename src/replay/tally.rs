@@ -14,7 +14,7 @@ use super::{
     interval::{Rate, Share},
     summary::{
         ChangeSummary, DecisionCounts, EventCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits,
-        Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warnings,
+        Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warning_of_lonely, warnings,
     },
 };
 use crate::{
@@ -186,6 +186,9 @@ impl Tally {
         summary.warnings = warnings(&summary, partition.policy());
         if let Some(apart) = self.environments.apart() {
             summary.warnings.push(warning_of_apart(&apart, default_environment));
+        }
+        if let Some(lonely) = self.environments.lonely() {
+            summary.warnings.push(warning_of_lonely(&lonely));
         }
         if self.is_held_at_end {
             summary.warnings.push(format!(
