@@ -115,6 +115,10 @@ pub struct CaptureSummary {
     pub commits_named: u64,
     /// Of those, the ones whose score is known: what the shares are of.
     pub commits_known: u64,
+    /// Named by incidents that name no commit.
+    pub deploys_named: u64,
+    /// Of those, the ones that told of a commit whose score is known. The shares are of commits and deploys that are known.
+    pub deploys_known: u64,
     /// The share of commits whose scores were kept; below 1, the figures are of a sample.
     pub sampled: f64,
     pub riskiest: Vec<Captured>,
@@ -189,6 +193,7 @@ pub struct TierSummary {
     pub commits: u64,
     /// Of those, the ones that caused incidents.
     pub commits_known: u64,
+    pub deploys_known: u64,
     pub riskiest: Vec<Captured>,
     pub watched: u64,
     pub alarm_after_seconds: Option<Quantiles>,
@@ -197,6 +202,13 @@ pub struct TierSummary {
     pub not_borne_out_share: Option<Share>,
     pub not_borne_out_per_100_deploys: Option<Rate>,
     pub held_hours: BTreeMap<&'static str, ModeHours>,
+}
+
+impl CaptureSummary {
+    /// Of how many causes the shares are.
+    pub(super) fn n_known(&self) -> u64 {
+        self.commits_known + self.deploys_known
+    }
 }
 
 impl TierSummary {

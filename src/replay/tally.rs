@@ -99,11 +99,12 @@ impl Tally {
         match &event.body {
             Body::Error(_) => return,
             Body::Incident(incident) => {
-                if let Some(sha) = incident.caused_by.as_ref().and_then(|cause| cause.sha.as_deref()) {
-                    self.capture.blame(&event.service, sha);
+                if let Some(cause) = &incident.caused_by {
+                    self.capture.blame(&event.service, cause);
                 }
             }
-            Body::Commit(_) | Body::Deploy(_) | Body::Service(_) | Body::Review(_) | Body::Override(_) => {}
+            Body::Deploy(deploy) => self.capture.deployed(&event.service, deploy),
+            Body::Commit(_) | Body::Service(_) | Body::Review(_) | Body::Override(_) => {}
         }
         self.detection.note(event, &self.holding);
     }
@@ -232,7 +233,8 @@ impl Tally {
         let held = |action: Action| (action.name(), mode_hours(self.holding.held_of(action, tier)));
         TierSummary {
             commits: curve.n_scored(),
-            commits_known: curve.n_known(),
+            commits_known: curve.n_commits(),
+            deploys_known: curve.n_known() - curve.n_commits(),
             riskiest: curve.marks(),
             watched,
             alarm_after_seconds: Quantiles::of(&self.detection.delays(Some(tier))),
@@ -246,9 +248,16 @@ impl Tally {
 
     fn change_summary(&self) -> ChangeSummary {
         let n = self.decisions.n_changes;
+        let (scored, gated) = (self.capture.n_scored(), self.capture.n_gated());
         ChangeSummary {
-            scored: self.capture.n_scored(),
-            gated: self.capture.n_gated(),
+            scored,
+            gated,
+            gated_share: ratio(gated, scored),
+            gated_by_risk: self.gated.n_by_risk,
+            gated_by_risk_share: ratio(self.gated.n_by_risk, scored),
+            review_budget: policy.base.review.budget,
+            gated_advised_only: self.gated.n_advised_only,
+            gated_riskiest: self.gated.riskiest(),
             rules: self
                 .decisions
                 .rules

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use super::{
     comparison::{Compared, ComparedSummary},
     interval::{Rate, Share},
-    summary::{DecisionCounts, ModeCounts, Summary, number},
+    summary::{CaptureSummary, DecisionCounts, ModeCounts, Summary, number},
 };
 
 impl fmt::Display for Summary {
@@ -85,17 +85,11 @@ impl Summary {
                 grouped(rule.hits)
             )?;
         }
-        if capture.commits_known == 0 {
-            let n = capture.commits_named;
-            return writeln!(
-                f,
-                "capture      not known: incidents name {n} commits, of which none was scored"
-            );
+        if capture.n_known() == 0 {
+            return writeln!(f, "capture      not known: {}", unknown_causes(capture));
         }
-        let mut line = format!(
-            "capture      of {} commits that caused incidents",
-            capture.commits_known
-        );
+        let (n_commits, n_deploys) = (capture.commits_known, capture.deploys_known);
+        let mut line = format!("capture      of {} that incidents name", causes(n_commits, n_deploys));
         for captured in &capture.riskiest {
             if let Some(found) = captured.captured {
                 write!(
@@ -249,6 +243,30 @@ impl Summary {
     }
 }
 
+/// `3 commits and 1 deploy`.
+pub(super) fn causes(commits: u64, deploys: u64) -> String {
+    match (commits, deploys) {
+        (_, 0) => counted(commits, "commit"),
+        (0, _) => counted(deploys, "deploy"),
+        (_, _) => format!("{} and {}", counted(commits, "commit"), counted(deploys, "deploy")),
+    }
+}
+
+/// Why nothing can be said of the causes of incidents.
+pub(super) fn unknown_causes(capture: &CaptureSummary) -> String {
+    let named = causes(capture.commits_named, capture.deploys_named);
+    match (capture.commits_named, capture.deploys_named) {
+        (0, 0) => "no incident names a commit or a deploy as its cause (caused_by)".to_owned(),
+        (_, 0) => format!("incidents name {named}, of which none was scored"),
+        (_, _) => format!("incidents name {named}, but no commit that was scored, and no deploy whose commits were"),
+    }
+}
+
+/// `1 deploy`, `2,000 deploys`.
+pub(super) fn counted(n: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
 /// `12.5 % (4.1 to 27.0)`.
 fn within(share: &Share) -> String {
     let [share, low, high] = [share.share, share.low, share.high].map(|value| value * 100.0);
@@ -379,11 +397,13 @@ pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
     let (of_a, of_b) = of_both(minutes);
     add("minutes to alarm (median)", 1, of_a, of_b);
     add(
-        "culprits sent to review, %",
+        "causes sent to review, %",
         1,
         percent(a.capture.gated),
         percent(b.capture.gated),
     );
+    // What neither has says nothing.
+    figures.retain(|figure| figure.a.is_some() || figure.b.is_some());
     figures
 }
 
