@@ -1,9 +1,6 @@
 //! Two policies over one history, read once: what would change.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use serde::Serialize;
 
@@ -11,6 +8,7 @@ use super::{
     drive::Replay,
     holding::Total,
     merge::Arrival,
+    riskiest::Riskiest,
     summary::{Summary, count, hours},
 };
 use crate::{
@@ -31,7 +29,7 @@ pub struct Comparison {
     b: Replay,
     /// Without those that are named.
     changes: ChangeDifferences,
-    riskiest: Riskiest,
+    riskiest: Riskiest<ChangeDifference>,
     /// How much of what A said is compared already.
     n_compared: usize,
 }
@@ -131,7 +129,7 @@ impl Comparison {
             a,
             b,
             changes: ChangeDifferences::default(),
-            riskiest: Riskiest::default(),
+            riskiest: Riskiest::new(CHANGES_MAX),
             n_compared: 0,
         }
     }
@@ -175,8 +173,16 @@ impl Comparison {
             let mut said_by_b = first_words(&self.b.said);
             if let Some(b) = said_by_b.find(|b| b.subject == a.subject)
                 && self.changes.compare(a, b)
+                && let Subject::Change(change) = &a.subject
             {
-                self.riskiest.offer(a, b);
+                let risk = a.risk.unwrap_or(UnitInterval::ZERO);
+                self.riskiest.offer(risk, || ChangeDifference {
+                    service: change.service.clone(),
+                    sha: change.sha.clone(),
+                    time: a.decided_at.to_string(),
+                    a: Side::of(a),
+                    b: Side::of(b),
+                });
             }
         }
         self.n_compared = self.a.said.len();
@@ -189,7 +195,7 @@ impl Comparison {
         Compared {
             b: self.b.summary(),
             changes: ChangeDifferences {
-                first: self.riskiest.in_order(),
+                first: self.riskiest.in_order().cloned().collect(),
                 ..self.changes.clone()
             },
             services: self.services(),
@@ -230,7 +236,7 @@ impl Comparison {
         }
         differences.differ = count(found.len());
         // Places are in the order of their names, which a stable sort keeps for equal differences.
-        found.sort_by_key(|(ms, _)| std::cmp::Reverse(*ms));
+        found.sort_by_key(|(ms, _)| Reverse(*ms));
         differences.first = found
             .into_iter()
             .take(SERVICES_MAX)
@@ -252,43 +258,6 @@ impl ChangeDifferences {
         self.reviewed_only_by_a += u64::from(a.action > b.action);
         self.reviewed_only_by_b += u64::from(b.action > a.action);
         true
-    }
-}
-
-/// The riskiest changes offered, [`CHANGES_MAX`] at most; of equal ones those that landed first.
-#[derive(Debug, Default)]
-struct Riskiest {
-    n_offered: u64,
-    /// By the bits of A's risk, which order as numbers from 0 to 1 do, and how many came before: the first goes first.
-    kept: BTreeMap<(u64, Reverse<u64>), ChangeDifference>,
-}
-
-impl Riskiest {
-    fn offer(&mut self, a: &Decision, b: &Decision) {
-        let Subject::Change(change) = &a.subject else { return };
-        let risk = a.risk.unwrap_or(UnitInterval::ZERO).value() + 0.0;
-        let place = (risk.to_bits(), Reverse(self.n_offered));
-        self.n_offered += 1;
-        if self.kept.len() >= CHANGES_MAX {
-            if self.kept.first_key_value().is_some_and(|(least, _)| place < *least) {
-                return;
-            }
-            self.kept.pop_first();
-        }
-        let difference = ChangeDifference {
-            service: change.service.clone(),
-            sha: change.sha.clone(),
-            time: a.decided_at.to_string(),
-            a: Side::of(a),
-            b: Side::of(b),
-        };
-        self.kept.insert(place, difference);
-    }
-
-    fn in_order(&self) -> Vec<ChangeDifference> {
-        let kept = self.kept.iter().map(|((_, Reverse(n)), difference)| (n, difference));
-        let by_offer: BTreeMap<_, _> = kept.collect();
-        by_offer.into_values().cloned().collect()
     }
 }
 

@@ -21,12 +21,14 @@ mod comparison;
 mod detection;
 mod drive;
 mod environments;
+mod gated;
 mod holding;
 mod interval;
 mod learned;
 mod lines;
 mod merge;
 mod report;
+mod riskiest;
 mod scores;
 mod source;
 mod summary;
@@ -44,6 +46,7 @@ pub use comparison::{
     ServiceDifferences, Side,
 };
 pub use drive::Replay;
+pub use gated::{GatedChange, GatedMeasure};
 pub use interval::{Rate, Share};
 pub use merge::{Arrival, Input, Merge, ReadError};
 pub use report::Report;

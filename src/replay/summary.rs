@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::{
     adjusted::{Cell, OddsRatio},
     environments::{Apart, Lonely},
+    gated::GatedChange,
     interval::{Rate, Share},
 };
 use crate::{
-    model::Criticality,
+    model::{Criticality, UnitInterval},
     score::{AiEvidence, LearnedWeight, Policy},
 };
 
@@ -87,6 +88,16 @@ pub struct ChangeSummary {
     pub scored: u64,
     /// Sent to extra review when they landed.
     pub gated: u64,
+    pub gated_share: Option<f64>,
+    /// Of those, the ones that risk sent, whether or not a rule did too.
+    pub gated_by_risk: u64,
+    pub gated_by_risk_share: Option<f64>,
+    /// The share that the policy lets risk send, where a tier has none of its own.
+    pub review_budget: UnitInterval,
+    /// Only advised, whatever the mode: rules ask for approvals of a level, and none of a known level was seen.
+    pub gated_advised_only: u64,
+    /// The riskiest that were sent, 100 at most, the riskiest first.
+    pub gated_riskiest: Vec<GatedChange>,
     pub rules: Vec<RuleHits>,
     pub fates: ChangeFates,
 }
@@ -109,11 +120,12 @@ pub struct RuleHits {
     pub share: Option<f64>,
 }
 
-/// Of the commits that incidents and reverts name as their cause, how many were among the riskiest.
+/// Of the commits and deploys that incidents and reverts name as their cause, how many were among the riskiest. A deploy
+/// stands where the riskiest of its commits does, and was sent to review if any of them was.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CaptureSummary {
     pub commits_named: u64,
-    /// Of those, the ones whose score is known: what the shares are of.
+    /// Of those, the ones whose score is known.
     pub commits_known: u64,
     /// Named by incidents that name no commit.
     pub deploys_named: u64,
@@ -191,7 +203,7 @@ pub struct LearnedSummary {
 pub struct TierSummary {
     /// Commits whose scores were kept.
     pub commits: u64,
-    /// Of those, the ones that caused incidents.
+    /// Of those, the ones that caused incidents; and deploys that did, by the riskiest of their commits.
     pub commits_known: u64,
     pub deploys_known: u64,
     pub riskiest: Vec<Captured>,

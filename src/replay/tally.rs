@@ -10,6 +10,7 @@ use super::{
     detection::Detection,
     drive::RUN_ON_MAX,
     environments::Environments,
+    gated::Gated,
     holding::{HeldMs, Holding},
     interval::{Rate, Share},
     summary::{
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     model::{Action, Body, Criticality, Decision, Event, Kind, Mode, Sequence, Subject, Timestamp, hash_text},
-    score::{Partition, Said},
+    score::{Partition, Policy, Said},
 };
 
 #[derive(Debug, Default)]
@@ -28,6 +29,7 @@ pub(super) struct Tally {
     pub(super) holding: Holding,
     pub(super) capture: Capture,
     pub(super) detection: Detection,
+    gated: Gated,
     decisions: Decisions,
     /// The hashes of the names of services seen: some are forgotten on the way, after weeks of silence.
     services: HashSet<u64>,
@@ -115,6 +117,7 @@ impl Tally {
         match said {
             Said::Decision(decision) => {
                 self.decisions.count(decision);
+                self.gated.decided(decision);
                 let tier = partition.tier_of(decision.subject.service());
                 let before = self.holding.take(decision, tier);
                 self.detection.decided(decision, tier, before.as_ref());
@@ -126,6 +129,7 @@ impl Tally {
             Said::Scored(scored) => {
                 let tier = partition.tier_of(&scored.change.service);
                 self.capture.score(scored, tier);
+                self.gated.scored(scored);
             }
             Said::Closed(watch) => {
                 let tier = partition.tier_of(&watch.service);
@@ -171,7 +175,7 @@ impl Tally {
                 changes: by_mode(&self.decisions.changes),
             },
             held_hours: self.held_hours(),
-            changes: self.change_summary(),
+            changes: self.change_summary(partition.policy()),
             capture: self.capture.summary(),
             deploys: self.detection.deploys(),
             freezes: self.detection.freezes(partition.fleet().n_withheld(), recorded),
@@ -246,7 +250,7 @@ impl Tally {
         }
     }
 
-    fn change_summary(&self) -> ChangeSummary {
+    fn change_summary(&self, policy: &Policy) -> ChangeSummary {
         let n = self.decisions.n_changes;
         let (scored, gated) = (self.capture.n_scored(), self.capture.n_gated());
         ChangeSummary {

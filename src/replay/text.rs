@@ -4,8 +4,9 @@ use std::fmt::{self, Write as _};
 
 use super::{
     comparison::{Compared, ComparedSummary},
+    gated::GatedChange,
     interval::{Rate, Share},
-    summary::{CaptureSummary, DecisionCounts, ModeCounts, Summary, number},
+    summary::{CaptureSummary, DecisionCounts, ModeCounts, Summary, count, number},
 };
 
 impl fmt::Display for Summary {
@@ -19,6 +20,7 @@ impl fmt::Display for Summary {
         self.write_tiers(f)?;
         self.write_ai(f)?;
         self.write_learned(f)?;
+        self.write_riskiest(f)?;
         for warning in &self.warnings {
             writeln!(f, "warning      {warning}")?;
         }
@@ -70,10 +72,27 @@ impl Summary {
         }
         writeln!(
             f,
-            "changes      {} scored, {} sent to extra review",
+            "changes      {} scored, {} sent to extra review ({})",
             grouped(changes.scored),
-            grouped(changes.gated)
+            grouped(changes.gated),
+            percent(changes.gated_share)
         )?;
+        if changes.gated > 0 {
+            writeln!(
+                f,
+                "             by risk {} ({}; the policy's budget for it is {})",
+                grouped(changes.gated_by_risk),
+                percent(changes.gated_by_risk_share),
+                percent(Some(changes.review_budget.value()))
+            )?;
+        }
+        if changes.gated_advised_only > 0 {
+            writeln!(
+                f,
+                "             only advised {}: no approval with a known level was seen (no_review_source)",
+                grouped(changes.gated_advised_only)
+            )?;
+        }
         for rule in &changes.rules {
             let share = rule
                 .share
@@ -203,6 +222,32 @@ impl Summary {
         Ok(())
     }
 
+    /// Which changes were sent to extra review, last: it is the longest answer.
+    fn write_riskiest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = &self.changes.gated_riskiest;
+        let shown: Vec<&GatedChange> = all.iter().take(CHANGES_SHOWN).collect();
+        let width = |of: fn(&GatedChange) -> usize| shown.iter().map(|change| of(change)).max().unwrap_or(0);
+        let wide = width(|change| change.service.as_str().chars().count()).min(SERVICE_WIDTH_MAX);
+        for (i, change) in shown.iter().enumerate() {
+            let heading = if i == 0 { "to review" } else { "" };
+            let (service, sha) = (change.service.as_str(), change.short_sha());
+            let day = change.time.get(..10).unwrap_or(&change.time);
+            let risk = change.risk.value() * 100.0;
+            let reasons = change.reasons.join(", ");
+            write!(f, "{heading:<13}{service:<wide$} {sha:<12} {day} {risk:>5.1} % {reasons}")?;
+            if !change.measures.is_empty() {
+                write!(f, ": {}", change.measures_text())?;
+            }
+            writeln!(f)?;
+        }
+        let left = self.changes.gated.saturating_sub(count(shown.len()));
+        if left > 0 {
+            let where_to = "the page and --json name 100, --decisions all";
+            writeln!(f, "             and {} less risky ones; {where_to}", grouped(left))?;
+        }
+        Ok(())
+    }
+
     /// Nothing where no change says anything of AI.
     fn write_ai(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let told = self.ai.classes.iter().filter(|class| class.assistance != "unknown");
@@ -273,6 +318,11 @@ fn within(share: &Share) -> String {
     format!("{share:.1} % ({low:.1} to {high:.1})")
 }
 
+/// `12.5 %`.
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0))
+}
+
 fn within_rate(rate: &Rate) -> String {
     format!("{:.2} ({:.2} to {:.2})", rate.rate, rate.low, rate.high)
 }
@@ -337,8 +387,11 @@ fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result
     Ok(())
 }
 
-/// Services named in a summary for people; the report and `--json` name more.
+/// Services, and changes sent to review, named in a summary for people; the report and `--json` name more.
 const SERVICES_SHOWN: usize = 8;
+const CHANGES_SHOWN: usize = 20;
+/// Longer names of services put what follows out of line.
+const SERVICE_WIDTH_MAX: usize = 24;
 
 /// What can be put side by side.
 pub(super) struct Figure {

@@ -12,6 +12,7 @@ mod capture;
 mod changes;
 mod delays;
 mod freezes;
+mod gated;
 mod html;
 mod learned;
 mod timelines;
@@ -73,6 +74,7 @@ impl<'a> Report<'a> {
             changes::write(&mut page, self.a.summary, compared);
         }
         decisions(&mut page, self.a.summary);
+        gated::write(&mut page, self.a.summary);
         capture::write(&mut page, &self.a, self.b.as_ref().map(|(b, _)| b));
         delays::write(&mut page, &self.a, self.b.as_ref().map(|(b, _)| b));
         freezes::write(&mut page, self.a.summary);
