@@ -70,6 +70,8 @@ pub struct ServiceDifferences {
     /// Services in an environment that either held.
     pub held: u64,
     pub differ: u64,
+    /// Of those, the ones that differ in windows of the policy and people's words alone. None of them is named.
+    pub differ_only_as_told: u64,
     pub freezes_of_a: u64,
     /// Of those, the ones during which B froze too.
     pub freezes_of_a_shared: u64,
@@ -89,10 +91,13 @@ pub struct ServiceDifference {
 
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct HeldFor {
+    /// Frozen for what was found, windows and people's words apart.
     pub freezes: u64,
     pub freeze_hours: f64,
     /// Of those, the ones that would have blocked.
     pub freeze_hours_enforced: f64,
+    /// Frozen by windows of the policy and by people.
+    pub told_hours: f64,
     pub extra_review_hours: f64,
     pub extra_review_hours_enforced: f64,
 }
@@ -220,6 +225,11 @@ impl Comparison {
             if a == b {
                 continue;
             }
+            differences.differ += 1;
+            if a.is_found_like(b) {
+                differences.differ_only_as_told += 1;
+                continue;
+            }
             let (service, environment) = place.clone();
             let difference = ServiceDifference {
                 service,
@@ -292,6 +302,7 @@ fn held_for(total: &Total) -> HeldFor {
         freezes: total.n_freezes,
         freeze_hours: hours(total.freeze.all()),
         freeze_hours_enforced: hours(total.freeze.enforce),
+        told_hours: hours(total.told.all()),
         extra_review_hours: hours(total.extra_review.all()),
         extra_review_hours_enforced: hours(total.extra_review.enforce),
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{
     detection::{EVIDENCE, blamed},
+    summary::count,
     tier::ByTier,
+    told::Told,
 };
 use crate::model::{Action, Criticality, Decision, EnvironmentId, Mode, ServiceId, Subject, Timestamp, hash_text};
 
@@ -96,9 +98,11 @@ pub(super) struct Total {
     pub(super) freeze: HeldMs,
     pub(super) extra_review: HeldMs,
     pub(super) n_freezes: u64,
-    /// When the last of them ended.
+    /// Frozen by a window or a person's word.
+    pub(super) told: HeldMs,
+    /// When the last freeze ended, whatever it was for after its beginning.
     frozen_until: Option<Timestamp>,
-    /// From when to when it was frozen.
+    /// From when to when it was frozen for what was found, windows and words that went on with it included.
     pub(super) freezes: Vec<(Timestamp, Timestamp)>,
 }
 
@@ -108,7 +112,35 @@ pub(super) struct Holding {
     standing: BTreeMap<ServiceId, BTreeMap<EnvironmentId, Held>>,
     /// How long what ended had stood.
     held: BTreeMap<Action, ByTier<HeldMs>>,
+    /// Of freezes, by windows and by people.
+    windows: ByTier<HeldMs>,
+    words: ByTier<HeldMs>,
     totals: BTreeMap<(ServiceId, EnvironmentId), Total>,
+}
+
+impl HeldMs {
+    fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        all.fold(Self::default(), |sum, held| Self {
+            shadow: sum.shadow + held.shadow,
+            enforce: sum.enforce + held.enforce,
+        })
+    }
+}
+
+impl Total {
+    /// Whether windows and people's words are all that is different.
+    pub(super) fn is_found_like(&self, other: &Self) -> bool {
+        self.freeze == other.freeze && self.extra_review == other.extra_review && self.freezes == other.freezes
+    }
+
+    /// Whether a freeze that begins at `since` goes on with the last one. It then lasts until `end`.
+    fn go_on(&mut self, since: Timestamp, end: Timestamp) -> bool {
+        let goes_on = self.frozen_until.is_some_and(|until| until >= since);
+        if goes_on {
+            self.frozen_until = self.frozen_until.max(Some(end));
+        }
+        goes_on
+    }
 }
 
 impl Holding {
@@ -177,6 +209,12 @@ impl Holding {
         if held.action == Action::Proceed {
             return;
         }
+        let told = Told::of(&held.ground).filter(|_| held.action == Action::Freeze);
+        match told {
+            Some(Told::Window) => self.windows.of_mut(held.tier).add(held.mode, ms),
+            Some(Told::Person) => self.words.of_mut(held.tier).add(held.mode, ms),
+            None => {}
+        }
         let key = (service.clone(), environment.clone());
         if self.totals.len() >= PLACES_MAX && !self.totals.contains_key(&key) {
             return;
@@ -186,9 +224,13 @@ impl Holding {
             total.extra_review.add(held.mode, ms);
             return;
         }
-        total.freeze.add(held.mode, ms);
         // Renewed, or gone over to another ground.
-        let goes_on = total.frozen_until.is_some_and(|until| until >= held.since);
+        let goes_on = total.go_on(held.since, end);
+        if told.is_some() {
+            total.told.add(held.mode, ms);
+            return;
+        }
+        total.freeze.add(held.mode, ms);
         total.frozen_until = total.frozen_until.max(Some(end));
         if !goes_on {
             total.n_freezes += 1;
@@ -227,12 +269,19 @@ impl Holding {
 
     /// How long services of all tiers were held.
     pub(super) fn held(&self, action: Action) -> HeldMs {
-        let mut sum = HeldMs::default();
-        for held in self.held.get(&action).into_iter().flat_map(ByTier::all) {
-            sum.shadow += held.shadow;
-            sum.enforce += held.enforce;
-        }
-        sum
+        HeldMs::sum(self.held.get(&action).into_iter().flat_map(ByTier::all))
+    }
+
+    /// Of freezes of all tiers, those that were told.
+    pub(super) fn told(&self, told: Told) -> HeldMs {
+        HeldMs::sum(match told {
+            Told::Window => self.windows.all(),
+            Told::Person => self.words.all(),
+        })
+    }
+
+    pub(super) fn told_of(&self, tier: Criticality) -> HeldMs {
+        HeldMs::sum([self.windows.of(tier), self.words.of(tier)].into_iter())
     }
 
     pub(super) fn held_of(&self, action: Action, tier: Criticality) -> HeldMs {

@@ -35,6 +35,7 @@ mod summary;
 mod tally;
 mod text;
 mod tier;
+mod told;
 mod trouble;
 
 #[cfg(test)]
@@ -56,3 +57,4 @@ pub use summary::{
     DetectionSummary, EventCounts, FreezeCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits, Summary,
     TierSummary,
 };
+pub use told::{ToldFreezes, ToldSummary};

@@ -9,6 +9,8 @@ use super::{
     environments::{Apart, Lonely},
     gated::GatedChange,
     interval::{Rate, Share},
+    text::counted,
+    told::ToldSummary,
 };
 use crate::{
     model::{Criticality, UnitInterval},
@@ -37,6 +39,8 @@ pub struct Summary {
     pub decisions: DecisionCounts,
     /// How long services were held, in hours summed over them. A person's freeze counts as enforced: it holds in any mode.
     pub held_hours: BTreeMap<&'static str, ModeHours>,
+    /// Of freezes and their hours those by windows of the policy, and by people.
+    pub told: ToldSummary,
     pub changes: ChangeSummary,
     pub capture: CaptureSummary,
     pub deploys: DeployCounts,
@@ -214,6 +218,8 @@ pub struct TierSummary {
     pub not_borne_out_share: Option<Share>,
     pub not_borne_out_per_100_deploys: Option<Rate>,
     pub held_hours: BTreeMap<&'static str, ModeHours>,
+    /// Of those of freezes, the ones by windows of the policy and by people.
+    pub told_hours: ModeHours,
 }
 
 impl CaptureSummary {
@@ -224,6 +230,12 @@ impl CaptureSummary {
 }
 
 impl TierSummary {
+    /// For how long something that was found froze services.
+    pub(super) fn frozen_hours(&self) -> ModeHours {
+        let all = self.held_hours.get("freeze").copied().unwrap_or(ModeHours::ZERO);
+        all.without(self.told_hours)
+    }
+
     /// Whether nothing happened in it.
     pub(super) fn is_empty(&self) -> bool {
         let held = self.held_hours.values().any(|hours| hours.shadow + hours.enforce > 0.0);

@@ -17,6 +17,7 @@ use super::{
         ChangeSummary, DecisionCounts, EventCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits,
         Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warning_of_lonely, warnings,
     },
+    told::{Told, ToldSummary},
 };
 use crate::{
     model::{Action, Body, Criticality, Decision, Event, Kind, Mode, Sequence, Subject, Timestamp, hash_text},
@@ -175,6 +176,7 @@ impl Tally {
                 changes: by_mode(&self.decisions.changes),
             },
             held_hours: self.held_hours(),
+            told: ToldSummary::NONE,
             changes: self.change_summary(partition.policy()),
             capture: self.capture.summary(),
             deploys: self.detection.deploys(),
@@ -188,6 +190,8 @@ impl Tally {
             },
             warnings: Vec::new(),
         };
+        let told_hours = |told: Told| mode_hours(self.holding.told(told));
+        summary.tell(told_hours(Told::Window), told_hours(Told::Person));
         summary.warnings = warnings(&summary, partition.policy());
         if let Some(apart) = self.environments.apart() {
             summary.warnings.push(warning_of_apart(&apart, default_environment));
@@ -247,6 +251,7 @@ impl Tally {
             not_borne_out_share: Share::of(judged.not_borne_out, judged.borne_out + judged.not_borne_out),
             not_borne_out_per_100_deploys: Rate::of(judged.not_borne_out, number(watched) / 100.0),
             held_hours: HELD.into_iter().map(held).collect(),
+            told_hours: mode_hours(self.holding.told_of(tier)),
         }
     }
 

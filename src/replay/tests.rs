@@ -8,6 +8,7 @@ mod learned;
 mod page;
 mod report;
 mod scenario;
+mod told;
 
 use std::collections::BTreeSet;
 

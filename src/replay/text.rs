@@ -7,6 +7,7 @@ use super::{
     gated::GatedChange,
     interval::{Rate, Share},
     summary::{CaptureSummary, DecisionCounts, ModeCounts, Summary, count, number},
+    told::Told,
 };
 
 impl fmt::Display for Summary {
@@ -62,7 +63,15 @@ impl Summary {
             )?;
             separator = ",";
         }
-        writeln!(f)
+        writeln!(f)?;
+        let mut separator = "             of it";
+        for (by, told) in [("windows", &self.told.windows), ("people", &self.told.people)] {
+            if told.freezes > 0 {
+                write!(f, "{separator} frozen by {by} {:.1} h", told.hours.all())?;
+                separator = ",";
+            }
+        }
+        if separator == "," { writeln!(f) } else { Ok(()) }
     }
 
     fn write_changes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,9 +155,13 @@ impl Summary {
 
     fn write_freezes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (freezes, detection) = (&self.freezes, &self.detection);
-        let n: u64 = freezes.by_ground.values().sum();
-        writeln!(f, "freezes      {}", grouped(n))?;
-        write_list(f, "             by ", freezes.by_ground.iter())?;
+        writeln!(f, "freezes      {}", grouped(self.n_found()))?;
+        let grounds = |told: bool| {
+            let grounds = freezes.by_ground.iter();
+            grounds.filter(move |(ground, _)| Told::of(ground).is_some() == told)
+        };
+        write_list(f, "             by ", grounds(false))?;
+        write_list(f, "             beside them by windows and people: ", grounds(true))?;
         if freezes.evidence_borne_out + freezes.evidence_not_borne_out > 0 {
             write!(
                 f,
@@ -214,9 +227,9 @@ impl Summary {
             }
             writeln!(
                 f,
-                ", held {:.1} h, frozen {:.1} h",
-                hours("extra_review"),
-                hours("freeze")
+                ", in review {:.1} h, frozen {:.1} h",
+                tier.held_hours.get("extra_review").map_or(0.0, |hours| hours.all()),
+                tier.frozen_hours().all()
             )?;
         }
         Ok(())
@@ -371,7 +384,15 @@ fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result
         grouped(services.freezes_of_b),
         grouped(services.freezes_of_b_shared)
     )?;
-    for difference in services.first.iter().take(SERVICES_SHOWN) {
+    if services.differ_only_as_told > 0 {
+        writeln!(
+            f,
+            "             {} of them differ in windows and people's words alone",
+            grouped(services.differ_only_as_told)
+        )?;
+    }
+    let shown = services.first.iter().filter(|difference| difference.is_seen());
+    for difference in shown.take(SERVICES_SHOWN) {
         let (a, b) = (&difference.a, &difference.b);
         writeln!(
             f,
@@ -415,9 +436,7 @@ pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
     };
     let of_both = |of: Of| (of(a), of(b));
     let whole: [(&'static str, Of); 5] = [
-        ("freezes", |summary| {
-            Some(number(summary.freezes.by_ground.values().sum()))
-        }),
+        ("freezes", |summary| Some(number(summary.n_found()))),
         ("freezes by evidence", |summary| {
             let freezes = &summary.freezes;
             Some(number(freezes.evidence_borne_out + freezes.evidence_not_borne_out))
@@ -434,7 +453,24 @@ pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
         let (a, b) = of_both(of);
         add(name, 0, a, b);
     }
-    add("hours frozen", 1, hours(a, "freeze"), hours(b, "freeze"));
+    add(
+        "hours frozen",
+        1,
+        Some(a.hours_found().all()),
+        Some(b.hours_found().all()),
+    );
+    type Hours = fn(&Summary) -> f64;
+    let told: [(&'static str, Hours); 2] = [
+        ("  by windows, beside them", |summary| summary.told.windows.hours.all()),
+        ("  by people, beside them", |summary| summary.told.people.hours.all()),
+    ];
+    for (name, of) in told {
+        let of = |summary| Some(of(summary)).filter(|hours| *hours > 0.0);
+        let (of_a, of_b) = (of(a), of(b));
+        if of_a.or(of_b).is_some() {
+            add(name, 1, of_a.or(Some(0.0)), of_b.or(Some(0.0)));
+        }
+    }
     add(
         "hours in extra review",
         1,

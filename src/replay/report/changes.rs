@@ -54,13 +54,14 @@ fn services(page: &mut Page, compared: &Compared) {
     }
     add!(
         page,
-        "<p>{} of {} services are held for other times. Of the {} frozen stretches of A, B shares {}; of the {} of B, A shares {}. A stretch is unbroken, whatever it was frozen for.</p>\n",
+        "<p>{} of {} services are held for other times. Of the {} frozen stretches of A, B shares {}; of the {} of B, A shares {}. A stretch is unbroken, whatever it was frozen for; windows of the policy and people begin none. In those alone {} of the services differ.</p>\n",
         whole(services.differ),
         whole(services.held),
         whole(services.freezes_of_a),
         whole(services.freezes_of_a_shared),
         whole(services.freezes_of_b),
-        whole(services.freezes_of_b_shared)
+        whole(services.freezes_of_b_shared),
+        whole(services.differ_only_as_told)
     );
     let row = |difference: &ServiceDifference| {
         let ServiceDifference {
@@ -93,7 +94,8 @@ fn services(page: &mut Page, compared: &Compared) {
         &heads,
         &rows,
     );
-    left_out(page, services.differ, rows.len(), "services");
+    let n_named = services.differ - services.differ_only_as_told;
+    left_out(page, n_named, rows.len(), "services");
 }
 
 fn changes(page: &mut Page, compared: &Compared) {

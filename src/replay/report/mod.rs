@@ -22,6 +22,8 @@ use super::{
     comparison::{Compared, Comparison},
     drive::Replay,
     summary::Summary,
+    text::counted,
+    told::Told,
 };
 use crate::model::Timestamp;
 
@@ -235,7 +237,13 @@ fn decisions(page: &mut Page, summary: &Summary) {
         .freezes
         .by_ground
         .iter()
-        .map(|(ground, n)| vec![html::words(ground), whole(*n)])
+        .map(|(ground, n)| (&**ground, *n))
+        .collect();
+    // What was found first; stable.
+    grounds.sort_by_key(|(ground, _)| Told::of(ground).is_some());
+    let rows: Vec<Vec<String>> = grounds
+        .into_iter()
+        .map(|(ground, n)| vec![html::words(ground), whole(n)])
         .collect();
     if !rows.is_empty() {
         table(page, "Freezes by their ground", &["ground", "freezes"], &rows);
