@@ -8,6 +8,7 @@ use super::{
     drive::Replay,
     holding::Total,
     merge::Arrival,
+    policies::ComparedPolicies,
     riskiest::Riskiest,
     summary::{Summary, count, hours},
 };
@@ -27,6 +28,7 @@ const SERVICES_MAX: usize = 500;
 pub struct Comparison {
     a: Replay,
     b: Replay,
+    policies: ComparedPolicies,
     /// Without those that are named.
     changes: ChangeDifferences,
     riskiest: Riskiest<ChangeDifference>,
@@ -106,6 +108,7 @@ pub struct HeldFor {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Compared {
     pub b: Summary,
+    pub policies: ComparedPolicies,
     pub changes: ChangeDifferences,
     pub services: ServiceDifferences,
 }
@@ -128,11 +131,13 @@ pub struct ComparedSummary<'a> {
 }
 
 impl Comparison {
+    /// `policies` are those of the two.
     #[must_use]
-    pub fn new(a: Replay, b: Replay) -> Self {
+    pub fn new(a: Replay, b: Replay, policies: ComparedPolicies) -> Self {
         Self {
             a,
             b,
+            policies,
             changes: ChangeDifferences::default(),
             riskiest: Riskiest::new(CHANGES_MAX),
             n_compared: 0,
@@ -199,6 +204,7 @@ impl Comparison {
     pub fn compared(&self) -> Compared {
         Compared {
             b: self.b.summary(),
+            policies: self.policies.clone(),
             changes: ChangeDifferences {
                 first: self.riskiest.in_order().cloned().collect(),
                 ..self.changes.clone()

@@ -27,6 +27,7 @@ mod interval;
 mod learned;
 mod lines;
 mod merge;
+mod policies;
 mod report;
 mod riskiest;
 mod scores;
@@ -50,6 +51,7 @@ pub use drive::Replay;
 pub use gated::{GatedChange, GatedMeasure};
 pub use interval::{Rate, Share};
 pub use merge::{Arrival, Input, Merge, ReadError};
+pub use policies::ComparedPolicies;
 pub use report::Report;
 pub use scores::encode_score;
 pub use summary::{

@@ -6,9 +6,11 @@ use super::{
     comparison::{Compared, ComparedSummary},
     gated::GatedChange,
     interval::{Rate, Share},
+    policies::ComparedPolicies,
     summary::{CaptureSummary, DecisionCounts, ModeCounts, Summary, count, number},
     told::Told,
 };
+use crate::score::policy::Difference;
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -344,8 +346,10 @@ impl fmt::Display for ComparedSummary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { a, compared } = self;
         write!(f, "{a}")?;
-        writeln!(f, "\ncompared     A is {}", a.policy)?;
-        writeln!(f, "             B is {}", compared.b.policy)?;
+        let policies = &compared.policies;
+        writeln!(f, "\ncompared     A is {}, {}", policies.a, a.policy)?;
+        writeln!(f, "             B is {}, {}", policies.b, compared.b.policy)?;
+        write_policies(f, policies)?;
         writeln!(f, "{:<40}{:>12}{:>12}{:>12}", "", "A", "B", "B - A")?;
         for Figure { name, a, b, decimals } in figures(a, &compared.b) {
             let text = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"));
@@ -359,6 +363,22 @@ impl fmt::Display for ComparedSummary<'_> {
         }
         Ok(())
     }
+}
+
+/// The keys whose values differ, each with both.
+fn write_policies(f: &mut fmt::Formatter<'_>, policies: &ComparedPolicies) -> fmt::Result {
+    if policies.differ == 0 {
+        return writeln!(f, "             no value of theirs differs");
+    }
+    for Difference { key, a, b } in policies.first.iter().take(DIFFERENCES_SHOWN) {
+        let [a, b] = [a, b].map(|side| side.as_deref().unwrap_or("none"));
+        writeln!(f, "             {key}: {a} in A, {b} in B")?;
+    }
+    let left = policies.n_left(DIFFERENCES_SHOWN);
+    if left > 0 {
+        writeln!(f, "             and {} more", counted(left, "difference"))?;
+    }
+    Ok(())
 }
 
 fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result {
@@ -411,6 +431,8 @@ fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result
 /// Services, and changes sent to review, named in a summary for people; the report and `--json` name more.
 const SERVICES_SHOWN: usize = 8;
 const CHANGES_SHOWN: usize = 20;
+/// Of what differs between two policies.
+const DIFFERENCES_SHOWN: usize = 12;
 /// Longer names of services put what follows out of line.
 const SERVICE_WIDTH_MAX: usize = 24;
 

@@ -25,7 +25,7 @@ use self::{
 use crate::{
     ingest::Reject,
     model::EnvironmentId,
-    replay::{Arrival, ComparedSummary, Comparison, Merge, Replay, Report, encode_score},
+    replay::{Arrival, ComparedPolicies, ComparedSummary, Comparison, Merge, Replay, Report, encode_score},
     score::{Policy, Said},
     wire::control::encode_decision,
 };
@@ -110,7 +110,10 @@ impl Drive {
             replay
         };
         match compare {
-            Some(_) => Self::Two(Box::new(Comparison::new(replay(policy), replay(compare)))),
+            Some(b) => {
+                let policies = policies(args, policy.unwrap_or_default(), b);
+                Self::Two(Box::new(Comparison::new(replay(policy), replay(compare), policies)))
+            }
             None => Self::One(Box::new(replay(policy))),
         }
     }
@@ -162,6 +165,19 @@ impl Drive {
             }
         }
     }
+}
+
+/// The two by the names of their files; where these are the same, by their paths.
+fn policies(args: &Args, a: &str, b: &str) -> ComparedPolicies {
+    let paths = [&args.policy, &args.compare].map(|path| path.as_deref().unwrap_or(Path::new("the built-in policy")));
+    let [own, other] = paths.map(|path| path.file_name().unwrap_or(path.as_os_str()));
+    let [own, other] = if own == other {
+        paths.map(Path::as_os_str)
+    } else {
+        [own, other]
+    };
+    let names = [own, other].map(std::ffi::OsStr::to_string_lossy);
+    ComparedPolicies::new((&names[0], a), (&names[1], b)).expect("both were parsed when they were read")
 }
 
 fn write_summary(

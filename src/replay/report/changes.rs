@@ -1,10 +1,14 @@
 //! What would change: two policies side by side.
 
 use super::html::{Escaped, NONE, Page, add, table, whole, words};
-use crate::replay::{
-    comparison::{ChangeDifference, Compared, ServiceDifference, Side},
-    summary::Summary,
-    text::{Figure, figures},
+use crate::{
+    replay::{
+        comparison::{ChangeDifference, Compared, ServiceDifference, Side},
+        policies::ComparedPolicies,
+        summary::Summary,
+        text::{Figure, figures},
+    },
+    score::policy::Difference,
 };
 
 /// Rows of each list; the page says how many are left out.
@@ -12,6 +16,7 @@ const ROWS_MAX: usize = 40;
 
 pub(super) fn write(page: &mut Page, a: &Summary, compared: &Compared) {
     add!(page, "<section>\n<h2>What would change</h2>\n");
+    policies(page, &compared.policies);
     if compared.is_same() {
         add!(
             page,
@@ -45,6 +50,31 @@ pub(super) fn write(page: &mut Page, a: &Summary, compared: &Compared) {
     services(page, compared);
     changes(page, compared);
     add!(page, "</section>\n");
+}
+
+/// What is compared.
+fn policies(page: &mut Page, policies: &ComparedPolicies) {
+    add!(
+        page,
+        "<p>A is <code>{}</code>, B is <code>{}</code>.",
+        Escaped(&policies.a),
+        Escaped(&policies.b)
+    );
+    if policies.differ == 0 {
+        add!(page, " No value of theirs differs.</p>\n");
+        return;
+    }
+    add!(page, "</p>\n");
+    let row = |Difference { key, a, b }: &Difference| {
+        let side = |side: &Option<String>| {
+            side.as_deref()
+                .map_or(NONE.to_owned(), |text| Escaped(text).to_string())
+        };
+        vec![Escaped(key).to_string(), side(a), side(b)]
+    };
+    let rows: Vec<Vec<String>> = policies.first.iter().map(row).collect();
+    table(page, "In what the policies differ", &["key", "A", "B"], &rows);
+    left_out(page, policies.differ, rows.len(), "differences");
 }
 
 fn services(page: &mut Page, compared: &Compared) {

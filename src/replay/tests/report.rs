@@ -4,7 +4,7 @@ use super::{
     page::{Tag, tags},
     scenario::{Scenario, Text, at, merged},
 };
-use crate::replay::{Comparison, Replay, Report};
+use crate::replay::{ComparedPolicies, Comparison, Replay, Report};
 
 /// A history with everything that a page tells of: a bad deploy that is rolled back, one that nobody minds, incidents,
 /// overrides, tiers, changes with AI and without; `name` is of the service that breaks.
@@ -89,7 +89,9 @@ fn page(files: &[Text], policy: Option<&str>, compare: Option<&str>) -> String {
     };
     let mut b = Replay::new(Some(compare));
     b.chronicle();
-    let mut comparison = Comparison::new(a, b);
+    let of_a = ("a.toml", policy.unwrap_or_default());
+    let policies = ComparedPolicies::new(of_a, ("b.toml", compare)).expect("both are good");
+    let mut comparison = Comparison::new(a, b, policies);
     while let Some(arrival) = merge.next().expect("memory reads") {
         comparison.take(&arrival);
     }
