@@ -322,6 +322,16 @@ pub(super) fn warnings(summary: &Summary, policy: &Policy) -> Vec<String> {
         ));
     }
     let events = &summary.events;
+    if events.applied == 0 {
+        warnings.push(match events.consumed {
+            0 => "no events at all: there is no line to read".to_owned(),
+            n => format!(
+                "no events at all: of {} none is one; a JSON object a line is wanted, with its `kind`",
+                counted(n, "line")
+            ),
+        });
+        return warnings;
+    }
     if ratio(events.late, events.consumed).is_some_and(|share| share > LATE_SHARE_MAX) {
         warnings.push(format!(
             "{} errors came too late to be evidence: are the files in the order of arrival?",

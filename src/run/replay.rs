@@ -17,7 +17,7 @@ use std::{
 use anyhow::Context as _;
 
 use self::{
-    input::open_all,
+    input::{Hints, open_all},
     interrupt::{Interrupt, Removal},
     output::Output,
     progress::Progress,
@@ -62,11 +62,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let policy = args.policy.as_deref().map(read_policy).transpose()?;
     let compare = args.compare.as_deref().map(read_policy).transpose()?;
     let mut progress = Progress::new();
-    let inputs = open_all(&args.events, &mut progress)?;
+    let (inputs, hints) = open_all(&args.events, &mut progress)?;
     let mut results = Results::create(args)?;
 
     let mut drive = Drive::new(args, policy.as_deref(), compare.as_deref());
-    let mut refused = Refused::default();
+    let mut refused = Refused { n: 0, hints };
     let mut merge = Merge::new(inputs)?;
     while let Some(arrival) = merge.next()? {
         if let Some(reject) = drive.take(&arrival) {
@@ -280,10 +280,11 @@ impl Results {
     }
 }
 
-/// Names the first lines that are refused, on standard error.
-#[derive(Default)]
+/// Names the first lines that are refused, on standard error, and says of what files they seem to be.
 struct Refused {
     n: u64,
+    /// Of files of which nothing was refused yet.
+    hints: Hints,
 }
 
 impl Refused {
@@ -292,6 +293,10 @@ impl Refused {
         if self.n <= REFUSED_NAMED {
             progress.clear();
             complain(&format!("{}:{}: {reject}", arrival.file, arrival.line));
+        }
+        if let Some(hint) = self.hints.remove(arrival.file) {
+            progress.clear();
+            complain(&format!("{}: {hint}", arrival.file));
         }
     }
 

@@ -115,6 +115,38 @@ fn the_first_refused_lines_are_named_and_all_are_counted() {
     assert!(named[5].starts_with("holdpoint: 4 further lines"), "{errors}");
 }
 
+#[test]
+fn an_input_without_events_is_warned_of_and_what_it_seems_to_be_is_said() {
+    let cases: [(&[u8], &str, &str); 4] = [
+        (b"", "there is no line to read", ""),
+        (b"\n\n", "there is no line to read", ""),
+        (
+            b"[{\"kind\":\"error\"}]\n",
+            "of 1 line none is one",
+            "-: it begins as a JSON array",
+        ),
+        (
+            b"id,time\n1,2\n",
+            "of 2 lines none is one",
+            "CSV and the like must be converted",
+        ),
+    ];
+    for (input, warning, hint) in cases {
+        let output = holdpoint(&["replay", "--events", "-"], input);
+        assert_eq!(output.status.code(), Some(0));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            said.contains("warning      no events at all: ") && said.contains(warning),
+            "{said}"
+        );
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            errors.contains(hint) && errors.is_empty() == hint.is_empty(),
+            "{errors}"
+        );
+    }
+}
+
 fn policy(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     let path = folder.path().join(name);
     fs::write(&path, text).expect("written");
