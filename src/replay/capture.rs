@@ -17,7 +17,7 @@ use super::{
     summary::{AiClass, AiSummary, CaptureSummary, Captured, ChangeFates, count, number, ratio, round},
 };
 use crate::{
-    model::{Assistance, Criticality, Deploy, EventHash, CausedBy},
+    model::{Assistance, CausedBy, Criticality, Deploy, EventHash},
     score::{AiEvidence, ScoredChange},
 };
 
@@ -160,7 +160,11 @@ impl Capture {
         brought.filter_map(|commits| {
             let known = commits.iter().filter_map(|commit| self.scores.get(commit).copied());
             known.reduce(|one, other| {
-                let riskier = if other.probability > one.probability { other } else { one };
+                let riskier = if other.probability > one.probability {
+                    other
+                } else {
+                    one
+                };
                 let gated = one.gated || other.gated;
                 Score { gated, ..riskier }
             })

@@ -91,6 +91,17 @@ pub struct ServiceDifference {
     pub b: HeldFor,
 }
 
+impl ServiceDifference {
+    /// Whether its hours differ as they are shown: one may be held for as long at other times.
+    pub(super) fn is_seen(&self) -> bool {
+        let shown = |held: &HeldFor| {
+            let hours = [held.freeze_hours, held.freeze_hours_enforced, held.extra_review_hours];
+            hours.map(|hours| format!("{hours:.1}"))
+        };
+        shown(&self.a) != shown(&self.b)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct HeldFor {
     /// Frozen for what was found, windows and people's words apart.
@@ -250,7 +261,6 @@ impl Comparison {
             );
             found.push((ms, difference));
         }
-        differences.differ = count(found.len());
         // Places are in the order of their names, which a stable sort keeps for equal differences.
         found.sort_by_key(|(ms, _)| Reverse(*ms));
         differences.first = found

@@ -72,6 +72,17 @@ impl Held {
     }
 }
 
+/// What is held when time ends: the first by name, and how many others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StillHeld {
+    pub(super) service: ServiceId,
+    pub(super) environment: EnvironmentId,
+    /// The code of its reason.
+    pub(super) ground: Box<str>,
+    pub(super) until: Option<Timestamp>,
+    pub(super) n_others: u64,
+}
+
 /// Milliseconds for which something stood: that only told, and that bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct HeldMs {
@@ -95,6 +106,7 @@ impl HeldMs {
 /// How long one service was held in one environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Total {
+    /// Frozen for what was found. One that begins by a window or a person's word is none of them.
     pub(super) freeze: HeldMs,
     pub(super) extra_review: HeldMs,
     pub(super) n_freezes: u64,
@@ -237,7 +249,7 @@ impl Holding {
             if total.freezes.len() < SPANS_MAX {
                 total.freezes.push((held.since, end));
             }
-        } else if let Some((_, until)) = total.freezes.last_mut().filter(|(_, until)| *until >= held.since) {
+        } else if let Some((_, until)) = total.freezes.last_mut().filter(|_| total.n_freezes <= count(SPANS_MAX)) {
             *until = end.max(*until);
         }
     }
@@ -246,6 +258,23 @@ impl Holding {
     pub(super) fn is_any_held(&self, now: Timestamp) -> bool {
         let mut all = self.standing.values().flat_map(BTreeMap::values);
         all.any(|held| held.action != Action::Proceed && held.is_in_force(now))
+    }
+
+    /// What is held at the end of time; `None` if nothing is.
+    pub(super) fn still_held(&self, now: Timestamp) -> Option<StillHeld> {
+        let places = self.standing.iter().flat_map(|(service, environments)| {
+            let places = environments.iter();
+            places.map(move |(environment, held)| (service, environment, held))
+        });
+        let mut held = places.filter(|(.., held)| held.action != Action::Proceed && held.is_in_force(now));
+        let (service, environment, first) = held.next()?;
+        Some(StillHeld {
+            service: service.clone(),
+            environment: environment.clone(),
+            ground: first.ground.clone(),
+            until: first.valid_until,
+            n_others: count(held.count()),
+        })
     }
 
     /// What stands for a service at `at`, in one environment or in all.

@@ -1,6 +1,6 @@
 //! What came of a replay, as `--json` prints it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
@@ -8,6 +8,7 @@ use super::{
     adjusted::{Cell, OddsRatio},
     environments::{Apart, Lonely},
     gated::GatedChange,
+    holding::StillHeld,
     interval::{Rate, Share},
     text::counted,
     told::ToldSummary,
@@ -390,6 +391,26 @@ pub(super) fn warning_of_lonely(lonely: &Lonely<'_>) -> String {
          the other by another name, none of its deploys can be convicted",
         are(*n_with_deploys, "service tells deploys", "services tell deploys"),
         are(*n_with_errors, "tells errors", "tell errors")
+    )
+}
+
+/// What stands for longer than time runs on after the last event.
+pub(super) fn warning_of_held(held: &StillHeld, run_on: Duration) -> String {
+    let StillHeld {
+        service,
+        environment,
+        ground,
+        until,
+        n_others,
+    } = held;
+    let are = match n_others {
+        0 => "is".to_owned(),
+        n => format!("and {} are", counted(*n, "other")),
+    };
+    let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+    format!(
+        "{service}@{environment} {are} still held {} hours after the last event ({ground}{until}): no more of it is counted",
+        run_on.as_secs() / 3_600
     )
 }
 

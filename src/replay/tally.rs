@@ -11,11 +11,12 @@ use super::{
     drive::RUN_ON_MAX,
     environments::Environments,
     gated::Gated,
-    holding::{HeldMs, Holding},
+    holding::{HeldMs, Holding, StillHeld},
     interval::{Rate, Share},
     summary::{
         ChangeSummary, DecisionCounts, EventCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits,
-        Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warning_of_lonely, warnings,
+        Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warning_of_held, warning_of_lonely,
+        warnings,
     },
     told::{Told, ToldSummary},
 };
@@ -39,8 +40,8 @@ pub(super) struct Tally {
     pub(super) chronicle: Option<Box<Chronicle>>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
-    /// Whether something was still held when time ended.
-    is_held_at_end: bool,
+    /// What was still held when time ended.
+    still_held: Option<StillHeld>,
 }
 
 /// Lines by fate, as far as score does not count them.
@@ -146,7 +147,7 @@ impl Tally {
     }
 
     pub(super) fn finish(&mut self, now: Timestamp) {
-        self.is_held_at_end = self.holding.is_any_held(now);
+        self.still_held = self.holding.still_held(now);
         self.holding.finish(now);
         while let Some(fate) = self.detection.finish() {
             if let Some(chronicle) = &mut self.chronicle {
@@ -199,11 +200,8 @@ impl Tally {
         if let Some(lonely) = self.environments.lonely() {
             summary.warnings.push(warning_of_lonely(&lonely));
         }
-        if self.is_held_at_end {
-            summary.warnings.push(format!(
-                "something is still held {} hours after the last event: no more of it is counted",
-                RUN_ON_MAX.as_secs() / 3_600
-            ));
+        if let Some(still_held) = &self.still_held {
+            summary.warnings.push(warning_of_held(still_held, RUN_ON_MAX));
         }
         summary
     }

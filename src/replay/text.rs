@@ -35,7 +35,7 @@ impl Summary {
     fn write_history(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let events = &self.events;
         if let (Some(from), Some(to)) = (&self.from, &self.to) {
-            writeln!(f, "history      {from} to {to}, {} services", grouped(self.services))?;
+            writeln!(f, "history      {from} to {to}, {}", counted(self.services, "service"))?;
         }
         writeln!(f, "policy       {}", self.policy)?;
         writeln!(
@@ -110,9 +110,9 @@ impl Summary {
                 .map_or_else(String::new, |share| format!(", {:.1} %", share * 100.0));
             writeln!(
                 f,
-                "             rule {}: {} changes{share}",
+                "             rule {}: {}{share}",
                 rule.name,
-                grouped(rule.hits)
+                counted(rule.hits, "change")
             )?;
         }
         if capture.n_known() == 0 {
@@ -195,8 +195,8 @@ impl Summary {
         if detection.deploys_blamed > 0 {
             writeln!(
                 f,
-                "             {} deploys named as the cause: {} found, {} missed, {} not judged",
-                detection.deploys_blamed,
+                "             {} named as the cause: {} found, {} missed, {} not judged",
+                counted(detection.deploys_blamed, "deploy"),
                 detection.blamed_regressed,
                 detection.blamed_healthy,
                 detection.blamed_unknown
@@ -211,11 +211,6 @@ impl Summary {
             return Ok(());
         }
         for (i, (name, tier)) in self.tiers_by_weight().enumerate() {
-            let hours = |action: &str| {
-                tier.held_hours
-                    .get(action)
-                    .map_or(0.0, |hours| hours.shadow + hours.enforce)
-            };
             write!(
                 f,
                 "{:<13}{name}: {} watched, {} of {} freezes by evidence borne out",
@@ -249,7 +244,10 @@ impl Summary {
             let day = change.time.get(..10).unwrap_or(&change.time);
             let risk = change.risk.value() * 100.0;
             let reasons = change.reasons.join(", ");
-            write!(f, "{heading:<13}{service:<wide$} {sha:<12} {day} {risk:>5.1} % {reasons}")?;
+            write!(
+                f,
+                "{heading:<13}{service:<wide$} {sha:<12} {day} {risk:>5.1} % {reasons}"
+            )?;
             if !change.measures.is_empty() {
                 write!(f, ": {}", change.measures_text())?;
             }
@@ -290,14 +288,19 @@ impl Summary {
         match &tested.comparison {
             Some(found) => writeln!(
                 f,
-                "             as the fleet tests it, by {} failures of deployed changes: {:.2} times as likely ({:.2} to {:.2}); \
+                "             as the fleet tests it, by {} of deployed changes: {:.2} times as likely ({:.2} to {:.2}); \
                  evidence for more {:.2}, for less {:.2}",
-                tested.n_compared, found.ratio, found.ratio_low, found.ratio_high, found.e_more, found.e_less
+                counted(tested.n_compared, "failure"),
+                found.ratio,
+                found.ratio_low,
+                found.ratio_high,
+                found.e_more,
+                found.e_less
             ),
             None => writeln!(
                 f,
-                "             as the fleet tests it: not enough data, {} failures of deployed changes",
-                tested.n_compared
+                "             as the fleet tests it: not enough data, {} of deployed changes",
+                counted(tested.n_compared, "failure")
             ),
         }
     }
@@ -351,9 +354,10 @@ impl fmt::Display for ComparedSummary<'_> {
         writeln!(f, "             B is {}, {}", policies.b, compared.b.policy)?;
         write_policies(f, policies)?;
         writeln!(f, "{:<40}{:>12}{:>12}{:>12}", "", "A", "B", "B - A")?;
-        for Figure { name, a, b, decimals } in figures(a, &compared.b) {
+        for figure in figures(a, &compared.b) {
+            let Figure { name, a, b, decimals } = figure;
             let text = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"));
-            let apart = a.zip(b).map(|(a, b)| b - a);
+            let apart = figure.apart();
             let apart = apart.map_or_else(|| "-".to_owned(), |apart| format!("{apart:+.decimals$}"));
             writeln!(f, "             {name:<27}{:>12}{:>12}{apart:>12}", text(a), text(b))?;
         }
@@ -442,6 +446,15 @@ pub(super) struct Figure {
     pub(super) a: Option<f64>,
     pub(super) b: Option<f64>,
     pub(super) decimals: usize,
+}
+
+impl Figure {
+    /// B less A, as they are shown: readers subtract what they see.
+    pub(super) fn apart(&self) -> Option<f64> {
+        let shown = |value: f64| format!("{value:.0$}", self.decimals).parse().unwrap_or(value);
+        // Nothing is less than nothing.
+        self.a.zip(self.b).map(|(a, b)| shown(b) - shown(a) + 0.0)
+    }
 }
 
 /// The figures by which two policies are compared.

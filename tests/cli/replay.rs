@@ -394,7 +394,11 @@ fn a_result_on_standard_output_comes_before_the_summary_and_empties_nothing() {
     let piped = String::from_utf8(piped.stdout).expect("UTF-8");
     let (decisions, rest) = piped.split_once("history  ").expect("a summary");
     assert!(decisions.lines().count() > 1 && !rest.contains("holdpoint.decision/1"));
-    assert!(decisions.lines().all(|line| line.starts_with('{') && line.ends_with('}')));
+    assert!(
+        decisions
+            .lines()
+            .all(|line| line.starts_with('{') && line.ends_with('}'))
+    );
     for result in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
         fs::write(&path, "KEEP\n").expect("written");
         assert_eq!(redirected("--decisions", result), format!("KEEP\n{piped}"), "{result}");

@@ -23,10 +23,10 @@ pub(super) fn write(page: &mut Page, a: &Summary, compared: &Compared) {
             "<p><strong>Nothing.</strong> Both policies decide alike on every service and every change.</p>\n"
         );
     }
-    let row = |Figure { name, a, b, decimals }: Figure| {
+    let row = |figure: Figure| {
+        let Figure { name, a, b, decimals } = figure;
         let text = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| format!("{value:.decimals$}"));
-        let apart = a.zip(b).map(|(a, b)| b - a);
-        let apart = apart.map(|apart| {
+        let apart = figure.apart().map(|apart| {
             if apart == 0.0 {
                 "0".to_owned()
             } else {
@@ -109,7 +109,8 @@ fn services(page: &mut Page, compared: &Compared) {
             format!("{:.1} → {:.1} h", a.freeze_hours_enforced, b.freeze_hours_enforced),
         ]
     };
-    let rows: Vec<Vec<String>> = services.first.iter().take(ROWS_MAX).map(row).collect();
+    let seen = services.first.iter().filter(|difference| difference.is_seen());
+    let rows: Vec<Vec<String>> = seen.take(ROWS_MAX).map(row).collect();
     let heads = [
         "service",
         "frozen by A",

@@ -113,11 +113,11 @@ impl<'a> Report<'a> {
         }
         add!(
             page,
-            " · {} services · {} events · {} changes · {} deploys watched</p>\n",
-            whole(summary.services),
-            whole(summary.events.applied),
-            whole(summary.changes.scored),
-            whole(summary.deploys.watched)
+            " · {} · {} · {} · {} watched</p>\n",
+            counted(summary.services, "service"),
+            counted(summary.events.applied, "event"),
+            counted(summary.changes.scored, "change"),
+            counted(summary.deploys.watched, "deploy")
         );
         add!(
             page,
@@ -233,7 +233,7 @@ fn decisions(page: &mut Page, summary: &Summary) {
     ];
     let heads = ["change", "changes", "named by incidents or reverts", "share"];
     table(page, "Changes when they landed, and what became of them", &heads, &rows);
-    let rows: Vec<Vec<String>> = summary
+    let mut grounds: Vec<(&str, u64)> = summary
         .freezes
         .by_ground
         .iter()

@@ -165,7 +165,8 @@ fn suspects(page: &mut Page, timeline: &Timeline) {
         match &suspect.deploy_id {
             Some(deploy_id) if suspect.service == timeline.service => add!(page, "{}", Escaped(deploy_id)),
             Some(deploy_id) => add!(page, "{} of {}", Escaped(deploy_id), Escaped(suspect.service.as_str())),
-            None => add!(page, "none of the deploys"),
+            None if suspect.service == timeline.service => add!(page, "none of the deploys"),
+            None => add!(page, "none of the deploys of {}", Escaped(suspect.service.as_str())),
         }
         add!(page, " ({:.0} %)", suspect.probability.value() * 100.0);
     }

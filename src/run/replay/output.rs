@@ -113,7 +113,9 @@ fn as_it_is(path: &Path) -> io::Result<File> {
 }
 
 fn is_stdout(path: &Path) -> bool {
-    ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].map(Path::new).contains(&path)
+    ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
+        .map(Path::new)
+        .contains(&path)
 }
 
 /// Whether the path stands for what the process has open.
