@@ -74,6 +74,8 @@ pub struct ServiceDifferences {
     pub differ: u64,
     /// Of those, the ones that differ in windows of the policy and people's words alone. None of them is named.
     pub differ_only_as_told: u64,
+    /// Those that are held for as long, at other times. They come last of those named, and are not shown to people.
+    pub differ_only_in_when: u64,
     pub freezes_of_a: u64,
     /// Of those, the ones during which B froze too.
     pub freezes_of_a_shared: u64,
@@ -255,6 +257,7 @@ impl Comparison {
                 b: held_for(b),
             };
             let apart = |of: fn(&Total) -> i64| (of(a) - of(b)).abs();
+            differences.differ_only_in_when += u64::from(!difference.is_seen());
             let ms = (
                 apart(|total| total.freeze.all()),
                 apart(|total| total.extra_review.all()),

@@ -31,6 +31,7 @@ mod policies;
 mod report;
 mod riskiest;
 mod scores;
+mod side_by_side;
 mod source;
 mod summary;
 mod tally;

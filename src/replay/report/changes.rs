@@ -5,8 +5,8 @@ use crate::{
     replay::{
         comparison::{ChangeDifference, Compared, ServiceDifference, Side},
         policies::ComparedPolicies,
+        side_by_side::{Figure, figures},
         summary::Summary,
-        text::{Figure, figures},
     },
     score::policy::Difference,
 };
@@ -74,7 +74,14 @@ fn policies(page: &mut Page, policies: &ComparedPolicies) {
     };
     let rows: Vec<Vec<String>> = policies.first.iter().map(row).collect();
     table(page, "In what the policies differ", &["key", "A", "B"], &rows);
-    left_out(page, policies.differ, rows.len(), "differences");
+    let n_left = policies.n_left(rows.len());
+    if n_left > 0 {
+        add!(
+            page,
+            "<p class=\"soft\">{} further differences are left out.</p>\n",
+            whole(n_left)
+        );
+    }
 }
 
 fn services(page: &mut Page, compared: &Compared) {
@@ -84,14 +91,15 @@ fn services(page: &mut Page, compared: &Compared) {
     }
     add!(
         page,
-        "<p>{} of {} services are held for other times. Of the {} frozen stretches of A, B shares {}; of the {} of B, A shares {}. A stretch is unbroken, whatever it was frozen for; windows of the policy and people begin none. In those alone {} of the services differ.</p>\n",
+        "<p>{} of {} services are held for other times. Of the {} frozen stretches of A, B shares {}; of the {} of B, A shares {}. A stretch is unbroken, whatever it was frozen for; windows of the policy and people begin none. In those alone {} of the services differ, and {} are held for as long at other times.</p>\n",
         whole(services.differ),
         whole(services.held),
         whole(services.freezes_of_a),
         whole(services.freezes_of_a_shared),
         whole(services.freezes_of_b),
         whole(services.freezes_of_b_shared),
-        whole(services.differ_only_as_told)
+        whole(services.differ_only_as_told),
+        whole(services.differ_only_in_when)
     );
     let row = |difference: &ServiceDifference| {
         let ServiceDifference {
@@ -125,7 +133,7 @@ fn services(page: &mut Page, compared: &Compared) {
         &heads,
         &rows,
     );
-    let n_named = services.differ - services.differ_only_as_told;
+    let n_named = services.differ - services.differ_only_as_told - services.differ_only_in_when;
     left_out(page, n_named, rows.len(), "services");
 }
 

@@ -44,6 +44,7 @@ fn a_window_of_one_policy_is_no_difference_in_what_is_found() {
     let (summary, compared) = (comparison.a().summary(), comparison.compared());
     let services = &compared.services;
     assert_eq!((services.differ, services.differ_only_as_told), (3, 3));
+    assert_eq!(services.differ_only_in_when, 0);
     assert_eq!((services.freezes_of_a, services.freezes_of_b_shared), (1, 1));
     assert!(services.first.is_empty() && !compared.is_same(), "{services:?}");
     let html = Report::compared(&comparison, &summary, &compared).html();
