@@ -129,7 +129,7 @@ fn in_time(page: &mut Page, summary: &Summary) {
     }
     if let Some(gated) = summary.capture.gated {
         sentences.push(format!(
-            "Of changes that caused incidents, {} were sent to extra review.",
+            "Of what incidents name as their cause, {} was sent to extra review.",
             percent(Some(gated))
         ));
     }
