@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::value::url;
-use self::value::{date, duration, duration_above_zero, incident, result};
+use self::value::{date, duration, duration_above_zero, incident, length_of_word, reason, result};
 use crate::{
     config::Overrides,
     gate::FailMode,
@@ -45,6 +45,9 @@ pub enum Command {
     /// The service: reads events, keeps risk state, publishes decisions, answers HTTP.
     Run(Run),
     /// Holdpoint's own topics.
+    #[command(after_help = "Examples:
+  holdpoint topics ensure --brokers kafka:9092 --partitions 24
+  holdpoint topics verify --brokers kafka:9092")]
     Topics {
         #[command(subcommand)]
         command: Topics,
@@ -56,11 +59,17 @@ pub enum Command {
     /// The same path over recorded events, on recorded time.
     Replay(Replay),
     /// Events from what is there already.
+    #[command(after_help = "Examples:
+  holdpoint import git . > commits.ndjson
+  holdpoint import git . | holdpoint replay --events -   # what would be gated")]
     Import {
         #[command(subcommand)]
         command: Import,
     },
     /// The policy file.
+    #[command(after_help = "Examples:
+  holdpoint policy check policy.toml
+  holdpoint policy explain --service checkout policy.toml")]
     Policy {
         #[command(subcommand)]
         command: Policy,
@@ -324,17 +333,20 @@ It counts at every gate at once. Without --environment it is about all of them."
 pub struct Override {
     #[command(flatten)]
     pub common: Common,
+    /// The service it is about.
     #[arg(long)]
     pub service: ServiceId,
+    /// Where it holds [default: in every environment].
     #[arg(long)]
     pub environment: Option<EnvironmentId>,
+    /// What every gate is told: `proceed` lets deploys pass, `freeze` holds them.
     #[arg(long, value_enum)]
     pub effect: EffectName,
     /// How long it lasts, at most 7d; 0 takes back what was said before.
-    #[arg(long = "for", value_name = "LENGTH", value_parser = duration)]
+    #[arg(long = "for", value_name = "LENGTH", value_parser = length_of_word)]
     pub length: Duration,
     /// Why; it stays on the topic of overrides.
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     pub reason: String,
     /// Who says so [default: the user running this]; it stays on the topic of overrides.
     #[arg(long, env = "USER", hide_env_values = true, default_value = "unknown")]
@@ -344,9 +356,12 @@ pub struct Override {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   holdpoint replay --events history.ndjson
-  holdpoint replay --events 2026-*.ndjson.zst --policy policy.toml --report report.html
-  holdpoint replay --events history.ndjson.gz --policy policy.toml --compare stricter.toml
-  holdpoint replay --events *.ndjson --policy policy.toml --decisions decisions.jsonl --json
+  holdpoint replay --events 2026-*.ndjson.zst --policy policy.toml \\
+      --report report.html
+  holdpoint replay --events history.ndjson.gz --policy policy.toml \\
+      --compare stricter.toml
+  holdpoint replay --events *.ndjson --policy policy.toml \\
+      --decisions decisions.jsonl --json
   zcat history.gz | holdpoint replay --events -
 
 Files may be plain, gzip or Zstandard, and are merged by time: each, and stdin, must be about in order.
@@ -386,8 +401,8 @@ pub enum Import {
   holdpoint import git ~/src/shop --service checkout \\
       --since 2026-01-01 > checkout.ndjson
 
-It reads what HEAD reaches by your own git, all but merges, and changes nothing. No name or address of a person goes
-out. With --since the measures are the same, for the past is read all the same.
+It reads what HEAD reaches by your own git, all but merges, and changes nothing. No name or address of a person \
+goes out. With --since the measures are the same, for the past is read all the same.
 Exit status: 0; 1 if there is no git, no repository or no history.")]
     Git {
         /// The repository: any folder of its working tree, or a bare one.
@@ -405,20 +420,26 @@ Exit status: 0; 1 if there is no git, no repository or no history.")]
 pub enum Policy {
     /// Validate a policy: all errors at once, each with its line and column.
     #[command(
-        after_help = "Example:\n  holdpoint policy check policy.toml\n\nExit status: 0 if it is good, 1 otherwise."
+        after_help = "Example:\n  holdpoint policy check policy.toml\n\nExit status: 0 if it is good, which a line says with what it has; 1 otherwise."
     )]
-    Check { file: PathBuf },
+    Check {
+        /// The policy.
+        file: PathBuf,
+    },
     /// What holds for a service in an environment, and where each value comes from.
     #[command(after_help = "Examples:
   holdpoint policy explain --service checkout policy.toml
   holdpoint policy explain --service checkout --environment staging \\
       --tier critical policy.toml --json
 
-A value is the built-in default, or of a line: at the top, of the tier, of the service or of its environment.
+A value is the built-in default, or of a line: at the top, of the tier, of the environment, of the service or of the \
+service in that environment. The last of these that has it counts.
 Exit status: 0; 1 if the policy has faults, which it prints as `policy check` does.")]
     Explain {
+        /// Of which service.
         #[arg(long)]
         service: ServiceId,
+        /// Where.
         #[arg(long, default_value = "production")]
         environment: EnvironmentId,
         /// The service's criticality in the catalog, where the policy names no tier of its own [default: medium].

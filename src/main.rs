@@ -99,7 +99,7 @@ fn run_service(command: &cli::Run) -> anyhow::Result<ExitCode> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(run::service::run(settings, metrics, stop_signal()))?;
+    let ended = runtime.block_on(async { run::service::run(settings, metrics, stop_signal()).await })?;
     Ok(match ended {
         run::service::Ended::Stopped => ExitCode::SUCCESS,
         run::service::Ended::GaveUp => {
@@ -109,10 +109,11 @@ fn run_service(command: &cli::Run) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Resolves at SIGTERM or SIGINT.
-async fn stop_signal() {
+/// Resolves at SIGTERM or SIGINT. The former is caught from the call on: a supervisor may change its mind at once.
+fn stop_signal() -> impl Future<Output = ()> {
+    let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
     let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        match signal {
             Ok(mut signal) => {
                 signal.recv().await;
             }
@@ -122,9 +123,11 @@ async fn stop_signal() {
             }
         }
     };
-    tokio::select! {
-        () = terminated => {}
-        interrupted = tokio::signal::ctrl_c() => drop(interrupted),
+    async {
+        tokio::select! {
+            () = terminated => {}
+            interrupted = tokio::signal::ctrl_c() => drop(interrupted),
+        }
     }
 }
 
@@ -251,7 +254,7 @@ fn run_replay(replay: cli::Replay) -> anyhow::Result<ExitCode> {
 }
 
 fn run_policy(command: cli::Policy) -> anyhow::Result<ExitCode> {
-    let faults = match command {
+    let told = match command {
         cli::Policy::Check { file } => run::policy::check(&file)?,
         cli::Policy::Explain {
             service,
@@ -268,24 +271,21 @@ fn run_policy(command: cli::Policy) -> anyhow::Result<ExitCode> {
                 file,
             };
             match run::policy::explain(&args)? {
-                Ok(explanation) => {
-                    let text = if json {
-                        serde_json::to_string_pretty(&explanation)?
-                    } else {
-                        explanation.to_string()
-                    };
-                    print_lines(&[text.trim_end().to_owned()]);
-                    Vec::new()
-                }
-                Err(faults) => faults,
+                Ok(explanation) if json => Ok(serde_json::to_string_pretty(&explanation)?),
+                Ok(explanation) => Ok(explanation.to_string().trim_end().to_owned()),
+                Err(faults) => Err(faults),
             }
         }
     };
-    print_lines(&faults);
-    Ok(if faults.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    Ok(match told {
+        Ok(text) => {
+            print_lines(&[text]);
+            ExitCode::SUCCESS
+        }
+        Err(faults) => {
+            print_lines(&faults);
+            ExitCode::FAILURE
+        }
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     Options,
     chance::Chance,
-    run::{Fault, LN_NOMINAL, Producer, Run, Shown, WATCH_MINUTES},
+    run::{Fault, History, LN_NOMINAL, Producer, Run, Shown, WATCH_MINUTES},
     share,
     source::{Source, Truth},
 };
@@ -20,7 +20,7 @@ const DAYS: u32 = 3;
 struct Cell {
     healthy: u32,
     false_alarms: u32,
-    faulty: u32,
+    /// Of those that the oracle found.
     found: u32,
     found_by_oracle: u32,
     delays: f64,
@@ -29,8 +29,7 @@ struct Cell {
 
 impl Cell {
     fn note(&mut self, shown: Shown) {
-        self.faulty += 1;
-        self.found += u32::from(shown.delay.is_some());
+        self.found += u32::from(shown.delay.is_some() && shown.oracle_delay.is_some());
         self.found_by_oracle += u32::from(shown.oracle_delay.is_some());
         if let (Some(own), Some(oracle)) = (shown.delay, shown.oracle_delay) {
             self.delays += f64::from(own);
@@ -39,12 +38,18 @@ impl Cell {
     }
 }
 
-fn cell(truth: Truth, mean: f64, producer: Producer, options: &Options, chance: &mut Chance) -> [Cell; 2] {
+fn cell(
+    (truth, mean): (Truth, f64),
+    history: History,
+    producer: Producer,
+    options: &Options,
+    chance: &mut Chance,
+) -> [Cell; 2] {
     let mut cells = [Cell::default(); 2];
     for _ in 0..options.trials {
         let source = Source::new(truth, mean, chance);
         let mut run = Run::new(source, producer, &options.policy);
-        run.learn(i64::from(DAYS * 1_440 + chance.below(1_440)), chance);
+        run.learn(history, i64::from(DAYS * 1_440 + chance.below(1_440)), chance);
         for _ in 0..WATCHES_EACH {
             let shown = run.clone().watch(None, LN_NOMINAL, chance);
             for cell in &mut cells {
@@ -78,14 +83,17 @@ pub(crate) fn print(options: &Options) {
     );
     println!("| truth | producer | mean a minute | false alarms | power | power, first hour | delay | oracle |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
-    for (row, truth) in (1_u64..).zip(Truth::GRID) {
+    let quiet = Truth::GRID.map(|truth| (truth, History::Quiet));
+    let busy = Truth::WANDERING.map(|truth| (truth, History::Deployed));
+    for (row, (truth, history)) in (1_u64..).zip(quiet.into_iter().chain(busy)) {
         for producer in Producer::ALL {
             for (column, mean) in (1_u64..).zip(MEANS) {
                 let mut chance = Chance::new(seed.wrapping_mul(1_000_003) ^ (row << 8) ^ column);
-                let [any, early] = cell(truth, mean, producer, options, &mut chance);
+                let [any, early] = cell((truth, mean), history, producer, options, &mut chance);
                 println!(
-                    "| {} | {} | {mean} | {:.4} | {:.3} | {:.3} | {:.1} | {:.1} |",
+                    "| {}{} | {} | {mean} | {:.4} | {:.3} | {:.3} | {:.1} | {:.1} |",
                     truth.name(),
+                    history.name(),
                     producer.name(),
                     share(any.false_alarms, any.healthy),
                     share(any.found, any.found_by_oracle),

@@ -3,7 +3,7 @@
 use crate::{
     Options,
     chance::Chance,
-    run::{Fault, Producer, Run},
+    run::{Fault, History, Producer, Run},
     source::{Source, Truth},
 };
 
@@ -21,7 +21,7 @@ fn delays(truth: Truth, mean: f64, fault: impl Fn(&mut Chance) -> Fault, (option
     for _ in 0..options.trials {
         let source = Source::new(truth, mean, &mut chance);
         let mut run = Run::new(source, Producer::Minute, &options.policy);
-        run.learn(HISTORY_MINUTES, &mut chance);
+        run.learn(History::Quiet, HISTORY_MINUTES, &mut chance);
         for _ in 0..WATCHES_EACH {
             let fault = fault(&mut chance);
             let shown = run.clone().watch(Some(fault), LN_THRESHOLD, &mut chance);

@@ -27,6 +27,27 @@ impl Producer {
     }
 }
 
+/// What a service is like while it is learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum History {
+    /// Nothing is deployed.
+    Quiet,
+    /// A healthy deploy every two and a half hours: most steps are under watch.
+    Deployed,
+}
+
+impl History {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Quiet => "",
+            Self::Deployed => ", deployed all day",
+        }
+    }
+}
+
+/// Between two deploys of a service that is deployed all day.
+const DEPLOY_EVERY: i64 = 150;
+
 pub(crate) const MINUTE_MS: i64 = 60_000;
 /// The watch: two hours of one-minute steps.
 pub(crate) const WATCH_MINUTES: i64 = 120;
@@ -113,18 +134,27 @@ impl Run {
         errors
     }
 
-    /// Lets healthy minutes pass.
-    pub(crate) fn learn(&mut self, minutes: i64, chance: &mut Chance) {
-        for _ in 0..minutes {
+    /// Lets healthy minutes pass, and then the last watch.
+    pub(crate) fn learn(&mut self, history: History, minutes: i64, chance: &mut Chance) {
+        for n in 0..minutes {
+            if history == History::Deployed && n % DEPLOY_EVERY == 0 {
+                self.deploy(&format!("d-{n}"));
+            }
+            self.pass(1.0, chance);
+        }
+        while history == History::Deployed && self.trial.reading().is_some() {
             self.pass(1.0, chance);
         }
     }
 
+    fn deploy(&mut self, id: &str) {
+        let at = Timestamp::from_millis(self.minute * MINUTE_MS);
+        self.trial.deploy(at, id, (None, None), None);
+    }
+
     /// Deploys and watches until the watch is over; a conviction is one at ln E ≥ `ln_threshold`, an oracle's too.
     pub(crate) fn watch(&mut self, fault: Option<Fault>, ln_threshold: f64, chance: &mut Chance) -> Shown {
-        let began = self.minute;
-        self.trial
-            .deploy(Timestamp::from_millis(began * MINUTE_MS), "d", (None, None), None);
+        self.deploy("d");
         let mut oracle = Oracle::new(self.source.size(), fault.map_or(1.0, |fault| fault.multiple));
         let mut shown = Shown::default();
         for minute in 0..LONGEST_MINUTES {

@@ -21,6 +21,8 @@ pub(crate) enum Truth {
 
 impl Truth {
     pub(crate) const GRID: [Self; 4] = [Self::Poisson, Self::Nb(5.0), Self::Ar, Self::Nb5ArDiurnal];
+    /// Those of which one minute tells of the next.
+    pub(crate) const WANDERING: [Self; 2] = [Self::Ar, Self::Nb5ArDiurnal];
 
     pub(crate) fn name(self) -> String {
         match self {

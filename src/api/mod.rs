@@ -51,6 +51,7 @@ use crate::{
 };
 use guard::Terms;
 use overview::Lookout;
+use server::Limits;
 
 /// Clients that follow decisions live, at most: each holds a task and a connection for as long as it likes.
 const STREAMS_MAX: usize = 1_024;
@@ -110,14 +111,20 @@ struct Edge {
     lookout: Lookout,
 }
 
+impl Edge {
+    fn new(state: Arc<State>, limits: &Limits, stopping: watch::Receiver<bool>) -> Self {
+        Self {
+            state,
+            stopping,
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            scans: Arc::new(Semaphore::new(SCANS_MAX)),
+            lookout: Lookout::new(limits.overview_age),
+        }
+    }
+}
+
 fn router(state: Arc<State>, terms: Terms, stopping: watch::Receiver<bool>) -> Router {
-    let edge = Arc::new(Edge {
-        state,
-        stopping,
-        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-        scans: Arc::new(Semaphore::new(SCANS_MAX)),
-        lookout: Lookout::new(terms.limits.overview_age),
-    });
+    let edge = Arc::new(Edge::new(state, &terms.limits, stopping));
     Router::new()
         .route("/", get(page::page))
         .route("/assets/page.css", get(page::css))

@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
-use crate::model::{InvalidName, Timestamp, check_name};
+use crate::{
+    ingest::MAX_OVERRIDE,
+    model::{InvalidName, Timestamp, check_name},
+};
 
 /// The longest address taken, in bytes: with it, the longest question fits into a URL.
 const URL_BYTES_MAX: usize = 2_048;
@@ -51,6 +54,26 @@ pub(super) fn date(text: &str) -> Result<Timestamp, String> {
     instant.map_err(|_neither: crate::model::InvalidTimestamp| {
         format!("`{text}` is no date, such as 2026-01-01 or 2026-01-01T12:00:00+01:00")
     })
+}
+
+/// How long a person's word lasts.
+pub(super) fn length_of_word(text: &str) -> Result<Duration, String> {
+    let length = duration(text)?;
+    if length > MAX_OVERRIDE {
+        let days = MAX_OVERRIDE.as_secs() / 86_400;
+        return Err(format!(
+            "at most {days}d; what is needed for longer belongs in the policy"
+        ));
+    }
+    Ok(length)
+}
+
+/// Why a person says so: what the audit asks for is not to be passed over with nothing.
+pub(super) fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("say why, for whoever reads it later".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 pub(super) fn duration_above_zero(text: &str) -> Result<Duration, String> {
@@ -100,6 +123,22 @@ mod tests {
                 expected,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_persons_word_has_a_reason_and_an_end_within_a_week() {
+        for (text, is_taken) in [
+            ("0", true),
+            ("7d", true),
+            ("168h", true),
+            ("169h", false),
+            ("8d", false),
+        ] {
+            assert_eq!(length_of_word(text).is_ok(), is_taken, "{text}");
+        }
+        for (text, is_taken) in [("INC-7", true), ("", false), (" \t\u{a0}", false)] {
+            assert_eq!(reason(text).is_ok(), is_taken, "{text:?}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! The settings in force as text, for a line at startup.
 
+use std::fmt;
+
 use super::error::Origin;
 use super::kafka;
 use super::topics::INPUTS;
@@ -20,7 +22,7 @@ impl Settings {
                 "advertise",
                 or(self.advertise.clone(), &format!("http://{}", self.listen)),
             ),
-            ("roles", roles(self.roles)),
+            ("roles", self.roles.to_string()),
             ("policy", or(policy, "what is in force")),
         ];
         for (kind, names) in &self.topics.inputs {
@@ -59,11 +61,14 @@ impl Settings {
     }
 }
 
-fn roles(roles: Roles) -> String {
-    let all = [(roles.ingest, "ingest"), (roles.score, "score"), (roles.api, "api")];
-    let names: Vec<&str> = all
-        .into_iter()
-        .filter_map(|(is_on, name)| is_on.then_some(name))
-        .collect();
-    names.join(",")
+impl fmt::Display for Roles {
+    /// As a setting has them: `ingest,score`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [(self.ingest, "ingest"), (self.score, "score"), (self.api, "api")];
+        let names: Vec<&str> = all
+            .into_iter()
+            .filter_map(|(is_on, name)| is_on.then_some(name))
+            .collect();
+        f.write_str(&names.join(","))
+    }
 }

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use super::Roles;
 use super::error::{Origin, Problem, SettingError};
 use super::given::{Given, Value};
+use crate::model::shorten;
 
-/// The longest part of a value that a message quotes, in characters.
-const QUOTED_CHARS_MAX: usize = 80;
 /// Names of environments and instances, as of services.
 const NAME_BYTES_MAX: usize = 256;
 /// Kafka's bound for names of topics, from which its file names come.
@@ -212,7 +211,7 @@ fn whole(value: &Value, max: u16, must: &'static str) -> Result<u16, Wrong> {
 fn wrong(must: &'static str, value: &Value) -> Wrong {
     let found = match value {
         Value::Untyped(text) => return wrong_text(must, text.trim()),
-        Value::Text(text) => format!("the string {}", quote(text)),
+        Value::Text(text) => format!("the string `{}`", shorten(text)),
         Value::Whole(number) => format!("`{number}`"),
         Value::Boolean(boolean) => format!("`{boolean}`"),
         Value::List(_) => "an array".to_owned(),
@@ -225,19 +224,7 @@ fn wrong_text(must: &'static str, text: &str) -> Wrong {
     let found = if text.is_empty() {
         "empty".to_owned()
     } else {
-        quote(text)
+        format!("`{}`", shorten(text))
     };
     Wrong { must, found }
-}
-
-fn quote(text: &str) -> String {
-    let mut quoted: String = text
-        .chars()
-        .take(QUOTED_CHARS_MAX)
-        .flat_map(char::escape_debug)
-        .collect();
-    if text.chars().nth(QUOTED_CHARS_MAX).is_some() {
-        quoted.push('…');
-    }
-    format!("`{quoted}`")
 }

@@ -80,7 +80,12 @@ fn by_decision(request: &Request, decision: &StandingDecision, voice: &Voice, no
             )
         }
         Outcome::Proceed | Outcome::FailsOpen | Outcome::FailsClosed => {
-            format!("{} may be deployed to {}", request.service, request.environment)
+            format!(
+                "{} may be deployed to {}{}",
+                request.service,
+                request.environment,
+                caveat(decision)
+            )
         }
     }
 }
@@ -223,14 +228,33 @@ fn kind(request: &Request) -> String {
     }
 }
 
-/// How a hotfix that is held by a freeze would pass.
+/// What a consent is not to be taken for: nothing speaks against a service either while nothing would.
+fn caveat(decision: &StandingDecision) -> &'static str {
+    let mut codes = decision.reasons.iter().map(|reason| reason.code.as_ref());
+    let caveat = codes.find_map(|code| match code {
+        "new_service" => Some("; it is new, so its errors are not watched yet"),
+        "no_baseline" => Some("; it has too little history, so its errors freeze nothing yet"),
+        "unknown_telemetry" => {
+            Some("; how it is is not known, for its errors have not been told for longer than usual")
+        }
+        // Codes may be added.
+        _ => None,
+    });
+    caveat.unwrap_or_default()
+}
+
+/// Why a hotfix is held by a freeze, and how it would pass.
 fn hint(request: &Request, decision: Option<&StandingDecision>) -> String {
     if request.kind != ChangeKind::Hotfix {
         return String::new();
     }
+    let named = request.incident.as_ref().map_or_else(String::new, |incident| {
+        format!("; {incident} is no open incident of {}", request.service)
+    });
     match decision.and_then(|decision| decision.incidents.first()) {
-        Some(incident) => format!("; a hotfix for incident {incident} would pass"),
-        None => "; a hotfix with the id of an open incident would pass".to_owned(),
+        Some(open) => format!("{named}; a hotfix for incident {open} would pass"),
+        None if named.is_empty() => "; a hotfix with the id of an open incident would pass".to_owned(),
+        None => named,
     }
 }
 

@@ -132,12 +132,12 @@ pub fn unreachable(request: &Request, why: &str, now: Timestamp) -> Verdict {
     conclude(request, &nobody, &nobody, changes, now)
 }
 
-/// The verdict from a view that lacks what people said; `why` is a clause without a full stop. Nothing is let by as
-/// known; what is held stays so, for a topic misspelt or deleted must lift no freeze.
+/// The verdict from a view that lacks what people said, or have said lately; `why` is a clause without a full stop. Nothing
+/// is let by as known; what is held stays so, for a topic misspelt, forbidden or deleted must lift no freeze.
 #[must_use]
 pub fn without_words(view: &View, request: &Request, why: &str, now: Timestamp) -> Verdict {
     let mut held = assess(view, request, now);
-    held.text = text::for_terminals(&format!("overrides are not known ({why}); {}", held.text));
+    held.text = text::for_terminals(&format!("overrides may be missing ({why}); {}", held.text));
     // The other part names the changes.
     let of_service = Request {
         changes: Vec::new(),

@@ -94,16 +94,16 @@ pub(super) fn of(commit: &Commit, message: &Message<'_>) -> Found {
     found
 }
 
-fn by_trailer(trailer: &Trailer<'_>) -> Option<Mark> {
+fn by_trailer(trailer: &Trailer) -> Option<Mark> {
     let (_, value) = TRAILERS.iter().find(|(key, _)| *key == trailer.key)?;
     let (agent, confidence) = match value {
         Value::Any(agent) => (Some(*agent), Confidence::High),
         Value::Somebody => {
-            let (agent, confidence) = agent_at(&address(trailer.value)?)?;
+            let (agent, confidence) = agent_at(&address(&trailer.value)?)?;
             (Some(agent), confidence)
         }
-        Value::Flag => flag(trailer.value)?,
-        Value::Tool => tool(trailer.value)?,
+        Value::Flag => flag(&trailer.value)?,
+        Value::Tool => tool(&trailer.value)?,
     };
     // What stands in the midst of a message may be what a squash left, or an example.
     let confidence = if trailer.is_last {

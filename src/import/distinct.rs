@@ -34,6 +34,15 @@ impl Changes {
         }
     }
 
+    /// Those of another file as well: what changed both counts once.
+    pub(super) fn join(&mut self, other: &Self) {
+        self.n = u32::try_from(n_distinct([&*self, other].into_iter())).unwrap_or(u32::MAX);
+        self.first.extend(&other.first);
+        self.first.sort_unstable();
+        self.first.dedup();
+        self.first.truncate(KEPT);
+    }
+
     fn is_whole(&self) -> bool {
         self.first.len() < KEPT || usize::try_from(self.n).is_ok_and(|n| n == KEPT)
     }
@@ -90,6 +99,22 @@ mod tests {
         assert_eq!(n_distinct([&a, &b].into_iter()), 178);
         assert_eq!(n_distinct([&a].into_iter()), 100);
         assert_eq!(n_distinct([].into_iter()), 0);
+    }
+
+    #[test]
+    fn what_is_joined_is_the_union() {
+        for (from, to) in [(0, 100), (50, 120), (500, 900)] {
+            let mut joined = changes(0..100);
+            joined.join(&changes(from..to));
+            let union = changes((0..100).chain(from.max(100)..to));
+            assert_eq!(joined.first, union.first);
+            assert!(
+                joined.n.abs_diff(union.n) <= union.n / 10,
+                "{} for {}",
+                joined.n,
+                union.n
+            );
+        }
     }
 
     #[test]

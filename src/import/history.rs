@@ -1,7 +1,8 @@
 //! What is known of files and people so far, and the fourteen measures of a commit that it gives.
 //!
 //! After Kamei et al., *A Large-Scale Empirical Study of Just-in-Time Quality Assurance* (TSE 2013), table 1. All but
-//! the size of the change itself are of the time before it. Files keep their past when they are renamed.
+//! the size of the change itself are of the time before it. Files keep their past when they are renamed, and commits of
+//! another branch, for which a file has its old name still, find it there.
 //!
 //! **Invariant:** a commit costs time in proportion to its files, with [`DEVELOPERS_MAX`] and the commits kept of a
 //! file or of a person in a subsystem as factors; none looks at another commit.
@@ -19,7 +20,7 @@ use crate::model::Timestamp;
 
 /// People remembered per file: of a file with more, this many count.
 const DEVELOPERS_MAX: usize = 4_096;
-/// Deleted files whose past is kept, for the commit that brings them back.
+/// Deleted files whose past is kept, for the commit that brings them back, and old names of renamed ones.
 const DELETED_MAX: usize = 65_536;
 const DAY_MS: f64 = 86_400_000.0;
 
@@ -47,7 +48,8 @@ pub(super) struct Measured {
 #[derive(Debug, Default)]
 pub(super) struct History {
     files: HashMap<Box<[u8]>, File>,
-    /// Deleted files, in the order in which they were, each with the commit that did it.
+    /// Paths of files that were deleted or left for another one, in the order in which they were, each with the commit that
+    /// did it.
     deleted: VecDeque<(Box<[u8]>, u32)>,
     /// Numbers of people, by [`pseudonym`].
     people: HashMap<u64, u32>,
@@ -57,15 +59,17 @@ pub(super) struct History {
     n_commits: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct File {
     lines: u64,
     changed_at: Option<Timestamp>,
     changes: Changes,
     /// Numbers of the people who changed it, rising.
     developers: Vec<u32>,
-    /// The commit that deleted it.
+    /// The commit that deleted it, or gave it another name.
     deleted_by: Option<u32>,
+    /// It has another name. A file that is made at this one is another file.
+    is_moved: bool,
 }
 
 #[derive(Debug, Default)]
@@ -94,11 +98,7 @@ impl History {
         let directories: BTreeSet<&[u8]> = commit.files.iter().map(|file| directory(&file.path)).collect();
         let keys: Vec<(u32, u64)> = subsystems.iter().map(|name| (author, hash_bytes(name))).collect();
         let year = year(time);
-        let pasts: Vec<&File> = commit
-            .files
-            .iter()
-            .filter_map(|file| self.files.get(past_path(file)))
-            .collect();
+        let pasts: Vec<&File> = commit.files.iter().filter_map(|file| self.past(file)).collect();
         let own = self.authors.get(usize::try_from(author).unwrap_or(usize::MAX));
         let in_subsystem = keys.iter().filter_map(|key| self.in_subsystem.get(key));
         let author_changes = own.map_or(0, |own| own.n_changes);
@@ -150,13 +150,21 @@ impl History {
         }
     }
 
+    /// What is known of a file before it is changed.
+    fn past(&self, change: &FileChange) -> Option<&File> {
+        let past = self.files.get(past_path(change))?;
+        let is_another = past.is_moved && change.status == Status::Added;
+        (!is_another).then_some(past)
+    }
+
     fn learn(&mut self, commit: &Commit, author: u32, time: Timestamp) {
+        let index = self.n_commits;
         // All of them first leave their old names: two files may have changed theirs with each other.
         let moved: Vec<Option<File>> = commit
             .files
             .iter()
             .map(|file| match &file.status {
-                Status::RenamedFrom(old) => Some(self.files.remove(old).unwrap_or_default()),
+                Status::RenamedFrom(old) => Some(self.leave(old, true).cloned().unwrap_or_default()),
                 Status::Added | Status::Deleted | Status::Modified => None,
             })
             .collect();
@@ -165,29 +173,43 @@ impl History {
                 (Status::RenamedFrom(_), Some(file)) => file.lines.max(change.deleted),
                 _ => self.lines_before(change),
             };
-            let lines = lines_before.saturating_sub(change.deleted).saturating_add(change.added);
-            let index = self.n_commits;
-            let file = self.file_mut(&change.path, moved);
-            file.lines = lines;
+            let is_made = change.status == Status::Added;
+            let file = self.files.entry(change.path.clone()).or_default();
+            if is_made && file.is_moved {
+                *file = File::default();
+            }
+            match moved {
+                // Another branch has given it the same name before.
+                Some(moved) if file.changed_at.is_some() && file.deleted_by.is_none() => file.join(moved),
+                Some(moved) => {
+                    *file = File {
+                        deleted_by: None,
+                        is_moved: false,
+                        ..moved
+                    };
+                }
+                // One that has another name is forgotten with the others, whichever branch still changes it.
+                None if !file.is_moved => file.deleted_by = None,
+                None => {}
+            }
+            file.lines = lines_before.saturating_sub(change.deleted).saturating_add(change.added);
             file.changed_at = Some(time);
             file.changes.add(index);
             file.developed_by(author);
-            file.deleted_by = None;
             if change.status == Status::Deleted {
-                file.deleted_by = Some(index);
-                self.deleted.push_back((change.path.clone(), index));
-                self.forget_deleted();
+                self.leave(&change.path, false);
             }
         }
+        self.forget_deleted();
     }
 
-    fn file_mut(&mut self, path: &[u8], moved: Option<File>) -> &mut File {
-        if let Some(moved) = moved {
-            let file = self.files.entry(path.into()).or_default();
-            *file = moved;
-            return file;
-        }
-        self.files.entry(path.into()).or_default()
+    /// The file is no longer at its path, or has another one.
+    fn leave(&mut self, path: &[u8], is_moved: bool) -> Option<&File> {
+        let file = self.files.get_mut(path)?;
+        file.deleted_by = Some(self.n_commits);
+        file.is_moved |= is_moved;
+        self.deleted.push_back((path.into(), self.n_commits));
+        Some(file)
     }
 
     fn forget_deleted(&mut self) {
@@ -214,6 +236,14 @@ impl Commit {
 }
 
 impl File {
+    /// What another branch has made of it, which gave it the same name.
+    fn join(&mut self, other: Self) {
+        self.changes.join(&other.changes);
+        for author in other.developers {
+            self.developed_by(author);
+        }
+    }
+
     fn developed_by(&mut self, author: u32) {
         if let Err(place) = self.developers.binary_search(&author)
             && self.developers.len() < DEVELOPERS_MAX

@@ -6,6 +6,8 @@
 
 use std::io::{self, BufRead};
 
+use crate::model::shorten;
+
 /// The most that is kept of one token: a message or a path longer than this is cut, at its end.
 const MAX_TOKEN_BYTES: usize = 1 << 20;
 /// Tokens of a commit before its files: as the `--format` of [`super::LOG_ARGUMENTS`] has them.
@@ -264,10 +266,6 @@ fn text(token: Vec<u8>) -> String {
 fn unexpected(expected: &'static str, found: &[u8]) -> LogError {
     LogError::Unexpected {
         expected,
-        found: String::from_utf8_lossy(found)
-            .chars()
-            .take(64)
-            .flat_map(char::escape_debug)
-            .collect(),
+        found: shorten(&String::from_utf8_lossy(found)),
     }
 }

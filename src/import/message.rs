@@ -28,12 +28,13 @@ const FIX_WORDS: [&str; 22] = [
 /// Lines of a message that are looked at: a log pasted into it need not be read.
 const LINES_MAX: usize = 4_096;
 
-/// A `Key: value` line of a paragraph made for such.
+/// A `Key: value` line of a paragraph made for such, with the lines that it is folded over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trailer<'a> {
+pub(super) struct Trailer {
     /// In lower case.
     pub(super) key: String,
-    pub(super) value: &'a str,
+    /// In one line.
+    pub(super) value: String,
     /// In the last paragraph, where `git interpret-trailers` looks. A squash merge leaves others behind.
     pub(super) is_last: bool,
 }
@@ -64,7 +65,7 @@ impl<'a> Message<'a> {
     }
 
     /// Those of the last paragraph, and of each that has nothing else.
-    pub(super) fn trailers(&self) -> Vec<Trailer<'a>> {
+    pub(super) fn trailers(&self) -> Vec<Trailer> {
         let paragraphs: Vec<&[&str]> = self
             .lines
             .split(|line| line.is_empty())
@@ -80,12 +81,24 @@ impl<'a> Message<'a> {
             {
                 continue;
             }
-            let found = paragraph.iter().filter_map(|line| trailer(line));
-            trailers.extend(found.map(|(key, value)| Trailer {
-                key: key.to_ascii_lowercase(),
-                value,
-                is_last,
-            }));
+            // The one that the line before is of.
+            let mut open: Option<Trailer> = None;
+            for line in *paragraph {
+                if let Some(open) = open.as_mut().filter(|_| is_continuation(line)) {
+                    if !open.value.is_empty() {
+                        open.value.push(' ');
+                    }
+                    open.value.push_str(line.trim_start());
+                    continue;
+                }
+                trailers.extend(open.take());
+                open = trailer(line).map(|(key, value)| Trailer {
+                    key: key.to_ascii_lowercase(),
+                    value: value.to_owned(),
+                    is_last,
+                });
+            }
+            trailers.extend(open);
         }
         trailers
     }
@@ -102,10 +115,38 @@ fn is_continuation(line: &str) -> bool {
     line.starts_with([' ', '\t'])
 }
 
-/// `Key: value`, the key of letters, digits and hyphens, as git has it.
+/// `Key: value`, the key of letters, digits and hyphens, and blanks behind it, as git has it.
 fn trailer(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(':')?;
+    let key = key.trim_end_matches([' ', '\t']);
     let is_key = key.starts_with(|first: char| first.is_ascii_alphabetic())
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     is_key.then(|| (key, value.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `git interpret-trailers --parse` says of the same messages.
+    #[test]
+    fn trailers_are_those_that_git_knows() {
+        let cases: [(&str, &[(&str, &str)]); 4] = [
+            (
+                "s\n\nKey: value\nOther : more\n",
+                &[("key", "value"), ("other", "more")],
+            ),
+            (
+                "s\n\nKey: folded\n  over three\n\tlines\nOther:\n more\nThird : x\n",
+                &[("key", "folded over three lines"), ("other", "more"), ("third", "x")],
+            ),
+            ("s\n\nKey\t: value\n", &[("key", "value")]),
+            ("s\n\nTwo words: value\n", &[]),
+        ];
+        for (text, expected) in cases {
+            let found = Message::of(text).trailers();
+            let found: Vec<(&str, &str)> = found.iter().map(|found| (&*found.key, &*found.value)).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 }

@@ -61,6 +61,9 @@ pub enum Reject {
     TooOld { time: Timestamp },
     #[error("`time` is {time}, more than 5 minutes after {now}")]
     InTheFuture { time: Timestamp, now: Timestamp },
+    /// Of recorded events, which have no clock beside them.
+    #[error("`time` is {time}, {held}")]
+    Unconfirmed { time: Timestamp, held: HeldAgainst },
     #[error("the record does not say its `kind`, and its topic has none configured")]
     NoKind,
     #[error("`kind` must be one of {}, not `{found}`", expected.join(", "))]
@@ -114,9 +117,42 @@ impl Reject {
             Self::OutOfRange { .. } | Self::HugeNumber { .. } => "out_of_range",
             Self::InvalidName { .. } => "invalid_name",
             Self::InvalidTime { .. } | Self::TooOld { .. } => "invalid_time",
-            Self::InTheFuture { .. } => "in_the_future",
+            Self::InTheFuture { .. } | Self::Unconfirmed { .. } => "in_the_future",
             Self::NoKind | Self::UnknownKind { .. } => "unknown_kind",
             Self::InvalidValue { .. } => "invalid_value",
+        }
+    }
+}
+
+/// What a recorded line's time is more than 5 minutes ahead of, with no line to confirm it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldAgainst {
+    /// The latest of the lines before it.
+    LinesBefore(Timestamp),
+    /// Of a first line, the one behind it.
+    NextLine(Timestamp),
+    /// Of a last line, how far all files have come.
+    Files(Timestamp),
+    /// A first line, behind which nothing can be read.
+    Nothing,
+}
+
+impl fmt::Display for HeldAgainst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LinesBefore(latest) => write!(
+                f,
+                "more than 5 minutes after {latest}, the latest before it in its file, and the line behind it does not confirm it"
+            ),
+            Self::NextLine(next) => write!(
+                f,
+                "more than 5 minutes after the line behind it, {next}, from which its file goes on"
+            ),
+            Self::Files(now) => write!(
+                f,
+                "more than 5 minutes after {now}, the latest of all files so far, and no line follows to confirm it"
+            ),
+            Self::Nothing => f.write_str("and no line behind it that can be read confirms it"),
         }
     }
 }

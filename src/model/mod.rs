@@ -31,4 +31,5 @@ pub use name::{EnvironmentId, InvalidName, MAX_NAME_BYTES, ServiceId, check_name
 pub use number::{Offset, OutOfRange, PartitionIndex, Sequence, UnitInterval};
 pub use question::{Ask, Clue, Health, Path, Told};
 pub use text::is_unshowable;
+pub(crate) use text::{nearest, shorten};
 pub use time::{InvalidTimestamp, Second, Timestamp};

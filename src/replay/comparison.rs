@@ -44,6 +44,8 @@ pub struct ChangeDifferences {
     /// Sent to extra review by one and not by the other.
     pub reviewed_only_by_a: u64,
     pub reviewed_only_by_b: u64,
+    /// Sent to extra review by both, which binds under one of them only.
+    pub only_in_mode: u64,
     /// The riskiest of them, 500 at most, in the file's order.
     pub first: Vec<ChangeDifference>,
 }
@@ -76,6 +78,8 @@ pub struct ServiceDifferences {
     pub differ_only_as_told: u64,
     /// Those that are held for as long, at other times. They come last of those named, and are not shown to people.
     pub differ_only_in_when: u64,
+    /// Of those, held for the same times, which bind under one of them only, or not as long.
+    pub only_in_mode: u64,
     pub freezes_of_a: u64,
     /// Of those, the ones during which B froze too.
     pub freezes_of_a_shared: u64,
@@ -97,7 +101,12 @@ impl ServiceDifference {
     /// Whether its hours differ as they are shown: one may be held for as long at other times.
     pub(super) fn is_seen(&self) -> bool {
         let shown = |held: &HeldFor| {
-            let hours = [held.freeze_hours, held.freeze_hours_enforced, held.extra_review_hours];
+            let hours = [
+                held.freeze_hours,
+                held.freeze_hours_enforced,
+                held.extra_review_hours,
+                held.extra_review_hours_enforced,
+            ];
             hours.map(|hours| format!("{hours:.1}"))
         };
         shown(&self.a) != shown(&self.b)
@@ -234,7 +243,7 @@ impl Comparison {
             held: count(places.len()),
             ..ServiceDifferences::default()
         };
-        let mut found: Vec<((i64, i64), ServiceDifference)> = Vec::new();
+        let mut found: Vec<([i64; 4], ServiceDifference)> = Vec::new();
         for place in places {
             let (a, b) = (a.get(place).unwrap_or(&none), b.get(place).unwrap_or(&none));
             differences.freezes_of_a += a.n_freezes;
@@ -244,8 +253,10 @@ impl Comparison {
             if a == b {
                 continue;
             }
+            let is_but_for_mode = a.is_but_for_mode(b);
             differences.differ += 1;
-            if a.is_found_like(b) {
+            differences.only_in_mode += u64::from(is_but_for_mode);
+            if !is_but_for_mode && a.is_found_like(b) {
                 differences.differ_only_as_told += 1;
                 continue;
             }
@@ -257,11 +268,13 @@ impl Comparison {
                 b: held_for(b),
             };
             let apart = |of: fn(&Total) -> i64| (of(a) - of(b)).abs();
-            differences.differ_only_in_when += u64::from(!difference.is_seen());
-            let ms = (
+            differences.differ_only_in_when += u64::from(!is_but_for_mode && !difference.is_seen());
+            let ms = [
                 apart(|total| total.freeze.all()),
                 apart(|total| total.extra_review.all()),
-            );
+                apart(|total| total.freeze.enforce),
+                apart(|total| total.extra_review.enforce),
+            ];
             found.push((ms, difference));
         }
         // Places are in the order of their names, which a stable sort keeps for equal differences.
@@ -286,6 +299,7 @@ impl ChangeDifferences {
         self.differ += 1;
         self.reviewed_only_by_a += u64::from(a.action > b.action);
         self.reviewed_only_by_b += u64::from(b.action > a.action);
+        self.only_in_mode += u64::from(a.action == b.action);
         true
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use super::{holding::Total, merge::Arrival, source::MAX_AHEAD, summary::Summary, tally::Tally};
 use crate::{
-    ingest::Reject,
+    ingest::{HeldAgainst, Reject},
     model::{
         Body, ERROR_GRAIN_MS, Entry, EnvironmentId, Errors, Event, EventHash, Happened, Message, Offset, Origin,
         Original, PolicyText, ServiceId, Timestamp, Variant,
@@ -88,7 +88,10 @@ impl Replay {
         let now = self.partition.now();
         let refused = match arrival.event {
             Ok(event) if arrival.is_alone && now > Timestamp::MIN && event.time > now + MAX_AHEAD => {
-                Reject::InTheFuture { time: event.time, now }
+                Reject::Unconfirmed {
+                    time: event.time,
+                    held: HeldAgainst::Files(now),
+                }
             }
             Ok(event) => {
                 self.take_event(event, arrival.file, arrival.line);

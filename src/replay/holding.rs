@@ -118,6 +118,14 @@ pub(super) struct Total {
     pub(super) freezes: Vec<(Timestamp, Timestamp)>,
 }
 
+impl Total {
+    /// Whether it is the same but for what of it bound.
+    pub(super) fn is_but_for_mode(&self, other: &Self) -> bool {
+        let times = |of: &Self| (of.freeze.all(), of.extra_review.all(), of.told.all());
+        (times(self), self.n_freezes, &self.freezes) == (times(other), other.n_freezes, &other.freezes)
+    }
+}
+
 /// All of them: as many as services have environments.
 #[derive(Debug, Default)]
 pub(super) struct Holding {

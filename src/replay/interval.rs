@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::summary::{number, round};
+use crate::score::ln_gamma;
 
 /// Beyond each end of an interval lies this much: 95 % are within.
 const TAIL: f64 = 0.025;
@@ -96,28 +97,6 @@ fn solve(above: f64, is_reached: impl Fn(f64) -> bool) -> f64 {
         }
     }
     high
-}
-
-/// ln Γ(x) for x > 0, by Lanczos's approximation with g = 7, to about 15 digits.
-fn ln_gamma(x: f64) -> f64 {
-    const SERIES: [f64; 8] = [
-        676.520_368_121_885_1,
-        -1_259.139_216_722_402_8,
-        771.323_428_777_653_1,
-        -176.615_029_162_140_6,
-        12.507_343_278_686_905,
-        -0.138_571_095_265_720_12,
-        9.984_369_578_019_572e-6,
-        1.505_632_735_149_311_6e-7,
-    ];
-    let mut sum = 0.999_999_999_999_809_9;
-    let mut place = x;
-    for term in SERIES {
-        sum += term / place;
-        place += 1.0;
-    }
-    let base = x + 6.5;
-    (x - 0.5) * base.ln() - base + (2.0 * std::f64::consts::PI).sqrt().ln() + sum.ln()
 }
 
 /// The regularized incomplete beta function `I_x(a, b)`: the continued fraction of Press et al., "Numerical Recipes",

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::{
-    comparison::{Compared, ComparedSummary},
+    comparison::{Compared, ComparedSummary, HeldFor},
     policies::ComparedPolicies,
-    summary::{Summary, number},
+    summary::{ModeHours, Summary, number},
     text::{counted, grouped},
 };
 use crate::score::policy::Difference;
@@ -62,17 +62,19 @@ fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result
     }
     writeln!(
         f,
-        "changes      {} of {} decided differently: {} only A sends to review, {} only B",
+        "changes      {} of {} decided differently: {} only A sends to review, {} only B{}",
         grouped(changes.differ),
         grouped(changes.compared),
         grouped(changes.reviewed_only_by_a),
-        grouped(changes.reviewed_only_by_b)
+        grouped(changes.reviewed_only_by_b),
+        in_mode(changes.only_in_mode, "both send there, and only one enforces it")
     )?;
     writeln!(
         f,
-        "services     {} of {} held for other times; of A's {} frozen stretches B shares {}, of B's {} A shares {}",
-        grouped(services.differ),
+        "services     {} of {} held for other times{}; of A's {} frozen stretches B shares {}, of B's {} A shares {}",
+        grouped(services.differ - services.only_in_mode),
         grouped(services.held),
+        in_mode(services.only_in_mode, "for the same times, enforced otherwise"),
         grouped(services.freezes_of_a),
         grouped(services.freezes_of_a_shared),
         grouped(services.freezes_of_b),
@@ -90,7 +92,7 @@ fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result
     let shown = services.first.iter().filter(|difference| difference.is_seen());
     for difference in shown.take(SERVICES_SHOWN) {
         let (a, b) = (&difference.a, &difference.b);
-        writeln!(
+        write!(
             f,
             "             {}@{}: frozen {:.1} h and {:.1} h, in review {:.1} h and {:.1} h",
             difference.service,
@@ -100,8 +102,22 @@ fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result
             a.extra_review_hours,
             b.extra_review_hours
         )?;
+        let enforced = |held: &HeldFor| held.freeze_hours_enforced + held.extra_review_hours_enforced;
+        if (enforced(a), enforced(b)) != (0.0, 0.0) {
+            write!(f, "; enforced {:.1} h and {:.1} h", enforced(a), enforced(b))?;
+        }
+        writeln!(f)?;
     }
     Ok(())
+}
+
+/// What differs in nothing but whether it binds, where there is any.
+pub(super) fn in_mode(n: u64, what: &str) -> String {
+    if n == 0 {
+        String::new()
+    } else {
+        format!(", {} {what}", grouped(n))
+    }
 }
 
 /// What can be put side by side.
@@ -125,9 +141,9 @@ impl Figure {
 pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
     type Of = fn(&Summary) -> Option<f64>;
     type Hours = fn(&Summary) -> f64;
-    let hours = |summary: &Summary, action: &str| {
-        let held = summary.held_hours.get(action);
-        held.map(|hours| hours.shadow + hours.enforce)
+    let in_review = |summary: &Summary| {
+        let held = summary.held_hours.get("extra_review");
+        held.copied().unwrap_or(ModeHours::ZERO)
     };
     let percent = |share: Option<f64>| share.map(|share| share * 100.0);
     let mut figures: Vec<Figure> = Vec::new();
@@ -153,15 +169,16 @@ pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
         let (a, b) = of_both(of);
         add(name, 0, a, b);
     }
-    add(
-        "hours frozen",
-        1,
-        Some(a.hours_found().all()),
-        Some(b.hours_found().all()),
-    );
+    let both = |of: fn(&Summary) -> ModeHours| (of(a), of(b));
+    let mut add_hours = |name, (a, b): (ModeHours, ModeHours)| {
+        add(name, 1, Some(a.all()), Some(b.all()));
+        add("  enforced", 1, Some(a.enforce), Some(b.enforce));
+    };
+    add_hours("hours frozen", both(Summary::hours_found));
+    add_hours("hours in extra review", both(in_review));
     let told: [(&'static str, Hours); 2] = [
-        ("  by windows, beside them", |summary| summary.told.windows.hours.all()),
-        ("  by people, beside them", |summary| summary.told.people.hours.all()),
+        ("hours frozen by windows", |summary| summary.told.windows.hours.all()),
+        ("hours frozen by people", |summary| summary.told.people.hours.all()),
     ];
     for (name, of) in told {
         let of = |summary| Some(of(summary)).filter(|hours| *hours > 0.0);
@@ -170,12 +187,6 @@ pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
             add(name, 1, of_a.or(Some(0.0)), of_b.or(Some(0.0)));
         }
     }
-    add(
-        "hours in extra review",
-        1,
-        hours(a, "extra_review"),
-        hours(b, "extra_review"),
-    );
     let minutes: Of = |summary| {
         summary
             .deploys

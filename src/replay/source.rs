@@ -15,7 +15,7 @@ use self_cell::self_cell;
 
 use super::lines::{Found, Lines};
 use crate::{
-    ingest::{self, Origin, Reject},
+    ingest::{self, HeldAgainst, Origin, Reject},
     model::{Event, Timestamp},
 };
 
@@ -112,13 +112,10 @@ impl<'r> Source<'r> {
             return Ok(None);
         }
         let standing = self.judge()?;
-        let latest = self.latest.unwrap_or(Timestamp::MIN);
         if let Some(head) = self.pending.front_mut() {
-            if let (Standing::Event(time), Standing::Rejected) = (head.standing, standing) {
-                head.future = Some(Reject::InTheFuture { time, now: latest });
-            }
             head.standing = standing;
         }
+        let latest = self.latest.unwrap_or(Timestamp::MIN);
         Ok(Some(match standing {
             Standing::Event(time) | Standing::Alone(time) => latest.max(time),
             Standing::Rejected => latest,
@@ -179,13 +176,24 @@ impl<'r> Source<'r> {
             // The first line has nothing to be ahead of. It is out of time if the lines behind it go on from earlier;
             // where they go back further, the file is the newest first, and is taken as it is.
             Behind::Time(next, place) if self.latest.is_none() => match self.time_behind(place)? {
-                Behind::Time(third, _) if third >= next => Standing::Rejected,
+                Behind::Time(third, _) if third >= next => self.refuse(time, HeldAgainst::NextLine(next)),
                 Behind::Time(..) | Behind::Unreadable | Behind::End => Standing::Event(time),
             },
-            Behind::Time(..) | Behind::Unreadable => Standing::Rejected,
+            Behind::Time(..) | Behind::Unreadable => {
+                let before = self.latest.map(HeldAgainst::LinesBefore);
+                self.refuse(time, before.unwrap_or(HeldAgainst::Nothing))
+            }
             Behind::End if self.latest.is_some_and(|latest| time <= latest + self.longest) => Standing::Event(time),
             Behind::End => Standing::Alone(time),
         })
+    }
+
+    /// The head can be read, and is out of time.
+    fn refuse(&mut self, time: Timestamp, held: HeldAgainst) -> Standing {
+        if let Some(head) = self.pending.front_mut() {
+            head.future = Some(Reject::Unconfirmed { time, held });
+        }
+        Standing::Rejected
     }
 
     /// The time of the first line behind place `from` that can be read.

@@ -4,6 +4,7 @@
 
 mod changes;
 mod comparison;
+mod ends;
 mod environments;
 mod learned;
 mod page;
@@ -15,6 +16,7 @@ use std::collections::BTreeSet;
 
 use scenario::{Chance, Outcome, Scenario, Text, at, replay};
 
+use super::Replay;
 use crate::model::{Action, Decision, Mode, Subject};
 
 const ENFORCE: &str = "mode = \"enforce\"\n";
@@ -206,6 +208,41 @@ fn a_line_far_ahead_counts_if_the_next_one_confirms_it() {
         let outcome = replay(&[("a", errors(times))], None);
         let found = outcome.summary.events.rejected_by_reason.get("in_the_future").copied();
         assert_eq!(found.unwrap_or(0), n_future, "{times:?}");
+    }
+}
+
+/// A line is refused for what it was held against, and that is named: its file has no clock.
+#[test]
+fn a_line_out_of_time_says_what_it_was_held_against() {
+    // The times of two files' lines.
+    let cases: [(&[&str], &[&str], &str); 3] = [
+        (
+            &["09:00:00", "08:00:00", "08:00:30"],
+            &[],
+            "`time` is 2026-03-02T09:00:00.000Z, more than 5 minutes after the line behind it, 2026-03-02T08:00:00.000Z, \
+             from which its file goes on",
+        ),
+        (
+            &["08:00:00", "09:00:00", "08:00:30"],
+            &[],
+            "`time` is 2026-03-02T09:00:00.000Z, more than 5 minutes after 2026-03-02T08:00:00.000Z, the latest before it in \
+             its file, and the line behind it does not confirm it",
+        ),
+        (
+            &["08:00:00", "09:00:00"],
+            &["08:01:00"],
+            "`time` is 2026-03-02T09:00:00.000Z, more than 5 minutes after 2026-03-02T08:01:00.000Z, the latest of all files \
+             so far, and no line follows to confirm it",
+        ),
+    ];
+    for (a, b, expected) in cases {
+        let files = [("a", errors(a)), ("b", errors(b))];
+        let (mut merge, mut replay) = (scenario::merged(&files), Replay::new(None));
+        let mut refused = Vec::new();
+        while let Some(arrival) = merge.next().expect("memory reads") {
+            refused.extend(replay.take(&arrival).map(|reject| reject.to_string()));
+        }
+        assert_eq!(refused, [expected]);
     }
 }
 
@@ -421,6 +458,10 @@ fn what_came_shortly_before_a_freeze_bears_it_out() {
         ([told(150, ""), vec![resolved_at(475)]].concat(), true),
         ([told(150, ""), vec![resolved_at(160)]].concat(), false),
         ([told(150, ""), vec![resolved_at(154)], told(150, "")].concat(), false),
+        // Resolved before it is told of, and what is told of is from before that, or from after.
+        ([vec![resolved_at(160)], told(150, "")].concat(), false),
+        ([vec![resolved_at(155)], told(160, "")].concat(), true),
+        (vec![resolved_at(365)], false),
         // What was resolved before its last word goes on.
         ([told(150, ""), told(155, ""), vec![resolved_at(152)]].concat(), true),
         (

@@ -21,7 +21,7 @@ const KEPT_MAX: usize = 16;
 /// Something that bears a freeze out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Trouble {
-    /// When it was last told of.
+    /// When it was last told of; [`Timestamp::MIN`] of one that was only resolved so far, which is near no freeze.
     at: Timestamp,
     /// Until when it is open; one that was never open, when it happened.
     until: Timestamp,
@@ -45,18 +45,36 @@ impl Troubles {
     pub(super) fn note_incident(&mut self, incident: &Incident<'_>, event: &Event<'_>) {
         let id = hash_text(&incident.incident_id);
         if incident.status == IncidentStatus::Resolved {
-            let known = self.by_service.get_mut(&*event.service).into_iter().flatten();
-            // The latest word by its own time counts: a resolution from before the last word closes nothing.
-            let is_meant = |trouble: &&mut Trouble| trouble.incident == Some(id) && trouble.at <= event.time;
-            for trouble in known.filter(is_meant) {
-                trouble.until = trouble.until.min(event.time);
-                trouble.resolved_at = trouble.resolved_at.max(Some(event.time));
-            }
+            self.note_resolved(id, event);
             return;
         }
         let cause = incident.caused_by.as_ref();
         let deploy_id = cause.and_then(|cause| cause.deploy_id.as_deref());
         self.keep(event, Some(id), deploy_id, event.time + OPEN_FOR_MAX);
+    }
+
+    fn note_resolved(&mut self, id: u64, event: &Event<'_>) {
+        let Some(kept) = self.of_service(&event.service) else {
+            return;
+        };
+        if let Some(trouble) = kept.iter_mut().find(|trouble| trouble.incident == Some(id)) {
+            // The latest word by its own time counts: a resolution from before the last word closes nothing.
+            if trouble.at <= event.time {
+                trouble.until = trouble.until.min(event.time);
+                trouble.resolved_at = trouble.resolved_at.max(Some(event.time));
+            }
+        } else if kept.len() < KEPT_MAX {
+            // Its detection may come after it. It is the first to go.
+            let resolved = Trouble {
+                at: Timestamp::MIN,
+                until: Timestamp::MIN,
+                resolved_at: Some(event.time),
+                environment: None,
+                incident: Some(id),
+                deploy: None,
+            };
+            kept.insert(0, resolved);
+        }
     }
 
     /// A deploy was taken back.
@@ -65,10 +83,9 @@ impl Troubles {
     }
 
     fn keep(&mut self, event: &Event<'_>, incident: Option<u64>, deploy_id: Option<&str>, until: Timestamp) {
-        if self.by_service.len() >= PLACES_MAX && !self.by_service.contains_key(&*event.service) {
+        let Some(kept) = self.of_service(&event.service) else {
             return;
-        }
-        let kept = self.by_service.entry((&*event.service).into()).or_default();
+        };
         let is_same = |trouble: &Trouble| incident.is_some() && trouble.incident == incident;
         let mut trouble = Trouble {
             at: event.time,
@@ -93,6 +110,14 @@ impl Troubles {
             kept.remove(0);
         }
         kept.push(trouble);
+    }
+
+    /// What is kept of a service; `None` of one too many.
+    fn of_service(&mut self, service: &str) -> Option<&mut Vec<Trouble>> {
+        if self.by_service.len() >= PLACES_MAX && !self.by_service.contains_key(service) {
+            return None;
+        }
+        Some(self.by_service.entry(service.into()).or_default())
     }
 
     /// Whether something told already bears a freeze out that begins at `at`, put down to this deploy: an incident that is

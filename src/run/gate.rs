@@ -4,7 +4,11 @@
 //! all of the overrides. Over HTTP: one request, or several where the changes are many. An answer that cannot be had
 //! whole follows the fail mode.
 
-use std::{io::Write as _, sync::Arc, time::Duration};
+use std::{
+    io::Write as _,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 
@@ -240,26 +244,39 @@ fn detail(problem: &[u8]) -> Option<String> {
 }
 
 fn ask_topic(connection: &Connection, control: &str, overrides: &str, gate: &Gate) -> anyhow::Result<Told> {
-    let (send, receive) = std::sync::mpsc::channel();
+    let (tell, told) = mpsc::channel();
     let reading = Reading {
         connection: connection.clone(),
         control: Arc::from(control),
         overrides: Arc::from(overrides),
         request: gate.request.clone(),
         within: gate.timeout,
+        tell,
     };
     // On a thread of its own: a broker that never answers must not hold up a pipeline beyond its bound.
     std::thread::Builder::new()
         .name("gate".to_owned())
-        .spawn(move || drop(send.send(reading.read())))
+        .spawn(move || reading.read())
         .context("starting a thread")?;
-    receive.recv_timeout(gate.timeout.max(ANSWER_MIN)).map_err(|_late| {
-        anyhow::anyhow!(
-            "no answer from {} within {} s",
-            connection.brokers,
-            gate.timeout.as_secs()
-        )
-    })?
+    let watch = Stopwatch::start();
+    let bound = gate.timeout.max(ANSWER_MIN);
+    let mut best = Err(anyhow::anyhow!(
+        "no answer from {} within {} s",
+        connection.brokers,
+        gate.timeout.as_secs()
+    ));
+    while let Ok(answer) = told.recv_timeout(bound.saturating_sub(watch.elapsed())) {
+        // What control holds stays held, whatever went wrong after it was read.
+        if answer.is_ok() || best.is_err() {
+            best = answer;
+        }
+    }
+    best
+}
+
+/// Whether the same may be had a moment later.
+fn passes(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Fault::Retry(_)))
 }
 
 struct Reading {
@@ -268,26 +285,28 @@ struct Reading {
     overrides: Arc<str>,
     request: Request,
     within: Duration,
+    /// Takes each answer that is better than the one before, until there is none or nobody waits for it.
+    tell: mpsc::Sender<anyhow::Result<Told>>,
 }
 
 impl Reading {
     /// Reads until there is an answer; a broker that is not ready is asked again while there is time.
-    fn read(&self) -> anyhow::Result<Told> {
+    fn read(&self) {
         let watch = Stopwatch::start();
+        let mut why = format!("`{}` was not read within {} s", self.overrides, self.within.as_secs());
         loop {
-            match self.attempt() {
-                Err(error)
-                    if matches!(error.downcast_ref(), Some(Fault::Retry(_)))
-                        && watch.elapsed() + RETRY_AFTER < self.within =>
-                {
-                    std::thread::sleep(RETRY_AFTER);
-                }
-                answer => return answer,
+            let answer = self.attempt(&mut why);
+            let is_last = !answer.as_ref().is_err_and(passes) || watch.elapsed() + RETRY_AFTER >= self.within;
+            let is_heard = self.tell.send(answer).is_ok();
+            if is_last || !is_heard {
+                return;
             }
+            std::thread::sleep(RETRY_AFTER);
         }
     }
 
-    fn attempt(&self) -> anyhow::Result<Told> {
+    /// Reads all once; `why` is what is known of why overrides are not. Control alone is told as soon as it is read.
+    fn attempt(&self, why: &mut String) -> anyhow::Result<Told> {
         let id = format!("holdpoint-gate-{}", std::process::id());
         let reader = KafkaReader::new(&self.connection, &id, &id, &Tuning::default());
         // No broker is asked for it: what fails and does not pass is what the settings say.
@@ -310,23 +329,33 @@ impl Reading {
             &view,
             clock,
         )?;
-        let Some(n_partitions) = reader.partition_count(&self.overrides)? else {
-            let missing = format!("there is no topic `{}` at {}", self.overrides, self.connection.brokers);
-            return Ok((&without_words(&view, &self.request, &missing, clock.now())).into());
+        let of_control = |why: &str| Told::from(&without_words(&view, &self.request, why, clock.now()));
+        // Who asks may have gone.
+        drop(self.tell.send(Ok(of_control(why))));
+        let Err(error) = self.follow_overrides(&mut reader, &view, clock) else {
+            return Ok((&assess(&view, &self.request, clock.now())).into());
         };
-        for index in 0..n_partitions {
-            let partition = crate::model::PartitionIndex(i32::try_from(index)?);
-            self.follow(
-                &mut reader,
-                &TopicPartition {
-                    topic: Arc::clone(&self.overrides),
-                    partition,
-                },
-                &view,
-                clock,
-            )?;
+        *why = format!("{error:#}");
+        if passes(&error) {
+            drop(self.tell.send(Ok(of_control(why))));
+            return Err(error);
         }
-        Ok((&assess(&view, &self.request, clock.now())).into())
+        Ok(of_control(why))
+    }
+
+    fn follow_overrides(&self, reader: &mut KafkaReader, view: &View, clock: Clock) -> anyhow::Result<()> {
+        let n_partitions = reader
+            .partition_count(&self.overrides)
+            .with_context(|| format!("asking for {}", self.overrides))?
+            .with_context(|| format!("there is no topic `{}` at {}", self.overrides, self.connection.brokers))?;
+        for index in 0..n_partitions {
+            let partition = TopicPartition {
+                topic: Arc::clone(&self.overrides),
+                partition: crate::model::PartitionIndex(i32::try_from(index)?),
+            };
+            self.follow(reader, &partition, view, clock)?;
+        }
+        Ok(())
     }
 
     fn follow(

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use crate::{
     clock::Clock,
@@ -13,12 +13,26 @@ use crate::{
     },
 };
 
-/// The faults of a policy file, each with its line and column; empty if it is good.
-pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
+/// What a good policy file has, in a line; or its faults, each with its line and column.
+pub fn check(path: &Path) -> anyhow::Result<Result<String, Vec<String>>> {
     Ok(match Policy::parse(&read(path)?) {
-        Ok(_) => Vec::new(),
-        Err(faults) => lines(path, &faults),
+        Ok(policy) => Ok(format!("{}: good; {}", path.display(), outline(&policy))),
+        Err(faults) => Err(lines(path, &faults)),
     })
+}
+
+/// By which one sees that a file says what it is meant to: a table left out or switched off is no fault.
+fn outline(policy: &Policy) -> String {
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    format!(
+        "mode {}; {}, {}; tables of {}, {}, {}",
+        policy.base.mode.name(),
+        count(policy.rules.len(), "rule"),
+        count(policy.windows.len(), "window"),
+        count(policy.tiers.len(), "tier"),
+        count(policy.environments.len(), "environment"),
+        count(policy.services.len(), "service"),
+    )
 }
 
 /// What is asked of a policy.
@@ -43,6 +57,11 @@ pub fn explain(args: &Args) -> anyhow::Result<Result<Explanation, Vec<String>>> 
     };
     let path = args.file.as_deref().unwrap_or(Path::new("the built-in policy"));
     Ok(explain_policy(&text, &asked).map_err(|faults| lines(path, &faults)))
+}
+
+/// A policy of `path` that is to be gone by; errs with its faults, as [`check`] has them.
+pub(super) fn parse(path: &Path, text: &str) -> anyhow::Result<Policy> {
+    Policy::parse(text).map_err(|faults| anyhow!("{} has faults:\n{}", path.display(), lines(path, &faults).join("\n")))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

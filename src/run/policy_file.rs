@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::score::Policy;
+use super::policy;
 
 /// A policy as the file has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl PolicyFile {
 
 fn load(path: &Path) -> anyhow::Result<PolicyText> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let policy = Policy::parse(&text).with_context(|| format!("in {}", path.display()))?;
+    let policy = policy::parse(path, &text)?;
     let modified = std::fs::metadata(path)
         .and_then(|data| data.modified())
         .with_context(|| format!("the time of {}", path.display()))?;

@@ -22,11 +22,12 @@ use self::{
     output::Output,
     progress::Progress,
 };
+use super::policy;
 use crate::{
     ingest::Reject,
     model::EnvironmentId,
     replay::{Arrival, ComparedPolicies, ComparedSummary, Comparison, Merge, Replay, Report, encode_score},
-    score::{Policy, Said},
+    score::Said,
     wire::control::encode_decision,
 };
 
@@ -87,7 +88,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
 
 fn read_policy(path: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    Policy::parse(&text).with_context(|| format!("in {}", path.display()))?;
+    policy::parse(path, &text)?;
     Ok(text)
 }
 

@@ -27,7 +27,7 @@ use crate::{
     clock::{Clock, Stopwatch},
     config::Settings,
     model::ServiceId,
-    score::ServiceReport,
+    score::{Policy, ServiceReport},
     stream::{Fault, kafka::Tuning},
     telemetry,
 };
@@ -172,6 +172,7 @@ pub async fn run(
     } else {
         None
     };
+    introduce(&instance, listener.as_ref());
     let mut running = Running::start(&instance)?;
     let (stop_api, api_stopped) = oneshot::channel::<()>();
     let state = Arc::new(api_state(&instance, &running, metrics.clone()));
@@ -204,7 +205,33 @@ pub async fn run(
     if let Err(error) = over.context("the HTTP server")? {
         tracing::error!(%error, "HTTP can no longer be served");
     }
-    Ok(if clean { ended } else { Ended::GaveUp })
+    let ended = if clean { ended } else { Ended::GaveUp };
+    if ended == Ended::Stopped {
+        tracing::info!(instance = &*instance.name, "stopped as told");
+    }
+    Ok(ended)
+}
+
+/// Says what this instance is, for whoever looks at its log first. No setting of `[kafka]`, for these may be secret.
+fn introduce(instance: &Instance, listener: Option<&tokio::net::TcpListener>) {
+    let settings = &instance.settings;
+    // Port 0 is another one by now.
+    let listen = listener.and_then(|listener| listener.local_addr().ok());
+    let listen = listen.map_or("nowhere".to_owned(), |address| address.to_string());
+    // At the top of its file: of tiers, environments and services it may be another, and without a file the log's.
+    let policy = instance.policy.current();
+    let policy = policy.and_then(|policy| Policy::parse(&policy.text).ok());
+    let mode = policy.map_or("as in force", |policy| policy.base.mode.name());
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        instance = &*instance.name,
+        roles = %settings.roles,
+        listen,
+        brokers = settings.brokers,
+        group = settings.group,
+        mode,
+        "started"
+    );
 }
 
 /// Binds the address that HTTP is to be served on.

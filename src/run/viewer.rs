@@ -12,13 +12,15 @@ use crate::{
     run::progress::{Progress, Standing, Stuck},
     stream::{
         Fault,
-        kafka::{Connection, Followed, Follower, Tuning},
+        kafka::{Connection, Followed, Follower, Lack, Tuning},
     },
     wire::control,
 };
 
 /// New partitions, and words long over, are looked for so often.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// So often while a topic cannot be followed: whoever is kept out of it waits for no more than that.
+const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(2);
 const WAIT: Duration = Duration::from_millis(100);
 /// So many records between two looks are a history being read; heartbeats alone are a few for each partition.
 const BUSY_RECORDS_MIN: usize = 10_000;
@@ -42,6 +44,8 @@ pub(crate) struct Following {
     viewer: Viewer,
     follower: Follower,
     looked: Stopwatch,
+    /// When partitions were last looked for.
+    refreshed: Stopwatch,
     /// Records given since the last look.
     n_given: usize,
     progress: Progress,
@@ -52,11 +56,13 @@ impl Following {
     pub(crate) fn begin(viewer: Viewer) -> Result<Self, Fault> {
         let topics = [&*viewer.control, &*viewer.overrides];
         let follower = Follower::new(&viewer.connection, &viewer.client_id, &topics, &viewer.tuning)?;
+        is_control_followed(&viewer, &follower)?;
         Ok(Self {
             progress: Progress::new(viewer.clock),
             viewer,
             follower,
             looked: Stopwatch::start(),
+            refreshed: Stopwatch::start(),
             n_given: 0,
             stuck: None,
         })
@@ -67,14 +73,22 @@ impl Following {
             viewer,
             follower,
             looked,
+            refreshed,
             n_given,
             progress,
             stuck,
         } = self;
         *n_given += follower.poll(WAIT, &mut |followed| viewer.take_in(followed))?;
-        if looked.elapsed() >= LOOK_EVERY {
+        let is_due = looked.elapsed() >= LOOK_EVERY;
+        if is_due {
             *looked = Stopwatch::start();
+        }
+        if is_due || (follower.lacks_any() && refreshed.elapsed() >= LOOK_AGAIN_EVERY) {
+            *refreshed = Stopwatch::start();
             follower.refresh()?;
+            is_control_followed(viewer, follower)?;
+        }
+        if is_due {
             viewer.view.sweep(viewer.clock.now());
             if std::mem::take(n_given) >= BUSY_RECORDS_MIN && !follower.is_caught_up() {
                 progress.note_busy();
@@ -100,21 +114,38 @@ impl Following {
         self.progress.well_for()
     }
 
-    /// Whether the control topic was read to its end, and what is missing is overrides at most.
+    /// Whether the control topic was read to its end, whatever is wrong with overrides.
     pub(crate) fn is_control_read(&self) -> bool {
-        self.follower.is_caught_up() && self.follower.missing() != Some(&*self.viewer.control)
+        self.follower.has_given(&self.viewer.control)
     }
 
     /// Why the view is not whole, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
+        let Viewer {
+            control,
+            overrides,
+            connection,
+            ..
+        } = &self.viewer;
         // Without overrides a person's freeze would be taken for none.
-        if let Some(topic) = self.follower.missing() {
-            let brokers = &self.viewer.connection.brokers;
-            return Some(format!(
-                "there is no topic `{topic}` at {brokers}: create it with `holdpoint topics ensure`"
-            ));
-        }
-        (!self.follower.is_caught_up()).then(|| "reading the control topic".to_owned())
+        [control, overrides]
+            .into_iter()
+            .find_map(|topic| match self.follower.lack(topic) {
+                Some(Lack::Missing) => Some(format!(
+                    "there is no topic `{topic}` at {}: create it with `holdpoint topics ensure`",
+                    connection.brokers
+                )),
+                Some(Lack::Fault(fault)) => Some(format!("following `{topic}`: {fault}")),
+                None => (!self.follower.has_given(topic)).then(|| self.follower.explain(&format!("reading `{topic}`"))),
+            })
+    }
+}
+
+/// Nothing stands without control: a client that cannot follow it is given up, or tried again, by its fault.
+fn is_control_followed(viewer: &Viewer, follower: &Follower) -> Result<(), Fault> {
+    match follower.lack(&viewer.control) {
+        Some(Lack::Fault(fault)) => Err(fault.clone()),
+        Some(Lack::Missing) | None => Ok(()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Families: the ranges from which fleets are drawn.
 //!
 //! Detectors are tuned on [`Family::TUNING`] and judged on [`Family::HELD_OUT`]. Besides other seeds, the latter has
-//! wider and shifted ranges: what holds only where it was fitted shows there.
+//! wider and shifted ranges: what holds only where it was fitted shows there, as long as its seeds are ones that no choice
+//! was made by.
 //!
 //! **Invariant:** no seed of one family is a seed of another.
 
@@ -87,7 +88,7 @@ impl Family {
         ai: 0.35,
     };
 
-    /// For judging what was found, and for nothing else.
+    /// For judging what was found; the evaluation's guide names the seeds that choices were made by as well.
     pub const HELD_OUT: Self = Self {
         name: "held-out",
         first_seed: 1_000_001,

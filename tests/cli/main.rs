@@ -5,7 +5,13 @@ mod import;
 mod policy;
 mod replay;
 
-use std::{fmt::Write as _, fs, path::Path, process::Command};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -133,6 +139,105 @@ fn a_wrong_value_of_a_flag_is_wrong_usage_and_a_wrong_setting_a_failure() {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {errors}");
     }
+}
+
+/// By the flag that says it, not by the event that it would have become.
+#[test]
+fn an_override_is_refused_in_the_words_of_its_flags() {
+    for (length, reason, expected) in [
+        ("8d", "a fix", "'8d' for '--for <LENGTH>': at most 7d"),
+        ("1h", "", "'--reason <REASON>'"),
+        ("1h", "  ", "'--reason <REASON>': say why"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+            .args([
+                "override",
+                "--brokers",
+                "127.0.0.1:1",
+                "--service",
+                "a",
+                "--effect",
+                "freeze",
+            ])
+            .args(["--for", length, "--reason", reason])
+            .output()
+            .expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && errors.contains(expected), "{errors}");
+    }
+}
+
+/// Each line can be clicked on: as those of `policy check`.
+#[test]
+fn faults_of_a_policy_are_named_with_their_file_wherever_it_is_read() {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("bad.toml");
+    let path = path.to_str().expect("UTF-8");
+    fs::write(path, "mode = \"on\"\nlateness = 3\n").expect("written");
+    for arguments in [
+        &["replay", "--events", "-", "--policy", path][..],
+        &["replay", "--events", "-", "--compare", path],
+        &[
+            "run",
+            "--brokers",
+            "127.0.0.1:1",
+            "--listen",
+            "127.0.0.1:0",
+            "--policy",
+            path,
+        ],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+            .args(arguments)
+            .output()
+            .expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        for place in ["1:8: mode ", "2:12: lateness "] {
+            let expected = format!("{path}:{place}");
+            assert!(errors.lines().any(|line| line.starts_with(&expected)), "{errors}");
+        }
+    }
+}
+
+/// One line each, for whoever reads the log first; and of the settings nothing that may be secret.
+#[test]
+fn an_instance_says_what_it_is_and_that_it_stopped() {
+    let mut instance = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+        .args([
+            "run",
+            "--brokers",
+            "127.0.0.1:1",
+            "--listen",
+            "127.0.0.1:0",
+            "--roles",
+            "score,api",
+        ])
+        .args(["--instance", "it"])
+        .env("HOLDPOINT_KAFKA_SASL_PASSWORD", "hush")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut log = BufReader::new(instance.stderr.take().expect("piped"))
+        .lines()
+        .map_while(Result::ok);
+    let started = log.find(|line| line.contains("started")).expect("it says so");
+    for expected in ["INFO", "it", "score,api", "127.0.0.1:", "127.0.0.1:1", "as in force"] {
+        assert!(started.contains(expected), "{expected}: {started}");
+    }
+    assert!(
+        !started.contains("127.0.0.1:0\"") && !started.contains("hush"),
+        "{started}"
+    );
+    let kill = Command::new("kill").arg(instance.id().to_string()).status();
+    assert!(kill.expect("kill runs").success());
+    let rest: Vec<String> = log.collect();
+    assert_eq!(instance.wait().expect("it ends").code(), Some(0), "{rest:?}");
+    assert!(
+        rest.last()
+            .is_some_and(|line| line.contains("INFO") && line.contains("stopped as told")),
+        "{rest:?}"
+    );
 }
 
 #[test]

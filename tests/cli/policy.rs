@@ -43,6 +43,10 @@ fn a_policy_is_explained_value_by_value_or_its_faults_are_named() {
             .is_some_and(|values| values.iter().all(|value| value["origin"]["from"] == "default"))
     );
 
+    let (status, text) = policy(&["check", path]);
+    let good = "good; mode enforce; 2 rules, 0 windows; tables of 1 tier, 0 environments, 0 services\n";
+    assert_eq!((status, text), (Some(0), format!("{path}: {good}")));
+
     fs::write(path, "mode = \"on\"\nlateness = 3\n").expect("written");
     for arguments in [&["check", path][..], &["explain", "--service", "shop", path]] {
         let (status, text) = policy(arguments);

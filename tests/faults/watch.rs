@@ -50,7 +50,9 @@ impl Watch {
         let own = ["rejected", "events", "control"].map(|topic| site.topic(topic));
         let topics: Vec<&str> = inputs.iter().chain(&own).map(String::as_str).collect();
         let mut follower = eventually("all topics are followed", || {
-            Follower::new(&site.connection, "watch", &topics, &Tuning::default()).ok()
+            Follower::new(&site.connection, "watch", &topics, &Tuning::default())
+                .ok()
+                .filter(|follower| !follower.lacks_any())
         });
         let mut reader = Reading {
             inputs,

@@ -1,6 +1,8 @@
 //! What is published of a service, in what order, and when.
 
-use holdpoint::model::Action;
+use std::collections::BTreeMap;
+
+use holdpoint::model::{Action, Decision};
 
 use crate::{
     script::{
@@ -540,4 +542,46 @@ fn the_fleet_is_not_frozen_as_a_whole() {
     assert_eq!(n("freeze"), 12, "ten at once, two when an hour has passed: {told:#?}");
     assert_eq!(n("5 production#3 enforce freeze"), 10);
     assert_eq!(n("5 production#3 enforce extra_review limiter_withheld"), 2);
+}
+
+/// Three services more each minute for ten minutes, and each incident is told again each minute: as many freezes begin in any
+/// hour as the limit lets, those that wait say so, and each comes to its turn.
+#[test]
+fn a_storm_of_incidents_is_let_through_by_the_hour() {
+    let mut script = Vec::new();
+    for minute in 5..30 {
+        for service in (0..30).filter(|service| minute >= 5 + service / 3) {
+            let time = at(minute);
+            script.push((minute, Act::Event(format!(
+                r#"{{"kind":"incident","id":"i{service}-{minute}","time":"{time}","service":"s{service:02}","incident_id":"i{service}","status":"detected","severity":1}}"#
+            ))));
+        }
+    }
+    script.push(until(200));
+    let driver = drive(ENFORCE, script);
+    let of = |action: Action| {
+        driver
+            .decisions
+            .iter()
+            .filter(move |decision| decision.action == action)
+    };
+    // One that goes on says since when.
+    let begins = |decision: &&Decision| decision.frozen_since == Some(decision.decided_at);
+    let begun: BTreeMap<&str, i64> = of(Action::Freeze)
+        .filter(begins)
+        .map(|decision| {
+            let minute = (decision.decided_at.millis() - at(0).millis()) / 60_000;
+            (decision.subject.service().as_str(), minute)
+        })
+        .collect();
+    assert_eq!(begun.len(), 30, "{begun:?}");
+    assert_eq!(of(Action::Freeze).filter(begins).count(), 30, "each once: {begun:?}");
+    for end in begun.values() {
+        let within = begun.values().filter(|begun| (end - 59..=*end).contains(begun)).count();
+        assert!(within <= 10, "{within} in the hour up to minute {end}: {begun:?}");
+    }
+    assert!(begun.values().all(|minute| *minute <= 130), "{begun:?}");
+    // An extra review stands for an hour: ten say it once, and the ten that wait for a second one twice.
+    let withheld = of(Action::ExtraReview).filter(|decision| &*decision.reasons[0].code == "limiter_withheld");
+    assert_eq!(withheld.count(), 30, "{begun:?}");
 }

@@ -17,6 +17,9 @@ struct Part {
     /// Minutes after the history from which on its errors are six times as many, and until when.
     rises_at: Option<i64>,
     falls_at: i64,
+    /// From when to when they are so once more, and whether it begins with a second deploy.
+    again: (i64, i64),
+    deploys_again: bool,
     /// Minutes after the history at which its deploy is rolled back.
     rolled_back_at: Option<i64>,
     /// Whether it tells of errors at all.
@@ -33,6 +36,8 @@ const QUIET: Part = Part {
     deploys_at: None,
     rises_at: None,
     falls_at: i64::MAX,
+    again: (i64::MAX, i64::MAX),
+    deploys_again: false,
     rolled_back_at: None,
     tells: true,
     risen_to: 60,
@@ -59,7 +64,8 @@ fn play(parts: &[Part], minutes: i64) -> Driver {
         for (n, part) in parts.iter().enumerate() {
             let jitter = u64::try_from((i * 7 + i64::try_from(n).expect("small") * 3) % 5).expect("small");
             let minute_after = i - HISTORY;
-            let risen = minute_after < part.falls_at && part.rises_at.is_some_and(|rises_at| minute_after >= rises_at);
+            let first = part.rises_at.unwrap_or(i64::MAX)..part.falls_at;
+            let risen = first.contains(&minute_after) || (part.again.0..part.again.1).contains(&minute_after);
             if part.tells {
                 events.push(minute(
                     part.service,
@@ -77,6 +83,13 @@ fn play(parts: &[Part], minutes: i64) -> Driver {
                     "",
                 ));
             }
+        }
+        for part in parts
+            .iter()
+            .filter(|part| part.deploys_again && part.again.0 == i - HISTORY)
+        {
+            let id = format!("d-{}-2", part.service);
+            events.push(deploy(part.service, &id, at(i), "started", ""));
         }
         for part in parts.iter().filter(|part| part.incident_at == Some(i - HISTORY)) {
             events.push(format!(
@@ -347,6 +360,35 @@ fn what_a_callee_explained_is_no_evidence_once_it_is_over() {
             told(&driver, "web")
         );
     }
+}
+
+/// The callee is ill, well for longer than its freeze and the cool-down last, and ill again by its next deploy: it is frozen
+/// both times, and who suffers from it, with a deploy of its own under watch, never.
+#[test]
+fn a_callee_that_falls_ill_again_is_frozen_again_and_its_caller_is_not() {
+    let web = Part {
+        falls_at: 20,
+        again: (95, 115),
+        ..SUFFERING_WEB
+    };
+    let api = Part {
+        falls_at: 20,
+        again: (95, 115),
+        deploys_again: true,
+        ..GUILTY_API
+    };
+    let driver = play(&[web, api, DB], 180);
+    let told_of = |service| told(&driver, service).join("\n");
+    let (web, api) = (told_of("web"), told_of("api"));
+    assert!(!web.contains("freeze"), "{web}");
+    for deploy in ["d-api\n", "d-api-2\n"] {
+        assert!(
+            web.contains(&format!("extra_review dependency_regression {deploy}")),
+            "{web}"
+        );
+        assert!(api.contains(&format!("freeze deploy_regression {deploy}")), "{api}");
+    }
+    assert_eq!(freezes(&driver, "api"), 2, "{api}");
 }
 
 /// What suffered is let go soon after what it suffered from is well, though that learned of its own trouble how much its

@@ -3,7 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
+use rdkafka::{
+    mocking::MockCluster,
+    producer::DefaultProducerContext,
+    types::RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR,
+        RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as TOPIC_AUTHORIZATION_FAILED,
+    },
+};
 use serde_json::{Value, json};
 
 use crate::support::{Cluster, Instance, Logged, assert_one_decision_a_change, events, eventually, now, wait_applied};
@@ -122,55 +129,122 @@ fn asked(logged: &Logged, service: &str) -> Value {
     serde_json::from_str(&body).expect("JSON")
 }
 
+/// A cluster whose policy binds, and an instance that froze `frozen` for an incident and let `s0` by.
+struct Frozen {
+    cluster: Cluster,
+    logged: Logged,
+    overrides: String,
+}
+
+impl Frozen {
+    fn start(cluster: Cluster) -> Self {
+        cluster.site.set_policy("mode = \"enforce\"\n");
+        let logged = Logged::start(&cluster.site, "ingest,score,api");
+        let overrides = cluster.site.topic("overrides");
+        let frozen = Self {
+            cluster,
+            logged,
+            overrides,
+        };
+        frozen.cluster.site.send(&events(0..1));
+        frozen.break_out("frozen");
+        wait_applied(&frozen.logged.instance, 1);
+        frozen
+    }
+
+    /// An incident, for which a service is frozen.
+    fn break_out(&self, service: &str) {
+        let at = now();
+        let incident = json!({"kind": "incident", "id": service, "time": at.to_string(), "service": service,
+            "incident_id": service, "status": "detected", "severity": 1});
+        let value = serde_json::to_vec(&incident).expect("JSON");
+        self.cluster.site.send(&[("incidents", 0, at, value)]);
+    }
+
+    /// Both ways what is held stays so, and all else is unknown; answers name the topic, and why: `gates` say so of
+    /// themselves, the instance by its `view`.
+    fn assert_control_alone_is_obeyed(&self, gates: &str, view: &str) {
+        let names_it = |text: &str, why: &str| text.contains(&self.overrides) && text.contains(why);
+        let is_unknown = |answer: &Value, why| names_it(&answer["text"].to_string(), why) && answer["known"] == false;
+        let is_held = |answer: &Value, why| is_unknown(answer, why) && answer["text"].to_string().contains("is frozen");
+        eventually("what is held stays so", || {
+            let (status, answer, _) = gate(&self.cluster, "frozen", "open");
+            (status == 20 && is_held(&answer, gates)).then_some(())
+        });
+        eventually("so it does over HTTP", || {
+            let answer = asked(&self.logged, "frozen");
+            (answer["exit_status"] == 20 && is_held(&answer, view)).then_some(())
+        });
+        let answer = asked(&self.logged, "s0");
+        assert!(answer["verdict"] == "unknown" && is_unknown(&answer, view), "{answer}");
+        for (fail_mode, expected) in [("open", 0), ("closed", 30)] {
+            let (status, answer, _) = gate(&self.cluster, "s0", fail_mode);
+            assert!(status == expected && is_unknown(&answer, gates), "{answer}");
+        }
+        let reasons = self.logged.not_ready().expect("not ready");
+        assert!(
+            reasons.get("view").is_some_and(|why| names_it(why, view)),
+            "{reasons:?}"
+        );
+    }
+
+    fn assert_all_is_known(&self) {
+        self.logged.instance.wait_ready();
+        eventually("all is known", || {
+            let (status, answer, _) = gate(&self.cluster, "s0", "closed");
+            (status == 0 && answer["known"] == true).then_some(())
+        });
+        assert_eq!(gate(&self.cluster, "frozen", "open").0, 20);
+    }
+}
+
 /// Misspelt, or not made yet: a person may have said anything.
 #[test]
 fn without_a_topic_of_overrides_nothing_is_let_by_as_known_until_it_is_made() {
-    let cluster = Cluster::without_overrides("wordless");
-    let overrides = cluster.site.topic("overrides");
-    cluster.site.set_policy("mode = \"enforce\"\n");
-    let logged = Logged::start(&cluster.site, "ingest,score,api");
-    let at = now();
-    let incident = json!({"kind": "incident", "id": "i", "time": at.to_string(), "service": "frozen", "incident_id": "i",
-        "status": "detected", "severity": 1});
-    cluster.site.send(&events(0..1));
-    cluster
-        .site
-        .send(&[("incidents", 0, at, serde_json::to_vec(&incident).expect("JSON"))]);
-    wait_applied(&logged.instance, 1);
-    let text = eventually("what is held stays so", || {
-        let (status, answer, _) = gate(&cluster, "frozen", "open");
-        (status == 20 && answer["known"] == false).then(|| answer["text"].to_string())
-    });
-    assert!(text.contains(&overrides) && text.contains("is frozen"), "{text}");
-    eventually("so it does over HTTP", || {
-        let answer = asked(&logged, "frozen");
-        let text = answer["text"].to_string();
-        let is_so = answer["exit_status"] == 20 && text.contains(&overrides) && text.contains("is frozen");
-        (is_so && answer["known"] == false).then_some(())
-    });
-    let answer = asked(&logged, "s0");
-    assert_eq!(
-        (&answer["verdict"], &answer["known"]),
-        (&json!("unknown"), &json!(false)),
-        "{answer}"
-    );
-    assert!(answer["text"].to_string().contains(&overrides), "{answer}");
-    for (fail_mode, expected) in [("open", 0), ("closed", 30)] {
-        let (status, answer, _) = gate(&cluster, "s0", fail_mode);
-        assert_eq!((status, &answer["known"]), (expected, &json!(false)), "{answer}");
-        assert!(answer["text"].to_string().contains(&overrides), "{answer}");
-    }
-    let reasons = logged.not_ready().expect("not ready");
-    assert!(
-        reasons.get("view").is_some_and(|why| why.contains(&overrides)),
-        "{reasons:?}"
-    );
+    let frozen = Frozen::start(Cluster::without_overrides("wordless"));
+    frozen.assert_control_alone_is_obeyed("there is no topic", "there is no topic");
+    frozen.cluster.make_overrides();
+    frozen.assert_all_is_known();
+}
 
-    cluster.make_overrides();
-    logged.instance.wait_ready();
-    eventually("all is known", || {
-        let (status, answer, _) = gate(&cluster, "s0", "closed");
-        (status == 0 && answer["known"] == true).then_some(())
+/// Misspelt where an authorizer hides what there is, or without the right to it.
+#[test]
+fn where_overrides_may_not_be_read_nothing_is_let_by_as_known_until_they_may() {
+    let cluster = Cluster::start("hidden");
+    cluster.fail_topic("overrides", TOPIC_AUTHORIZATION_FAILED);
+    let frozen = Frozen::start(cluster);
+    frozen.assert_control_alone_is_obeyed("authorization failed", "authorization failed");
+    frozen.cluster.fail_topic("overrides", NO_ERROR);
+    frozen.assert_all_is_known();
+}
+
+/// What no broker leads is waited for, by a gate until its time is over.
+#[test]
+fn where_nobody_leads_overrides_nothing_is_let_by_as_known_until_somebody_does() {
+    let cluster = Cluster::start("leaderless");
+    cluster.lead_overrides(None);
+    let frozen = Frozen::start(cluster);
+    frozen.assert_control_alone_is_obeyed("overrides-0", "no leader");
+    frozen.cluster.lead_overrides(Some(1));
+    frozen.assert_all_is_known();
+}
+
+/// An instance that runs keeps the words it has read, and hears what control says since.
+#[test]
+fn control_is_followed_while_overrides_no_longer_are() {
+    let frozen = Frozen::start(Cluster::start("withdrawn"));
+    frozen.logged.instance.wait_ready();
+    frozen.cluster.fail_topic("overrides", TOPIC_AUTHORIZATION_FAILED);
+    eventually("the view meets it", || {
+        let log = frozen.logged.log();
+        log.lines()
+            .any(|line| line.contains("not followed") && line.contains("authorization failed"))
+            .then_some(())
     });
-    assert_eq!(gate(&cluster, "frozen", "open").0, 20);
+    frozen.break_out("frozen-since");
+    eventually("what came since is held", || {
+        let answer = asked(&frozen.logged, "frozen-since");
+        (answer["exit_status"] == 20 && answer["known"] == true).then_some(())
+    });
+    assert_eq!(frozen.logged.count("holdpoint_client_rebuilds_total", &[]), 0);
 }

@@ -72,6 +72,14 @@ impl Cluster {
             .expect("the mock takes it");
     }
 
+    /// The one partition of overrides is led by this broker, or by none.
+    pub(crate) fn lead_overrides(&self, broker: Option<i32>) {
+        let topic = self.site.topic("overrides");
+        self.mock
+            .partition_leader(&topic, 0, broker)
+            .expect("the mock takes it");
+    }
+
     /// Appends events to the log, as an ingest worker would: one record for each partition that has any.
     pub(crate) fn append(&self, records: &[Record]) {
         let n_partitions = usize::try_from(LOG_PARTITIONS).expect("small");
@@ -250,7 +258,9 @@ pub(crate) fn assert_one_decision_a_change(cluster: &Cluster, rounds: u32) {
     let control = cluster.site.topic("control");
     let connection = &cluster.site.connection;
     let mut follower = eventually("the control topic is followed", || {
-        Follower::new(connection, "follower", &[&control], &Tuning::embedded()).ok()
+        Follower::new(connection, "follower", &[&control], &Tuning::embedded())
+            .ok()
+            .filter(|follower| !follower.lacks_any())
     });
     let mut sequences: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let what = format!("a decision on each of {n_changes} changes");

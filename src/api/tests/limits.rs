@@ -1,10 +1,20 @@
 //! What is too large or too slow is refused.
 
-use std::time::Duration;
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use super::support::{Server, state};
+use axum::{
+    extract::{self, RawQuery},
+    http::StatusCode,
+};
+use tokio::{sync::watch, time::timeout};
+
+use super::support::{PATIENCE, Server, state};
 use crate::{
-    api::server::{LIMITS, Limits},
+    api::{
+        Edge,
+        server::{LIMITS, Limits},
+        services::services,
+    },
     gate::CHANGES_MAX,
 };
 
@@ -154,4 +164,19 @@ async fn as_many_changes_as_a_gate_may_name_are_answered() {
         assert_eq!(answer.status, status, "{n}: {}", answer.body);
     }
     server.stop().await;
+}
+
+/// Each look at all services takes a core that the scorer has not. Who comes meanwhile waits, and is answered then.
+#[tokio::test]
+async fn the_list_of_services_is_looked_up_for_one_at_a_time() {
+    let edge = Arc::new(Edge::new(Arc::new(state()), &LIMITS, watch::channel(false).1));
+    // As one who looks has it.
+    let turn = edge.scans.clone().acquire_owned().await.expect("it is never closed");
+    let mut next = pin!(services(extract::State(edge.clone()), RawQuery(None)));
+    let early = timeout(SHORT.request, &mut next).await;
+    assert!(early.is_err(), "it did not wait");
+    drop(turn);
+    let answer = timeout(PATIENCE, next).await.expect("its turn has come");
+    assert!(answer.is_ok_and(|answer| answer.status() == StatusCode::OK));
+    assert!(edge.scans.try_acquire().is_ok(), "the turn is given back");
 }

@@ -1,6 +1,8 @@
 //! The sentences.
 
-use super::{ALIVE, Beat, DEAD, closed, now, of_kind, on_change, on_service, release, secs, shadow, view, word};
+use super::{
+    ALIVE, Beat, DEAD, because, closed, now, of_kind, on_change, on_service, release, secs, shadow, view, word,
+};
 use crate::{
     gate::{Request, StandingDecision, View, assess, unreachable},
     model::{
@@ -90,8 +92,40 @@ fn what_does_not_stop_says_why_it_does_not() {
         &of(on_service(Freeze), DEAD),
         &of_kind(ChangeKind::Hotfix, Some("INC-1"), release(&[])),
         "checkout is frozen in production until 15:15:00Z: errors since d-81; to lift: roll back d-81; \
-         a hotfix with the id of an open incident would pass",
+         INC-1 is no open incident of checkout",
     );
+    let named = "checkout is frozen in production until 15:15:00Z: so; to lift: roll back d-81; \
+                 INC-1 is no open incident of checkout; a hotfix for incident INC-2 would pass";
+    says(
+        &of(because(on_service(Freeze), "incident", Some("INC-2")), DEAD),
+        &of_kind(ChangeKind::Hotfix, Some("INC-1"), release(&[])),
+        named,
+    );
+}
+
+/// That nothing speaks against it is worth something only where something would.
+#[test]
+fn a_consent_says_where_nothing_is_watched_or_known() {
+    for (code, rest) in [
+        ("healthy", ""),
+        ("new_service", "; it is new, so its errors are not watched yet"),
+        (
+            "no_baseline",
+            "; it has too little history, so its errors freeze nothing yet",
+        ),
+        (
+            "unknown_telemetry",
+            "; how it is is not known, for its errors have not been told for longer than usual",
+        ),
+        ("of_tomorrow", ""),
+    ] {
+        let text = format!("checkout may be deployed to production{rest}");
+        says(
+            &of(because(on_service(Proceed), code, None), ALIVE),
+            &release(&[]),
+            &text,
+        );
+    }
 }
 
 #[test]

@@ -47,12 +47,15 @@ fn check(message: &str, expected: (Assistance, &[&str], Option<Confidence>)) {
 #[test]
 fn trailers_and_markers_tell_of_assistance() {
     let claude = "Co-Authored-By: Claude <noreply@anthropic.com>";
-    let cases: [(String, &[&str], Confidence); 17] = [
+    let cases: [(String, &[&str], Confidence); 19] = [
         (format!("x\n\n{claude}"), &["claude-code"], High),
         (format!("x\n\nwords\n\n🤖 Generated with [Claude Code](https://claude.com/claude-code)\n\n{claude}"), &["claude-code"], High),
         ("x\n\nCo-authored-by: Copilot <1+Copilot@users.noreply.github.com>\nCo-authored-by: x <223556219+renamed@users.noreply.github.com>".into(), &["copilot"], High),
         ("x\n\nCo-authored-by: Copilot <175728472+Copilot@users.noreply.github.com>".into(), &["copilot"], High),
         ("x\n\nCo-authored-by: Copilot <copilot@github.com>".into(), &["copilot"], Medium),
+        // Folded, and with a blank before the colon, as git reads them too.
+        ("x\n\nCo-authored-by: Copilot the second\n <175728472+Copilot@users.noreply.github.com>".into(), &["copilot"], High),
+        ("x\n\nCo-authored-by : Copilot <175728472+Copilot@users.noreply.github.com>".into(), &["copilot"], High),
         // A squash merge leaves the trailers of its parts behind.
         (format!("x (#3)\n\n* one\n\n{claude}\n\n* two\n\nmore words"), &["claude-code"], Medium),
         ("x\nAssisted-by: Claude:opus-5 coccinelle".into(), &["claude-code"], High),

@@ -138,6 +138,37 @@ fn a_file_keeps_its_past_under_another_name() {
     assert_eq!((a.lines_before, a.developers), (25, 2));
 }
 
+/// Commits come by date, whatever branch they are of.
+#[test]
+fn a_file_renamed_in_one_branch_keeps_its_past_in_the_others() {
+    use Status::{Added, Modified};
+    let mut history = History::default();
+    take(&mut history, "ann", 0, vec![file("old", Added, 10, 0)]);
+    take(&mut history, "bob", 1, vec![file("old", Modified, 5, 0)]);
+    take(&mut history, "cid", 2, vec![file("new", from("old"), 0, 0)]);
+    // Another branch has it under its old name, and renames it as well.
+    let elsewhere = take(&mut history, "dan", 3, vec![file("old", Modified, 1, 1)]);
+    assert_eq!((elsewhere.developers, elsewhere.lines_before), (2, 15));
+    let again = take(&mut history, "eve", 4, vec![file("new", from("old"), 0, 0)]);
+    assert_eq!((again.developers, again.prior_changes, again.lines_before), (3, 3, 15));
+    let merged = take(&mut history, "ann", 5, vec![file("new", Modified, 1, 0)]);
+    assert_eq!(
+        (merged.developers, merged.prior_changes, merged.lines_before),
+        (5, 5, 15)
+    );
+    // What is made under the old name later is another file; so is what was forgotten.
+    let made = take(&mut history, "ann", 6, vec![file("old", Added, 3, 0)]);
+    assert_eq!((made.developers, made.prior_changes), (0, 0));
+    let changed = take(&mut history, "bob", 7, vec![file("old", Modified, 1, 0)]);
+    assert_eq!((changed.developers, changed.lines_before), (1, 3));
+    let unknown = take(&mut history, "bob", 8, vec![file("new", from("nowhere"), 1, 0)]);
+    assert_eq!((unknown.developers, unknown.prior_changes), (0, 0));
+    assert_eq!(
+        take(&mut history, "bob", 9, vec![file("new", Modified, 1, 0)]).developers,
+        5
+    );
+}
+
 #[test]
 fn a_deleted_file_that_comes_back_has_its_past_and_no_lines() {
     let mut history = History::default();

@@ -27,7 +27,7 @@ const DEFAULT_WINDOW_DAYS: u16 = 28;
 const MAX_WINDOW_DAYS: u16 = 366;
 
 /// The longest life of a person's word: what is needed for longer belongs in the policy.
-const MAX_OVERRIDE: Duration = Duration::from_hours(7 * 24);
+pub const MAX_OVERRIDE: Duration = Duration::from_hours(7 * 24);
 
 /// The bytes kept of a person's reason.
 const MAX_REASON_BYTES: usize = 1024;

@@ -7,6 +7,7 @@ mod kinds;
 use std::{borrow::Cow, time::Duration};
 
 use check::{instant, name, required};
+pub use kinds::MAX_OVERRIDE;
 
 use super::{
     Reject,

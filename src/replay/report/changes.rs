@@ -5,7 +5,7 @@ use crate::{
     replay::{
         comparison::{ChangeDifference, Compared, ServiceDifference, Side},
         policies::ComparedPolicies,
-        side_by_side::{Figure, figures},
+        side_by_side::{Figure, figures, in_mode},
         summary::Summary,
     },
     score::policy::Difference,
@@ -91,9 +91,10 @@ fn services(page: &mut Page, compared: &Compared) {
     }
     add!(
         page,
-        "<p>{} of {} services are held for other times. Of the {} frozen stretches of A, B shares {}; of the {} of B, A shares {}. A stretch is unbroken, whatever it was frozen for; windows of the policy and people begin none. In those alone {} of the services differ, and {} are held for as long at other times.</p>\n",
-        whole(services.differ),
+        "<p>{} of {} services are held for other times{}. Of the {} frozen stretches of A, B shares {}; of the {} of B, A shares {}. A stretch is unbroken, whatever it was frozen for; windows of the policy and people begin none. In those alone {} of the services differ, and {} are held for as long at other times.</p>\n",
+        whole(services.differ - services.only_in_mode),
         whole(services.held),
+        in_mode(services.only_in_mode, "for the same times, enforced otherwise"),
         whole(services.freezes_of_a),
         whole(services.freezes_of_a_shared),
         whole(services.freezes_of_b),
@@ -144,11 +145,12 @@ fn changes(page: &mut Page, compared: &Compared) {
     }
     add!(
         page,
-        "<p>{} of {} changes are decided differently when they land: {} only A sends to extra review, {} only B.</p>\n",
+        "<p>{} of {} changes are decided differently when they land: {} only A sends to extra review, {} only B{}.</p>\n",
         whole(changes.differ),
         whole(changes.compared),
         whole(changes.reviewed_only_by_a),
-        whole(changes.reviewed_only_by_b)
+        whole(changes.reviewed_only_by_b),
+        in_mode(changes.only_in_mode, "both send there, and only one enforces it")
     );
     let row = |difference: &ChangeDifference| {
         let sha = difference.sha.chars().take(12).collect::<String>();

@@ -56,6 +56,44 @@ fn each_side_is_what_it_is_alone() {
     assert_eq!(compared.b, replay(&files(), None).summary);
 }
 
+/// Nothing is decided otherwise, and what is decided binds.
+#[test]
+fn another_mode_alone_shows_in_what_is_enforced() {
+    let (a, compared, _) = compare(&files(), None, Some("mode = \"enforce\"\n"));
+    let (changes, services) = (&compared.changes, &compared.services);
+    assert!(
+        changes.differ > 0 && changes.only_in_mode == changes.differ,
+        "{changes:?}"
+    );
+    assert!(
+        services.differ > 0 && services.only_in_mode == services.differ,
+        "{services:?}"
+    );
+    let text = ComparedSummary {
+        a: &a,
+        compared: &compared,
+    }
+    .to_string();
+    for said in [
+        "decided differently: 0 only A sends to review, 0 only B, ",
+        " both send there, and only one enforces it\n",
+        "services     0 of ",
+        " for the same times, enforced otherwise; of A's",
+        "; enforced 0.0 h and ",
+    ] {
+        assert!(text.contains(said), "no `{said}` in {text}");
+    }
+    let lines = text.lines().filter(|line| line.starts_with("               enforced"));
+    let enforced: Vec<Vec<&str>> = lines.map(|line| line.split_whitespace().collect()).collect();
+    assert!(
+        enforced.len() == 2
+            && enforced
+                .iter()
+                .all(|figures| figures[1] == "0.0" && figures[2] != "0.0"),
+        "{text}"
+    );
+}
+
 #[test]
 fn what_would_change_is_named() {
     let other = "mode = \"enforce\"\n[review]\nbudget = 0.5\n[freeze]\nlease = \"4h\"\n";
@@ -94,6 +132,19 @@ fn what_would_change_is_named() {
         assert!(text.contains(&expected), "{text}");
     }
     assert_eq!(json["compared"]["policies"]["differ"], 3);
+}
+
+/// Enforcing all but an environment is what shadow everywhere is, in that environment.
+#[test]
+fn what_holds_in_an_environment_is_compared() {
+    let all = "mode = \"enforce\"\n";
+    for but in ["production", "staging"] {
+        let other = format!("{all}[environments.{but}]\nmode = \"shadow\"\nfreeze.lease = \"4h\"\n");
+        let (a, compared, _) = compare(&files(), Some(all), Some(&other));
+        let enforced = |summary: &Summary| summary.held_hours.values().any(|hours| hours.enforce > 0.0);
+        assert_eq!((enforced(&a), enforced(&compared.b)), (true, but == "staging"), "{but}");
+        assert_eq!(compared.is_same(), but == "staging", "{but}: {compared:?}");
+    }
 }
 
 /// Six hundred that differ, in four lots from large to small and to large again; many of them are equal.

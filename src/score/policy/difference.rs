@@ -1,6 +1,6 @@
 //! Which values of two policies differ: what a comparison of them is about.
 //!
-//! The values are those of [`explain`](super::explain()), tier by tier, then of each service and environment that either
+//! The values are those of [`explain`](super::explain()), tier by tier, then of each environment and service that either
 //! file names, where these differ in another way than their tier does.
 
 use std::collections::BTreeSet;
@@ -29,6 +29,7 @@ pub fn differences(a: &str, b: &str) -> Result<Vec<Difference>, Faults> {
         files: [File::of(a), File::of(b)],
     };
     let mut found = sides.tiers();
+    sides.environments(&mut found);
     sides.services(&mut found);
     found.extend(sides.levels());
     found.extend(sides.rules());
@@ -80,6 +81,17 @@ impl Sides<'_> {
             }
         }
         found
+    }
+
+    /// Of all services, where an environment has values of its own.
+    fn environments(&self, found: &mut Vec<Difference>) {
+        let [a, b] = &self.policies;
+        let environments: BTreeSet<_> = a.environments.keys().chain(b.environments.keys()).collect();
+        let usual = self.pairs("", "", None);
+        for environment in environments {
+            let here = self.pairs("", environment.as_str(), None);
+            found.extend(apart(&format!("environments.{environment}."), &here, &usual));
+        }
     }
 
     fn services(&self, found: &mut Vec<Difference>) {
@@ -198,7 +210,7 @@ mod tests {
 
     #[test]
     fn values_that_differ_are_named_where_they_do() {
-        let cases: [(&str, &str, &[&str]); 7] = [
+        let cases: [(&str, &str, &[&str]); 8] = [
             ("", "", &[]),
             // A default that is written out is no difference.
             ("", "[freeze]\nmargin = 0.25\n", &[]),
@@ -215,6 +227,11 @@ mod tests {
                     "mode: enforce | shadow",
                     "services.cart.environments.staging.mode: shadow | enforce",
                 ],
+            ),
+            (
+                "",
+                "[environments.staging]\nmode = \"enforce\"\n",
+                &["environments.staging.mode: shadow | enforce"],
             ),
             (
                 "",

@@ -291,9 +291,10 @@ impl<'a> File<'a> {
 
     /// From the narrowest to the widest: as [`Policy::settings`] lays them over each other.
     fn layered(&self, key: &str, asked: &Asked<'_>, tier: Criticality) -> Origin {
-        let layers: [&[&str]; 4] = [
+        let layers: [&[&str]; 5] = [
             &["services", asked.service, "environments", asked.environment],
             &["services", asked.service],
+            &["environments", asked.environment],
             &["tiers", tier.name()],
             &[],
         ];

@@ -45,6 +45,8 @@ pub struct Policy {
     pub levels: Levels,
     pub base: Settings,
     pub tiers: BTreeMap<Criticality, Patch>,
+    /// Of all services; over their tiers, since a staging is no less one for whose it is.
+    pub environments: BTreeMap<EnvironmentId, Patch>,
     pub services: BTreeMap<ServiceId, ServicePatch>,
 }
 
@@ -208,8 +210,9 @@ impl Policy {
         own.unwrap_or(self.base.review.budget)
     }
 
-    /// What holds for a service of a tier in an environment: the base, then the tier's patch, the service's and the
-    /// environment's, each over the one before.
+    /// What holds for a service of a tier in an environment: the base, then the patches of the tier, of the environment, of
+    /// the service and of the service in that environment, each over the one before. Looked up for each event: it may
+    /// depend on the number of tables only as their maps do, and must allocate nothing.
     #[must_use]
     pub fn settings(&self, service: &str, tier: Criticality, environment: &str) -> Settings {
         let mut settings = Settings {
@@ -217,6 +220,9 @@ impl Policy {
             ..self.base.clone()
         };
         if let Some(patch) = self.tiers.get(&tier) {
+            patch.apply(&mut settings);
+        }
+        if let Some(patch) = self.environments.get(environment) {
             patch.apply(&mut settings);
         }
         if let Some(own) = self.services.get(service) {

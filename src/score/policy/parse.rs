@@ -89,6 +89,7 @@ impl Default for Policy {
                 require_known_changes: false,
             },
             tiers: BTreeMap::new(),
+            environments: BTreeMap::new(),
             services: BTreeMap::new(),
         }
     }
@@ -134,6 +135,7 @@ fn read(reader: &mut Reader, mut file: Section<'_>, digest: Box<str>) -> Policy 
     policy.windows = windows::windows(reader, file.take("window"));
     policy.levels = levels(reader, file.take("levels"));
     policy.tiers = tiers(reader, file.take("tiers"));
+    policy.environments = environments(reader, file.take("environments"));
     policy.services = services(reader, file.take("services"));
     reader.close(&file);
     policy

@@ -8,10 +8,7 @@
 //! **Invariant:** a function of the window and of `now` alone, in bounded time; zones are those compiled in, so every
 //! machine says the same.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
-};
+use std::{cell::RefCell, collections::BTreeSet};
 
 use jiff::{
     SignedDuration, Zoned,
@@ -70,9 +67,9 @@ pub struct At {
 }
 
 /// What was found out already: all services are asked about at the same instant, and a window that seldom comes is looked
-/// for over years.
+/// for over years. A policy belongs to one partition, and a partition to one thread.
 #[derive(Debug, Default)]
-pub(super) struct Memo(Mutex<Vec<Span>>);
+pub(super) struct Memo(RefCell<Vec<Span>>);
 
 /// More are forgotten together: as many as instants are asked about for one `now`.
 const SPANS_MAX: usize = 36;
@@ -88,7 +85,7 @@ struct Span {
 
 impl Memo {
     fn of(&self, now: Timestamp) -> Option<At> {
-        let spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let spans = self.0.borrow();
         let span = spans.iter().find(|span| span.from <= now && now < span.until);
         span.map(|span| span.at)
     }
@@ -97,7 +94,7 @@ impl Memo {
         let day = now.millis().div_euclid(DAY_MS);
         let midnight = Timestamp::from_millis(day.saturating_add(1).saturating_mul(DAY_MS));
         let until = at.open_until.unwrap_or(Timestamp::NEVER).min(at.next).min(midnight);
-        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spans = self.0.borrow_mut();
         if spans.len() >= SPANS_MAX {
             spans.clear();
         }

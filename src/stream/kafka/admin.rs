@@ -186,10 +186,7 @@ impl Admin {
     }
 
     fn explain(&self, error: &KafkaError) -> Fault {
-        match fault::fault("admin", error) {
-            Fault::Retry(text) => Fault::Retry(self.context.health.explain(&text)),
-            fault @ (Fault::Aborted(_) | Fault::Fenced(_) | Fault::Fatal(_)) => fault,
-        }
+        self.context.health.explain_fault(fault::fault("admin", error))
     }
 }
 

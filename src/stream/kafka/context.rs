@@ -10,7 +10,7 @@ use rdkafka::{
     producer::ProducerContext, types::RDKafkaErrorCode as Code,
 };
 
-use crate::clock::Stopwatch;
+use crate::{clock::Stopwatch, stream::Fault};
 
 /// The errors of one client that were no answer to a call. Most mend themselves: they explain a silence.
 #[derive(Debug, Default)]
@@ -44,6 +44,14 @@ impl Health {
         match self.last_error() {
             Some(last) => format!("{text} ({last})"),
             None => text.to_owned(),
+        }
+    }
+
+    /// One that says no more than that it was not now, with the last error as its likely reason.
+    pub(super) fn explain_fault(&self, fault: Fault) -> Fault {
+        match fault {
+            Fault::Retry(text) => Fault::Retry(self.explain(&text)),
+            fault @ (Fault::Aborted(_) | Fault::Fenced(_) | Fault::Fatal(_)) => fault,
         }
     }
 }

@@ -10,10 +10,7 @@ use std::{
     time::Duration,
 };
 
-use rdkafka::{
-    consumer::{BaseConsumer, Consumer, ConsumerContext},
-    metadata::MetadataTopic,
-};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 
 use super::{context::lock, fault, group::GroupContext, record};
 use crate::{
@@ -25,7 +22,7 @@ use crate::{
 /// Between two rounds.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// On one round's answer; also what ending the thread may take.
-const ANSWER_BOUND: Duration = Duration::from_secs(2);
+pub(super) const ANSWER_BOUND: Duration = Duration::from_secs(2);
 /// An end that was told so long ago is not known any more: whoever holds it for the end would call what was written
 /// since then late.
 const KNOWN_FOR: Duration = Duration::from_secs(8);
@@ -164,9 +161,12 @@ fn ask_apart(shared: &Shared, consumer: &BaseConsumer<GroupContext>, asked: &[(T
         }
         let (TopicPartition { topic, partition }, _) = one;
         // Those whose leader cannot be learned are asked for together.
-        let known = by_topic
-            .entry(&**topic)
-            .or_insert_with(|| leaders(consumer, topic, SINGLE_BOUND).unwrap_or_default());
+        let known = by_topic.entry(&**topic).or_insert_with(|| {
+            leaders(consumer, topic, SINGLE_BOUND)
+                .ok()
+                .flatten()
+                .unwrap_or_default()
+        });
         let leader = known.get(partition).copied().unwrap_or(-1);
         apart.entry((&**topic, leader)).or_default().push(one.clone());
     }
@@ -182,19 +182,35 @@ fn ask_apart(shared: &Shared, consumer: &BaseConsumer<GroupContext>, asked: &[(T
     }
 }
 
-/// Each partition of `topic` and its leader, -1 where it has none.
+/// Each partition of `topic` and its leader, -1 where it has none; `None` while there is no such topic.
 pub(super) fn leaders<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     bound: Duration,
-) -> Result<BTreeMap<PartitionIndex, i32>, Fault> {
+) -> Result<Option<BTreeMap<PartitionIndex, i32>>, Fault> {
+    use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr as Response};
     let metadata = consumer
         .fetch_metadata(Some(topic), bound)
         .map_err(|error| fault::fault("metadata", &error))?;
-    let found = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-    Ok(found
-        .map(|partition| (PartitionIndex(partition.id()), partition.leader()))
-        .collect())
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Ok(None);
+    };
+    match found.error() {
+        None => {
+            let partitions = found.partitions().iter();
+            let leaders: BTreeMap<_, _> = partitions
+                .map(|partition| (PartitionIndex(partition.id()), partition.leader()))
+                .collect();
+            Ok(Some(leaders).filter(|leaders| !leaders.is_empty()))
+        }
+        Some(Response::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | Response::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) => {
+            Ok(None)
+        }
+        Some(error) => {
+            let code = Code::from(error);
+            Err(fault::by_code(code, format!("topic {topic}: {code}")))
+        }
+    }
 }
 
 /// All ends in one request to each broker: behind the last decided record, as the consumer reads no further.
@@ -272,24 +288,6 @@ pub(super) fn partition_count<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
 ) -> Result<Option<u32>, Fault> {
-    use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr as Response};
-    let metadata = consumer
-        .fetch_metadata(Some(topic), ANSWER_BOUND)
-        .map_err(|error| fault::fault("metadata", &error))?;
-    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
-        return Ok(None);
-    };
-    match found.error() {
-        None => {
-            let n = u32::try_from(found.partitions().len());
-            Ok(n.ok().filter(|n| *n > 0))
-        }
-        Some(Response::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | Response::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) => {
-            Ok(None)
-        }
-        Some(error) => {
-            let code = Code::from(error);
-            Err(fault::by_code(code, format!("topic {topic}: {code}")))
-        }
-    }
+    let leaders = leaders(consumer, topic, ANSWER_BOUND)?;
+    Ok(leaders.and_then(|leaders| u32::try_from(leaders.len()).ok()))
 }

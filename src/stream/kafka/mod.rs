@@ -35,7 +35,7 @@ pub use self::{
     client::{KafkaClient, Names},
     producer::Publisher,
     reader::KafkaReader,
-    view::{Followed, Follower},
+    view::{Followed, Follower, Lack},
 };
 
 /// How to reach a cluster.

@@ -135,7 +135,8 @@ impl Publisher {
         };
         let fates = std::mem::take(&mut *fates);
         if let Some(error) = &fates.error {
-            return Err(fault::fault("delivery", error));
+            // Records that a client throws away when it has failed do not say why it has.
+            return Err(fault::fault(&self.health.explain("delivery"), error));
         }
         if fates.n_delivered < n_sent {
             let text = format!("{} of {n_sent} records delivered in time", fates.n_delivered);

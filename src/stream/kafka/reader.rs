@@ -207,7 +207,11 @@ impl Reader for KafkaReader {
     }
 
     fn committed(&mut self, partition: &TopicPartition) -> Result<Option<Offset>, Fault> {
-        let committed = offsets::committed(&self.decided, std::slice::from_ref(partition))?;
+        let committed = offsets::committed(&self.decided, std::slice::from_ref(partition)).map_err(|fault| {
+            // Why the coordinator is not found is told to who polls.
+            drop(self.decided.poll(Duration::ZERO));
+            self.context.health.explain_fault(fault)
+        })?;
         Ok(committed.into_iter().next().flatten())
     }
 

@@ -60,7 +60,8 @@ fn led(
     topic: &Arc<str>,
     partitions: &mut Vec<TopicPartition>,
 ) -> Result<(), Fault> {
-    for (index, leader) in ends::leaders(consumer, topic, METADATA_BOUND)? {
+    let leaders = ends::leaders(consumer, topic, METADATA_BOUND)?;
+    for (index, leader) in leaders.into_iter().flatten() {
         let partition = TopicPartition {
             topic: Arc::clone(topic),
             partition: index,

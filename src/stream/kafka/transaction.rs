@@ -44,6 +44,9 @@ const ABORT_BOUND: Duration = Duration::from_secs(10);
 const SETTLE_BOUND: Duration = Duration::from_secs(3);
 /// A broker takes 2 to 4 ms to mark a transaction that it has decided.
 const MARKING: Duration = Duration::from_millis(5);
+/// A broker refuses what it has no right to as fast as it is asked: after an abort the next transaction waits, after each
+/// in a row twice as long, and this at most.
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// Between two tries of a call that does not wait itself.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -53,6 +56,8 @@ pub(super) struct Transactions {
     handover: Handover,
     /// While the broker may still mark the transaction before.
     marking: Cell<Option<Bound>>,
+    /// In a row.
+    n_aborted: Cell<u32>,
     context: Plain,
 }
 
@@ -79,6 +84,7 @@ impl Transactions {
             producer,
             handover,
             marking: Cell::new(None),
+            n_aborted: Cell::new(0),
             context,
         };
         let bound = Bound::new(INIT_BOUND);
@@ -90,8 +96,9 @@ impl Transactions {
                 Ok(()) => return Ok(transactions),
                 Err(error) => match fault::fault("init_transactions", &error) {
                     Fault::Retry(_) if !bound.has_passed() => std::thread::sleep(PAUSE),
-                    Fault::Retry(text) => return Err(Fault::Retry(transactions.context.health.explain(&text))),
-                    fault @ (Fault::Aborted(_) | Fault::Fenced(_) | Fault::Fatal(_)) => return Err(fault),
+                    fault @ (Fault::Retry(_) | Fault::Aborted(_) | Fault::Fenced(_) | Fault::Fatal(_)) => {
+                        return Err(transactions.context.health.explain_fault(fault));
+                    }
                 },
             }
         }
@@ -106,7 +113,10 @@ impl Transactions {
         );
         self.begin()?;
         match self.fill(moved, writes).and_then(|()| self.decide()) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.n_aborted.set(0);
+                Ok(())
+            }
             Err(stop) => self.stop(stop),
         }
     }
@@ -119,14 +129,28 @@ impl Transactions {
     /// abort, on every partition that a transaction of this id may have touched: each of `writes`, and the positions'.
     pub(super) fn settle(&self, moved: &Moved, writes: &[Write]) -> Result<(), Fault> {
         self.begin()?;
-        if let Err(stop) = self.fill(moved, writes) {
-            return self.stop(stop);
+        match self.fill(moved, writes).and_then(|()| self.reach(moved)) {
+            Ok(()) => self.abort("settling what a former client may have left"),
+            // One that fails while it is asked for more says why to who asks again.
+            Err(Stop::Abort(why)) => self.stop(self.ask_more(moved).err().unwrap_or(Stop::Abort(why))),
+            Err(stop) => self.stop(stop),
         }
-        // The broker marks what it has been told of, and an abort throws away what is on its way.
+    }
+
+    /// Has the broker told of every partition of the open transaction: it marks those, and an abort throws away what is
+    /// on its way. Fails where one of them may not be written.
+    fn reach(&self, moved: &Moved) -> Result<(), Stop> {
         if let Err(error) = self.producer.flush(SETTLE_BOUND) {
             tracing::warn!(%error, "not every partition was reached: what a former client left there may stay undecided");
         }
-        self.abort("settling what a former client may have left")
+        self.ask_more(moved)
+    }
+
+    /// Hands the positions over once more: only so does a transaction that has failed meanwhile say so.
+    fn ask_more(&self, moved: &Moved) -> Result<(), Stop> {
+        let bound = Bound::new(SETTLE_BOUND);
+        self.hand_over(moved, &bound)?;
+        self.await_positions(moved, None, &bound)
     }
 
     fn begin(&self) -> Result<(), Fault> {
@@ -140,9 +164,13 @@ impl Transactions {
 
     fn stop(&self, stop: Stop) -> Result<(), Fault> {
         match stop {
-            Stop::Abort(why) => self
-                .abort(&why)
-                .and(Err(Fault::Aborted(self.context.health.explain(&why)))),
+            Stop::Abort(why) => {
+                self.abort(&why)?;
+                let n_aborted = self.n_aborted.get();
+                self.n_aborted.set(n_aborted.saturating_add(1));
+                std::thread::sleep(backoff(n_aborted));
+                Err(Fault::Aborted(self.context.health.explain(&why)))
+            }
             Stop::Refused(why) => self.abort(&why).and(Err(Fault::Fatal(why))),
             Stop::Broken(fault) => Err(fault),
         }
@@ -255,5 +283,23 @@ impl Transactions {
                 }
             }
         }
+    }
+}
+
+/// How long the next transaction waits behind one that was aborted after so many others.
+fn backoff(n_aborted: u32) -> Duration {
+    let doubled = 1_u64.checked_shl(n_aborted).unwrap_or(u64::MAX);
+    Duration::from_millis(doubled).min(BACKOFF_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that a rebalance aborts is taken again at once.
+    #[test]
+    fn transactions_that_are_aborted_again_and_again_wait_longer_and_longer() {
+        let waited = [0, 1, 5, 10, 63, 64, u32::MAX].map(|n_aborted| backoff(n_aborted).as_millis());
+        assert_eq!(waited, [1, 2, 32, 1_000, 1_000, 1_000, 1_000]);
     }
 }

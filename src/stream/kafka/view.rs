@@ -1,6 +1,11 @@
 //! Following whole topics from their beginning, for ever: how an instance knows what stands on the control topic.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use rdkafka::{
     Message,
@@ -26,12 +31,24 @@ pub struct Followed<'a> {
     pub record: &'a Record<'a>,
 }
 
+/// Why not all of a topic is followed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Lack {
+    #[error("there is no such topic")]
+    Missing,
+    /// It may not be looked at, or one of its partitions cannot be.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
 /// Reads every partition of some topics from the first record on, decided transactions only, and never commits.
 pub struct Follower {
     consumer: BaseConsumer<Plain>,
     everything: BaseConsumer<Plain>,
     context: Plain,
     topics: Vec<Arc<str>>,
+    /// As of the last look, of each topic of which not all is followed.
+    lacks: BTreeMap<Arc<str>, Lack>,
     /// The end of each partition when following it began.
     ends: HashMap<TopicPartition, Offset>,
     /// Those of `ends` that have not been reached.
@@ -47,7 +64,7 @@ impl fmt::Debug for Follower {
 }
 
 impl Follower {
-    /// Begins with the partitions that exist; [`Self::refresh`] adds those that come later.
+    /// Begins with the partitions that exist and have a leader; [`Self::refresh`] adds those that come later.
     pub fn new(connection: &Connection, client_id: &str, topics: &[&str], tuning: &Tuning) -> Result<Self, Fault> {
         let context = Plain::default();
         let mut config = connection.consumer(client_id, tuning, Isolation::Committed);
@@ -64,6 +81,7 @@ impl Follower {
             everything,
             context,
             topics,
+            lacks: BTreeMap::new(),
             ends: HashMap::new(),
             behind: HashMap::new(),
         };
@@ -71,25 +89,19 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Looks for partitions that were not there before and follows them too. Says how many.
-    pub fn refresh(&mut self) -> Result<usize, Fault> {
+    /// Looks for partitions that were not there before and follows them too. What is wrong with one topic holds up no
+    /// other: [`Self::lack`] tells it.
+    pub fn refresh(&mut self) -> Result<(), Fault> {
         let mut found = Vec::new();
+        let mut lacks = BTreeMap::new();
         for topic in &self.topics {
-            // Asked by the consumer that follows: it knows the leaders then, and need not look for them.
-            let n_partitions = ends::partition_count(&self.consumer, topic)?.unwrap_or(0);
-            for partition in 0..i32::try_from(n_partitions).unwrap_or(i32::MAX) {
-                let partition = TopicPartition {
-                    topic: Arc::clone(topic),
-                    partition: PartitionIndex(partition),
-                };
-                if !self.ends.contains_key(&partition) {
-                    let (first, end) = offsets::bounds(&self.everything, &partition)?;
-                    found.push((partition, first, end));
-                }
+            if let Err(lack) = self.look(topic, &mut found) {
+                lacks.insert(Arc::clone(topic), lack);
             }
         }
+        self.note(lacks);
         if found.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         let list = record::list(
             found
@@ -99,14 +111,48 @@ impl Follower {
         self.consumer
             .incremental_assign(&list)
             .map_err(|error| fault::fault("assign", &error))?;
-        let n_found = found.len();
         for (partition, first, end) in found {
             if first < end {
                 self.behind.insert(partition.clone(), end);
             }
             self.ends.insert(partition, end);
         }
-        Ok(n_found)
+        Ok(())
+    }
+
+    /// Adds to `found` what there is of `topic` and is not followed yet, with its first offset and its end.
+    fn look(&self, topic: &Arc<str>, found: &mut Vec<(TopicPartition, Offset, Offset)>) -> Result<(), Lack> {
+        // Asked by the consumer that follows: it knows the leaders then, and need not look for them.
+        let leaders = ends::leaders(&self.consumer, topic, ends::ANSWER_BOUND)?.ok_or(Lack::Missing)?;
+        let mut leaderless = None;
+        for (index, leader) in leaders {
+            let partition = TopicPartition {
+                topic: Arc::clone(topic),
+                partition: index,
+            };
+            if leader < 0 {
+                // To ask for its offsets is to wait for a leader.
+                leaderless.get_or_insert(partition);
+            } else if !self.ends.contains_key(&partition) {
+                let (first, end) = offsets::bounds(&self.everything, &partition)?;
+                found.push((partition, first, end));
+            }
+        }
+        leaderless.map_or(Ok(()), |partition| {
+            Err(Fault::Retry(format!("{partition} has no leader")).into())
+        })
+    }
+
+    fn note(&mut self, lacks: BTreeMap<Arc<str>, Lack>) {
+        for (topic, why) in &lacks {
+            if self.lacks.get(topic) != Some(why) {
+                tracing::warn!(%topic, "not followed, or not all of it: {why}");
+            }
+        }
+        for topic in self.lacks.keys().filter(|topic| !lacks.contains_key(*topic)) {
+            tracing::info!(%topic, "followed again");
+        }
+        self.lacks = lacks;
     }
 
     /// Gives `each` what has arrived, in order for each partition; waits at most `wait` for the first, and never for
@@ -148,12 +194,33 @@ impl Follower {
         self.behind.is_empty()
     }
 
+    /// Whether all of `topic` is followed and has been given so.
+    #[must_use]
+    pub fn has_given(&self, topic: &str) -> bool {
+        self.lack(topic).is_none() && !self.behind.keys().any(|partition| *partition.topic == *topic)
+    }
+
+    /// Why not all of `topic` is followed, as of the last [`Self::refresh`].
+    #[must_use]
+    pub fn lack(&self, topic: &str) -> Option<&Lack> {
+        self.lacks.get(topic)
+    }
+
+    #[must_use]
+    pub fn lacks_any(&self) -> bool {
+        !self.lacks.is_empty()
+    }
+
     /// What is there and has not been given, with the first offset of each partition that has such. What is not decided
-    /// yet counts too.
+    /// yet counts too; topics that cannot be followed do not.
     pub fn unread(&self) -> Result<Vec<(TopicPartition, Offset)>, Fault> {
         let positions = self.positions()?;
         let mut unread = Vec::new();
-        for partition in self.ends.keys() {
+        for partition in self
+            .ends
+            .keys()
+            .filter(|partition| self.lack(&partition.topic).is_none())
+        {
             let (first, end) = offsets::bounds(&self.everything, partition)?;
             let next = position(&positions, partition).unwrap_or(first);
             if next < end {
@@ -163,14 +230,10 @@ impl Follower {
         Ok(unread)
     }
 
-    /// A topic of which there is no partition to follow, as of the last [`Self::refresh`]: the first of several.
+    /// `text`, with the last error that was no answer to a call as its likely reason.
     #[must_use]
-    pub fn missing(&self) -> Option<&str> {
-        let is_followed = |topic: &Arc<str>| self.ends.keys().any(|partition| partition.topic == *topic);
-        self.topics
-            .iter()
-            .find(|topic| !is_followed(topic))
-            .map(|topic| &**topic)
+    pub fn explain(&self, text: &str) -> String {
+        self.context.health.explain(text)
     }
 
     /// How many partitions are followed.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::value::shorten;
+use crate::model::shorten;
 
 /// One thing wrong with a policy file: `3:10: freeze.margin is "high"; expected a number from 0 to 10`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::{fault::Reader, value};
+use crate::model::nearest;
 
 /// A table whose keys are asked for one by one.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ const INNER: [&str; 7] = [
 ];
 
 /// Keys at the top of the file, for who writes them below the header of a table.
-const TOP: [&str; 9] = [
+const TOP: [&str; 10] = [
     "revision",
     "lateness",
     "mode",
@@ -46,6 +47,7 @@ const TOP: [&str; 9] = [
     "rule",
     "window",
     "levels",
+    "environments",
 ];
 
 impl<'a> Section<'a> {
@@ -92,17 +94,13 @@ impl<'a> Section<'a> {
 
     /// What somebody may have meant by `key`, as the rest of a sentence.
     fn hint(&self, key: &str) -> String {
-        let near = self.asked.iter().copied().map(|known| (slips(key, known), known));
-        // One slip in three letters, as by a swap, is a slip; more is another word.
-        let near = near
-            .filter(|(slips, known)| *slips <= known.len().div_ceil(3).min(3))
-            .min();
+        let near = nearest(key, self.asked.iter().copied());
         let inner = || {
             INNER
                 .into_iter()
                 .find(|known| self.asked.contains(&"freeze") && last(known) == key)
         };
-        if let Some(known) = near.map(|(_, known)| known).or_else(inner) {
+        if let Some(known) = near.or_else(inner) {
             let dot = if self.path.is_empty() { "" } else { "." };
             return format!("did you mean {}{dot}{known}?", self.path);
         }
@@ -161,21 +159,4 @@ fn join(path: &str, key: &str) -> String {
 
 fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
-}
-
-/// Letters left out, added or changed, at least (Levenshtein).
-fn slips(written: &str, known: &str) -> usize {
-    // Known keys are short: what is much longer is no slip of one.
-    let written: Vec<char> = written.chars().take(40).collect();
-    let mut row: Vec<usize> = (0..=written.len()).collect();
-    for (i, letter) in known.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, other) in written.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[written.len()]
 }

@@ -60,6 +60,50 @@ fn the_examples_of_the_shipped_file_hold() {
         policy.settings("checkout", Criticality::Critical, "staging").mode,
         Mode::Shadow
     );
+    // What the file says it does not do: enforce the staging of a tier.
+    assert_eq!(
+        policy.settings("search", Criticality::Critical, "staging").mode,
+        Mode::Shadow
+    );
+}
+
+/// Each table over those before it, whatever their order in the file.
+#[test]
+fn a_tier_is_enforced_but_for_an_environment() {
+    let fleet = policy(
+        r#"
+[services.ledger.environments.staging]
+mode = "shadow"
+[services.ledger]
+mode = "enforce"
+[environments.staging]
+mode = "shadow"
+freeze.lease = "15m"
+[tiers.critical]
+mode = "enforce"
+freeze.lease = "2h"
+freeze.margin = 0.1
+"#,
+    );
+    for (service, tier, environment, mode, lease) in [
+        ("shop", Criticality::Critical, "production", Mode::Enforce, 2 * HOUR),
+        ("shop", Criticality::Critical, "staging", Mode::Shadow, 15 * MINUTE),
+        ("shop", Criticality::Low, "staging", Mode::Shadow, 15 * MINUTE),
+        ("shop", Criticality::Low, "production", Mode::Shadow, HOUR),
+        ("ledger", Criticality::Low, "production", Mode::Enforce, HOUR),
+        ("ledger", Criticality::Low, "qa", Mode::Enforce, HOUR),
+        ("ledger", Criticality::Critical, "staging", Mode::Shadow, 15 * MINUTE),
+    ] {
+        let settings = fleet.settings(service, tier, environment);
+        let found = (settings.mode, settings.freeze.lease);
+        assert_eq!(found, (mode, lease), "{service} {tier:?} {environment}");
+    }
+    // A service's word counts in all of its environments that it says nothing of.
+    let own = policy("environments.staging.mode = \"shadow\"\nservices.shop.mode = \"enforce\"");
+    assert_eq!(own.settings("shop", Criticality::Low, "staging").mode, Mode::Enforce);
+    // What the environment says nothing of stays the tier's.
+    let staging = fleet.settings("shop", Criticality::Critical, "staging");
+    assert!((staging.freeze.margin - 0.1).abs() < 1e-9);
 }
 
 #[test]
@@ -111,6 +155,8 @@ critical.freeze.margin = 1
 high.freeze.lease = "2h"
 medium.review.budget = 0.5
 low.require_known_changes = false
+[environments]
+"pre view" = { mode = "shadow", freeze.lease = "15m", require_known_changes = false }
 [services."check out"]
 tier = "low"
 mode = "shadow"
@@ -143,6 +189,16 @@ fn every_tier() -> BTreeMap<Criticality, Patch> {
         (Criticality::Low, low),
     ]
     .into()
+}
+
+fn every_environment() -> BTreeMap<EnvironmentId, Patch> {
+    let patch = Patch {
+        mode: Some(Mode::Shadow),
+        lease: Some(15 * MINUTE),
+        require_known_changes: Some(false),
+        ..Patch::default()
+    };
+    [("pre view".parse().expect("a name"), patch)].into()
 }
 
 fn every_service() -> ServicePatch {
@@ -228,6 +284,7 @@ fn every_place() -> Policy {
             require_known_changes: true,
         },
         tiers: every_tier(),
+        environments: every_environment(),
         services: [("check out".parse().expect("a name"), every_service())].into(),
     }
 }

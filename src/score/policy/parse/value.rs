@@ -5,10 +5,7 @@ use std::{ops::RangeInclusive, str::FromStr, time::Duration};
 use toml::de::{DeInteger, DeValue};
 
 use super::{fault::Reader, section::Item};
-use crate::model::{InvalidName, UnitInterval};
-
-/// The longest part of a value that a fault quotes, in characters.
-const MAX_QUOTED_CHARS: usize = 80;
+use crate::model::{InvalidName, UnitInterval, shorten};
 
 impl Reader {
     /// Notes a fault of the value itself.
@@ -183,19 +180,6 @@ pub(super) fn quote(text: &str) -> String {
     format!("\"{}\"", shorten(text))
 }
 
-/// On one line, and not too much of it.
-pub(super) fn shorten(text: &str) -> String {
-    let mut short: String = text
-        .chars()
-        .take(MAX_QUOTED_CHARS)
-        .flat_map(char::escape_debug)
-        .collect();
-    if text.chars().nth(MAX_QUOTED_CHARS).is_some() {
-        short.push('…');
-    }
-    short
-}
-
 fn one_of<T>(words: &[(&str, T)]) -> String {
     let quoted: Vec<String> = words.iter().map(|(word, _)| quote(word)).collect();
     match quoted.as_slice() {
@@ -235,11 +219,12 @@ fn is_bare_number(value: &DeValue<'_>) -> bool {
     }
 }
 
-/// In the greatest unit that leaves a whole number of at least two, but never in days.
+/// In the greatest unit that leaves a whole number, but a single day in hours.
 fn brief(duration: Duration) -> String {
     match duration.as_secs() {
-        hours if hours % 3_600 == 0 && hours >= 7_200 => format!("{}h", hours / 3_600),
-        minutes if minutes % 60 == 0 && minutes >= 120 => format!("{}m", minutes / 60),
+        seconds if seconds >= 2 * 86_400 && seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+        seconds if seconds >= 3_600 && seconds % 3_600 == 0 => format!("{}h", seconds / 3_600),
+        seconds if seconds >= 60 && seconds % 60 == 0 => format!("{}m", seconds / 60),
         seconds => format!("{seconds}s"),
     }
 }

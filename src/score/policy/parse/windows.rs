@@ -223,7 +223,11 @@ fn schedule(reader: &mut Reader, section: &mut Section<'_>, effect: Option<Windo
         .as_ref()
         .is_some_and(|rule| rule.count.is_none() && rule.until.is_none());
     if effect == Some(WindowEffect::Allow) && !is_endless {
-        let text = "allows and comes to an end, after which all would be closed for good; leave COUNT and UNTIL out of `repeat`";
+        let text = if repeat.is_some() {
+            "allows and comes to an end, after which all would be closed for good; leave COUNT and UNTIL out of `repeat`"
+        } else {
+            "allows only once, and all would be closed for good after it; give it a `repeat`, as repeat = \"FREQ=WEEKLY\""
+        };
         reader.note_missing(section.at, &section.path, text);
     }
     let days = match rule {

@@ -26,6 +26,11 @@ freeze.lease = \"30m\"
 [services.shop.environments.staging]
 mode = \"shadow\"
 
+[environments.staging]
+mode = \"enforce\"
+freeze.margin = 0.2
+freeze.lease = \"15m\"
+
 [[rule]]
 name = \"schema\"
 when = { paths = [\"db/**\"], tiers = [\"low\"] }
@@ -62,7 +67,7 @@ fn every_value_is_of_the_narrowest_table_that_has_it() {
         ("tier", ("critical", "line 13, services.shop")),
         ("mode", ("shadow", "line 17, services.shop.environments.staging")),
         ("freeze.lease", ("30m", "line 14, services.shop")),
-        ("freeze.margin", ("0.1", "line 9, tiers.critical")),
+        ("freeze.margin", ("0.2", "line 21, environments.staging")),
         ("review.budget", ("0.2", "line 10, tiers.critical")),
         ("freeze.watch", ("90m", "line 3")),
         ("freeze.false_freezes_per_week", ("0.5", "default")),
@@ -102,7 +107,7 @@ fn rules_and_windows_are_told_in_words_with_their_lines() {
         shop.rules[0].text,
         "1 approval by senior or above where AI is assisted or authored, the author's level is junior or mid"
     );
-    assert_eq!(rule.origin.to_string(), "line 19");
+    assert_eq!(rule.origin.to_string(), "line 24");
     assert_eq!(shop.rules[0].origin, Origin::Default);
     assert_eq!(shop.windows[0].text, "closes now, until 2026-03-09 08:00 Europe/Berlin");
     assert_eq!(shop.now, "closed by weekend until 2026-03-09 08:00 Europe/Berlin");
@@ -210,10 +215,11 @@ proptest! {
     /// that sets it.
     #[test]
     fn the_line_that_is_named_holds_the_value_that_counts(
-        set in prop::collection::vec((0_usize..4, 0_usize..KEYS.len(), 0_usize..3), 0..16),
+        set in prop::collection::vec((0_usize..5, 0_usize..KEYS.len(), 0_usize..3), 0..16),
         tier in prop::sample::select(Criticality::ALL.to_vec()),
     ) {
-        let tables = [String::new(), format!("tiers.{}", tier.name()), "services.shop".to_owned(), "services.shop.environments.eu".to_owned()];
+        let tier_table = format!("tiers.{}", tier.name());
+        let tables = ["", &tier_table, "environments.eu", "services.shop", "services.shop.environments.eu"];
         let mut text = String::new();
         let mut expected = vec![None; KEYS.len()];
         for (layer, table) in tables.iter().enumerate() {
@@ -233,7 +239,7 @@ proptest! {
             let found = explanation.values.iter().find(|value| value.key == *name).expect("a key");
             if let Some((value, line, table)) = expected {
                 prop_assert_eq!(&found.value, value);
-                prop_assert_eq!(&found.origin, &Origin::File { line, table: table.clone() });
+                prop_assert_eq!(&found.origin, &Origin::File { line, table: (*table).to_owned() });
             } else {
                 prop_assert_eq!(found, default.values.iter().find(|value| value.key == *name).expect("a key"));
             }

@@ -45,6 +45,37 @@ fn a_window_that_denies_leaves_a_time_that_is_open() {
     check("allow", daily, None);
 }
 
+/// What is said fits what was written: there is no rule to leave an end out of.
+#[test]
+fn a_window_that_allows_does_not_come_to_an_end() {
+    for (repeat, expected) in [
+        (
+            "",
+            "window[1] allows only once, and all would be closed for good after it; give it a `repeat`",
+        ),
+        (
+            "repeat = \"FREQ=DAILY;COUNT=9\"",
+            "leave COUNT and UNTIL out of `repeat`",
+        ),
+        (
+            "repeat = \"FREQ=DAILY;UNTIL=20270101\"",
+            "leave COUNT and UNTIL out of `repeat`",
+        ),
+    ] {
+        check("allow", &format!("length = \"1h\"\n{repeat}"), Some(expected));
+    }
+}
+
+#[test]
+fn how_long_a_window_may_be_is_said_in_the_units_of_people() {
+    for length in ["30s", "63d"] {
+        let expected = format!(
+            "is \"{length}\"; expected a whole number and a unit (s, m, h, d) in quotes, from \"1m\" to \"62d\""
+        );
+        check("deny", &format!("length = \"{length}\""), Some(&expected));
+    }
+}
+
 #[test]
 fn a_window_does_not_end_before_it_begins() {
     for (until, never_begins) in [
