@@ -205,3 +205,26 @@ pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
     figures.retain(|figure| figure.a.is_some() || figure.b.is_some());
     figures
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_that_of_the_figures_that_are_shown() {
+        let apart = |a, b, decimals| {
+            let (a, b) = (Some(a), Some(b));
+            let figure = Figure {
+                name: "",
+                a,
+                b,
+                decimals,
+            };
+            format!("{:+.1}", figure.apart().expect("both are known"))
+        };
+        // 12.5 and 10.7; 1.0 and 1.0; 0 and 1.
+        assert_eq!(apart(12.46, 10.74, 1), "-1.8");
+        assert_eq!(apart(1.04, 0.96, 1), "+0.0");
+        assert_eq!(apart(0.4, 0.6, 0), "+1.0");
+    }
+}
