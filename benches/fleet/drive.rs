@@ -123,7 +123,11 @@ fn hear(
                 }
             }
             Said::Closed(watch) => {
-                watches.insert(watch.deploy_id.clone(), *watch);
+                // Of a deploy that is watched several times the gravest.
+                let known = watches.get(&watch.deploy_id);
+                if known.is_none_or(|known| known.verdict <= watch.verdict) {
+                    watches.insert(watch.deploy_id.clone(), *watch);
+                }
             }
             Said::Forget(_) | Said::Message(_) | Said::Scored(_) => {}
         }

@@ -1,6 +1,6 @@
 //! What the log holds: everything that ever moves state.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, num::NonZeroU8};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -285,12 +285,24 @@ pub enum Ground {
     Burn,
 }
 
-/// What the fleet learns of one change that is deployed, or that failed.
+/// What the fleet learns of one change that is deployed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Unit {
     pub ai: Assistance,
     /// The chance that it causes an incident, by a model that knows nothing of AI or of its author.
     pub probability: f32,
+}
+
+/// What fails as one: a deploy whose changes are all of one class, or one change of any other deploy.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Lot {
+    pub ai: Assistance,
+    /// Of a deploy the mean of its changes'.
+    pub probability: f32,
+    /// To the second.
+    pub deployed_at: Timestamp,
+    /// How many changes the deploy brought; `None`: this is one change of a deploy that is no lot as a whole.
+    pub n_changes: Option<NonZeroU8>,
 }
 
 /// What one state machine tells another.
@@ -353,18 +365,18 @@ pub enum Message<'a> {
         /// Whether the callee is to tell its own callees, if the shares of its callers have changed by it.
         goes_on: bool,
     },
-    /// Changes of a tier were deployed.
+    /// A deploy brought these changes of a tier, none of which was deployed before.
     Deployed {
         tier: Criticality,
         at: Timestamp,
         units: Vec<Unit>,
+        /// Whether they are one lot; else each is one.
+        is_one_lot: bool,
     },
-    /// A deployed change of a tier failed.
-    Failed {
-        tier: Criticality,
-        at: Timestamp,
-        unit: Unit,
-    },
+    /// A lot failed that was at risk.
+    Failed { tier: Criticality, at: Timestamp, lot: Lot },
+    /// A lot is at risk no more, and did not fail as far as is counted.
+    Left { tier: Criticality, lot: Lot },
     #[serde(borrow)]
     Ask(Ask<'a>),
     #[serde(borrow)]
@@ -390,7 +402,8 @@ impl Message<'_> {
             | Self::Approved { .. }
             | Self::Verdict { .. }
             | Self::Deployed { .. }
-            | Self::Failed { .. } => Recipient::Fleet,
+            | Self::Failed { .. }
+            | Self::Left { .. } => Recipient::Fleet,
             Self::Answer { service, .. }
             | Self::Calls { service, .. }
             | Self::Ask(Ask { service, .. })

@@ -17,7 +17,7 @@ pub use decision::{
     Reason, Subject, Suspect, When,
 };
 pub use entry::{
-    Bulletin, Calibration, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Message, Origin, Original, Originals,
+    Bulletin, Calibration, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Lot, Message, Origin, Original, Originals,
     PolicyText, RATE_CLASSES, Recipient, RiskWeights, Tail, Tick, Trace, Unit, VARIANTS_MAX, Variant, Variants,
     Watched, Watermark,
 };

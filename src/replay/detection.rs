@@ -140,11 +140,8 @@ impl Detection {
     }
 
     fn note_incident(&mut self, incident: &Incident<'_>, event: &Event<'_>, holding: &Holding) {
-        if incident.status != IncidentStatus::Detected {
-            return;
-        }
         let deploy_id = incident.caused_by.as_ref().and_then(|cause| cause.deploy_id.as_deref());
-        self.bear_out(event, deploy_id);
+        // Mostly the cause is told when it is resolved.
         if let Some(deploy_id) = deploy_id
             && self.blamed.len() < REMEMBERED_MAX
         {
@@ -156,6 +153,10 @@ impl Detection {
                 *named = anywhere;
             }
         }
+        if incident.status != IncidentStatus::Detected {
+            return;
+        }
+        self.bear_out(event, deploy_id);
         if self.incidents.len() < REMEMBERED_MAX && self.incidents.insert(hash(&event.service, &incident.incident_id)) {
             let standing = holding.of(&event.service, event.environment.as_deref(), event.time);
             // An incident told late may be of before the freeze.
@@ -212,8 +213,13 @@ impl Detection {
     }
 
     pub(super) fn closed(&mut self, watch: &ClosedWatch, tier: Criticality) {
-        *self.n_watched.entry(name(watch.verdict)).or_default() += 1;
-        *self.watched.of_mut(tier) += 1;
+        // Watched again it is the same deploy, and the gravest verdict is its.
+        let verdict = watch.earlier.max(Some(watch.verdict)).unwrap_or(watch.verdict);
+        match watch.earlier {
+            Some(earlier) => *self.n_watched.entry(name(earlier)).or_default() -= 1,
+            None => *self.watched.of_mut(tier) += 1,
+        }
+        *self.n_watched.entry(name(verdict)).or_default() += 1;
         let delays = self.delays.of_mut(tier);
         if let Some(alarmed_at) = watch.alarmed_at
             && delays.len() < REMEMBERED_MAX

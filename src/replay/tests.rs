@@ -403,9 +403,15 @@ fn incident(status: &str, service: &str, more: &str) -> String {
 /// The bad deploy is of minute 362, in production.
 #[test]
 fn a_deploy_is_found_where_the_incident_that_names_it_is() {
-    for (environment, found) in [("production", 1), ("staging", 0)] {
+    let cases = [
+        ("detected", "production", 1),
+        ("resolved", "production", 1),
+        ("detected", "staging", 0),
+        ("resolved", "staging", 0),
+    ];
+    for (status, environment, found) in cases {
         let fields = incident(
-            "detected",
+            status,
             "checkout",
             &format!(r#","environment":"{environment}","caused_by":{{"deploy_id":"d-362"}}"#),
         );
@@ -415,7 +421,7 @@ fn a_deploy_is_found_where_the_incident_that_names_it_is() {
         assert_eq!(
             (detection.deploys_blamed, detection.blamed_regressed),
             (1, found),
-            "{environment}"
+            "{status} {environment}"
         );
     }
 }

@@ -97,6 +97,11 @@ impl Baseline {
                 .is_some_and(|first| now.since(first) >= evidence.baseline_age)
     }
 
+    /// Whether neither shape nor scatter are learned yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.n_observed < LEVEL_STEPS_MIN
+    }
+
     pub(crate) fn n_observed(&self) -> u32 {
         self.n_observed
     }
@@ -149,9 +154,9 @@ impl Baseline {
     /// Learns from one step outside watches and incidents, which counts as at most `spike` times what is expected.
     pub(crate) fn learn(&mut self, grain: Grain, step: &Closed, spike: f64) {
         self.decay_to(step.start);
-        let mut x = count(step.errors);
-        if self.n_observed >= LEVEL_STEPS_MIN {
-            let usual = self.usual(grain, step.start, (1.0, step.requests.map(count)));
+        let (mut x, n) = (count(step.errors), f64::from(step.n_steps(grain)));
+        if !self.is_new() {
+            let usual = self.usual(grain, step.start, (n, step.requests.map(count)));
             let expected = (usual * self.hour.factor(step.start)).max(MEAN_MIN);
             let of_hour = without_spike(x, expected, spike);
             self.scatter.note(of_hour, expected);
@@ -159,10 +164,10 @@ impl Baseline {
             self.hour.note(of_hour, usual);
             x = without_spike(x, usual, spike);
             let level = self.level(grain);
-            self.profile.learn(step.start, (x, 1.0), grain, level);
+            self.profile.learn(step.start, (x, n), grain, level);
         }
         self.errors += x;
-        self.steps += 1.0;
+        self.steps += n;
         if let Some(requests) = step.requests {
             self.errors_of_requests += x;
             self.requests += count(requests);

@@ -9,6 +9,7 @@ mod bound;
 mod leaf;
 mod loss;
 mod pages;
+mod release;
 mod sheet;
 mod verdict;
 
@@ -23,6 +24,7 @@ pub(crate) use self::{
 };
 use self::{
     loss::{Rank, ai_weight, rank},
+    release::Release,
     verdict::{Learned, rate_of},
 };
 use super::{
@@ -33,7 +35,7 @@ use super::{
 };
 use crate::model::{
     Action, ApprovalKind, Assistance, Bulletin, Change, Commit, Criticality, Decision, Exemption, Level, Mode,
-    Obligation, Reason, Second, Sequence, ServiceId, Subject, Timestamp, Unit, UnitInterval, When, hash_text,
+    Obligation, Reason, Second, Sequence, ServiceId, Subject, Timestamp, UnitInterval, When, hash_text,
 };
 
 /// A change is forgotten this long after its last event.
@@ -67,7 +69,7 @@ pub(crate) struct Changes {
     learned: Option<Box<Learned>>,
 }
 
-/// One change: 56 bytes beside its sha, which mostly has 40.
+/// One change: 64 bytes beside its sha, which mostly has 40.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Remembered {
     sha: Box<str>,
@@ -85,10 +87,11 @@ pub(crate) struct Remembered {
     action: Action,
     mode: Mode,
     rank: Rank,
+    release: Release,
 }
 
 /// By which [`bound::CHANGES_MAX`] was chosen.
-const _: () = assert!(size_of::<Remembered>() == 56);
+const _: () = assert!(size_of::<Remembered>() == 64);
 
 /// What few commits bring with them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,16 +118,6 @@ pub(crate) struct Scene<'a> {
 impl Changes {
     pub(crate) fn len(&self) -> usize {
         self.list.len()
-    }
-
-    /// What is known of these commits as things that are deployed; one not remembered is left out.
-    pub(crate) fn units<'a>(&self, shas: impl Iterator<Item = &'a str>) -> Vec<Unit> {
-        let known = shas.filter_map(|sha| self.list.find(sha));
-        let unit = |change: &Remembered| Unit {
-            ai: change.ai,
-            probability: change.probability,
-        };
-        known.map(unit).collect()
     }
 
     /// The chance that a commit of this service causes an incident; that of any commit if it is not remembered.
@@ -164,6 +157,7 @@ impl Changes {
             mode: scene.settings.mode,
             rank: rank(loss, scene.tier.index(), context),
             asked: 0,
+            release: Release::Awaited,
         };
         change.decide(Occasion::Event, scene);
         scene.said.push(Said::Scored(Box::new(ScoredChange {

@@ -15,6 +15,7 @@ mod burning;
 mod closed;
 mod conviction;
 mod deploys;
+mod ended;
 mod incidents;
 mod kinds;
 mod presence;
@@ -33,6 +34,7 @@ pub(super) use report::EnvironmentReport;
 
 use self::{
     burning::{Concerns, RELAPSED_FROM},
+    ended::EndedDeploys,
     incidents::{Incidents, Outcome},
     presence::Presence,
 };
@@ -53,8 +55,6 @@ use super::{
 };
 use crate::model::{Action, Criticality, EnvironmentId, Errors, Ground, Incident, Second, ServiceId, Timestamp};
 
-/// Deploys remembered whose watch is over; the next drops the oldest.
-const ENDED_MAX: usize = 8;
 /// A withheld freeze is asked for again this often.
 const PROPOSE_EVERY: Duration = Duration::from_mins(1);
 /// The evidence that asks for extra review, and below which it ends.
@@ -97,8 +97,7 @@ pub(crate) struct Environment {
     pub(crate) kinds: Option<Box<Kinds>>,
     /// The kinds of usual errors.
     known: Known,
-    /// Hashes of the last deploys whose watch is over, the last one first; 0 where there are fewer.
-    ended: [u32; ENDED_MAX],
+    ended: EndedDeploys,
     pub(crate) hold: Option<Box<Hold>>,
     pub(crate) proposal: Option<Box<Proposal>>,
     /// Few services have any.
@@ -165,7 +164,7 @@ impl Environment {
             watches: Vec::new(),
             kinds: None,
             known: Known::default(),
-            ended: [0; ENDED_MAX],
+            ended: EndedDeploys::default(),
             hold: None,
             proposal: None,
             concerns: None,
@@ -207,9 +206,14 @@ impl Environment {
         self.steps.grain
     }
 
+    /// The length of steps that its producers' intervals ask for.
+    fn wanted_grain(&self) -> Grain {
+        self.steps.wanted_grain(self.baseline.is_new())
+    }
+
     /// Goes over to steps of the length that its producers' intervals ask for.
     fn regrain(&mut self) {
-        let wanted = self.steps.wanted_grain();
+        let wanted = self.wanted_grain();
         if wanted != self.steps.grain {
             self.baseline.regrain(self.steps.grain, wanted);
             self.presence = Presence::default();
@@ -375,8 +379,8 @@ impl Environment {
         self.baseline.is_known(now, &policy.evidence)
     }
 
-    pub(crate) fn is_watching(&self, deploy_id: &str) -> bool {
-        self.watches.iter().any(|watch| *watch.deploy_id == *deploy_id)
+    pub(crate) fn watch_of(&self, deploy_id: &str) -> Option<&Watch> {
+        self.watches.iter().find(|watch| *watch.deploy_id == *deploy_id)
     }
 
     /// Whether the source of its errors has been silent for longer than usual.

@@ -48,9 +48,12 @@ const N: usize = MULTIPLIERS.len();
 /// ln `v_r`, all equal.
 const LN_WEIGHT: f64 = -1.791_759_469_228_055;
 /// The shares of all mass that the stages of a deploy get; further stages get nothing of their own.
-const STAGE_MASS: [f64; 5] = [0.3, 0.1, 0.05, 0.03, 0.02];
+const STAGE_MASS: [f64; 5] = [0.3, 0.08, 0.04, 0.02, 0.01];
 /// The mass spread over all steps, so that a fault may begin at any of them.
 const SPREAD_MASS: f64 = 0.5;
+/// A later stage lets a watch last beyond that: of the mass that is left then, the part that is spread evenly over as many
+/// steps again. A twentieth of all is left where each stage has had its own, and more where there were fewer.
+const LATE_SHARE: f64 = 0.5;
 /// Of a stage's, what a fault has that begins while instances restart; the rest is of the first step after it.
 const RESTART_SHARE: f64 = 0.5;
 /// Of each, what is evidence of blocks; the rest is of steps.
@@ -181,8 +184,8 @@ impl EProcess {
     }
 
     /// Takes in one step. `stages` are the steps, from 1, that were the first of each stage, this one perhaps among
-    /// them; 0: it has had none. `horizon` is how many steps the watch lasts, over which the spread mass is laid out as
-    /// 1/j.
+    /// them; 0: it has had none. `horizon` is how many steps the watch lasts if no stage prolongs it, over which the
+    /// spread mass is laid out as 1/j.
     pub(crate) fn observe(&mut self, seen: &Seen<'_>, stages: &[u16], horizon: u16) {
         self.take_in(seen, stages, horizon, 1.0);
     }
@@ -192,11 +195,12 @@ impl EProcess {
         self.take_in(seen, stages, horizon, 1.0 - RESTART_SHARE);
     }
 
-    /// Takes in a step in which instances restart: what it shows beyond what that explains. `stage`, where it is the
-    /// first of one. It is no part of a block, and no block reaches back over it.
-    pub(crate) fn observe_restart(&mut self, beyond: &Seen<'_>, stage: Option<usize>) {
+    /// Takes in a step in which instances restart: what it shows beyond what that explains, and how much of the blip of the
+    /// last stage. It is no part of a block, and no block reaches back over it.
+    pub(crate) fn observe_restart(&mut self, beyond: &Seen<'_>, (stage, seen_of_blip): (usize, f64)) {
         self.n_unbroken = 0;
-        let at_stage = stage.and_then(|stage| STAGE_MASS.get(stage)).copied().unwrap_or(0.0);
+        // A step that tells of seconds of it, or perhaps of none, takes no more of the mass than that.
+        let at_stage = STAGE_MASS.get(stage).copied().unwrap_or(0.0) * seen_of_blip;
         let mass = at_stage * RESTART_SHARE * (1.0 - BLOCK_SHARE);
         self.inject(beyond, mass.min(f64::from(self.rest)), 0);
     }
@@ -211,10 +215,13 @@ impl EProcess {
         };
         let j = f64::from(self.n_steps);
         let harmonic = f64::from(horizon.max(1)).ln() + 0.577_215_664_901_532_9 + 0.5 / f64::from(horizon.max(1));
-        let spread = if self.n_steps <= horizon {
-            SPREAD_MASS / (j * harmonic.max(1.0))
+        // Of what is laid no part rests on errors: only on when stages came, and which steps were judged how.
+        let rest = f64::from(self.rest);
+        let late = LATE_SHARE * rest;
+        let (spread, of_blocks) = if self.n_steps <= horizon {
+            (SPREAD_MASS / (j * harmonic.max(1.0)), SPREAD_MASS)
         } else {
-            0.0
+            (late / f64::from(horizon.max(1)), late)
         };
         let is_first = stages.iter().position(|first| *first == self.n_steps);
         let of_stage = is_first.and_then(|stage| STAGE_MASS.get(stage)).copied().unwrap_or(0.0);
@@ -227,7 +234,7 @@ impl EProcess {
             stages,
             n_unbroken: self.n_unbroken,
         };
-        let masses = (STAGE_MASS.map(|mass| mass * share), SPREAD_MASS * share);
+        let masses = (STAGE_MASS.map(|mass| mass.min(rest) * share), of_blocks * share);
         let laid = self.scan.observe(seen.blocks.as_ref(), &place, (&masses.0, masses.1));
         self.rest = (self.rest - narrow(laid)).max(0.0);
     }

@@ -150,11 +150,17 @@ impl Fleet {
                 }
                 self.learn(*share, *guilty, beside, sayings);
             }
-            Message::Deployed { tier, at, units } => self.trend.deployed(*tier, *at, units),
-            Message::Failed { tier, at, unit } => {
-                self.trend.failed(*tier, *at, *unit);
+            Message::Deployed {
+                tier,
+                at,
+                units,
+                is_one_lot,
+            } => self.trend.deployed(*tier, *at, units, *is_one_lot),
+            Message::Failed { tier, at, lot } => {
+                self.trend.failed(*tier, *at, lot);
                 self.tell(&[], policy, sayings);
             }
+            Message::Left { tier, lot } => self.trend.left(*tier, lot),
             // Not for the fleet.
             Message::Answer { .. }
             | Message::Bulletin(_)
@@ -444,6 +450,7 @@ mod tests {
                     units: [Assistance::None, Assistance::Authored, Assistance::Unknown]
                         .map(|ai| Unit { ai, probability: 0.1 })
                         .repeat(100),
+                    is_one_lot: i % 2 == 0,
                 };
                 hears(&mut fleet, &deployed);
             }

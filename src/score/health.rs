@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::narrow;
+use super::{evidence::narrow, watch::WatchVerdict};
 
 /// The share of deploys that fail, before any are seen: between the best two groups of the DORA reports (5 and 10 %).
 const PRIOR_MEAN: f64 = 0.075;
@@ -25,10 +25,21 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// A deploy is over, well or not.
-    pub(crate) fn note(&mut self, failures: u8) {
+    /// A deploy is over, well or not. Where an `earlier` watch has judged it, it is counted: only that it failed after all
+    /// is another count.
+    pub(crate) fn judge(&mut self, earlier: Option<WatchVerdict>, verdict: WatchVerdict) {
+        let is_counted = earlier.is_some_and(|earlier| earlier != WatchVerdict::Unknown);
+        match verdict {
+            WatchVerdict::Regressed if earlier == Some(WatchVerdict::Healthy) => self.failures += 1.0,
+            WatchVerdict::Healthy if !is_counted => self.note(0.0),
+            WatchVerdict::Regressed if !is_counted => self.note(1.0),
+            WatchVerdict::Healthy | WatchVerdict::Regressed | WatchVerdict::Unknown => {}
+        }
+    }
+
+    fn note(&mut self, failures: f32) {
         let kept = narrow(0.5_f64.powf(1.0 / HALF_LIFE));
-        self.failures = self.failures * kept + f32::from(failures.min(1));
+        self.failures = self.failures * kept + failures;
         self.deploys = self.deploys * kept + 1.0;
     }
 
@@ -48,20 +59,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_deploy_counts_once_however_often_it_is_watched() {
+        use WatchVerdict::{Healthy, Regressed, Unknown};
+        for (verdicts, failures, deploys) in [
+            (&[Healthy, Healthy][..], 0.0, 1.0),
+            (&[Unknown, Healthy, Unknown], 0.0, 1.0),
+            (&[Healthy, Regressed, Healthy], 1.0, 1.0),
+            (&[Regressed, Regressed], 1.0, 1.0),
+            (&[Unknown, Regressed], 1.0, 1.0),
+        ] {
+            let (mut health, mut earlier) = (Health::default(), None);
+            for verdict in verdicts {
+                health.judge(earlier, *verdict);
+                earlier = earlier.max(Some(*verdict));
+            }
+            assert_eq!(health, Health { failures, deploys }, "{verdicts:?}");
+        }
+    }
+
+    #[test]
     fn the_multiplier_begins_at_one_moves_with_what_is_seen_and_is_bounded() {
         let mut health = Health::default();
         assert!((health.multiplier() - 1.0).abs() < 1e-12);
         for _ in 0..30 {
-            health.note(0);
+            health.judge(None, WatchVerdict::Healthy);
         }
         let good = health.multiplier();
         assert!((MULTIPLIER_MIN..0.6).contains(&good), "{good}");
         for _ in 0..10 {
-            health.note(1);
+            health.judge(None, WatchVerdict::Regressed);
         }
         assert!((health.multiplier() - MULTIPLIER_MAX).abs() < 1e-12);
         for _ in 0..400 {
-            health.note(0);
+            health.judge(None, WatchVerdict::Healthy);
         }
         assert!((health.multiplier() - MULTIPLIER_MIN).abs() < 1e-12, "forgiven");
     }

@@ -13,7 +13,6 @@ use super::{
     Context, Said,
     catalog::Graph,
     change::{self, ChangePage, Changes, Landed, tier_weight},
-    cohorts::Cohorts,
     environment::{self, Environment},
     health::Health,
     policy::Policy,
@@ -21,7 +20,7 @@ use super::{
     steps::Totals,
 };
 use crate::model::{
-    Body, Criticality, EnvironmentId, Errors, Happened, Kind, Message, ServiceId, Slo, Subject, Timestamp,
+    Body, Criticality, EnvironmentId, Errors, Happened, Kind, Message, Second, ServiceId, Slo, Subject, Timestamp,
 };
 
 /// Environments of one service; the next drops the one silent longest.
@@ -39,8 +38,8 @@ pub struct Service {
     /// What it calls and who calls it; `None` while nobody told.
     graph: Option<Box<Graph>>,
     health: Health,
-    /// What its last deploys brought; `None` before the first with known changes.
-    cohorts: Option<Box<Cohorts>>,
+    /// When something it deployed last failed, as far as that is counted for or against AI.
+    failed_at: Second,
     environments: Vec<Environment>,
     changes: Changes,
     approvals: Approvals,
@@ -73,7 +72,7 @@ impl Service {
             slo: None,
             graph: None,
             health: Health::default(),
-            cohorts: None,
+            failed_at: Second::default(),
             environments: Vec::new(),
             changes: Changes::default(),
             approvals: Approvals::default(),
@@ -398,6 +397,7 @@ impl Service {
             | Message::Verdict { .. }
             | Message::Deployed { .. }
             | Message::Failed { .. }
+            | Message::Left { .. }
             | Message::Bulletin(_) => {}
         }
     }

@@ -3,7 +3,11 @@
 //! A step is a stretch of 1, 5 or 15 minutes of event time, the least not shorter than the intervals its producers
 //! report. At most eight steps are open; an error for a closed step, or for one beyond them, is late. A step counts
 //! once, when `lateness` has passed since its end.
+//!
+//! A record is booked whole at its time, which is the end of its interval: of what a step holds a part happened before the
+//! step began, and with each step goes the stretch that its records tell of.
 
+mod intervals;
 mod storms;
 mod totals;
 mod versions;
@@ -12,12 +16,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::{storms::Storms, versions::Versions};
+use self::{intervals::Intervals, storms::Storms, versions::Versions};
 pub(crate) use self::{
     totals::Totals,
     versions::{ByVersion, Version},
 };
-use crate::model::{Errors, Timestamp};
+use crate::model::{ERROR_GRAIN_MS, Errors, Timestamp};
 
 /// The length of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,14 +30,15 @@ pub(crate) struct Grain(u32);
 
 impl Grain {
     pub(crate) const ONE_MINUTE: Self = Self(60_000);
-    const ALL: [Self; 3] = [Self::ONE_MINUTE, Self(300_000), Self(900_000)];
+    const LONGEST: Self = Self(900_000);
+    const ALL: [Self; 3] = [Self::ONE_MINUTE, Self(300_000), Self::LONGEST];
 
     /// The least length not shorter than `interval_ms`, or the greatest there is.
-    pub(crate) fn for_interval(interval_ms: u32) -> Self {
+    pub(crate) fn for_interval(interval_ms: u64) -> Self {
         Self::ALL
             .into_iter()
-            .find(|grain| grain.0 >= interval_ms)
-            .unwrap_or(Self(900_000))
+            .find(|grain| u64::from(grain.0) >= interval_ms)
+            .unwrap_or(Self::LONGEST)
     }
 
     pub(crate) fn millis(self) -> i64 {
@@ -60,22 +65,91 @@ const OPEN_MAX: i64 = 8;
 struct Slot {
     errors: u64,
     requests: u64,
-    n_records: u32,
-    /// Records that told no attempts; those that named no version which is told apart. What counts is whether there are.
-    n_without_requests: u16,
-    n_without_version: u16,
+    /// The stretch that its records tell of, in seconds from its start; `until` is when the last one's grain of time begins.
+    from: i16,
+    until: i16,
+    /// 255 where there are more.
+    n_records: u8,
+    /// Whether a record is of an interval that asks for longer steps; whether one told no attempts, or named no version
+    /// which is told apart.
+    is_long: bool,
+    lacks_requests: bool,
+    lacks_version: bool,
+}
+
+impl Slot {
+    /// Takes in that so many records tell of a stretch.
+    fn cover(&mut self, (from, until): (i16, i16), n_records: u8) {
+        let is_first = self.n_records == 0;
+        self.from = if is_first { from } else { self.from.min(from) };
+        self.until = if is_first { until } else { self.until.max(until) };
+        self.n_records = self.n_records.saturating_add(n_records);
+    }
+
+    /// The stretch that its records tell of, and its length; of what comes from several producers, whose intervals end at
+    /// different times, the length that each of them tells of.
+    fn told(&self, start: Timestamp, grain: Grain) -> (Timestamp, Timestamp, Duration) {
+        let step = grain.duration();
+        if self.n_records == 0 {
+            return (start, start + step, step);
+        }
+        let at = |seconds: i16| Timestamp::from_millis(start.millis() + i64::from(seconds) * 1_000);
+        let (from, last) = (at(self.from), at(self.until));
+        let until = Timestamp::from_millis(last.millis() + ERROR_GRAIN_MS);
+        let length = if self.is_long {
+            last.since(from).max(step)
+        } else {
+            until.since(from).min(step)
+        };
+        (from, until, length)
+    }
+}
+
+/// The stretch that a record tells of, in seconds from the start of its step: its interval, or of an instant all the step.
+fn stretch(errors: &Errors<'_>, grain: Grain) -> (i16, i16) {
+    let seconds = |ms: i64| i16::try_from((ms.div_euclid(1_000)).clamp(-32_000, 32_000)).unwrap_or(0);
+    let until = errors.time.millis().rem_euclid(grain.millis());
+    match i64::try_from(errors.interval_ms).unwrap_or(i64::MAX) {
+        0 => (0, seconds(grain.millis() - ERROR_GRAIN_MS)),
+        interval_ms => (seconds(until.saturating_sub(interval_ms)), seconds(until)),
+    }
 }
 
 /// One step that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed {
     pub(crate) start: Timestamp,
+    /// The stretch that its records tell of, and how long it is for each producer; without a record, the step itself.
+    pub(crate) from: Timestamp,
+    pub(crate) until: Timestamp,
+    pub(crate) length: Duration,
     pub(crate) errors: u64,
     /// Attempts, where every record told them and they are not fewer than the errors.
     pub(crate) requests: Option<u64>,
-    pub(crate) n_records: u32,
+    /// 255 where there are more.
+    pub(crate) n_records: u8,
     /// By version, where every record named one.
     pub(crate) by_version: Option<ByVersion>,
+}
+
+impl Closed {
+    /// How many steps of this length it tells of, at least one: an interval may be longer.
+    pub(crate) fn n_steps(&self, grain: Grain) -> u16 {
+        let step = grain.duration();
+        let n = (self.length + step / 2).as_millis() / step.as_millis();
+        u16::try_from(n).unwrap_or(u16::MAX).max(1)
+    }
+
+    /// Whether it tells of more than the longest step, which none can stand for.
+    pub(crate) fn is_beyond_steps(&self, grain: Grain) -> bool {
+        self.length > Grain::LONGEST.duration() + grain.duration()
+    }
+
+    /// The greatest part of what it tells that may have happened in a stretch.
+    pub(crate) fn part_within(&self, from: Timestamp, until: Timestamp) -> f64 {
+        let shared = until.min(self.until).since(from.max(self.from));
+        (shared.as_secs_f64() / self.length.as_secs_f64()).min(1.0)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,9 +161,7 @@ pub(crate) struct Steps {
     /// Made with the first record that names a version.
     versions: Option<Box<Versions>>,
     storms: Option<Box<Storms>>,
-    /// The greatest interval seen today and yesterday, and which day today is.
-    interval_ms: [u32; 2],
-    day: i32,
+    intervals: Intervals,
 }
 
 impl Steps {
@@ -108,8 +180,7 @@ impl Steps {
             slots: [Slot::default(); 8],
             versions: None,
             storms: None,
-            interval_ms: [0; 2],
-            day: 0,
+            intervals: Intervals::default(),
         }
     }
 
@@ -132,10 +203,14 @@ impl Steps {
         let index = Self::index(step);
         let (slot, all) = (&mut self.slots[index], totals.all());
         slot.errors = slot.errors.saturating_add(all.errors);
-        slot.n_records = slot.n_records.saturating_add(all.n_records);
+        if all.n_records > 0 {
+            let n_records = u8::try_from(all.n_records).unwrap_or(u8::MAX);
+            slot.cover(stretch(errors, self.grain), n_records);
+            slot.is_long |= Grain::for_interval(errors.interval_ms) > self.grain;
+        }
         match all.requests {
             Some(requests) => slot.requests = slot.requests.saturating_add(requests),
-            None => slot.n_without_requests = added(slot.n_without_requests, all.n_records),
+            None => slot.lacks_requests |= all.n_records > 0,
         }
         let mut n_without_version = all.n_records;
         for (variant, part) in errors.variants().zip(totals.parts()) {
@@ -159,7 +234,7 @@ impl Steps {
                 n_without_version = n_without_version.saturating_sub(part.n_records);
             }
         }
-        slot.n_without_version = added(slot.n_without_version, n_without_version);
+        slot.lacks_version |= n_without_version > 0;
         true
     }
 
@@ -172,7 +247,7 @@ impl Steps {
     pub(crate) fn forget_versions(&mut self) {
         if self.versions.take().is_some() {
             for slot in self.slots.iter_mut().filter(|slot| slot.n_records > 0) {
-                slot.n_without_version = u16::MAX;
+                slot.lacks_version = true;
             }
         }
     }
@@ -202,15 +277,19 @@ impl Steps {
             }
         }
         self.next += 1;
-        let told = slot.n_records > 0 && slot.n_without_requests == 0;
+        let told = slot.n_records > 0 && !slot.lacks_requests;
         // Fewer attempts than errors: the two do not count the same thing, and the errors are counted.
         let requests = (told && slot.requests >= slot.errors).then_some(slot.requests);
+        let (from, until, length) = slot.told(start, self.grain);
         Some(Closed {
             start,
+            from,
+            until,
+            length,
             errors: slot.errors,
             requests,
             n_records: slot.n_records,
-            by_version: by_version.filter(|_| slot.n_records > 0 && slot.n_without_version == 0),
+            by_version: by_version.filter(|_| slot.n_records > 0 && !slot.lacks_version),
         })
     }
 
@@ -228,24 +307,14 @@ impl Steps {
         n
     }
 
-    /// Remembers a producer's interval; yesterday's greatest counts still.
+    /// Remembers a producer's interval.
     pub(crate) fn note_interval(&mut self, time: Timestamp, interval_ms: u64) {
-        let day = i32::try_from(time.millis().div_euclid(86_400_000)).unwrap_or(i32::MAX);
-        if day > self.day {
-            self.interval_ms = [0, if day - 1 == self.day { self.interval_ms[0] } else { 0 }];
-            self.day = day;
-        }
-        let interval_ms = u32::try_from(interval_ms).unwrap_or(u32::MAX);
-        self.interval_ms[0] = self.interval_ms[0].max(interval_ms);
+        self.intervals.note(time, interval_ms);
     }
 
-    /// The length that the intervals seen ask for.
-    pub(crate) fn wanted_grain(&self) -> Grain {
-        // Instants alone say nothing of an interval: what stands, stands.
-        match self.interval_ms[0].max(self.interval_ms[1]) {
-            0 => self.grain,
-            interval_ms => Grain::for_interval(interval_ms),
-        }
+    /// The length that the intervals seen ask for; `is_new`: nothing would be lost by longer ones yet.
+    pub(crate) fn wanted_grain(&self, is_new: bool) -> Grain {
+        self.intervals.wanted(self.grain, is_new)
     }
 
     /// Goes over to steps of another length; sums that are open go to the step that holds their start.
@@ -265,18 +334,17 @@ impl Steps {
             let target = start.div_euclid(grain.millis());
             if slot.n_records > 0 && (self.next..self.next + OPEN_MAX).contains(&target) {
                 let into = &mut self.slots[Self::index(target)];
+                let moved = i16::try_from((start - target * grain.millis()) / 1_000).unwrap_or(0);
+                let stretch = (slot.from.saturating_add(moved), slot.until.saturating_add(moved));
+                into.cover(stretch, slot.n_records);
+                into.is_long |= slot.is_long;
                 into.errors = into.errors.saturating_add(slot.errors);
                 into.requests = into.requests.saturating_add(slot.requests);
-                into.n_records = into.n_records.saturating_add(slot.n_records);
-                into.n_without_requests = into.n_without_requests.saturating_add(slot.n_without_requests);
-                into.n_without_version = u16::MAX;
+                into.lacks_requests |= slot.lacks_requests;
+                into.lacks_version = true;
             }
         }
     }
-}
-
-fn added(n: u16, more: u32) -> u16 {
-    n.saturating_add(u16::try_from(more).unwrap_or(u16::MAX))
 }
 
 #[cfg(test)]
@@ -364,7 +432,7 @@ mod tests {
         let mut steps = Steps::new(Grain::ONE_MINUTE, at(600), at(600), LATENESS);
         assert!(book(&mut steps, at(600), (2, None), None) && book(&mut steps, at(660), (3, None), None));
         steps.note_interval(at(600), 300_000);
-        assert_eq!(steps.wanted_grain(), Grain(300_000));
+        assert_eq!(steps.wanted_grain(true), Grain(300_000));
         steps.regrain(Grain(300_000));
         let closed: Vec<(Timestamp, u64)> = std::iter::from_fn(|| steps.close(at(910), LATENESS))
             .map(|closed| (closed.start, closed.errors))

@@ -1,11 +1,23 @@
 //! Whether changes that AI had a part in fail more often than others of the same risk and tier.
 //!
 //! Compared without strata, a class of changes that are merely larger is blamed for what size does. So changes are set
-//! beside those of the same tier and the same quarter of commit risk, in which neither AI nor the author has a part. At
-//! each failed change, with `n_a` AI and `n_h` other changes of its stratum at risk (deployed within 7 days),
+//! beside those of the same tier and the same quarter of commit risk, in which neither AI nor the author has a part.
+//!
+//! What is at risk is what can be counted, or a share of what is at risk says nothing of whose the next failure is: of
+//! deploys that bring both classes the failure of the deploy is nobody's. So there are two kinds of *lots*, made where
+//! changes are kept (`change/release.rs`), and each is set beside its own kind only:
+//!
+//! - a **deploy** whose changes are all of one class. It fails once, and is set beside deploys of about as many changes, in
+//!   the quarter of its changes' mean risk. In a stratum it counts as its changes: had deploys of three and of four
+//!   changes the same chance each, or each of their changes, makes little difference there, and none elsewhere;
+//! - a **change** of any other deploy, which fails where it is named, and is set beside other such changes.
+//!
+//! The null hypothesis: of all that is at risk in a stratum, which change's lot is the next that is told to have failed
+//! does not depend on its class. At each failure, with `n_a` AI and `n_h` other changes of its stratum at risk (deployed
+//! within 7 days, not failed, and remembered by their service),
 //!
 //! ```text
-//! q(θ) = θ n_a / (θ n_a + n_h)      lik(θ) ← lik(θ) · (q(θ) if the failed one is an AI change, else 1 − q(θ))
+//! q(θ) = θ n_a / (θ n_a + n_h)      lik(θ) ← lik(θ) · (q(θ) if the failed one is of the AI class, else 1 − q(θ))
 //! ```
 //!
 //! which is Cox's partial likelihood of a hazard ratio θ. `lik(θ) / lik(1)` is a nonnegative martingale where θ is 1, so
@@ -14,26 +26,30 @@
 //! with a chance of at least 1 − α. After Lindon and Malek, *Anytime-Valid Inference for Multinomial Count Data*
 //! (2011.03567), and Cox, *Regression Models and Life-Tables* (1972).
 //!
-//! The quarters are set anew every four weeks; what is at risk then stays in the one it was deployed in. A named sha is
-//! taken as deployed if it is remembered.
+//! The quarters are set anew every four weeks; what was deployed before stays in the one it was deployed in.
 //!
 //! A class that was not told is its own: silence is not "human". It is counted and takes no part in the test.
 //!
-//! **Invariant:** state is bounded: 33 buckets of six hours, 500 probabilities, one number per θ.
+//! **Invariant:** state is bounded: 33 buckets of six hours, 500 probabilities, two sets of quarters, one number per θ.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, num::NonZeroU8, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::cohorts::AT_RISK;
-use crate::model::{Assistance, Criticality, Timestamp, Unit};
+use super::evidence::narrow;
+use crate::model::{Assistance, Criticality, Lot, Timestamp, Unit};
 
+/// A deployed change is at risk for so long.
+pub(super) const AT_RISK: Duration = Duration::from_hours(7 * 24);
 /// What is at risk is counted by the six hours in which it was deployed.
 const BUCKET: Duration = Duration::from_hours(6);
 /// A week of them, and a day for what comes late.
 const BUCKETS_MAX: usize = 33;
 const N_BINS: usize = 4;
-const N_STRATA: usize = 4 * N_BINS;
+/// Deploys are told apart by how many changes they bring, up to so many, and more; then there are changes by themselves.
+const SIZES: [u8; 4] = [1, 2, 4, 8];
+const N_SIZES: usize = SIZES.len() + 2;
+const N_STRATA: usize = 4 * N_BINS * N_SIZES;
 /// Probabilities from which the quarters are told, and the least number for it.
 const PROBABILITIES_MAX: usize = 500;
 const PROBABILITIES_MIN: usize = 100;
@@ -56,7 +72,9 @@ const MULTIPLIER_MAX: f64 = 3.0;
 pub(crate) struct Trend {
     buckets: VecDeque<Bucket>,
     probabilities: VecDeque<f32>,
-    edges: Option<([f32; N_BINS - 1], Timestamp)>,
+    edges: Option<Edges>,
+    /// Those in force before: of what was deployed then.
+    edges_before: Option<Edges>,
     /// ln lik(θ) for each of [`thetas`], then for the alternatives and their mirror images, over ln lik(1).
     ln_grid: Vec<f64>,
     ln_more: [f64; 4],
@@ -67,11 +85,18 @@ pub(crate) struct Trend {
     n_compared: u64,
 }
 
+/// Where quarters of commit risk end, and since when that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Edges {
+    ends: [f32; N_BINS - 1],
+    since: Timestamp,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Bucket {
     begins: Timestamp,
-    /// Per stratum: human, AI, not told.
-    counts: [[u32; 3]; N_STRATA],
+    /// Per stratum, changes: human, AI, not told. There are [`N_STRATA`].
+    counts: Vec<[u32; 3]>,
 }
 
 /// What is known of AI-assisted changes in the fleet, for people.
@@ -124,6 +149,7 @@ impl Default for Trend {
             buckets: VecDeque::new(),
             probabilities: VecDeque::new(),
             edges: None,
+            edges_before: None,
             ln_grid: vec![0.0; N_THETAS],
             ln_more: [0.0; 4],
             ln_less: [0.0; 4],
@@ -134,8 +160,37 @@ impl Default for Trend {
     }
 }
 
-/// Without AI, with it, not told.
-pub(super) fn class(ai: Assistance) -> usize {
+/// A change by itself.
+pub(super) fn lot_of(unit: Unit, deployed_at: Timestamp) -> Lot {
+    Lot {
+        ai: unit.ai,
+        probability: unit.probability,
+        deployed_at,
+        n_changes: None,
+    }
+}
+
+/// All that a deploy brought, as one; `None` unless it is of one class.
+pub(super) fn one_lot(units: &[Unit], deployed_at: Timestamp) -> Option<Lot> {
+    let n_changes = NonZeroU8::new(u8::try_from(units.len()).ok()?)?;
+    let first = units.first()?.ai;
+    let is_alike = units.iter().all(|unit| class(unit.ai) == class(first));
+    let sum: f64 = units.iter().map(|unit| f64::from(unit.probability)).sum();
+    is_alike.then(|| Lot {
+        ai: first,
+        probability: narrow(sum / f64::from(n_changes.get())),
+        deployed_at,
+        n_changes: Some(n_changes),
+    })
+}
+
+/// How many changes it stands for.
+fn weight(lot: &Lot) -> u32 {
+    lot.n_changes.map_or(1, |n| u32::from(n.get()))
+}
+
+/// Without AI, with it, not told: assisted and authored are one class, as the question is whether AI was in it.
+fn class(ai: Assistance) -> usize {
     match ai {
         Assistance::None => 0,
         Assistance::Assisted | Assistance::Authored => 1,
@@ -165,33 +220,57 @@ fn ln_mean(lns: &[f64]) -> f64 {
 }
 
 impl Trend {
-    /// Changes of a tier were deployed at `at`.
-    pub(crate) fn deployed(&mut self, tier: Criticality, at: Timestamp, units: &[Unit]) {
+    /// A deploy brought changes of a tier at `at`, all as one lot or each as one.
+    pub(crate) fn deployed(&mut self, tier: Criticality, at: Timestamp, units: &[Unit], is_one_lot: bool) {
         for unit in units {
             if self.probabilities.len() >= PROBABILITIES_MAX {
                 self.probabilities.pop_front();
             }
             self.probabilities.push_back(unit.probability);
-            self.settle_edges(at);
             self.n_deployed[class(unit.ai)] += 1;
-            if let Some(stratum) = self.stratum(tier, unit.probability)
-                && let Some(bucket) = self.bucket(at)
-            {
-                let counts = &mut bucket.counts[stratum][class(unit.ai)];
-                *counts = counts.saturating_add(1);
-            }
+        }
+        self.settle_edges(at);
+        match one_lot(units, at).filter(|_| is_one_lot) {
+            Some(lot) => self.expose(tier, &lot),
+            None => units.iter().for_each(|unit| self.expose(tier, &lot_of(*unit, at))),
         }
     }
 
-    /// One deployed change of a tier failed at `at`.
-    pub(crate) fn failed(&mut self, tier: Criticality, at: Timestamp, unit: Unit) {
-        self.n_failed[class(unit.ai)] += 1;
-        let Some(stratum) = self.stratum(tier, unit.probability) else {
+    fn expose(&mut self, tier: Criticality, lot: &Lot) {
+        if let Some(stratum) = self.stratum(tier, lot)
+            && let Some(bucket) = self.bucket(lot.deployed_at)
+        {
+            let counts = &mut bucket.counts[stratum][class(lot.ai)];
+            *counts = counts.saturating_add(weight(lot));
+        }
+    }
+
+    /// A lot is at risk no more. Says in which stratum it was and what that held, itself among it: human and AI changes.
+    fn take_out(&mut self, tier: Criticality, at: Timestamp, lot: &Lot) -> Option<[f64; 2]> {
+        let stratum = self.stratum(tier, lot)?;
+        let at_risk = self.at_risk(stratum, at);
+        let begins = lot.deployed_at.floor(BUCKET);
+        let is_at_risk = self.buckets_at_risk(at).any(|bucket| bucket.begins == begins);
+        let bucket = self.buckets.iter_mut().find(|bucket| bucket.begins == begins)?;
+        let counts = &mut bucket.counts[stratum][class(lot.ai)];
+        // Its service may have come to another tier since.
+        let is_known = *counts >= weight(lot);
+        *counts = counts.saturating_sub(weight(lot));
+        (is_at_risk && is_known).then_some(at_risk)
+    }
+
+    /// A lot will not be told to have failed any more.
+    pub(crate) fn left(&mut self, tier: Criticality, lot: &Lot) {
+        self.take_out(tier, lot.deployed_at, lot);
+    }
+
+    /// A lot of a tier failed at `at`.
+    pub(crate) fn failed(&mut self, tier: Criticality, at: Timestamp, lot: &Lot) {
+        self.n_failed[class(lot.ai)] += 1;
+        let Some([n_human, n_ai]) = self.take_out(tier, at, lot) else {
             return;
         };
-        let [n_human, n_ai] = self.at_risk(stratum, at);
-        self.remove(stratum, at, unit.ai);
-        let failed_ai = match unit.ai {
+        let failed_ai = match lot.ai {
             Assistance::None => false,
             Assistance::Assisted | Assistance::Authored => true,
             Assistance::Unknown => return,
@@ -229,15 +308,6 @@ impl Trend {
         })
     }
 
-    /// What failed is at risk no more: one of its class that was deployed last.
-    fn remove(&mut self, stratum: usize, at: Timestamp, ai: Assistance) {
-        let mut counts = self.buckets.iter_mut().rev().filter(|bucket| bucket.begins <= at);
-        let known = counts.find_map(|bucket| Some(&mut bucket.counts[stratum][class(ai)]).filter(|n| **n > 0));
-        if let Some(n) = known {
-            *n -= 1;
-        }
-    }
-
     /// The bucket that holds `at`; the oldest makes place. `None`: it is from before all that are kept.
     fn bucket(&mut self, at: Timestamp) -> Option<&mut Bucket> {
         let begins = at.floor(BUCKET);
@@ -247,28 +317,36 @@ impl Trend {
                 place = place.checked_sub(1)?;
                 self.buckets.pop_front();
             }
-            let counts = [[0; 3]; N_STRATA];
+            let counts = vec![[0; 3]; N_STRATA];
             self.buckets.insert(place, Bucket { begins, counts });
         }
         self.buckets.get_mut(place)
     }
 
-    fn stratum(&self, tier: Criticality, probability: f32) -> Option<usize> {
-        let (edges, _) = self.edges.as_ref()?;
-        let bin = edges.iter().filter(|edge| probability > **edge).count();
-        Some(tier.index() * N_BINS + bin)
+    fn stratum(&self, tier: Criticality, lot: &Lot) -> Option<usize> {
+        let mut known = self.edges.iter().chain(&self.edges_before);
+        let edges = known.find(|edges| edges.since <= lot.deployed_at)?;
+        let bin = edges.ends.iter().filter(|end| lot.probability > **end).count();
+        let size = lot
+            .n_changes
+            .map_or(0, |n| 1 + SIZES.iter().filter(|size| n.get() > **size).count());
+        Some((tier.index() * N_BINS + bin) * N_SIZES + size)
     }
 
     /// Sets the quarters of commit risk by the last changes, once there are enough, and then every four weeks.
     fn settle_edges(&mut self, at: Timestamp) {
-        let stand = self.edges.is_some_and(|(_, since)| at < since + EDGES_LAST);
+        let stand = self.edges.is_some_and(|edges| at < edges.since + EDGES_LAST);
         if stand || self.probabilities.len() < PROBABILITIES_MIN {
             return;
         }
         let mut sorted: Vec<f32> = self.probabilities.iter().copied().collect();
         sorted.sort_unstable_by(f32::total_cmp);
         let n = sorted.len();
-        self.edges = Some(([sorted[n / 4], sorted[n / 2], sorted[3 * n / 4]], at));
+        self.edges_before = self.edges;
+        self.edges = Some(Edges {
+            ends: [sorted[n / 4], sorted[n / 2], sorted[3 * n / 4]],
+            since: at,
+        });
     }
 
     /// What an AI change's loss is to be multiplied by; `None` for 1.

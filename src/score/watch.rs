@@ -11,13 +11,14 @@ use super::{
         Blocks, Concentration, Control, DECLARED_MIN, EProcess, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen,
         Shares, Since, narrow,
     },
-    moment::Moment,
+    exposure::Exposure,
     short::Short,
     steps::{Closed, Grain, Version},
 };
 use crate::model::{EnvironmentId, Second, ServiceId, Suspect, Timestamp};
 
-/// A watch that waits for observed steps ends after this at the latest: a nightly batch is judged by its next run.
+/// A watch that waits for observed steps ends so long after its last stage at the latest: a nightly batch is judged by its
+/// next run.
 const WATCH_MAX: Duration = Duration::from_hours(26);
 /// How many times longer than asked for a watch lasts at most where errors are rare.
 const LONGER_MAX: u16 = 4;
@@ -31,12 +32,14 @@ const LN_SILENT: f64 = 2.995_732_273_553_991;
 const EARLY_MAX: f64 = 10.0;
 /// Stages that have a blip and an onset of their own; a rollout in a hundred small steps is judged all along.
 const STAGES_MAX: usize = 5;
+/// Stages prolong a watch to so many times its length at most.
+const PROLONGED_MAX: u16 = 5;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each says another thing")]
 pub(crate) struct Watch {
     pub(crate) deploy_id: Box<str>,
-    pub(crate) started_at: Timestamp,
+    started_at: Second,
     stage_at: Second,
     /// Stages so far; none while no traffic has reached it.
     n_stages: u8,
@@ -48,11 +51,13 @@ pub(crate) struct Watch {
     pub(crate) in_trouble: bool,
     /// The chance that one of its changes causes an incident, from commit risk.
     pub(crate) prior: f32,
-    exposure: f32,
+    exposure: Exposure,
     /// How much of the traffic the last stage added.
     restarted: Short,
-    /// How many observed steps it lasts.
+    /// How many observed steps it lasts if no later stage prolongs it.
     horizon: u16,
+    /// The observed step that is its last.
+    last_step: u16,
     /// The version it brings, and the one it takes the place of; none where they are not told apart.
     version: Version,
     previous: Version,
@@ -60,12 +65,18 @@ pub(crate) struct Watch {
     pub(crate) shares: Shares,
     /// Whether a judged step had no control.
     was_uncontrolled: bool,
+    /// What an earlier watch of the same deploy found, if there was one.
+    pub(crate) earlier: Option<WatchVerdict>,
     process: EProcess,
     /// Whether the last step it took in was one of restarts.
     is_restarting: bool,
     ln_e_max: f32,
-    pub(crate) alarmed_at: Moment,
+    /// When it was first convicted; 1970 while it is not.
+    alarmed_at: Second,
 }
+
+// Six of them beside all else are within 4 KiB.
+const _: () = assert!(size_of::<Watch>() <= 152);
 
 /// A closed step, and what it is judged by.
 #[derive(Debug)]
@@ -81,8 +92,8 @@ pub(crate) struct Step<'a> {
     pub(crate) concentration: Concentration,
     /// What a step counts as at most, as a multiple of what is expected.
     pub(crate) spike: f64,
-    /// How much of the traffic restarts for a deploy under watch, of which errors had not risen before: the part of the
-    /// step in which it may make errors, times its share.
+    /// How much of the traffic restarts for a deploy under watch, of which errors had not risen before: the part of what the
+    /// step tells in which it may make errors, times its share.
     pub(crate) restarting: f64,
     /// How long restarts alone make errors.
     pub(crate) blip: Duration,
@@ -91,13 +102,13 @@ pub(crate) struct Step<'a> {
 }
 
 /// What a watch found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WatchVerdict {
-    Healthy,
-    Regressed,
     /// Too little was seen, or nothing is known of what is usual.
     Unknown,
+    Healthy,
+    Regressed,
 }
 
 /// The report of a watch that ended.
@@ -121,6 +132,8 @@ pub struct ClosedWatch {
     pub rate_ratio: f64,
     pub rate_ratio_low: f64,
     pub verdict: WatchVerdict,
+    /// What earlier watches of the same deploy found, if there were any: it is one deploy.
+    pub earlier: Option<WatchVerdict>,
     pub alarmed_at: Option<Timestamp>,
     pub suspects: Vec<Suspect>,
 }
@@ -136,30 +149,39 @@ impl Watch {
     ) -> Self {
         Self {
             deploy_id: deploy_id.into(),
-            started_at,
+            started_at: Second::of(started_at),
             stage_at: Second::of(started_at),
             n_stages: 0,
             first_steps: [0; STAGES_MAX],
             judged,
             in_trouble: false,
             prior: narrow(prior),
-            exposure: 0.0,
+            exposure: Exposure::default(),
             restarted: Short::default(),
             horizon: STEPS_MIN,
+            last_step: STEPS_MIN,
             version: versions.0,
             previous: versions.1,
             shares: Shares::default(),
             was_uncontrolled: false,
+            earlier: None,
             process: EProcess::new(),
             is_restarting: false,
             ln_e_max: 0.0,
-            alarmed_at: Moment::NONE,
+            alarmed_at: Second::default(),
         }
     }
 
     /// It lasts for so many observed steps.
     pub(crate) fn lasting(mut self, horizon: u16) -> Self {
         self.horizon = horizon;
+        self.last_step = horizon;
+        self
+    }
+
+    /// It goes on where an earlier watch of the same deploy has ended.
+    pub(crate) fn following(mut self, earlier: Option<WatchVerdict>) -> Self {
+        self.earlier = earlier;
         self
     }
 
@@ -171,8 +193,8 @@ impl Watch {
 
     /// What was seen so far is explained by something else: it is judged by what follows.
     pub(crate) fn begin_anew(&mut self) {
-        let left = self.horizon.saturating_sub(self.process.n_steps());
-        self.horizon = left.max(STEPS_MIN);
+        self.horizon = self.left().max(STEPS_MIN);
+        self.last_step = self.horizon;
         self.process = EProcess::new();
         // Its stages were long ago: none of the steps to come is the first of one.
         for first in &mut self.first_steps {
@@ -180,22 +202,68 @@ impl Watch {
         }
         self.is_restarting = false;
         self.ln_e_max = 0.0;
-        self.alarmed_at = Moment::NONE;
+        self.acquit();
     }
 
-    /// The deploy has reached `exposure` of the traffic: if that is more than before, a stage with an onset of its own.
-    pub(crate) fn stage(&mut self, at: Timestamp, exposure: f64) {
-        let exposure = narrow(exposure);
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.started_at.start()
+    }
+
+    /// It is convicted at `now`, and may have been before.
+    pub(crate) fn alarm(&mut self, now: Timestamp) {
+        if !self.has_alarmed() {
+            self.alarmed_at = Second::of(now);
+        }
+    }
+
+    /// What convicted it was another service's doing.
+    pub(crate) fn acquit(&mut self) {
+        self.alarmed_at = Second::default();
+    }
+
+    pub(crate) fn has_alarmed(&self) -> bool {
+        self.alarmed_at != Second::default()
+    }
+
+    /// The deploy has reached `exposure` of the traffic: if that is more than before, a stage with an onset of its own, and
+    /// `horizon` observed steps for what it brings to show.
+    pub(crate) fn stage(&mut self, at: Timestamp, exposure: Exposure, horizon: u16) {
         if exposure <= self.exposure {
             return;
         }
-        self.restarted = Short::of(f64::from(exposure) - f64::from(self.exposure));
+        let last_step = self.process.n_steps().saturating_add(horizon);
+        let longest = horizon.saturating_mul(PROLONGED_MAX);
+        self.last_step = self.last_step.max(last_step.min(longest));
+        self.restarted = Short::of(exposure.value() - self.exposure.value());
         self.exposure = exposure;
         if usize::from(self.n_stages) < STAGES_MAX {
             self.n_stages += 1;
             self.stage_at = self.stage_at.max(Second::of(at));
             self.is_restarting = false;
         }
+    }
+
+    /// Whether a stage at `exposure` is no part of it any more: it has had its length, prolonged as it may be, and nothing
+    /// speaks against the deploy so far. A watch of its own looks at that stage with all the evidence that one may be.
+    pub(crate) fn is_followed_by(&self, exposure: Exposure) -> bool {
+        let has_lasted = self.process.n_steps() >= self.horizon;
+        exposure > self.exposure && has_lasted && !self.has_alarmed() && !self.is_doubtful()
+    }
+
+    fn is_doubtful(&self) -> bool {
+        self.process.ln_e() >= LN_DOUBTFUL
+    }
+
+    /// Observed steps that it lasts yet.
+    fn left(&self) -> u16 {
+        self.last_step.saturating_sub(self.process.n_steps())
+    }
+
+    /// Whether it has seen half of the steps that a watch has after its last stage: of the faults it looks for nine in ten
+    /// have begun by then, as far as their onset is presumed (.3 at the deploy, half of the rest as 1/j). More was not
+    /// asked for: a service that is deployed every quarter of an hour would never learn.
+    pub(crate) fn has_mostly_seen(&self) -> bool {
+        self.left() <= self.horizon / 2
     }
 
     /// When the last stage began, to the second.
@@ -214,23 +282,22 @@ impl Watch {
             .unwrap_or(most)
     }
 
-    /// Takes in a step, unless it was over before the deploy reached any traffic.
+    /// Takes in a step, unless what it tells of was over before the deploy reached any traffic.
     pub(crate) fn observe(&mut self, step: &Step<'_>) {
-        let start = step.closed.start;
-        let of_stage = start + step.grain.duration() > self.stage_at();
+        let of_stage = step.closed.until > self.stage_at();
         if self.n_stages == 0 || (self.n_stages == 1 && !of_stage) {
             return;
         }
         let control = self.control(step);
         let stage = usize::from(self.n_stages) - 1;
-        let own = self.restarting(start, step.grain.duration(), step.blip);
+        let own = self.restarting(step.closed, step.blip);
         // Where versions are told apart, another's restart is in neither's errors.
         let others = if control.is_none() { step.restarting } else { 0.0 };
         if own.max(others) > 0.0 {
             self.was_uncontrolled |= control.is_none();
-            let is_first = own > 0.0 && !std::mem::replace(&mut self.is_restarting, true);
+            self.is_restarting |= own > 0.0;
             let beyond = self.beyond_restarts(step, control.as_ref(), own.max(others));
-            self.process.observe_restart(&beyond, is_first.then_some(stage));
+            self.process.observe_restart(&beyond, (stage, self.seen_of_blip(step)));
         } else {
             let has_restarted = std::mem::take(&mut self.is_restarting);
             if of_stage && self.first_steps[stage] == 0 {
@@ -251,20 +318,34 @@ impl Watch {
         self.ln_e_max = self.ln_e_max.max(narrow(self.ln_e()));
     }
 
-    /// How much of the traffic its last stage restarts in a step: the part of the step in which that may make errors, times
-    /// the share that the stage added.
-    pub(crate) fn restarting(&self, start: Timestamp, length: Duration, blip: Duration) -> f64 {
+    /// How much of the traffic it has reached.
+    pub(crate) fn exposure(&self) -> Exposure {
+        self.exposure
+    }
+
+    /// The version it brings, and the one it takes the place of; none where they are not told apart.
+    pub(crate) fn versions(&self) -> (Version, Version) {
+        (self.version, self.previous)
+    }
+
+    /// How much of the traffic its last stage restarts in what a step tells of: the part in which that may make errors,
+    /// times the share that the stage added.
+    pub(crate) fn restarting(&self, closed: &Closed, blip: Duration) -> f64 {
         if self.n_stages == 0 {
             return 0.0;
         }
-        let until = (self.stage_at() + blip).min(start + length);
-        let part = until.since(self.stage_at().max(start)).as_secs_f64() / length.as_secs_f64();
-        part * self.restarted.value()
+        closed.part_within(self.stage_at(), self.stage_at() + blip) * self.restarted.value()
+    }
+
+    /// Which part of its last stage's blip a step tells of.
+    fn seen_of_blip(&self, step: &Step<'_>) -> f64 {
+        let part = step.closed.part_within(self.stage_at(), self.stage_at() + step.blip);
+        (part * step.closed.length.as_secs_f64() / step.blip.as_secs_f64().max(1.0)).min(1.0)
     }
 
     /// A step beside its control where it has one, else against the baseline.
     fn seen<'a>(&self, step: &Step<'a>, control: Option<&Control>) -> Seen<'a> {
-        let exposure = f64::from(self.exposure).max(DECLARED_MIN);
+        let exposure = self.exposure.value().max(DECLARED_MIN);
         if let Some(control) = control {
             return Seen {
                 ln_ratios: control.ln_ratios(1.0, step.concentration, self.shares.least()),
@@ -293,12 +374,12 @@ impl Watch {
     fn beyond_restarts<'a>(&self, step: &Step<'a>, control: Option<&Control>, restarting: f64) -> Seen<'a> {
         let seen = self.seen(step, control);
         let more = (step.blip_errors - 1.0) * restarting;
-        let exposure = f64::from(self.exposure).max(DECLARED_MIN);
+        let exposure = self.exposure.value().max(DECLARED_MIN);
         let (ln_ratios, least) = if let Some(control) = control {
             let least = 1.0 + more / control.share;
             (control.ln_ratios(least, step.concentration, self.shares.least()), least)
         } else {
-            let (least, size) = (1.0 + more, step.observation.sizes.step);
+            let (least, size) = (1.0 + more, step.observation.sizes.step * self.part_heard(step));
             (
                 step.observation.ln_ratios_beyond(least, size, exposure, step.spike),
                 least,
@@ -321,7 +402,7 @@ impl Watch {
             .as_ref()
             .and_then(|by_version| by_version.of(self.version));
         let attempts = new.map(|new| u64::from(new.requests)).filter(|requests| *requests > 0);
-        let exposure = f64::from(self.exposure);
+        let exposure = self.exposure.value();
         if attempts.is_some() && attempts == step.closed.requests && exposure < SHARE_MAX {
             exposure
         } else {
@@ -356,12 +437,12 @@ impl Watch {
             (requests / (requests + old_requests), SHARE_MIN, step.margin)
         } else {
             // Shares that are declared are of instances, not of traffic.
-            (
-                f64::from(self.exposure),
-                f64::from(narrow(DECLARED_MIN)),
-                2.0 * step.margin,
-            )
+            (self.exposure.value(), DECLARED_MIN, 2.0 * step.margin)
         };
+        // Without attempts, errors of minutes would stand beside those of one.
+        if !by_requests && step.closed.n_steps(step.grain) > 1 {
+            return None;
+        }
         let is_heard = by_requests || old_errors > 0.0 || !self.is_silence_odd(step, 1.0 - share);
         (is_heard && (least..SHARE_MAX).contains(&share)).then_some(Control {
             new: errors,
@@ -380,7 +461,7 @@ impl Watch {
 
     /// Whether every judged step had a control, so that what happens without a deploy says nothing of its evidence.
     pub(crate) fn is_controlled(&self) -> bool {
-        !self.was_uncontrolled && self.process.n_steps() > 0
+        !self.was_uncontrolled && (self.process.n_steps() > 0 || self.is_restarting)
     }
 
     /// The evidence against it.
@@ -394,7 +475,7 @@ impl Watch {
 
     /// How many times as many errors there would be if all the traffic had it, as it has a part: 1 where it has all.
     pub(crate) fn times_for_all(&self) -> f64 {
-        let (ratio, exposure) = (self.since_onset().ratio(), f64::from(self.exposure).max(DECLARED_MIN));
+        let (ratio, exposure) = (self.since_onset().ratio(), self.exposure.value().max(DECLARED_MIN));
         // Beside another version the ratio is its own errors', else that of all.
         let own = if self.is_controlled() {
             ratio
@@ -438,18 +519,22 @@ impl Watch {
     /// About when its stages began: the first and the last are known, and those between taken to be even.
     fn stages(&self) -> impl Iterator<Item = Timestamp> {
         let n_later = u32::from(self.n_stages).saturating_sub(1);
-        let first = if n_later == 0 { self.stage_at() } else { self.started_at };
+        let first = if n_later == 0 {
+            self.stage_at()
+        } else {
+            self.started_at()
+        };
         let apart = self.stage_at().since(first) / n_later.max(1);
         (0..=n_later).map(move |stage| first + apart * stage)
     }
 
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
-        self.process.n_steps() >= self.horizon || now.since(self.started_at) >= WATCH_MAX
+        self.left() == 0 || now >= self.ends_by()
     }
 
     /// When it ends even if nothing is observed.
     pub(crate) fn ends_by(&self) -> Timestamp {
-        self.started_at + WATCH_MAX
+        self.stage_at() + WATCH_MAX
     }
 
     /// What it says when nothing alarmed: too little seen is not healthy, nor are errors ten times likelier of a fault.
@@ -460,8 +545,7 @@ impl Watch {
         } else {
             STEPS_MIN
         };
-        let doubtful = self.process.ln_e() >= LN_DOUBTFUL;
-        if self.judged && self.process.n_steps() >= least && !doubtful {
+        if self.judged && self.process.n_steps() >= least && !self.is_doubtful() {
             WatchVerdict::Healthy
         } else {
             WatchVerdict::Unknown
@@ -475,7 +559,7 @@ impl Watch {
             service: ends.service.clone(),
             environment: ends.environment.clone(),
             deploy_id: self.deploy_id.clone(),
-            started_at: self.started_at,
+            started_at: self.started_at(),
             closed_at: ends.at,
             judged: self.judged,
             in_trouble: self.in_trouble,
@@ -485,7 +569,8 @@ impl Watch {
             rate_ratio: since.ratio(),
             rate_ratio_low: since.ratio_low(ends.sizes.of_block(since.n_steps)),
             verdict: ends.verdict,
-            alarmed_at: self.alarmed_at.get(),
+            earlier: self.earlier,
+            alarmed_at: self.has_alarmed().then(|| self.alarmed_at.start()),
             suspects: ends.suspects.to_vec(),
         }
     }
@@ -515,7 +600,7 @@ mod tests {
     fn a_rise_goes_with_the_stages_of_a_quick_rollout() {
         let mut watch = Watch::new("d", minute(10), true, 0.01, (Version::NONE, Version::NONE));
         for (n, exposure) in [(10, 0.1), (20, 0.25), (30, 0.5), (40, 1.0)] {
-            watch.stage(minute(n), exposure);
+            watch.stage(minute(n), Exposure::of(exposure), 120);
         }
         let goes = |watch: &Watch, onset: u32| watch.at_stage(minute(onset), Duration::from_mins(1));
         let near = density([0.0]);
@@ -532,7 +617,7 @@ mod tests {
             "{between} {after} {before}"
         );
         let mut late = Watch::new("d", minute(10), true, 0.01, (Version::NONE, Version::NONE));
-        late.stage(minute(40), 1.0);
+        late.stage(minute(40), Exposure::of(1.0), 120);
         assert!(
             (goes(&late, 41) - near).abs() < 1e-9,
             "what reaches no traffic makes no errors"

@@ -23,7 +23,7 @@ fn story(fields: &str, stretches: &[(i64, u64)], deploys: &[(i64, &str)]) -> Vec
                 Act::Event(minute("checkout", at(i), errors + jitter, Some(REQUESTS))),
             ));
             for (_, id) in deploys.iter().filter(|(minute, _)| *minute == i) {
-                script.push((i, Act::Event(deploy("checkout", id, at(i), "started", ""))));
+                script.push((i, Act::Event(deploy("checkout", id, at(i - 1), "started", ""))));
             }
             i += 1;
         }

@@ -322,7 +322,7 @@ fn regression(bad: i64, after: i64, rolled_back_at: Option<i64>) -> Vec<(i64, Ac
         let errors = if (330..330 + bad).contains(&i) { 60 } else { 8 };
         script.push((i, Act::Event(minute("checkout", at(i), errors + jitter, Some(6_000)))));
         if i == 330 {
-            script.push((i, Act::Event(deploy("checkout", "d-81", at(i), "started", ""))));
+            script.push((i, Act::Event(deploy("checkout", "d-81", at(i - 1), "started", ""))));
         }
         if Some(i) == rolled_back_at {
             script.push((i, Act::Event(deploy("checkout", "d-81", at(i), "rolled_back", ""))));

@@ -108,7 +108,7 @@ fn a_freeze_says_whether_errors_were_held_against_requests_also_without_a_margin
 }
 
 /// Five and a half hours of 8 to 12 errors a minute; then, minute by minute, errors and requests, with events of a
-/// deploy. Tells the minutes after which it was frozen, and whether anything but proceed still stands at the end.
+/// deploy at the beginning of one. Tells the minutes after which it was frozen, and whether anything but proceed still stands at the end.
 fn after(minutes: &[(u64, u64)], deploys: &[(usize, &str, &str)]) -> (Option<u64>, bool) {
     let mut driver = Driver::with_policy("mode = \"enforce\"\n");
     for i in 0..330 {
@@ -119,7 +119,7 @@ fn after(minutes: &[(u64, u64)], deploys: &[(usize, &str, &str)]) -> (Option<u64
     for ((i, (errors, requests)), time) in minutes.iter().enumerate().zip(330..) {
         let mut events = vec![minute("checkout", at(time), *errors, Some(*requests))];
         for (_, status, more) in deploys.iter().filter(|(at, ..)| *at == i) {
-            events.push(deploy("checkout", "d-81", at(time), status, more));
+            events.push(deploy("checkout", "d-81", at(time - 1), status, more));
         }
         driver.events(&events, at(time));
         driver.time(at(time) + seconds(30));
@@ -210,8 +210,8 @@ fn a_restart_convicts_no_earlier_deploy_either_and_hides_no_fault_of_it() {
             let told = i.checked_sub(from).and_then(|n| errors.get(n)).copied().unwrap_or(10);
             let mut events = vec![minute("checkout", time, told, Some(6_000))];
             match i {
-                330 => events.push(deploy("checkout", "d-81", time, "started", "")),
-                360 => events.push(deploy("checkout", "d-82", time + seconds(20), "started", "")),
+                330 => events.push(deploy("checkout", "d-81", at(minute_of - 1), "started", "")),
+                360 => events.push(deploy("checkout", "d-82", at(minute_of - 1), "started", "")),
                 _ => {}
             }
             driver.events(&events, time);

@@ -221,7 +221,7 @@ fn the_fleet_learns_what_was_deployed_and_what_failed() {
         "not enough data: {ai:?}"
     );
     let sha = format!(
-        r#"{{"kind":"incident","id":"x","time":"{}","service":"checkout","incident_id":"x","status":"detected","severity":3,"caused_by":{{"sha":"s199"}}}}"#,
+        r#"{{"kind":"incident","id":"x","time":"{}","service":"checkout","incident_id":"x","status":"detected","severity":3,"caused_by":{{"sha":"s196"}}}}"#,
         at(200 * 60 + 600)
     );
     driver.events(&[sha.clone(), sha], at(200 * 60 + 600));

@@ -13,7 +13,7 @@ use crate::support::{Driver, at};
 
 const NAME: &str = "s";
 const COMMITS: i64 = 700;
-/// Of 700 commits the last 320 or so are remembered, in about 40 kB.
+/// Of 700 commits the last 300 or so are remembered, in about 40 kB.
 const BYTES_WITH_EACH: usize = 8_000;
 
 /// The state topic as it is after compaction.

@@ -523,12 +523,12 @@ fn a_callee_that_tells_every_five_minutes_may_show_its_rise_later() {
         let mut events = vec![minute("web", at(i), risen + jitter, Some(6_000))];
         if i % 5 == 4 {
             let errors = if after >= 10 { 400 } else { 40 } + jitter;
-            let record = minute("api", at(i - 4), errors, Some(30_000));
+            let record = minute("api", at(i), errors, Some(30_000));
             events.push(record.replace("60000", "300000"));
         }
         events
     };
-    let driver = caller_and_callee(tell, [("web", -20), ("api", 9)]);
+    let driver = caller_and_callee(tell, [("web", -20), ("api", 4)]);
     assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
     assert_eq!(freezes(&driver, "api"), 1, "{:#?}", told(&driver, "api"));
 }

@@ -215,6 +215,11 @@ fn what_is_absent_has_its_default() {
         panic!("no deploy")
     };
     assert_eq!((deploy.change_kind, deploy.exposure), (ChangeKind::Release, None));
+    let deploy = expand(r#"{$deploy,"commits":["b","a","b","c","a"]}"#);
+    let Body::Deploy(deploy) = accept(&deploy, &NO_KIND).body else {
+        panic!("no deploy")
+    };
+    assert_eq!(deploy.commits, ["b", "a", "c"], "each once");
     for (line, severity, has_cause) in [
         ("{$incident}", 3, false),
         (r#"{$incident,"severity":1.0,"caused_by":{}}"#, 1, false),

@@ -1,6 +1,6 @@
 //! The kinds of events whose fields are few: deploy, error, incident, review, service and override.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
     ErrorReport,
@@ -9,7 +9,10 @@ use super::{
 use crate::{
     ingest::{
         Reject,
-        decode::native::{RawDeploy, RawError, RawIncident, RawOverride, RawReview, RawService, RawSlo},
+        decode::{
+            field::Text,
+            native::{RawDeploy, RawError, RawIncident, RawOverride, RawReview, RawService, RawSlo},
+        },
     },
     model::{CausedBy, Deploy, Incident, Override, Review, Service, Slo, Timestamp, UnitInterval},
 };
@@ -39,10 +42,22 @@ pub(super) fn deploy(raw: RawDeploy<'_>) -> Result<Deploy<'_>, Reject> {
         status: required(one_of(raw.status, "status")?, "status")?,
         version: name(raw.version, "version")?,
         previous_version: name(raw.previous_version, "previous_version")?,
-        commits: names(raw.commits, "commits", "commits[]", "a list of at most 1000 shas")?,
+        commits: each_once(names(
+            raw.commits,
+            "commits",
+            "commits[]",
+            "a list of at most 1000 shas",
+        )?),
         exposure: share(raw.exposure, "exposure")?,
         change_kind: one_of(raw.change_kind, "change_kind")?.unwrap_or_default(),
     })
+}
+
+/// A change that is listed twice is deployed once: its risk counts once.
+fn each_once(mut shas: Vec<Text<'_>>) -> Vec<Text<'_>> {
+    let mut seen = HashSet::with_capacity(shas.len());
+    shas.retain(|sha| seen.insert(sha.clone()));
+    shas
 }
 
 pub(super) fn error(raw: RawError<'_>) -> Result<ErrorReport<'_>, Reject> {

@@ -45,7 +45,7 @@ pub(crate) struct Pending(Vec<Quarter>);
 
 impl Pending {
     /// Keeps a step that was judged, as at most `spike` times what was expected.
-    pub(crate) fn keep(&mut self, closed: &Closed, seen: &Observation, spike: f64) {
+    pub(crate) fn keep(&mut self, (closed, grain): (&Closed, Grain), seen: &Observation, spike: f64) {
         let Ok(index) = u32::try_from(profile::quarter(closed.start)) else {
             return;
         };
@@ -69,12 +69,12 @@ impl Pending {
         let Some(quarter) = self.0.last_mut() else { return };
         let m = seen.expected;
         let x = without_spike(seen.errors, m, spike);
-        quarter.n_steps = quarter.n_steps.saturating_add(1);
+        let is_first = quarter.n_steps == 0;
+        quarter.n_steps = quarter.n_steps.saturating_add(closed.n_steps(grain));
         quarter.errors += narrow(x);
         quarter.expected += narrow(m);
         quarter.over += narrow((x - m) * (x - m) - x);
         quarter.squares += narrow(m * m);
-        let is_first = quarter.n_steps == 1;
         quarter.requests = match closed.requests {
             Some(requests) if is_first || quarter.requests > 0.0 => quarter.requests + narrow(super::count(requests)),
             Some(_) | None => 0.0,

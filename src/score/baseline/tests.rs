@@ -9,6 +9,9 @@ fn minute(n: i64) -> Timestamp {
 fn step(n: i64, errors: u64, requests: Option<u64>) -> Closed {
     Closed {
         start: minute(n),
+        from: minute(n),
+        until: minute(n + 1),
+        length: GRAIN.duration(),
         errors,
         requests,
         n_records: 1,
@@ -116,7 +119,7 @@ fn steps_of_a_healthy_watch_are_learned_up_to_the_next_open_one() {
                 harmless: expected,
                 sizes: baseline.sizes(&Evidence::default()),
             };
-            pending.keep(&closed, &seen, 5.0);
+            pending.keep((&closed, GRAIN), &seen, 5.0);
         }
         assert!(
             (baseline.level(GRAIN) - 10.0).abs() < 0.1,

@@ -5,8 +5,8 @@ use crate::{model::Trace, score::Said};
 
 /// Commits remembered per service; the next drops the oldest.
 pub(super) const CHANGES_MAX: usize = 512;
-/// What they, the reviews and the traces may take: 96 bytes for each. One with a sha of 40 takes 108, so some 430 of
-/// these are remembered at first, and 320 once there are traces of many more; fewer where shas are longer, or many
+/// What they, the reviews and the traces may take: 96 bytes for each. One with a sha of 40 takes 116, so some 400 of
+/// these are remembered at first, and 300 once there are traces of many more; fewer where shas are longer, or many
 /// reviews wait for their commits. What they leave, traces of changes forgotten may take.
 pub(super) const BYTES_MAX: usize = CHANGES_MAX * 96;
 /// What traces of changes forgotten may take even where more changes want the room: nine hundred of them. Less, and a
@@ -34,6 +34,7 @@ impl Changes {
             n_gone += 1;
         }
         if n_gone > 0 {
+            self.leave_oldest(n_gone, scene);
             let gone = self.list.take_oldest(n_gone).into_iter();
             scene
                 .said

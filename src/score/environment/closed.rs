@@ -9,7 +9,7 @@ use crate::{
         Context,
         baseline::count,
         evidence::{Blocks, Observation, Recent, Seen, without_spike},
-        policy::{Policy, Settings},
+        policy::{Evidence, Policy, Settings},
         steps::Closed,
         unrest::Unrest,
         watch::{Step, Watch},
@@ -36,9 +36,7 @@ impl Environment {
     }
 
     fn learn(&mut self, closed: &Closed, settings: &Settings, context: &Context<'_>) {
-        let is_known = self
-            .presence
-            .observe(closed, self.steps.grain, &context.policy.evidence);
+        let is_known = self.is_known(closed, &context.policy.evidence);
         let touched = self.incidents.touch(closed.start);
         if touched || self.has_lease_for_errors() {
             self.abandon_placebo(closed.start + self.steps.grain.duration());
@@ -110,9 +108,23 @@ impl Environment {
         )
     }
 
+    /// Takes in whether a step holds a record. Whether what it shows is known.
+    fn is_known(&mut self, closed: &Closed, evidence: &Evidence) -> bool {
+        let grain = self.steps.grain;
+        let is_known = self.presence.observe(closed, grain, evidence);
+        // Where intervals are longer than steps, the record that tells of one without any is still to come.
+        let is_awaited = closed.n_records == 0 && self.wanted_grain() > grain;
+        let is_beyond = closed.requests.is_none() && closed.is_beyond_steps(grain);
+        is_known && !is_awaited && !is_beyond
+    }
+
     /// A step beside the baseline, and what it was judged with.
     fn judge(&self, closed: &Closed, settings: &Settings, policy: &Policy) -> (Observation, Allowance) {
-        let expectation = self.baseline.expect(self.steps.grain, closed.start, closed.requests);
+        let grain = self.steps.grain;
+        let mut expectation = self.baseline.expect(grain, closed.start, closed.requests);
+        if !expectation.by_requests {
+            expectation.mean *= f64::from(closed.n_steps(grain));
+        }
         let mut margin = margin(settings, expectation.by_requests);
         if !expectation.is_of_known_hour {
             margin += policy.evidence.unseen_margin;
@@ -139,7 +151,7 @@ impl Environment {
     /// One closed step while something is watched: the baseline stands still.
     pub(super) fn observe(&mut self, closed: &Closed, scene: &mut Scene<'_>) {
         let (grain, policy) = (self.steps.grain, scene.context.policy);
-        if !self.presence.observe(closed, grain, &policy.evidence) {
+        if !self.is_known(closed, &policy.evidence) {
             if self.presence.is_silent(&policy.evidence) {
                 self.unrest = Unrest::default();
             }
@@ -153,7 +165,7 @@ impl Environment {
         if self.baseline.is_known(scene.context.now, &policy.evidence) {
             self.unrest.observe(&observation);
         }
-        let restarting = self.restarting(closed.start, risen_since, policy.evidence.restart_blip);
+        let restarting = self.restarting(closed, risen_since, policy.evidence.restart_blip);
         let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
         recent.push(observation.errors, observation.expected);
         let step = Step {
@@ -179,7 +191,7 @@ impl Environment {
             return;
         }
         for watch in &mut self.watches {
-            watch.in_trouble &= self.unrest.is_on() && closed.start < watch.started_at + TROUBLE_MAX;
+            watch.in_trouble &= self.unrest.is_on() && closed.start < watch.started_at() + TROUBLE_MAX;
             if !watch.in_trouble {
                 watch.observe(&step);
             }
@@ -188,7 +200,7 @@ impl Environment {
         if !self.incidents.touch(closed.start) {
             if self.baseline.is_known(scene.context.now, &policy.evidence) {
                 let spike = policy.evidence.spike_learned;
-                self.pending.keep(closed, &observation, spike);
+                self.pending.keep((closed, grain), &observation, spike);
             } else {
                 // Nobody can be convicted by it yet, and a service deployed from its first hour on must learn too.
                 self.baseline.learn(grain, closed, policy.evidence.spike_learned);
@@ -199,13 +211,11 @@ impl Environment {
 
     /// How much of the traffic restarts in a step for any of the deploys under watch. Errors that had risen before a restart
     /// are not of it.
-    fn restarting(&self, start: Timestamp, risen_since: Option<Timestamp>, blip: Duration) -> f64 {
+    fn restarting(&self, closed: &Closed, risen_since: Option<Timestamp>, blip: Duration) -> f64 {
         let length = self.steps.grain.duration();
         let may_be_of = |watch: &&Watch| risen_since.is_none_or(|since| watch.stage_at() < since + length);
         let restarts = self.watches.iter().filter(may_be_of);
-        restarts
-            .map(|watch| watch.restarting(start, length, blip))
-            .fold(0.0, f64::max)
+        restarts.map(|watch| watch.restarting(closed, blip)).fold(0.0, f64::max)
     }
 }
 

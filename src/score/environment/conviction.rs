@@ -112,7 +112,7 @@ impl Environment {
         );
         found.dominant = self.kinds.as_ref().and_then(|kinds| kinds.dominant());
         if let Some(watch) = self.watches.iter_mut().find(|watch| watch.deploy_id == deploy_id) {
-            watch.alarmed_at.settle(scene.context.now);
+            watch.alarm(scene.context.now);
         }
         let asked = self.proposal.take();
         let asks =
@@ -188,7 +188,7 @@ impl Environment {
             .watches
             .iter()
             .find(|watch| *watch.deploy_id == *proposal.deploy_id);
-        if convicted.is_some_and(|watch| watch.started_at <= self.undone_at.start()) {
+        if convicted.is_some_and(|watch| watch.started_at() <= self.undone_at.start()) {
             // Whoever saw the errors was quicker than the evidence.
             hold.roll_back(self.undone_at.start());
         }
@@ -197,7 +197,7 @@ impl Environment {
         self.kinds = None;
         self.steps.forget_versions();
         self.drop_inquiry();
-        let began = self.watches.iter().map(|watch| watch.started_at).min();
+        let began = self.watches.iter().map(Watch::started_at).min();
         self.pending.drop_from(began.unwrap_or(now));
         // The evidence is spent: what follows is judged by the hold and by later deploys' own watches.
         for watch in std::mem::take(&mut self.watches) {
@@ -242,7 +242,7 @@ impl Environment {
         if self
             .proposal
             .as_ref()
-            .is_some_and(|proposal| !self.is_watching(&proposal.deploy_id))
+            .is_some_and(|proposal| self.watch_of(&proposal.deploy_id).is_none())
         {
             self.proposal = None;
             self.drop_question();
@@ -262,11 +262,11 @@ impl Environment {
                     self.shares.learn(watch.shares);
                     any_healthy = true;
                 }
-                WatchVerdict::Regressed | WatchVerdict::Unknown => self.pending.drop_from(watch.started_at),
+                WatchVerdict::Regressed | WatchVerdict::Unknown => self.pending.drop_from(watch.started_at()),
             }
         }
         if any_healthy {
-            let open_since = self.watches.iter().map(|watch| watch.started_at).min();
+            let open_since = self.watches.iter().map(Watch::started_at).min();
             let open_since = open_since.unwrap_or(Timestamp::NEVER);
             self.pending.release(&mut self.baseline, self.steps.grain, open_since);
         }
@@ -274,7 +274,7 @@ impl Environment {
 
     /// Reports a watch that is over, and remembers that it is.
     fn close(&mut self, watch: &Watch, verdict: WatchVerdict, suspects: &[Suspect], scene: &mut Scene<'_>) {
-        self.note_ended(&watch.deploy_id);
+        self.ended.note(watch, verdict);
         let calibration = self.calibration(watch, &scene.terms());
         let ending = Ending {
             service: scene.service,
@@ -327,8 +327,18 @@ fn is_material(watch: &Watch, sizes: &Sizes, margin: f64) -> bool {
 
 /// What the watch of a deploy says that was taken back: nobody takes back what is well.
 pub(super) fn taken_back_verdict(watch: &Watch, _is_silent: bool) -> WatchVerdict {
-    if watch.alarmed_at.is_some() {
+    if watch.has_alarmed() {
         WatchVerdict::Regressed
+    } else {
+        WatchVerdict::Unknown
+    }
+}
+
+/// What a watch says that makes room for others: what it has not seen yet would seldom be a fault, see
+/// [`Watch::has_mostly_seen`].
+pub(super) fn crowded_out_verdict(watch: &Watch, is_silent: bool) -> WatchVerdict {
+    if watch.has_alarmed() || watch.has_mostly_seen() {
+        verdict(watch, is_silent)
     } else {
         WatchVerdict::Unknown
     }
@@ -336,7 +346,7 @@ pub(super) fn taken_back_verdict(watch: &Watch, _is_silent: bool) -> WatchVerdic
 
 /// What a watch that is over says.
 fn verdict(watch: &Watch, is_silent: bool) -> WatchVerdict {
-    if watch.alarmed_at.is_some() {
+    if watch.has_alarmed() {
         WatchVerdict::Regressed
     } else {
         watch.quiet_verdict(is_silent)

@@ -1,9 +1,13 @@
 //! Deploys: which are watched, and which are over.
 
-use super::{Environment, Scene, conviction::taken_back_verdict};
+use super::{
+    Environment, Scene,
+    conviction::{crowded_out_verdict, taken_back_verdict},
+    ended::Ended,
+};
 use crate::{
     model::{ChangeKind, Deploy, DeployStatus, Message, Second, Timestamp, UnitInterval, Watched, hash_text},
-    score::{Said, steps::Version, watch::Watch},
+    score::{Said, exposure::Exposure, steps::Version, watch::Watch},
 };
 
 /// Deploys watched at once; the next drops the oldest. Fewer where something else takes their place, so that all of it
@@ -23,12 +27,11 @@ impl Environment {
             self.pass_quiet_steps(scene.settings, scene.context);
             self.abandon_placebo(scene.context.at);
         }
-        let taken_back = matches!(deploy.status, DeployStatus::RolledBack | DeployStatus::Failed);
+        let taken_back = self.takes_back(deploy, time, scene.context.now);
         if taken_back {
+            self.set_back_version(deploy);
             self.close_watches_as(taken_back_verdict, scene, |watch| *watch.deploy_id == *deploy.deploy_id);
-            if self.is_first_word_of(deploy) {
-                self.note_ended(&deploy.deploy_id);
-            }
+            self.ended.take_back(&deploy.deploy_id, time);
         }
         let is_rollback = deploy.change_kind == ChangeKind::Rollback;
         let undoes = is_rollback && deploy.status != DeployStatus::Failed;
@@ -41,20 +44,48 @@ impl Environment {
         } else if is_rollback {
             self.undone_at = Second::default();
         }
-        let exposure = deploy.exposure.map_or(1.0, UnitInterval::value);
-        let known = self
-            .watches
-            .iter_mut()
-            .find(|watch| *watch.deploy_id == *deploy.deploy_id);
-        if let Some(watch) = known {
-            watch.stage(time, exposure);
-        } else if !taken_back && deploy.change_kind != ChangeKind::Rollback && self.is_first_word_of(deploy) {
-            self.watch(deploy, time, prior, scene);
-            if let Some(watch) = self.watches.last_mut() {
-                watch.stage(time, exposure);
-            }
+        if undoes && self.is_latest(time) {
+            self.version = Version::of(deploy.version.as_deref());
+        }
+        if !is_rollback && !is_end_of_try(deploy.status) {
+            self.go_on(deploy, time, prior, scene);
         }
         self.decide(scene);
+    }
+
+    /// Whether a status takes the deploy back, and not an earlier try of it that is over.
+    pub(crate) fn takes_back(&self, deploy: &Deploy<'_>, time: Timestamp, now: Timestamp) -> bool {
+        let is_known = self.watch_of(&deploy.deploy_id).is_some() || !self.ended.may_have_forgotten(time, now);
+        let ended = self.ended.of(&deploy.deploy_id);
+        is_end_of_try(deploy.status) && ended.map_or(is_known, |ended| ended.is_before(time))
+    }
+
+    /// A deploy has reached some of the traffic: another stage of a watch, or one to begin with.
+    fn go_on(&mut self, deploy: &Deploy<'_>, time: Timestamp, prior: f64, scene: &mut Scene<'_>) {
+        let exposure = Exposure::of(deploy.exposure.map_or(1.0, UnitInterval::value));
+        let horizon = self.horizon(scene.settings, scene.context.policy);
+        let ended = self.ended.of(&deploy.deploy_id);
+        if ended.is_some_and(|ended| !ended.is_before(time)) {
+            return;
+        }
+        let is_of = |watch: &Watch| *watch.deploy_id == *deploy.deploy_id;
+        if let Some(watch) = self.watches.iter_mut().find(|watch| is_of(watch)) {
+            if !watch.is_followed_by(exposure) {
+                watch.stage(time, exposure, horizon);
+                return;
+            }
+            self.close_watches(scene, is_of);
+        }
+        let opens = match self.ended.of(&deploy.deploy_id) {
+            Some(ended) => ended.goes_on(deploy.status, exposure),
+            None => !self.ended.may_have_forgotten(time, scene.context.now),
+        };
+        if opens {
+            self.watch(deploy, time, prior, scene);
+            if let Some(watch) = self.watches.last_mut() {
+                watch.stage(time, exposure, horizon);
+            }
+        }
     }
 
     /// Begins to watch a deploy.
@@ -68,11 +99,14 @@ impl Environment {
         self.make_room(1, scene);
         self.watches.reserve_exact(1);
         let judged = self.baseline.is_known(now, &scene.context.policy.evidence);
-        let versions = self.versions_of(deploy);
+        // A deploy that is tried again is another one.
+        let ended = self.ended.of(&deploy.deploy_id).filter(|ended| !ended.was_taken_back());
+        let versions = self.versions_of(deploy, ended);
         let horizon = self.horizon(scene.settings, scene.context.policy);
         self.watches.push(
             Watch::new(&deploy.deploy_id, time, judged, prior, versions)
                 .lasting(horizon)
+                .following(ended.and_then(|ended| ended.verdict))
                 .amid_trouble(self.had_risen_by(time)),
         );
         if self.kinds.is_none() {
@@ -97,7 +131,7 @@ impl Environment {
     fn make_room(&mut self, n: usize, scene: &mut Scene<'_>) {
         while self.watches.len() + n > self.watches_max(scene) {
             let oldest = self.watches[0].deploy_id.clone();
-            self.close_watches(scene, |watch| watch.deploy_id == oldest);
+            self.close_watches_as(crowded_out_verdict, scene, |watch| watch.deploy_id == oldest);
         }
     }
 
@@ -112,31 +146,51 @@ impl Environment {
     }
 
     /// The version it brings and the one it takes the place of; none of the same deployed again, which stands beside
-    /// nothing but itself.
-    fn versions_of(&mut self, deploy: &Deploy<'_>) -> (Version, Version) {
+    /// nothing but itself: that which is named as the previous one, or was last deployed where none is named. Of a deploy
+    /// whose watch has `ended` it is known.
+    fn versions_of(&mut self, deploy: &Deploy<'_>, ended: Option<Ended>) -> (Version, Version) {
         let version = Version::of(deploy.version.as_deref());
         let previous = Version::of(deploy.previous_version.as_deref());
-        let is_again = version == previous || version == self.version;
+        let is_again = match ended {
+            Some(ended) => !ended.is_apart,
+            None if previous == Version::NONE => version == self.version,
+            None => false,
+        };
         if version != Version::NONE {
             self.version = version;
         }
-        if is_again {
+        if is_again || version == previous {
             (Version::NONE, Version::NONE)
         } else {
             (version, previous)
         }
     }
 
-    /// A deploy whose watch has ended opens none again by a late or repeated status.
-    fn is_first_word_of(&self, deploy: &Deploy<'_>) -> bool {
-        !self.ended.contains(&short_hash(&deploy.deploy_id))
+    /// A deploy is taken back: what it brought in the place of another version runs no more, and may be deployed again.
+    fn set_back_version(&mut self, deploy: &Deploy<'_>) {
+        let named = (deploy.version.as_deref(), deploy.previous_version.as_deref());
+        let named = (Version::of(named.0), Version::of(named.1));
+        let watch = self.watch_of(&deploy.deploy_id);
+        let (version, previous) = match (watch, self.ended.of(&deploy.deploy_id)) {
+            (Some(watch), _) => watch.versions(),
+            (None, Some(ended)) if ended.is_apart => named,
+            (None, _) => return,
+        };
+        if version != Version::NONE && version == self.version {
+            self.version = if previous == Version::NONE { named.1 } else { previous };
+        }
     }
 
-    /// Remembers that the watch of a deploy is over.
-    pub(super) fn note_ended(&mut self, deploy_id: &str) {
-        self.ended.rotate_right(1);
-        self.ended[0] = short_hash(deploy_id);
+    /// Whether nothing was deployed here after `time`, as far as is remembered.
+    fn is_latest(&self, time: Timestamp) -> bool {
+        let watched = self.watches.iter().map(Watch::stage_at);
+        watched.fold(self.ended.newest(), Timestamp::max) <= time
     }
+}
+
+/// Whether the deploy is over, and not well.
+fn is_end_of_try(status: DeployStatus) -> bool {
+    matches!(status, DeployStatus::RolledBack | DeployStatus::Failed)
 }
 
 /// Half of a hash: two of seventeen deploys fall together once in thirty million times.

@@ -70,7 +70,7 @@ impl Environment {
         let grain = self.steps.grain;
         let watches = self.watches.iter().map(|watch| WatchReport {
             deploy_id: watch.deploy_id.clone(),
-            started_at: watch.started_at,
+            started_at: watch.started_at(),
             e_value: watch.ln_e().min(700.0).exp(),
             threshold: f64::from(self.calibration(watch, terms).ln_threshold).exp(),
         });

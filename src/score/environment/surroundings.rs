@@ -10,7 +10,6 @@ use crate::{
         blame::{Blamed, DEPENDENTS_MIN, Hints, ILL, Inquiry, Onsets, Own, Posterior, Rise, Whose, put_down, weight},
         evidence::narrow,
         hold::Found,
-        moment::Moment,
         policy::Policy,
         watch::Watch,
     },
@@ -257,7 +256,7 @@ impl Environment {
                 .iter_mut()
                 .find(|watch| watch.deploy_id == proposal.deploy_id)
             {
-                watch.alarmed_at = Moment::NONE;
+                watch.acquit();
             }
         }
         self.proposal = Some(proposal);
@@ -368,7 +367,7 @@ impl Environment {
             watches.sort_by(|a, b| b.prior.total_cmp(&a.prior));
             let clue = |watch: &Watch| Clue {
                 deploy_id: Some(watch.deploy_id.as_ref().to_owned().into()),
-                started_at: watch.started_at,
+                started_at: watch.started_at(),
                 stage_at: watch.stage_at(),
                 weight: watch.prior,
             };
@@ -383,7 +382,7 @@ impl Environment {
         };
         let step = self.steps.grain.duration();
         let leading = self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()));
-        let convicted = leading.filter(|watch| watch.alarmed_at.is_some());
+        let convicted = leading.filter(|watch| watch.has_alarmed());
         let blamed = if let Some(hold) = &self.hold {
             hold.found.suspects.clone()
         } else {

@@ -120,7 +120,8 @@ pub(crate) struct Blocks<'a> {
     pub(crate) spike: f64,
 }
 
-/// Where a process is: its steps so far, how many it is for, and which were the first of its stages.
+/// Where a process is: its steps so far, over how many the mass is spread that is for all, and which were the first of its
+/// stages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) n_steps: u16,
@@ -203,6 +204,6 @@ fn mass_of(n_steps: u16, place: &Place<'_>, masses: (&[f64], f64)) -> f64 {
     let staged = staged.and_then(|stage| of_stages.get(stage)).copied().unwrap_or(0.0);
     let stride = (n_steps / 4).max(1);
     let n_blocks = f64::from((place.horizon / stride).max(1));
-    let is_laid = place.n_steps.is_multiple_of(stride) && place.n_steps <= place.horizon;
+    let is_laid = place.n_steps.is_multiple_of(stride);
     staged + if is_laid { spread / n_blocks } else { 0.0 }
 }

@@ -251,7 +251,7 @@ fn a_fault_that_begins_with_a_restart_is_found_by_what_the_restart_shows() {
             expected: 2.0 * o.expected,
             blocks: None,
         };
-        process.observe_restart(&beyond, Some(0));
+        process.observe_restart(&beyond, (0, 1.0));
         let injected = 0.3 * 0.5 * (2.0 / 3.0);
         assert!(
             (f64::from(process.rest) - (1.0 - injected)).abs() < 1e-6,

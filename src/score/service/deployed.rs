@@ -1,13 +1,16 @@
 //! A service's deploys: what they bring, how often they fail, and what the fleet learns of that.
 
+use std::time::Duration;
+
 use super::Service;
 use crate::{
-    model::{CausedBy, Deploy, DeployStatus, Happened, Incident, IncidentStatus, Message, Timestamp, Unit},
+    model::{CausedBy, ChangeKind, Deploy, DeployStatus, Happened, Incident, Lot, Message, Second, Timestamp},
     score::{Context, Said, watch::WatchVerdict},
 };
 
-/// Changes of one deploy that are told of; more ride together than anybody can tell apart.
-const UNITS_MAX: usize = 64;
+/// What fails within this of another failure of the service, on either side, is the same one told in another way: as an
+/// incident, and then the rollback of what was deployed last.
+const SAME_FAILURE: Duration = Duration::from_hours(6);
 
 impl Service {
     /// A deploy began, went on or ended.
@@ -41,17 +44,19 @@ impl Service {
         if is_default && deploy.status == DeployStatus::Started {
             self.tell_callees(context, said);
         }
-        let is_taken_back = is_default
-            && deploy.status == DeployStatus::RolledBack
-            && self.environments[place].is_watching(&deploy.deploy_id);
+        let environment = &self.environments[place];
+        let is_rolled_back = is_default && deploy.status == DeployStatus::RolledBack;
+        let watch = environment.watch_of(&deploy.deploy_id);
+        let watch = watch.filter(|_| is_rolled_back && environment.takes_back(deploy, event.time, context.now));
+        let earlier = watch.map(|watch| watch.earlier);
         let health = self.health;
         self.with_environment(place, context, said, |environment, scene| {
             environment.deploy(deploy, event.time, prior, scene);
         });
-        if is_taken_back {
+        if let Some(earlier) = earlier {
             // Whatever its watch says by then.
             self.health = health;
-            self.health.note(1);
+            self.health.judge(earlier, WatchVerdict::Regressed);
         }
     }
 
@@ -59,11 +64,7 @@ impl Service {
     pub(super) fn judge(&mut self, said: &[Said]) {
         for said in said {
             if let Said::Closed(closed) = said {
-                match closed.verdict {
-                    WatchVerdict::Healthy => self.health.note(0),
-                    WatchVerdict::Regressed => self.health.note(1),
-                    WatchVerdict::Unknown => {}
-                }
+                self.health.judge(closed.earlier, closed.verdict);
             }
         }
     }
@@ -79,33 +80,26 @@ impl Service {
         match deploy.status {
             DeployStatus::Failed => {}
             DeployStatus::RolledBack => {
-                let unit = self
-                    .cohorts
-                    .as_mut()
-                    .and_then(|cohorts| cohorts.fail_deploy(&deploy.deploy_id, at));
-                self.tell_failure(unit, at, context, said);
+                let lot = self.changes.fail_deploy(&deploy.deploy_id, at);
+                self.tell_failure(lot, at, context, said);
             }
+            // What it lists is taken away, or was there before.
+            DeployStatus::Started | DeployStatus::Progressing | DeployStatus::Succeeded
+                if deploy.change_kind == ChangeKind::Rollback => {}
             DeployStatus::Started | DeployStatus::Progressing | DeployStatus::Succeeded => {
-                let units = self
-                    .changes
-                    .units(deploy.commits.iter().map(AsRef::as_ref).take(UNITS_MAX));
-                if !units.is_empty()
-                    && self
-                        .cohorts
-                        .get_or_insert_default()
-                        .begin(&deploy.deploy_id, at, &units)
-                {
+                if let Some(brought) = self.changes.bring(deploy, at) {
                     said.push(Said::Message(Message::Deployed {
                         tier: self.tier(context.policy),
-                        at,
-                        units,
+                        at: brought.at,
+                        units: brought.units,
+                        is_one_lot: brought.is_one_lot,
                     }));
                 }
             }
         }
     }
 
-    /// An incident that names its cause is a failure of that change.
+    /// An incident that names its cause is a failure of that change or deploy. Mostly that is told when it is resolved.
     pub(super) fn note_incident(
         &mut self,
         incident: &Incident<'_>,
@@ -116,29 +110,28 @@ impl Service {
         let Some(CausedBy { deploy_id, sha }) = &incident.caused_by else {
             return;
         };
-        let is_elsewhere = event.environment.is_some_and(|name| name != event.default_environment);
-        if incident.status == IncidentStatus::Resolved || is_elsewhere {
+        if event.environment.is_some_and(|name| name != event.default_environment) {
             return;
         }
-        let Some(cohorts) = &mut self.cohorts else { return };
-        let unit = match (sha, deploy_id) {
-            (Some(sha), _) => {
-                let unit = self.changes.units([sha.as_ref()].into_iter()).first().copied();
-                unit.filter(|_| cohorts.is_another(event.time))
-            }
-            (None, Some(deploy_id)) => cohorts.fail_deploy(deploy_id, event.time),
+        let lot = match (sha, deploy_id) {
+            (Some(sha), _) => self.changes.fail_change(sha, event.time),
+            (None, Some(deploy_id)) => self.changes.fail_deploy(deploy_id, event.time),
             (None, None) => None,
         };
-        self.tell_failure(unit, event.time, context, said);
+        self.tell_failure(lot, event.time, context, said);
     }
 
-    fn tell_failure(&self, unit: Option<Unit>, at: Timestamp, context: &Context<'_>, said: &mut Vec<Said>) {
-        if let Some(unit) = unit {
-            said.push(Said::Message(Message::Failed {
-                tier: self.tier(context.policy),
-                at,
-                unit,
-            }));
-        }
+    /// A lot failed, if one did. Either way it is at risk no more.
+    fn tell_failure(&mut self, lot: Option<Lot>, at: Timestamp, context: &Context<'_>, said: &mut Vec<Said>) {
+        let Some(lot) = lot else { return };
+        let tier = self.tier(context.policy);
+        let last = self.failed_at.start();
+        let is_same = at.since(last) < SAME_FAILURE && last.since(at) < SAME_FAILURE;
+        said.push(Said::Message(if is_same {
+            Message::Left { tier, lot }
+        } else {
+            self.failed_at = self.failed_at.max(Second::of(at));
+            Message::Failed { tier, at, lot }
+        }));
     }
 }

@@ -1,5 +1,6 @@
 //! What the evidence promises of a service, from the records to the question for a freeze.
 
+mod intervals;
 mod versions;
 
 use super::*;
@@ -94,8 +95,10 @@ impl Play {
         self.pass(&told);
     }
 
+    /// A deploy at the beginning of what the next minute's record tells of.
     fn deploy(&mut self, id: &str) {
-        self.trial.deploy(at(self.minute), id, (None, None), None);
+        let began = at(self.minute) - Duration::from_secs(30);
+        self.trial.deploy(began, id, (None, None), None);
     }
 
     fn level(&self) -> f64 {

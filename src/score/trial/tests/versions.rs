@@ -182,6 +182,25 @@ fn the_part_that_is_heard_alone_scatters_as_a_part_does() {
     assert!(after < before + 1.5, "{before} {after}");
 }
 
+/// The same in the minute in which it restarts.
+#[test]
+fn the_part_that_is_heard_alone_scatters_as_a_part_does_while_it_restarts() {
+    let mut play = Play::new("");
+    let told = |version, errors, requests| Told {
+        errors,
+        requests: Some(requests),
+        interval: MINUTE,
+        version: Some(version),
+    };
+    for i in 0..400 {
+        play.pass(&[told("v1", 20 + i * 37 % 161, 9_500)]);
+    }
+    play.canary(0.05);
+    play.pass(&[told("v2", 60, 500)]);
+    let ln_e = play.trial.reading().expect("it is watched").ln_e;
+    assert!(ln_e < 1.0, "{ln_e}");
+}
+
 /// Shares of instances are told with two digits, and two in a hundred are enough.
 #[test]
 fn a_declared_share_of_two_in_a_hundred_has_a_control() {

@@ -1,0 +1,179 @@
+//! Which deploy brought a change, and whether it may still be told to have failed.
+//!
+//! A failure says something of a class of changes only where it is known whose it is. So what is at risk is what can be
+//! counted: a deploy that brought nothing but known changes of one class is one *lot*, and fails as one by whatever names
+//! it, its id or one of its changes; each change of any other deploy is a lot of its own, and fails only where it is
+//! named.
+//!
+//! ```text
+//! Awaited ──deploy──► Together | Apart ──failed, or forgotten──► Over
+//! ```
+//!
+//! **Invariant:** a change is in one lot once, however often it is deployed, and a lot fails once.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Changes, Remembered, Scene};
+use crate::{
+    model::{Deploy, Lot, Message, Second, Timestamp, Unit, hash_text},
+    score::{
+        Said,
+        trend::{AT_RISK, lot_of, one_lot},
+    },
+};
+
+/// Changes of one deploy that are told of; more ride together than anybody can tell apart.
+const UNITS_MAX: usize = 64;
+
+/// A part of the hash of a deploy's id: of a hundred deploys, two fall together in one service of three thousand.
+type DeployTag = [u8; 3];
+
+/// What became of a change beyond its landing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) enum Release {
+    /// No deploy brought it so far.
+    #[default]
+    Awaited,
+    /// It is of a lot with all that its deploy brought.
+    Together { deploy: DeployTag, at: Second },
+    /// It is a lot by itself.
+    Apart { deploy: DeployTag, at: Second },
+    /// Its lot failed, or was forgotten.
+    Over,
+}
+
+/// What a deploy brought that none had brought before.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Brought {
+    /// To the second.
+    pub(crate) at: Timestamp,
+    pub(crate) units: Vec<Unit>,
+    pub(crate) is_one_lot: bool,
+}
+
+impl Release {
+    fn deploy(self) -> Option<DeployTag> {
+        match self {
+            Self::Together { deploy, .. } | Self::Apart { deploy, .. } => Some(deploy),
+            Self::Awaited | Self::Over => None,
+        }
+    }
+
+    fn is_at_risk(self, at: Timestamp) -> bool {
+        match self {
+            Self::Together { at: since, .. } | Self::Apart { at: since, .. } => {
+                since.start() <= at && at.since(since.start()) < AT_RISK
+            }
+            Self::Awaited | Self::Over => false,
+        }
+    }
+}
+
+fn tag(deploy_id: &str) -> DeployTag {
+    let [a, b, c, ..] = hash_text(deploy_id).to_le_bytes();
+    [a, b, c]
+}
+
+fn unit(change: &Remembered) -> Unit {
+    Unit {
+        ai: change.ai,
+        probability: change.probability,
+    }
+}
+
+impl Changes {
+    /// A deploy to the default environment is under way: what it brought, or `None` if that is nothing, or known already.
+    ///
+    /// It is one lot only if all that it lists is remembered, was in no deploy before, and is of one class.
+    pub(crate) fn bring(&mut self, deploy: &Deploy<'_>, at: Timestamp) -> Option<Brought> {
+        let mut shas: Vec<&str> = deploy.commits.iter().map(AsRef::as_ref).collect();
+        shas.sort_unstable();
+        shas.dedup();
+        let n_listed = shas.len();
+        shas.retain(|sha| {
+            let known = self.list.find(sha);
+            known.is_some_and(|change| change.release == Release::Awaited)
+        });
+        let is_all = shas.len() == n_listed && n_listed <= UNITS_MAX;
+        shas.truncate(UNITS_MAX);
+        let units: Vec<Unit> = shas.iter().filter_map(|sha| self.list.find(sha)).map(unit).collect();
+        if units.is_empty() {
+            return None;
+        }
+        let (deploy, at) = (tag(&deploy.deploy_id), Second::of(at));
+        // It may have begun before all of its commits were known.
+        let has_begun = self.list.iter().any(|change| change.release.deploy() == Some(deploy));
+        let is_one_lot = is_all && !has_begun && one_lot(&units, at.start()).is_some();
+        let release = if is_one_lot {
+            Release::Together { deploy, at }
+        } else {
+            Release::Apart { deploy, at }
+        };
+        self.list.for_each(|change| {
+            let is_brought = shas.binary_search(&&*change.sha).is_ok();
+            if is_brought {
+                change.release = release;
+            }
+            is_brought
+        });
+        Some(Brought {
+            at: at.start(),
+            units,
+            is_one_lot,
+        })
+    }
+
+    /// A deploy failed at `at`: the lot that it is, if it is one and was at risk. What it is not, is nobody's failure.
+    pub(crate) fn fail_deploy(&mut self, deploy_id: &str, at: Timestamp) -> Option<Lot> {
+        let deploy = tag(deploy_id);
+        let is_of = |release: &Release| matches!(release, Release::Together { deploy: own, .. } if *own == deploy);
+        let release = self.list.iter().map(|change| change.release).find(is_of)?;
+        self.end(release, None, at)
+    }
+
+    /// A change failed at `at`: its lot, if that was at risk.
+    pub(crate) fn fail_change(&mut self, sha: &str, at: Timestamp) -> Option<Lot> {
+        let release = self.list.find(sha)?.release;
+        self.end(release, Some(sha), at)
+    }
+
+    /// Takes a lot out of what is at risk: that of the change `sha`, or all that is together in `release`.
+    fn end(&mut self, release: Release, sha: Option<&str>, at: Timestamp) -> Option<Lot> {
+        if !release.is_at_risk(at) {
+            return None;
+        }
+        let is_of = |change: &Remembered| {
+            let is_meant = matches!(release, Release::Together { .. }) || sha == Some(&*change.sha);
+            is_meant && change.release == release
+        };
+        let units: Vec<Unit> = self.list.iter().filter(|change| is_of(change)).map(unit).collect();
+        self.list.for_each(|change| {
+            let is_over = is_of(change);
+            if is_over {
+                change.release = Release::Over;
+            }
+            is_over
+        });
+        match release {
+            Release::Together { at, .. } => one_lot(&units, at.start()),
+            Release::Apart { at, .. } => units.first().map(|unit| lot_of(*unit, at.start())),
+            Release::Awaited | Release::Over => None,
+        }
+    }
+
+    /// The `n` oldest changes are about to be forgotten for want of room: nothing could be told of them any more.
+    pub(super) fn leave_oldest(&mut self, n: usize, scene: &mut Scene<'_>) {
+        let at = scene.context.at;
+        let oldest = self.list.iter().take(n);
+        let leaving: Vec<(Box<str>, Release)> = oldest
+            .filter(|change| change.release.is_at_risk(at))
+            .map(|change| (change.sha.clone(), change.release))
+            .collect();
+        for (sha, release) in leaving {
+            if let Some(lot) = self.end(release, Some(&sha), at) {
+                let tier = scene.tier;
+                scene.said.push(Said::Message(Message::Left { tier, lot }));
+            }
+        }
+    }
+}
