@@ -20,7 +20,7 @@ use std::{
 use holdpoint::{
     ingest::{Origin, decode},
     model::{Event, Timestamp},
-    replay::{Comparison, Input, Merge, Replay},
+    replay::{ComparedPolicies, Comparison, Input, Merge, Replay},
 };
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -210,7 +210,7 @@ fn replay(path: &Path, compare: bool) -> io::Result<()> {
     let mut merge = Merge::new(vec![input]).map_err(io::Error::other)?;
     if compare {
         let other = "[freeze]\nmargin = 0.5\n";
-        let mut comparison = Comparison::new(Replay::new(None), Replay::new(Some(other)));
+        let mut comparison = Comparison::new(Replay::new(None), Replay::new(Some(other)), ComparedPolicies::default());
         while let Some(arrival) = merge.next().map_err(io::Error::other)? {
             comparison.take(&arrival);
             comparison.take_said().for_each(|said| drop(black_box(said)));

@@ -1,5 +1,8 @@
 //! How many of the changes that caused incidents were among the riskiest, and what became of changes by who made them.
 //!
+//! An incident names a change, or a deploy that brought some: then it is not known which of them it was, and the riskiest
+//! stands for all. Who reviews that one has the deploy before them. What became of changes is of those named themselves.
+//!
 //! Exact up to [`SCORES_MAX`] commits. Beyond, the scores of every second commit are dropped, then of every second of
 //! those left, and so on: by the hash of the commit, so that which ones stay does not depend on their order, and a
 //! commit that caused an incident is dropped as likely as any other.
@@ -14,7 +17,7 @@ use super::{
     summary::{AiClass, AiSummary, CaptureSummary, Captured, ChangeFates, count, number, ratio, round},
 };
 use crate::{
-    model::{Assistance, Criticality, EventHash},
+    model::{Assistance, CausedBy, Criticality, Deploy, EventHash},
     score::{AiEvidence, ScoredChange},
 };
 
@@ -22,6 +25,9 @@ use crate::{
 const SCORES_MAX: usize = 1_000_000;
 /// Commits named by incidents that are remembered.
 const CULPRITS_MAX: usize = 100_000;
+/// Deploys whose commits are remembered, and commits of all of them: 40 MiB.
+const DEPLOYS_MAX: usize = 200_000;
+const DEPLOYED_MAX: usize = 2_000_000;
 /// The shares of the riskiest that are looked at.
 pub(super) const SHARES: [f64; 4] = [0.05, 0.10, 0.20, 0.50];
 /// Bins of equal numbers of changes by risk, within which those with AI are compared with those without.
@@ -40,6 +46,11 @@ pub(super) struct Capture {
     /// A commit is kept if these bits of its hash are 0.
     mask: u64,
     culprits: BTreeSet<u64>,
+    /// The commits that deploys brought, and how many these are.
+    deploys: HashMap<u64, Box<[u64]>>,
+    n_deployed: usize,
+    /// Deploys named by incidents that name no commit.
+    named_deploys: BTreeSet<u64>,
     n_scored: u64,
     n_gated: u64,
 }
@@ -58,15 +69,18 @@ impl Default for Capture {
             scores: HashMap::new(),
             mask: 0,
             culprits: BTreeSet::new(),
+            deploys: HashMap::new(),
+            n_deployed: 0,
+            named_deploys: BTreeSet::new(),
             n_scored: 0,
             n_gated: 0,
         }
     }
 }
 
-/// A commit of a service.
-fn hash(service: &str, sha: &str) -> u64 {
-    EventHash::of(service, "", sha).0
+/// A commit of a service, or a deploy.
+fn hash(service: &str, id: &str) -> u64 {
+    EventHash::of(service, "", id).0
 }
 
 impl Capture {
@@ -97,10 +111,27 @@ impl Capture {
         }
     }
 
-    /// An incident was caused by this commit.
-    pub(super) fn blame(&mut self, service: &str, sha: &str) {
-        if self.culprits.len() < CULPRITS_MAX {
-            self.culprits.insert(hash(service, sha));
+    /// A deploy is told of: the first word of it that has its commits counts.
+    pub(super) fn deployed(&mut self, service: &str, deploy: &Deploy<'_>) {
+        let (n, id) = (deploy.commits.len(), hash(service, &deploy.deploy_id));
+        let is_full = self.deploys.len() >= DEPLOYS_MAX || self.n_deployed + n > DEPLOYED_MAX;
+        if n == 0 || is_full || self.deploys.contains_key(&id) {
+            return;
+        }
+        self.n_deployed += n;
+        let commits = deploy.commits.iter().map(|sha| hash(service, sha));
+        self.deploys.insert(id, commits.collect());
+    }
+
+    /// An incident names its cause: a commit, or a deploy.
+    pub(super) fn blame(&mut self, service: &str, cause: &CausedBy<'_>) {
+        let (named, id) = match (&cause.sha, &cause.deploy_id) {
+            (Some(sha), _) => (&mut self.culprits, sha),
+            (None, Some(deploy_id)) => (&mut self.named_deploys, deploy_id),
+            (None, None) => return,
+        };
+        if named.len() < CULPRITS_MAX {
+            named.insert(hash(service, id));
         }
     }
 
@@ -117,9 +148,27 @@ impl Capture {
         0.5_f64.powi(i32::try_from(self.mask.count_ones()).unwrap_or(i32::MAX))
     }
 
+    /// Commits that incidents name.
     fn guilty(&self) -> impl Iterator<Item = Score> {
         let known = |culprit| self.scores.get(culprit).copied();
         self.culprits.iter().filter_map(known)
+    }
+
+    /// Deploys that incidents name, each as the riskiest of its commits, sent to review if any of them was.
+    fn guilty_deploys(&self) -> impl Iterator<Item = Score> {
+        let brought = self.named_deploys.iter().filter_map(|deploy| self.deploys.get(deploy));
+        brought.filter_map(|commits| {
+            let known = commits.iter().filter_map(|commit| self.scores.get(commit).copied());
+            known.reduce(|one, other| {
+                let riskier = if other.probability > one.probability {
+                    other
+                } else {
+                    one
+                };
+                let gated = one.gated || other.gated;
+                Score { gated, ..riskier }
+            })
+        })
     }
 
     /// Of the changes of one tier, or of all.
@@ -132,7 +181,9 @@ impl Capture {
             .map(|score| score.probability)
             .collect();
         scores.sort_unstable_by(|a, b| b.total_cmp(a));
-        let guilty: Vec<Score> = self.guilty().filter(is_meant).collect();
+        let mut guilty: Vec<Score> = self.guilty().filter(is_meant).collect();
+        let n_commits = guilty.len();
+        guilty.extend(self.guilty_deploys().filter(is_meant));
         let size = |n: usize| number(count(n));
         let ranks = guilty.iter().map(|score| {
             let above = scores.partition_point(|other| *other > score.probability);
@@ -142,6 +193,7 @@ impl Capture {
         Curve {
             ranks: ranks.collect(),
             n_scores: scores.len(),
+            n_commits,
             n_gated: guilty.iter().filter(|score| score.gated).count(),
         }
     }
@@ -150,7 +202,9 @@ impl Capture {
         let curve = self.curve(None);
         CaptureSummary {
             commits_named: count(self.culprits.len()),
-            commits_known: curve.n_known(),
+            commits_known: curve.n_commits(),
+            deploys_named: count(self.named_deploys.len()),
+            deploys_known: curve.n_known() - curve.n_commits(),
             sampled: self.sampled(),
             riskiest: curve.marks(),
             gated: ratio(count(curve.n_gated), curve.n_known()),
@@ -234,12 +288,18 @@ pub(super) struct Curve {
     /// Of each guilty one, how many changes are riskier, and how many just as risky, itself included.
     ranks: Vec<(f64, f64)>,
     n_scores: usize,
+    /// The others of the ranks are of deploys.
+    n_commits: usize,
     n_gated: usize,
 }
 
 impl Curve {
     pub(super) fn n_scored(&self) -> u64 {
         count(self.n_scores)
+    }
+
+    pub(super) fn n_commits(&self) -> u64 {
+        count(self.n_commits)
     }
 
     pub(super) fn n_known(&self) -> u64 {
@@ -292,13 +352,20 @@ mod tests {
         }
     }
 
+    fn by_sha(i: usize) -> CausedBy<'static> {
+        CausedBy {
+            sha: Some(i.to_string().into()),
+            deploy_id: None,
+        }
+    }
+
     fn with(probabilities: &[f64], culprits: &[usize]) -> Vec<Option<f64>> {
         let mut capture = Capture::default();
         for (i, probability) in probabilities.iter().enumerate() {
             capture.score(&scored(i, *probability, Assistance::None), Criticality::Medium);
         }
         for culprit in culprits {
-            capture.blame("s", &culprit.to_string());
+            capture.blame("s", &by_sha(*culprit));
         }
         let summary = capture.summary();
         summary.riskiest.into_iter().map(|captured| captured.captured).collect()
@@ -326,7 +393,7 @@ mod tests {
             capture.score(&scored(i, probability, assistance), Criticality::Medium);
             // Four times as many of the risky ones, whoever made them.
             if i / 10 % 20 < if risky { 8 } else { 2 } {
-                capture.blame("s", &i.to_string());
+                capture.blame("s", &by_sha(i));
             }
         }
         let ai = capture.ai(crate::score::Fleet::default().ai_evidence());

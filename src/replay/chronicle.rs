@@ -33,6 +33,9 @@ use crate::model::{
 const PLACES_MAX: usize = 20_000;
 /// Timelines kept, from which the report draws.
 const KEPT_MAX: usize = 200;
+/// Of those, the ones by windows and people's words, at most: a window may close all services at once, and others would
+/// find no place until it is over.
+const TOLD_MAX: usize = 40;
 /// Marks kept of a place.
 const MARKS_MAX: usize = 32;
 /// How much is shown before a freeze, at least and at most; as much before the deploy that it is put down to; and after
@@ -261,6 +264,9 @@ impl Chronicle {
         }
         if let Some(open) = self.open((service.as_str(), environment.as_str())) {
             self.fill(open);
+        }
+        if timeline.is_told() && self.timelines.iter().filter(|kept| kept.is_told()).count() >= TOLD_MAX {
+            return;
         }
         let slot = if self.timelines.len() < KEPT_MAX {
             self.timelines.push(timeline);

@@ -1,9 +1,6 @@
 //! Two policies over one history, read once: what would change.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use serde::Serialize;
 
@@ -11,6 +8,8 @@ use super::{
     drive::Replay,
     holding::Total,
     merge::Arrival,
+    policies::ComparedPolicies,
+    riskiest::Riskiest,
     summary::{Summary, count, hours},
 };
 use crate::{
@@ -29,9 +28,10 @@ const SERVICES_MAX: usize = 500;
 pub struct Comparison {
     a: Replay,
     b: Replay,
+    policies: ComparedPolicies,
     /// Without those that are named.
     changes: ChangeDifferences,
-    riskiest: Riskiest,
+    riskiest: Riskiest<ChangeDifference>,
     /// How much of what A said is compared already.
     n_compared: usize,
 }
@@ -74,6 +74,10 @@ pub struct ServiceDifferences {
     /// Services in an environment that either held.
     pub held: u64,
     pub differ: u64,
+    /// Of those, the ones that differ in windows of the policy and people's words alone. None of them is named.
+    pub differ_only_as_told: u64,
+    /// Those that are held for as long, at other times. They come last of those named, and are not shown to people.
+    pub differ_only_in_when: u64,
     /// Of those, held for the same times, which bind under one of them only, or not as long.
     pub only_in_mode: u64,
     pub freezes_of_a: u64,
@@ -93,12 +97,31 @@ pub struct ServiceDifference {
     pub b: HeldFor,
 }
 
+impl ServiceDifference {
+    /// Whether its hours differ as they are shown: one may be held for as long at other times.
+    pub(super) fn is_seen(&self) -> bool {
+        let shown = |held: &HeldFor| {
+            let hours = [
+                held.freeze_hours,
+                held.freeze_hours_enforced,
+                held.extra_review_hours,
+                held.extra_review_hours_enforced,
+            ];
+            hours.map(|hours| format!("{hours:.1}"))
+        };
+        shown(&self.a) != shown(&self.b)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct HeldFor {
+    /// Frozen for what was found, windows and people's words apart.
     pub freezes: u64,
     pub freeze_hours: f64,
     /// Of those, the ones that would have blocked.
     pub freeze_hours_enforced: f64,
+    /// Frozen by windows of the policy and by people.
+    pub told_hours: f64,
     pub extra_review_hours: f64,
     pub extra_review_hours_enforced: f64,
 }
@@ -107,6 +130,7 @@ pub struct HeldFor {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Compared {
     pub b: Summary,
+    pub policies: ComparedPolicies,
     pub changes: ChangeDifferences,
     pub services: ServiceDifferences,
 }
@@ -129,13 +153,15 @@ pub struct ComparedSummary<'a> {
 }
 
 impl Comparison {
+    /// `policies` are those of the two.
     #[must_use]
-    pub fn new(a: Replay, b: Replay) -> Self {
+    pub fn new(a: Replay, b: Replay, policies: ComparedPolicies) -> Self {
         Self {
             a,
             b,
+            policies,
             changes: ChangeDifferences::default(),
-            riskiest: Riskiest::default(),
+            riskiest: Riskiest::new(CHANGES_MAX),
             n_compared: 0,
         }
     }
@@ -179,8 +205,16 @@ impl Comparison {
             let mut said_by_b = first_words(&self.b.said);
             if let Some(b) = said_by_b.find(|b| b.subject == a.subject)
                 && self.changes.compare(a, b)
+                && let Subject::Change(change) = &a.subject
             {
-                self.riskiest.offer(a, b);
+                let risk = a.risk.unwrap_or(UnitInterval::ZERO);
+                self.riskiest.offer(risk, || ChangeDifference {
+                    service: change.service.clone(),
+                    sha: change.sha.clone(),
+                    time: a.decided_at.to_string(),
+                    a: Side::of(a),
+                    b: Side::of(b),
+                });
             }
         }
         self.n_compared = self.a.said.len();
@@ -192,8 +226,9 @@ impl Comparison {
     pub fn compared(&self) -> Compared {
         Compared {
             b: self.b.summary(),
+            policies: self.policies.clone(),
             changes: ChangeDifferences {
-                first: self.riskiest.in_order(),
+                first: self.riskiest.in_order().cloned().collect(),
                 ..self.changes.clone()
             },
             services: self.services(),
@@ -218,7 +253,13 @@ impl Comparison {
             if a == b {
                 continue;
             }
-            differences.only_in_mode += u64::from(a.is_but_for_mode(b));
+            let is_but_for_mode = a.is_but_for_mode(b);
+            differences.differ += 1;
+            differences.only_in_mode += u64::from(is_but_for_mode);
+            if !is_but_for_mode && a.is_found_like(b) {
+                differences.differ_only_as_told += 1;
+                continue;
+            }
             let (service, environment) = place.clone();
             let difference = ServiceDifference {
                 service,
@@ -227,6 +268,7 @@ impl Comparison {
                 b: held_for(b),
             };
             let apart = |of: fn(&Total) -> i64| (of(a) - of(b)).abs();
+            differences.differ_only_in_when += u64::from(!is_but_for_mode && !difference.is_seen());
             let ms = [
                 apart(|total| total.freeze.all()),
                 apart(|total| total.extra_review.all()),
@@ -235,9 +277,8 @@ impl Comparison {
             ];
             found.push((ms, difference));
         }
-        differences.differ = count(found.len());
         // Places are in the order of their names, which a stable sort keeps for equal differences.
-        found.sort_by_key(|(ms, _)| std::cmp::Reverse(*ms));
+        found.sort_by_key(|(ms, _)| Reverse(*ms));
         differences.first = found
             .into_iter()
             .take(SERVICES_MAX)
@@ -260,43 +301,6 @@ impl ChangeDifferences {
         self.reviewed_only_by_b += u64::from(b.action > a.action);
         self.only_in_mode += u64::from(a.action == b.action);
         true
-    }
-}
-
-/// The riskiest changes offered, [`CHANGES_MAX`] at most; of equal ones those that landed first.
-#[derive(Debug, Default)]
-struct Riskiest {
-    n_offered: u64,
-    /// By the bits of A's risk, which order as numbers from 0 to 1 do, and how many came before: the first goes first.
-    kept: BTreeMap<(u64, Reverse<u64>), ChangeDifference>,
-}
-
-impl Riskiest {
-    fn offer(&mut self, a: &Decision, b: &Decision) {
-        let Subject::Change(change) = &a.subject else { return };
-        let risk = a.risk.unwrap_or(UnitInterval::ZERO).value() + 0.0;
-        let place = (risk.to_bits(), Reverse(self.n_offered));
-        self.n_offered += 1;
-        if self.kept.len() >= CHANGES_MAX {
-            if self.kept.first_key_value().is_some_and(|(least, _)| place < *least) {
-                return;
-            }
-            self.kept.pop_first();
-        }
-        let difference = ChangeDifference {
-            service: change.service.clone(),
-            sha: change.sha.clone(),
-            time: a.decided_at.to_string(),
-            a: Side::of(a),
-            b: Side::of(b),
-        };
-        self.kept.insert(place, difference);
-    }
-
-    fn in_order(&self) -> Vec<ChangeDifference> {
-        let kept = self.kept.iter().map(|((_, Reverse(n)), difference)| (n, difference));
-        let by_offer: BTreeMap<_, _> = kept.collect();
-        by_offer.into_values().cloned().collect()
     }
 }
 
@@ -331,6 +335,7 @@ fn held_for(total: &Total) -> HeldFor {
         freezes: total.n_freezes,
         freeze_hours: hours(total.freeze.all()),
         freeze_hours_enforced: hours(total.freeze.enforce),
+        told_hours: hours(total.told.all()),
         extra_review_hours: hours(total.extra_review.all()),
         extra_review_hours_enforced: hours(total.extra_review.enforce),
     }

@@ -1,7 +1,8 @@
 //! In which environments services tell errors, and in which they are deployed.
 //!
 //! Where the two never meet no deploy is ever convicted, and no other figure says why: an environment is spelled in two
-//! ways, or another one stands for none than in the instance that was recorded.
+//! ways, or another one stands for none than in the instance that was recorded; or a service has one name where errors are
+//! counted and another where it is deployed.
 
 use foldhash::{HashMap, HashMapExt};
 
@@ -34,6 +35,16 @@ pub(super) struct Apart<'a> {
     pub(super) service: &'a str,
     pub(super) errors: Vec<&'a str>,
     pub(super) deploys: Vec<&'a str>,
+}
+
+/// Services that only tell errors, beside services that are only deployed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Lonely<'a> {
+    pub(super) n_with_errors: usize,
+    pub(super) n_with_deploys: usize,
+    /// The two whose names begin most alike.
+    pub(super) with_errors: &'a str,
+    pub(super) with_deploys: &'a str,
 }
 
 impl Default for Environments {
@@ -95,6 +106,44 @@ impl Environments {
             deploys: names(|told| told.deploys),
         })
     }
+}
+
+impl Environments {
+    /// `None` if either is missing: then there is no name that another may stand for.
+    pub(super) fn lonely(&self) -> Option<Lonely<'_>> {
+        let names = |is_meant: fn(&[Told]) -> bool| {
+            let meant = self.services.iter().filter(|(_, told)| is_meant(told));
+            let mut names: Vec<&str> = meant.map(|(service, _)| &**service).collect();
+            names.sort_unstable();
+            names
+        };
+        let with_errors = names(|told| is_lonely(told, |told| told.errors, |told| told.deploys));
+        let with_deploys = names(|told| is_lonely(told, |told| told.deploys, |told| told.errors));
+        // Of all names in order the one most alike is a neighbour.
+        let neighbours = with_deploys.iter().flat_map(|deployed| {
+            let place = with_errors.partition_point(|name| name < deployed);
+            let around = with_errors.get(place.saturating_sub(1)..).unwrap_or_default();
+            around.iter().take(2).map(move |name| (*name, *deployed))
+        });
+        let (alike, deployed) = neighbours.rev().max_by_key(|(a, b)| likeness(a, b))?;
+        Some(Lonely {
+            n_with_errors: with_errors.len(),
+            n_with_deploys: with_deploys.len(),
+            with_errors: alike,
+            with_deploys: deployed,
+        })
+    }
+}
+
+/// In thousandths of the longer name, how much of it both begin with.
+fn likeness(a: &str, b: &str) -> usize {
+    let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    same * 1_000 / a.len().max(b.len()).max(1)
+}
+
+/// Whether one thing is told of a service, and never the other.
+fn is_lonely(told: &[Told], is_told: fn(&Told) -> bool, other: fn(&Told) -> bool) -> bool {
+    told.len() < ENVIRONMENTS_MAX && told.iter().any(is_told) && !told.iter().any(other)
 }
 
 /// Of a service whose environments are not all remembered nobody knows.

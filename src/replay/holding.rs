@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{
     detection::{EVIDENCE, blamed},
+    summary::count,
     tier::ByTier,
+    told::Told,
 };
 use crate::model::{Action, Criticality, Decision, EnvironmentId, Mode, ServiceId, Subject, Timestamp, hash_text};
 
@@ -70,6 +72,17 @@ impl Held {
     }
 }
 
+/// What is held when time ends: the first by name, and how many others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StillHeld {
+    pub(super) service: ServiceId,
+    pub(super) environment: EnvironmentId,
+    /// The code of its reason.
+    pub(super) ground: Box<str>,
+    pub(super) until: Option<Timestamp>,
+    pub(super) n_others: u64,
+}
+
 /// Milliseconds for which something stood: that only told, and that bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct HeldMs {
@@ -93,19 +106,22 @@ impl HeldMs {
 /// How long one service was held in one environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Total {
+    /// Frozen for what was found. One that begins by a window or a person's word is none of them.
     pub(super) freeze: HeldMs,
     pub(super) extra_review: HeldMs,
     pub(super) n_freezes: u64,
-    /// When the last of them ended.
+    /// Frozen by a window or a person's word.
+    pub(super) told: HeldMs,
+    /// When the last freeze ended, whatever it was for after its beginning.
     frozen_until: Option<Timestamp>,
-    /// From when to when it was frozen.
+    /// From when to when it was frozen for what was found, windows and words that went on with it included.
     pub(super) freezes: Vec<(Timestamp, Timestamp)>,
 }
 
 impl Total {
     /// Whether it is the same but for what of it bound.
     pub(super) fn is_but_for_mode(&self, other: &Self) -> bool {
-        let times = |of: &Self| (of.freeze.all(), of.extra_review.all());
+        let times = |of: &Self| (of.freeze.all(), of.extra_review.all(), of.told.all());
         (times(self), self.n_freezes, &self.freezes) == (times(other), other.n_freezes, &other.freezes)
     }
 }
@@ -116,7 +132,35 @@ pub(super) struct Holding {
     standing: BTreeMap<ServiceId, BTreeMap<EnvironmentId, Held>>,
     /// How long what ended had stood.
     held: BTreeMap<Action, ByTier<HeldMs>>,
+    /// Of freezes, by windows and by people.
+    windows: ByTier<HeldMs>,
+    words: ByTier<HeldMs>,
     totals: BTreeMap<(ServiceId, EnvironmentId), Total>,
+}
+
+impl HeldMs {
+    fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        all.fold(Self::default(), |sum, held| Self {
+            shadow: sum.shadow + held.shadow,
+            enforce: sum.enforce + held.enforce,
+        })
+    }
+}
+
+impl Total {
+    /// Whether windows and people's words are all that is different.
+    pub(super) fn is_found_like(&self, other: &Self) -> bool {
+        self.freeze == other.freeze && self.extra_review == other.extra_review && self.freezes == other.freezes
+    }
+
+    /// Whether a freeze that begins at `since` goes on with the last one. It then lasts until `end`.
+    fn go_on(&mut self, since: Timestamp, end: Timestamp) -> bool {
+        let goes_on = self.frozen_until.is_some_and(|until| until >= since);
+        if goes_on {
+            self.frozen_until = self.frozen_until.max(Some(end));
+        }
+        goes_on
+    }
 }
 
 impl Holding {
@@ -185,6 +229,12 @@ impl Holding {
         if held.action == Action::Proceed {
             return;
         }
+        let told = Told::of(&held.ground).filter(|_| held.action == Action::Freeze);
+        match told {
+            Some(Told::Window) => self.windows.of_mut(held.tier).add(held.mode, ms),
+            Some(Told::Person) => self.words.of_mut(held.tier).add(held.mode, ms),
+            None => {}
+        }
         let key = (service.clone(), environment.clone());
         if self.totals.len() >= PLACES_MAX && !self.totals.contains_key(&key) {
             return;
@@ -194,16 +244,20 @@ impl Holding {
             total.extra_review.add(held.mode, ms);
             return;
         }
-        total.freeze.add(held.mode, ms);
         // Renewed, or gone over to another ground.
-        let goes_on = total.frozen_until.is_some_and(|until| until >= held.since);
+        let goes_on = total.go_on(held.since, end);
+        if told.is_some() {
+            total.told.add(held.mode, ms);
+            return;
+        }
+        total.freeze.add(held.mode, ms);
         total.frozen_until = total.frozen_until.max(Some(end));
         if !goes_on {
             total.n_freezes += 1;
             if total.freezes.len() < SPANS_MAX {
                 total.freezes.push((held.since, end));
             }
-        } else if let Some((_, until)) = total.freezes.last_mut().filter(|(_, until)| *until >= held.since) {
+        } else if let Some((_, until)) = total.freezes.last_mut().filter(|_| total.n_freezes <= count(SPANS_MAX)) {
             *until = end.max(*until);
         }
     }
@@ -212,6 +266,23 @@ impl Holding {
     pub(super) fn is_any_held(&self, now: Timestamp) -> bool {
         let mut all = self.standing.values().flat_map(BTreeMap::values);
         all.any(|held| held.action != Action::Proceed && held.is_in_force(now))
+    }
+
+    /// What is held at the end of time; `None` if nothing is.
+    pub(super) fn still_held(&self, now: Timestamp) -> Option<StillHeld> {
+        let places = self.standing.iter().flat_map(|(service, environments)| {
+            let places = environments.iter();
+            places.map(move |(environment, held)| (service, environment, held))
+        });
+        let mut held = places.filter(|(.., held)| held.action != Action::Proceed && held.is_in_force(now));
+        let (service, environment, first) = held.next()?;
+        Some(StillHeld {
+            service: service.clone(),
+            environment: environment.clone(),
+            ground: first.ground.clone(),
+            until: first.valid_until,
+            n_others: count(held.count()),
+        })
     }
 
     /// What stands for a service at `at`, in one environment or in all.
@@ -235,12 +306,19 @@ impl Holding {
 
     /// How long services of all tiers were held.
     pub(super) fn held(&self, action: Action) -> HeldMs {
-        let mut sum = HeldMs::default();
-        for held in self.held.get(&action).into_iter().flat_map(ByTier::all) {
-            sum.shadow += held.shadow;
-            sum.enforce += held.enforce;
-        }
-        sum
+        HeldMs::sum(self.held.get(&action).into_iter().flat_map(ByTier::all))
+    }
+
+    /// Of freezes of all tiers, those that were told.
+    pub(super) fn told(&self, told: Told) -> HeldMs {
+        HeldMs::sum(match told {
+            Told::Window => self.windows.all(),
+            Told::Person => self.words.all(),
+        })
+    }
+
+    pub(super) fn told_of(&self, tier: Criticality) -> HeldMs {
+        HeldMs::sum([self.windows.of(tier), self.words.of(tier)].into_iter())
     }
 
     pub(super) fn held_of(&self, action: Action, tier: Criticality) -> HeldMs {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     summary::{LearnedSummary, Summary},
-    text::grouped,
+    text::counted,
 };
 use crate::score::{LearnedSquare, LearnedWeight};
 
@@ -27,12 +27,12 @@ impl Summary {
         if self.changes.scored == 0 {
             return Ok(());
         }
-        let n = grouped(self.learned.verdicts);
+        let n = counted(self.learned.verdicts, "verdict");
         let moved: Vec<String> = self.learned.moved().map(moved).collect();
         if moved.is_empty() {
-            writeln!(f, "learned      nothing yet that is beyond chance: {n} verdicts")?;
+            writeln!(f, "learned      nothing yet that is beyond chance: {n}")?;
         } else {
-            writeln!(f, "learned      by {n} verdicts, in logits: {}", moved.join(", "))?;
+            writeln!(f, "learned      by {n}, in logits: {}", moved.join(", "))?;
         }
         let beside: Vec<String> = self
             .learned

@@ -21,18 +21,23 @@ mod comparison;
 mod detection;
 mod drive;
 mod environments;
+mod gated;
 mod holding;
 mod interval;
 mod learned;
 mod lines;
 mod merge;
+mod policies;
 mod report;
+mod riskiest;
 mod scores;
+mod side_by_side;
 mod source;
 mod summary;
 mod tally;
 mod text;
 mod tier;
+mod told;
 mod trouble;
 
 #[cfg(test)]
@@ -44,8 +49,10 @@ pub use comparison::{
     ServiceDifferences, Side,
 };
 pub use drive::Replay;
+pub use gated::{GatedChange, GatedMeasure};
 pub use interval::{Rate, Share};
 pub use merge::{Arrival, Input, Merge, ReadError};
+pub use policies::ComparedPolicies;
 pub use report::Report;
 pub use scores::encode_score;
 pub use summary::{
@@ -53,3 +60,4 @@ pub use summary::{
     DetectionSummary, EventCounts, FreezeCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits, Summary,
     TierSummary,
 };
+pub use told::{ToldFreezes, ToldSummary};

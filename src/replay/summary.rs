@@ -1,16 +1,20 @@
 //! What came of a replay, as `--json` prints it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
 use super::{
     adjusted::{Cell, OddsRatio},
-    environments::Apart,
+    environments::{Apart, Lonely},
+    gated::GatedChange,
+    holding::StillHeld,
     interval::{Rate, Share},
+    text::counted,
+    told::ToldSummary,
 };
 use crate::{
-    model::Criticality,
+    model::{Criticality, UnitInterval},
     score::{AiEvidence, LearnedWeight, Policy},
 };
 
@@ -36,6 +40,8 @@ pub struct Summary {
     pub decisions: DecisionCounts,
     /// How long services were held, in hours summed over them. A person's freeze counts as enforced: it holds in any mode.
     pub held_hours: BTreeMap<&'static str, ModeHours>,
+    /// Of freezes and their hours those by windows of the policy, and by people.
+    pub told: ToldSummary,
     pub changes: ChangeSummary,
     pub capture: CaptureSummary,
     pub deploys: DeployCounts,
@@ -87,6 +93,16 @@ pub struct ChangeSummary {
     pub scored: u64,
     /// Sent to extra review when they landed.
     pub gated: u64,
+    pub gated_share: Option<f64>,
+    /// Of those, the ones that risk sent, whether or not a rule did too.
+    pub gated_by_risk: u64,
+    pub gated_by_risk_share: Option<f64>,
+    /// The share that the policy lets risk send, where a tier has none of its own.
+    pub review_budget: UnitInterval,
+    /// Only advised, whatever the mode: rules ask for approvals of a level, and none of a known level was seen.
+    pub gated_advised_only: u64,
+    /// The riskiest that were sent, 100 at most, the riskiest first.
+    pub gated_riskiest: Vec<GatedChange>,
     pub rules: Vec<RuleHits>,
     pub fates: ChangeFates,
 }
@@ -109,12 +125,17 @@ pub struct RuleHits {
     pub share: Option<f64>,
 }
 
-/// Of the commits that incidents and reverts name as their cause, how many were among the riskiest.
+/// Of the commits and deploys that incidents and reverts name as their cause, how many were among the riskiest. A deploy
+/// stands where the riskiest of its commits does, and was sent to review if any of them was.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CaptureSummary {
     pub commits_named: u64,
-    /// Of those, the ones whose score is known: what the shares are of.
+    /// Of those, the ones whose score is known.
     pub commits_known: u64,
+    /// Named by incidents that name no commit.
+    pub deploys_named: u64,
+    /// Of those, the ones that told of a commit whose score is known. The shares are of commits and deploys that are known.
+    pub deploys_known: u64,
     /// The share of commits whose scores were kept; below 1, the figures are of a sample.
     pub sampled: f64,
     pub riskiest: Vec<Captured>,
@@ -187,8 +208,9 @@ pub struct LearnedSummary {
 pub struct TierSummary {
     /// Commits whose scores were kept.
     pub commits: u64,
-    /// Of those, the ones that caused incidents.
+    /// Of those, the ones that caused incidents; and deploys that did, by the riskiest of their commits.
     pub commits_known: u64,
+    pub deploys_known: u64,
     pub riskiest: Vec<Captured>,
     pub watched: u64,
     pub alarm_after_seconds: Option<Quantiles>,
@@ -197,9 +219,24 @@ pub struct TierSummary {
     pub not_borne_out_share: Option<Share>,
     pub not_borne_out_per_100_deploys: Option<Rate>,
     pub held_hours: BTreeMap<&'static str, ModeHours>,
+    /// Of those of freezes, the ones by windows of the policy and by people.
+    pub told_hours: ModeHours,
+}
+
+impl CaptureSummary {
+    /// Of how many causes the shares are.
+    pub(super) fn n_known(&self) -> u64 {
+        self.commits_known + self.deploys_known
+    }
 }
 
 impl TierSummary {
+    /// For how long something that was found froze services.
+    pub(super) fn frozen_hours(&self) -> ModeHours {
+        let all = self.held_hours.get("freeze").copied().unwrap_or(ModeHours::ZERO);
+        all.without(self.told_hours)
+    }
+
     /// Whether nothing happened in it.
     pub(super) fn is_empty(&self) -> bool {
         let held = self.held_hours.values().any(|hours| hours.shadow + hours.enforce > 0.0);
@@ -286,6 +323,16 @@ pub(super) fn warnings(summary: &Summary, policy: &Policy) -> Vec<String> {
         ));
     }
     let events = &summary.events;
+    if events.applied == 0 {
+        warnings.push(match events.consumed {
+            0 => "no events at all: there is no line to read".to_owned(),
+            n => format!(
+                "no events at all: of {} none is one; a JSON object a line is wanted, with its `kind`",
+                counted(n, "line")
+            ),
+        });
+        return warnings;
+    }
     if ratio(events.late, events.consumed).is_some_and(|share| share > LATE_SHARE_MAX) {
         warnings.push(format!(
             "{} errors came too late to be evidence: are the files in the order of arrival?",
@@ -327,6 +374,43 @@ pub(super) fn warning_of_apart(apart: &Apart<'_>, default_environment: &str) -> 
          (--default-environment)",
         quoted(errors),
         quoted(deploys)
+    )
+}
+
+/// Names of services that may be meant for one another.
+pub(super) fn warning_of_lonely(lonely: &Lonely<'_>) -> String {
+    let Lonely {
+        n_with_errors,
+        n_with_deploys,
+        with_errors,
+        with_deploys,
+    } = lonely;
+    let are = |n: usize, what: &str, whats: &str| format!("{n} {}", if n == 1 { what } else { whats });
+    format!(
+        "{} and no errors, {} and no deploys, such as deploys of {with_deploys:?} and errors of {with_errors:?}: where one is \
+         the other by another name, none of its deploys can be convicted",
+        are(*n_with_deploys, "service tells deploys", "services tell deploys"),
+        are(*n_with_errors, "tells errors", "tell errors")
+    )
+}
+
+/// What stands for longer than time runs on after the last event.
+pub(super) fn warning_of_held(held: &StillHeld, run_on: Duration) -> String {
+    let StillHeld {
+        service,
+        environment,
+        ground,
+        until,
+        n_others,
+    } = held;
+    let are = match n_others {
+        0 => "is".to_owned(),
+        n => format!("and {} are", counted(*n, "other")),
+    };
+    let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+    format!(
+        "{service}@{environment} {are} still held {} hours after the last event ({ground}{until}): no more of it is counted",
+        run_on.as_secs() / 3_600
     )
 }
 

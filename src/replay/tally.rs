@@ -10,16 +10,19 @@ use super::{
     detection::Detection,
     drive::RUN_ON_MAX,
     environments::Environments,
-    holding::{HeldMs, Holding},
+    gated::Gated,
+    holding::{HeldMs, Holding, StillHeld},
     interval::{Rate, Share},
     summary::{
         ChangeSummary, DecisionCounts, EventCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits,
-        Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warnings,
+        Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warning_of_held, warning_of_lonely,
+        warnings,
     },
+    told::{Told, ToldSummary},
 };
 use crate::{
     model::{Action, Body, Criticality, Decision, Event, Kind, Mode, Sequence, Subject, Timestamp, hash_text},
-    score::{Partition, Said},
+    score::{Partition, Policy, Said},
 };
 
 #[derive(Debug, Default)]
@@ -28,6 +31,7 @@ pub(super) struct Tally {
     pub(super) holding: Holding,
     pub(super) capture: Capture,
     pub(super) detection: Detection,
+    gated: Gated,
     decisions: Decisions,
     /// The hashes of the names of services seen: some are forgotten on the way, after weeks of silence.
     services: HashSet<u64>,
@@ -36,8 +40,8 @@ pub(super) struct Tally {
     pub(super) chronicle: Option<Box<Chronicle>>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
-    /// Whether something was still held when time ended.
-    is_held_at_end: bool,
+    /// What was still held when time ended.
+    still_held: Option<StillHeld>,
 }
 
 /// Lines by fate, as far as score does not count them.
@@ -99,11 +103,12 @@ impl Tally {
         match &event.body {
             Body::Error(_) => return,
             Body::Incident(incident) => {
-                if let Some(sha) = incident.caused_by.as_ref().and_then(|cause| cause.sha.as_deref()) {
-                    self.capture.blame(&event.service, sha);
+                if let Some(cause) = &incident.caused_by {
+                    self.capture.blame(&event.service, cause);
                 }
             }
-            Body::Commit(_) | Body::Deploy(_) | Body::Service(_) | Body::Review(_) | Body::Override(_) => {}
+            Body::Deploy(deploy) => self.capture.deployed(&event.service, deploy),
+            Body::Commit(_) | Body::Service(_) | Body::Review(_) | Body::Override(_) => {}
         }
         self.detection.note(event, &self.holding);
     }
@@ -114,6 +119,7 @@ impl Tally {
         match said {
             Said::Decision(decision) => {
                 self.decisions.count(decision);
+                self.gated.decided(decision);
                 let tier = partition.tier_of(decision.subject.service());
                 let before = self.holding.take(decision, tier);
                 self.detection.decided(decision, tier, before.as_ref());
@@ -125,6 +131,7 @@ impl Tally {
             Said::Scored(scored) => {
                 let tier = partition.tier_of(&scored.change.service);
                 self.capture.score(scored, tier);
+                self.gated.scored(scored);
             }
             Said::Closed(watch) => {
                 let tier = partition.tier_of(&watch.service);
@@ -140,7 +147,7 @@ impl Tally {
     }
 
     pub(super) fn finish(&mut self, now: Timestamp) {
-        self.is_held_at_end = self.holding.is_any_held(now);
+        self.still_held = self.holding.still_held(now);
         self.holding.finish(now);
         while let Some(fate) = self.detection.finish() {
             if let Some(chronicle) = &mut self.chronicle {
@@ -170,7 +177,8 @@ impl Tally {
                 changes: by_mode(&self.decisions.changes),
             },
             held_hours: self.held_hours(),
-            changes: self.change_summary(),
+            told: ToldSummary::NONE,
+            changes: self.change_summary(partition.policy()),
             capture: self.capture.summary(),
             deploys: self.detection.deploys(),
             freezes: self.detection.freezes(partition.fleet().n_withheld(), recorded),
@@ -183,15 +191,17 @@ impl Tally {
             },
             warnings: Vec::new(),
         };
+        let told_hours = |told: Told| mode_hours(self.holding.told(told));
+        summary.tell(told_hours(Told::Window), told_hours(Told::Person));
         summary.warnings = warnings(&summary, partition.policy());
         if let Some(apart) = self.environments.apart() {
             summary.warnings.push(warning_of_apart(&apart, default_environment));
         }
-        if self.is_held_at_end {
-            summary.warnings.push(format!(
-                "something is still held {} hours after the last event: no more of it is counted",
-                RUN_ON_MAX.as_secs() / 3_600
-            ));
+        if let Some(lonely) = self.environments.lonely() {
+            summary.warnings.push(warning_of_lonely(&lonely));
+        }
+        if let Some(still_held) = &self.still_held {
+            summary.warnings.push(warning_of_held(still_held, RUN_ON_MAX));
         }
         summary
     }
@@ -229,7 +239,8 @@ impl Tally {
         let held = |action: Action| (action.name(), mode_hours(self.holding.held_of(action, tier)));
         TierSummary {
             commits: curve.n_scored(),
-            commits_known: curve.n_known(),
+            commits_known: curve.n_commits(),
+            deploys_known: curve.n_known() - curve.n_commits(),
             riskiest: curve.marks(),
             watched,
             alarm_after_seconds: Quantiles::of(&self.detection.delays(Some(tier))),
@@ -238,14 +249,22 @@ impl Tally {
             not_borne_out_share: Share::of(judged.not_borne_out, judged.borne_out + judged.not_borne_out),
             not_borne_out_per_100_deploys: Rate::of(judged.not_borne_out, number(watched) / 100.0),
             held_hours: HELD.into_iter().map(held).collect(),
+            told_hours: mode_hours(self.holding.told_of(tier)),
         }
     }
 
-    fn change_summary(&self) -> ChangeSummary {
+    fn change_summary(&self, policy: &Policy) -> ChangeSummary {
         let n = self.decisions.n_changes;
+        let (scored, gated) = (self.capture.n_scored(), self.capture.n_gated());
         ChangeSummary {
-            scored: self.capture.n_scored(),
-            gated: self.capture.n_gated(),
+            scored,
+            gated,
+            gated_share: ratio(gated, scored),
+            gated_by_risk: self.gated.n_by_risk,
+            gated_by_risk_share: ratio(self.gated.n_by_risk, scored),
+            review_budget: policy.base.review.budget,
+            gated_advised_only: self.gated.n_advised_only,
+            gated_riskiest: self.gated.riskiest(),
             rules: self
                 .decisions
                 .rules

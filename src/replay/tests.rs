@@ -2,6 +2,7 @@
 
 #![expect(clippy::format_push_string, reason = "a history's text, built once")]
 
+mod changes;
 mod comparison;
 mod ends;
 mod environments;
@@ -9,6 +10,7 @@ mod learned;
 mod page;
 mod report;
 mod scenario;
+mod told;
 
 use std::collections::BTreeSet;
 
@@ -381,10 +383,12 @@ fn the_summary_tells_what_was_asked() {
         (1, 0)
     );
     let text = summary.to_string();
+    let (answers, changes) = text.split_once("to review ").expect("changes by name");
     assert!(
-        text.contains("100 % in the riskiest 5 %") && text.lines().count() < 30,
+        answers.contains("100 % in the riskiest 5 %") && answers.lines().count() < 30,
         "{text}"
     );
+    assert!(changes.lines().count() <= 23, "{text}");
 }
 
 /// A line of a history; `n` makes it another event than the others.
@@ -425,17 +429,21 @@ fn a_deploy_is_found_where_the_incident_that_names_it_is() {
 #[test]
 fn what_is_held_when_time_ends_is_said() {
     let mut files = Scenario::usual(2).files();
-    let is_said = |files: &[(&'static str, String)]| {
-        let warnings = replay(files, None).summary.warnings;
-        warnings.iter().any(|warning| warning.contains("still held 54 hours"))
-    };
-    assert!(!is_said(&files));
+    assert_eq!(replay(&files, None).summary.warnings, [""; 0]);
     let word = format!(
         r#""kind":"override","service":"cart","effect":"freeze","until":"{}","reason":"r","by":"p""#,
         at(390 + 6 * 24 * 60)
     );
     files.push(("more", line(0, 390, &word)));
-    assert!(is_said(&files));
+    let expected = "cart@production is still held 54 hours after the last event (override until 2026-03-08T06:30:00.000Z): no \
+                    more of it is counted";
+    assert_eq!(replay(&files, None).summary.warnings, [expected]);
+    files.push(("again", line(1, 390, &word.replace("cart", "search"))));
+    let warnings = replay(&files, None).summary.warnings;
+    assert!(
+        warnings[0].starts_with("cart@production and 1 other are still held"),
+        "{warnings:?}"
+    );
 }
 
 /// The bad deploy is of minute 362 and freezes some minutes later.

@@ -3,9 +3,10 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    comparison::{Compared, ComparedSummary, HeldFor},
+    gated::GatedChange,
     interval::{Rate, Share},
-    summary::{DecisionCounts, ModeCounts, Summary, number},
+    summary::{CaptureSummary, DecisionCounts, ModeCounts, Summary, count},
+    told::Told,
 };
 
 impl fmt::Display for Summary {
@@ -19,6 +20,7 @@ impl fmt::Display for Summary {
         self.write_tiers(f)?;
         self.write_ai(f)?;
         self.write_learned(f)?;
+        self.write_riskiest(f)?;
         for warning in &self.warnings {
             writeln!(f, "warning      {warning}")?;
         }
@@ -30,7 +32,7 @@ impl Summary {
     fn write_history(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let events = &self.events;
         if let (Some(from), Some(to)) = (&self.from, &self.to) {
-            writeln!(f, "history      {from} to {to}, {} services", grouped(self.services))?;
+            writeln!(f, "history      {from} to {to}, {}", counted(self.services, "service"))?;
         }
         writeln!(f, "policy       {}", self.policy)?;
         writeln!(
@@ -60,7 +62,15 @@ impl Summary {
             )?;
             separator = ",";
         }
-        writeln!(f)
+        writeln!(f)?;
+        let mut separator = "             of it";
+        for (by, told) in [("windows", &self.told.windows), ("people", &self.told.people)] {
+            if told.freezes > 0 {
+                write!(f, "{separator} frozen by {by} {:.1} h", told.hours.all())?;
+                separator = ",";
+            }
+        }
+        if separator == "," { writeln!(f) } else { Ok(()) }
     }
 
     fn write_changes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,32 +80,43 @@ impl Summary {
         }
         writeln!(
             f,
-            "changes      {} scored, {} sent to extra review",
+            "changes      {} scored, {} sent to extra review ({})",
             grouped(changes.scored),
-            grouped(changes.gated)
+            grouped(changes.gated),
+            percent(changes.gated_share)
         )?;
+        if changes.gated > 0 {
+            writeln!(
+                f,
+                "             by risk {} ({}; the policy's budget for it is {})",
+                grouped(changes.gated_by_risk),
+                percent(changes.gated_by_risk_share),
+                percent(Some(changes.review_budget.value()))
+            )?;
+        }
+        if changes.gated_advised_only > 0 {
+            writeln!(
+                f,
+                "             only advised {}: no approval with a known level was seen (no_review_source)",
+                grouped(changes.gated_advised_only)
+            )?;
+        }
         for rule in &changes.rules {
             let share = rule
                 .share
                 .map_or_else(String::new, |share| format!(", {:.1} %", share * 100.0));
             writeln!(
                 f,
-                "             rule {}: {} changes{share}",
+                "             rule {}: {}{share}",
                 rule.name,
-                grouped(rule.hits)
+                counted(rule.hits, "change")
             )?;
         }
-        if capture.commits_known == 0 {
-            let n = capture.commits_named;
-            return writeln!(
-                f,
-                "capture      not known: incidents name {n} commits, of which none was scored"
-            );
+        if capture.n_known() == 0 {
+            return writeln!(f, "capture      not known: {}", unknown_causes(capture));
         }
-        let mut line = format!(
-            "capture      of {} commits that caused incidents",
-            capture.commits_known
-        );
+        let (n_commits, n_deploys) = (capture.commits_known, capture.deploys_known);
+        let mut line = format!("capture      of {} that incidents name", causes(n_commits, n_deploys));
         for captured in &capture.riskiest {
             if let Some(found) = captured.captured {
                 write!(
@@ -133,9 +154,13 @@ impl Summary {
 
     fn write_freezes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (freezes, detection) = (&self.freezes, &self.detection);
-        let n: u64 = freezes.by_ground.values().sum();
-        writeln!(f, "freezes      {}", grouped(n))?;
-        write_list(f, "             by ", freezes.by_ground.iter())?;
+        writeln!(f, "freezes      {}", grouped(self.n_found()))?;
+        let grounds = |told: bool| {
+            let grounds = freezes.by_ground.iter();
+            grounds.filter(move |(ground, _)| Told::of(ground).is_some() == told)
+        };
+        write_list(f, "             by ", grounds(false))?;
+        write_list(f, "             beside them by windows and people: ", grounds(true))?;
         if freezes.evidence_borne_out + freezes.evidence_not_borne_out > 0 {
             write!(
                 f,
@@ -167,8 +192,8 @@ impl Summary {
         if detection.deploys_blamed > 0 {
             writeln!(
                 f,
-                "             {} deploys named as the cause: {} found, {} missed, {} not judged",
-                detection.deploys_blamed,
+                "             {} named as the cause: {} found, {} missed, {} not judged",
+                counted(detection.deploys_blamed, "deploy"),
                 detection.blamed_regressed,
                 detection.blamed_healthy,
                 detection.blamed_unknown
@@ -183,11 +208,6 @@ impl Summary {
             return Ok(());
         }
         for (i, (name, tier)) in self.tiers_by_weight().enumerate() {
-            let hours = |action: &str| {
-                tier.held_hours
-                    .get(action)
-                    .map_or(0.0, |hours| hours.shadow + hours.enforce)
-            };
             write!(
                 f,
                 "{:<13}{name}: {} watched, {} of {} freezes by evidence borne out",
@@ -201,10 +221,39 @@ impl Summary {
             }
             writeln!(
                 f,
-                ", held {:.1} h, frozen {:.1} h",
-                hours("extra_review"),
-                hours("freeze")
+                ", in review {:.1} h, frozen {:.1} h",
+                tier.held_hours.get("extra_review").map_or(0.0, |hours| hours.all()),
+                tier.frozen_hours().all()
             )?;
+        }
+        Ok(())
+    }
+
+    /// Which changes were sent to extra review, last: it is the longest answer.
+    fn write_riskiest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = &self.changes.gated_riskiest;
+        let shown: Vec<&GatedChange> = all.iter().take(CHANGES_SHOWN).collect();
+        let width = |of: fn(&GatedChange) -> usize| shown.iter().map(|change| of(change)).max().unwrap_or(0);
+        let wide = width(|change| change.service.as_str().chars().count()).min(SERVICE_WIDTH_MAX);
+        for (i, change) in shown.iter().enumerate() {
+            let heading = if i == 0 { "to review" } else { "" };
+            let (service, sha) = (change.service.as_str(), change.short_sha());
+            let day = change.time.get(..10).unwrap_or(&change.time);
+            let risk = change.risk.value() * 100.0;
+            let reasons = change.reasons.join(", ");
+            write!(
+                f,
+                "{heading:<13}{service:<wide$} {sha:<12} {day} {risk:>5.1} % {reasons}"
+            )?;
+            if !change.measures.is_empty() {
+                write!(f, ": {}", change.measures_text())?;
+            }
+            writeln!(f)?;
+        }
+        let left = self.changes.gated.saturating_sub(count(shown.len()));
+        if left > 0 {
+            let where_to = "the page and --json name 100, --decisions all";
+            writeln!(f, "             and {} less risky ones; {where_to}", grouped(left))?;
         }
         Ok(())
     }
@@ -236,17 +285,46 @@ impl Summary {
         match &tested.comparison {
             Some(found) => writeln!(
                 f,
-                "             as the fleet tests it, by {} failures of deployed changes: {:.2} times as likely ({:.2} to {:.2}); \
+                "             as the fleet tests it, by {} of deployed changes: {:.2} times as likely ({:.2} to {:.2}); \
                  evidence for more {:.2}, for less {:.2}",
-                tested.n_compared, found.ratio, found.ratio_low, found.ratio_high, found.e_more, found.e_less
+                counted(tested.n_compared, "failure"),
+                found.ratio,
+                found.ratio_low,
+                found.ratio_high,
+                found.e_more,
+                found.e_less
             ),
             None => writeln!(
                 f,
-                "             as the fleet tests it: not enough data, {} failures of deployed changes",
-                tested.n_compared
+                "             as the fleet tests it: not enough data, {} of deployed changes",
+                counted(tested.n_compared, "failure")
             ),
         }
     }
+}
+
+/// `3 commits and 1 deploy`.
+pub(super) fn causes(commits: u64, deploys: u64) -> String {
+    match (commits, deploys) {
+        (_, 0) => counted(commits, "commit"),
+        (0, _) => counted(deploys, "deploy"),
+        (_, _) => format!("{} and {}", counted(commits, "commit"), counted(deploys, "deploy")),
+    }
+}
+
+/// Why nothing can be said of the causes of incidents.
+pub(super) fn unknown_causes(capture: &CaptureSummary) -> String {
+    let named = causes(capture.commits_named, capture.deploys_named);
+    match (capture.commits_named, capture.deploys_named) {
+        (0, 0) => "no incident names a commit or a deploy as its cause (caused_by)".to_owned(),
+        (_, 0) => format!("incidents name {named}, of which none was scored"),
+        (_, _) => format!("incidents name {named}, but no commit that was scored, and no deploy whose commits were"),
+    }
+}
+
+/// `1 deploy`, `2,000 deploys`.
+pub(super) fn counted(n: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 
 /// `12.5 % (4.1 to 27.0)`.
@@ -255,151 +333,19 @@ fn within(share: &Share) -> String {
     format!("{share:.1} % ({low:.1} to {high:.1})")
 }
 
+/// `12.5 %`.
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0))
+}
+
 fn within_rate(rate: &Rate) -> String {
     format!("{:.2} ({:.2} to {:.2})", rate.rate, rate.low, rate.high)
 }
 
-impl fmt::Display for ComparedSummary<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { a, compared } = self;
-        write!(f, "{a}")?;
-        writeln!(f, "\ncompared     A is {}", a.policy)?;
-        writeln!(f, "             B is {}", compared.b.policy)?;
-        writeln!(f, "{:<40}{:>12}{:>12}{:>12}", "", "A", "B", "B - A")?;
-        for Figure { name, a, b, decimals } in figures(a, &compared.b) {
-            let text = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"));
-            let apart = a.zip(b).map(|(a, b)| b - a);
-            let apart = apart.map_or_else(|| "-".to_owned(), |apart| format!("{apart:+.decimals$}"));
-            writeln!(f, "             {name:<27}{:>12}{:>12}{apart:>12}", text(a), text(b))?;
-        }
-        write_changed(f, compared)?;
-        for warning in &compared.b.warnings {
-            writeln!(f, "warning of B {warning}")?;
-        }
-        Ok(())
-    }
-}
-
-fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result {
-    let Compared { changes, services, .. } = compared;
-    if compared.is_same() {
-        return writeln!(f, "             both decide alike everywhere");
-    }
-    writeln!(
-        f,
-        "changes      {} of {} decided differently: {} only A sends to review, {} only B{}",
-        grouped(changes.differ),
-        grouped(changes.compared),
-        grouped(changes.reviewed_only_by_a),
-        grouped(changes.reviewed_only_by_b),
-        in_mode(changes.only_in_mode, "both send there, and only one enforces it")
-    )?;
-    writeln!(
-        f,
-        "services     {} of {} held for other times{}; of A's {} frozen stretches B shares {}, of B's {} A shares {}",
-        grouped(services.differ - services.only_in_mode),
-        grouped(services.held),
-        in_mode(services.only_in_mode, "for the same times, enforced otherwise"),
-        grouped(services.freezes_of_a),
-        grouped(services.freezes_of_a_shared),
-        grouped(services.freezes_of_b),
-        grouped(services.freezes_of_b_shared)
-    )?;
-    for difference in services.first.iter().take(SERVICES_SHOWN) {
-        let (a, b) = (&difference.a, &difference.b);
-        write!(
-            f,
-            "             {}@{}: frozen {:.1} h and {:.1} h, in review {:.1} h and {:.1} h",
-            difference.service,
-            difference.environment,
-            a.freeze_hours,
-            b.freeze_hours,
-            a.extra_review_hours,
-            b.extra_review_hours
-        )?;
-        let enforced = |held: &HeldFor| held.freeze_hours_enforced + held.extra_review_hours_enforced;
-        if (enforced(a), enforced(b)) != (0.0, 0.0) {
-            write!(f, "; enforced {:.1} h and {:.1} h", enforced(a), enforced(b))?;
-        }
-        writeln!(f)?;
-    }
-    Ok(())
-}
-
-/// What differs in nothing but whether it binds, where there is any.
-pub(super) fn in_mode(n: u64, what: &str) -> String {
-    if n == 0 {
-        String::new()
-    } else {
-        format!(", {} {what}", grouped(n))
-    }
-}
-
-/// Services named in a summary for people; the report and `--json` name more.
-const SERVICES_SHOWN: usize = 8;
-
-/// What can be put side by side.
-pub(super) struct Figure {
-    pub(super) name: &'static str,
-    pub(super) a: Option<f64>,
-    pub(super) b: Option<f64>,
-    pub(super) decimals: usize,
-}
-
-/// The figures by which two policies are compared.
-pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
-    type Of = fn(&Summary) -> Option<f64>;
-    let hours = |summary: &Summary, action: &str| {
-        let held = summary.held_hours.get(action);
-        held.map(|hours| hours.shadow + hours.enforce)
-    };
-    let enforced = |summary: &Summary, action: &str| summary.held_hours.get(action).map(|hours| hours.enforce);
-    let percent = |share: Option<f64>| share.map(|share| share * 100.0);
-    let mut figures: Vec<Figure> = Vec::new();
-    let mut add = |name, decimals, a, b| {
-        figures.push(Figure { name, a, b, decimals });
-    };
-    let of_both = |of: Of| (of(a), of(b));
-    let whole: [(&'static str, Of); 5] = [
-        ("freezes", |summary| {
-            Some(number(summary.freezes.by_ground.values().sum()))
-        }),
-        ("freezes by evidence", |summary| {
-            let freezes = &summary.freezes;
-            Some(number(freezes.evidence_borne_out + freezes.evidence_not_borne_out))
-        }),
-        ("  not borne out", |summary| {
-            Some(number(summary.freezes.evidence_not_borne_out))
-        }),
-        ("incidents frozen before", |summary| {
-            Some(number(summary.detection.incidents_frozen_before))
-        }),
-        ("changes sent to review", |summary| Some(number(summary.changes.gated))),
-    ];
-    for (name, of) in whole {
-        let (a, b) = of_both(of);
-        add(name, 0, a, b);
-    }
-    for (name, action) in [("hours frozen", "freeze"), ("hours in extra review", "extra_review")] {
-        add(name, 1, hours(a, action), hours(b, action));
-        add("  enforced", 1, enforced(a, action), enforced(b, action));
-    }
-    let minutes: Of = |summary| {
-        summary
-            .deploys
-            .alarm_after_seconds
-            .map(|delay| number(delay.p50) / 60.0)
-    };
-    let (of_a, of_b) = of_both(minutes);
-    add("minutes to alarm (median)", 1, of_a, of_b);
-    add(
-        "culprits sent to review, %",
-        1,
-        percent(a.capture.gated),
-        percent(b.capture.gated),
-    );
-    figures
-}
+/// Changes sent to review that are named in a summary for people; the report and `--json` name more.
+const CHANGES_SHOWN: usize = 20;
+/// Longer names of services put what follows out of line.
+const SERVICE_WIDTH_MAX: usize = 24;
 
 fn write_decisions(f: &mut fmt::Formatter<'_>, decisions: &DecisionCounts) -> fmt::Result {
     for (subject, counts) in [("services", &decisions.services), ("changes", &decisions.changes)] {

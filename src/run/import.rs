@@ -259,10 +259,14 @@ fn tell(counts: &Counts) {
     };
     let merges = match merges {
         0 => String::new(),
+        1 => "; 1 merge left out, what it brought is counted".to_owned(),
         n => format!("; {n} merges left out, what they brought is counted"),
     };
+    let counted = |n, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     say(&format!(
-        "{written} commits of {commits}, {ai} of them with AI by their own word, {bots} by bots; {reverts} reverts{unknown}{merges}"
+        "{} of {commits}, {ai} of them with AI by their own word, {bots} by bots; {}{unknown}{merges}",
+        counted(written, "commit"),
+        counted(reverts, "revert")
     ));
 }
 

@@ -17,7 +17,7 @@ use std::{
 use anyhow::Context as _;
 
 use self::{
-    input::open_all,
+    input::{Hints, open_all},
     interrupt::{Interrupt, Removal},
     output::Output,
     progress::Progress,
@@ -26,7 +26,7 @@ use super::policy;
 use crate::{
     ingest::Reject,
     model::EnvironmentId,
-    replay::{Arrival, ComparedSummary, Comparison, Merge, Replay, Report, encode_score},
+    replay::{Arrival, ComparedPolicies, ComparedSummary, Comparison, Merge, Replay, Report, encode_score},
     score::Said,
     wire::control::encode_decision,
 };
@@ -63,11 +63,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let policy = args.policy.as_deref().map(read_policy).transpose()?;
     let compare = args.compare.as_deref().map(read_policy).transpose()?;
     let mut progress = Progress::new();
-    let inputs = open_all(&args.events, &mut progress)?;
+    let (inputs, hints) = open_all(&args.events, &mut progress)?;
     let mut results = Results::create(args)?;
 
     let mut drive = Drive::new(args, policy.as_deref(), compare.as_deref());
-    let mut refused = Refused::default();
+    let mut refused = Refused { n: 0, hints };
     let mut merge = Merge::new(inputs)?;
     while let Some(arrival) = merge.next()? {
         if let Some(reject) = drive.take(&arrival) {
@@ -78,6 +78,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     drive.finish();
     results.write(drive.take_said())?;
+    // What goes to standard output comes before the summary.
+    results.flush()?;
     progress.clear();
     refused.finish();
     drive.conclude(args.json, results.report.as_mut(), out)?;
@@ -109,7 +111,10 @@ impl Drive {
             replay
         };
         match compare {
-            Some(_) => Self::Two(Box::new(Comparison::new(replay(policy), replay(compare)))),
+            Some(b) => {
+                let policies = policies(args, policy.unwrap_or_default(), b);
+                Self::Two(Box::new(Comparison::new(replay(policy), replay(compare), policies)))
+            }
             None => Self::One(Box::new(replay(policy))),
         }
     }
@@ -142,6 +147,7 @@ impl Drive {
                 let summary = replay.summary();
                 if let Some(output) = report {
                     output.write(Report::new(replay, &summary).html().as_bytes())?;
+                    output.flush()?;
                 }
                 write_summary(out, json, &summary)
             }
@@ -150,6 +156,7 @@ impl Drive {
                 if let Some(output) = report {
                     let report = Report::compared(comparison, &summary, &compared);
                     output.write(report.html().as_bytes())?;
+                    output.flush()?;
                 }
                 let both = ComparedSummary {
                     a: &summary,
@@ -159,6 +166,19 @@ impl Drive {
             }
         }
     }
+}
+
+/// The two by the names of their files; where these are the same, by their paths.
+fn policies(args: &Args, a: &str, b: &str) -> ComparedPolicies {
+    let paths = [&args.policy, &args.compare].map(|path| path.as_deref().unwrap_or(Path::new("the built-in policy")));
+    let [own, other] = paths.map(|path| path.file_name().unwrap_or(path.as_os_str()));
+    let [own, other] = if own == other {
+        paths.map(Path::as_os_str)
+    } else {
+        [own, other]
+    };
+    let names = [own, other].map(std::ffi::OsStr::to_string_lossy);
+    ComparedPolicies::new((&names[0], a), (&names[1], b)).expect("both were parsed when they were read")
 }
 
 fn write_summary(
@@ -241,25 +261,31 @@ impl Results {
         Ok(())
     }
 
+    fn flush(&mut self) -> anyhow::Result<()> {
+        let results = [&mut self.decisions, &mut self.scores, &mut self.report];
+        results.into_iter().flatten().try_for_each(Output::flush)
+    }
+
     /// All are whole, and no signal parts them, before the first takes the place of what was there.
-    fn finish(self) -> anyhow::Result<()> {
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.flush()?;
         let Self {
             decisions,
             scores,
             report,
             removal,
         } = self;
-        let mut results: Vec<Output> = [decisions, scores, report].into_iter().flatten().collect();
-        results.iter_mut().try_for_each(Output::flush)?;
         removal.map(Removal::end).transpose()?;
-        results.into_iter().try_for_each(Output::keep)
+        let mut results = [decisions, scores, report].into_iter().flatten();
+        results.try_for_each(Output::keep)
     }
 }
 
-/// Names the first lines that are refused, on standard error.
-#[derive(Default)]
+/// Names the first lines that are refused, on standard error, and says of what files they seem to be.
 struct Refused {
     n: u64,
+    /// Of files of which nothing was refused yet.
+    hints: Hints,
 }
 
 impl Refused {
@@ -268,6 +294,10 @@ impl Refused {
         if self.n <= REFUSED_NAMED {
             progress.clear();
             complain(&format!("{}:{}: {reject}", arrival.file, arrival.line));
+        }
+        if let Some(hint) = self.hints.remove(arrival.file) {
+            progress.clear();
+            complain(&format!("{}: {hint}", arrival.file));
         }
     }
 

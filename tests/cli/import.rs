@@ -164,7 +164,7 @@ fn merges_are_left_out_and_what_they_brought_is_told_in_order() {
     assert!(events.iter().any(|event| event["sha"] == *side));
     assert_eq!(events[4]["caused_by"]["sha"], *main);
     assert!(events.iter().all(|event| event["service"] == "shop"));
-    assert!(stderr(&output).contains("1 merges left out"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 merge left out"), "{}", stderr(&output));
 }
 
 /// As forges do it: a branch of two commits comes by a merge, which is taken back.
@@ -205,7 +205,7 @@ fn a_merge_taken_back_accuses_what_it_brought() {
     brought.sort_unstable();
     assert_eq!(accused, brought);
     assert!(
-        stderr(&output).contains("2 reverts; 1 merges left out"),
+        stderr(&output).contains("2 reverts; 1 merge left out"),
         "{}",
         stderr(&output)
     );

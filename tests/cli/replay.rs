@@ -115,6 +115,38 @@ fn the_first_refused_lines_are_named_and_all_are_counted() {
     assert!(named[5].starts_with("holdpoint: 4 further lines"), "{errors}");
 }
 
+#[test]
+fn an_input_without_events_is_warned_of_and_what_it_seems_to_be_is_said() {
+    let cases: [(&[u8], &str, &str); 4] = [
+        (b"", "there is no line to read", ""),
+        (b"\n\n", "there is no line to read", ""),
+        (
+            b"[{\"kind\":\"error\"}]\n",
+            "of 1 line none is one",
+            "-: it begins as a JSON array",
+        ),
+        (
+            b"id,time\n1,2\n",
+            "of 2 lines none is one",
+            "CSV and the like must be converted",
+        ),
+    ];
+    for (input, warning, hint) in cases {
+        let output = holdpoint(&["replay", "--events", "-"], input);
+        assert_eq!(output.status.code(), Some(0));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            said.contains("warning      no events at all: ") && said.contains(warning),
+            "{said}"
+        );
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            errors.contains(hint) && errors.is_empty() == hint.is_empty(),
+            "{errors}"
+        );
+    }
+}
+
 fn policy(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     let path = folder.path().join(name);
     fs::write(&path, text).expect("written");
@@ -338,6 +370,51 @@ fn results_go_where_they_are_told() {
     assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
     assert!(fs::read_to_string(&page).expect("read").starts_with("<!DOCTYPE html>"));
     assert_eq!(fs::metadata(&page).expect("there").permissions().mode() & 0o777, 0o640);
+}
+
+/// Standard output is a file that is appended to, one that is new, or a pipe.
+#[test]
+fn a_result_on_standard_output_comes_before_the_summary_and_empties_nothing() {
+    let folder = TempDir::new().expect("a folder");
+    let [checkout, _] = history(&folder);
+    let path = folder.path().join("output");
+    let redirected = |flag: &str, result: &str| {
+        let open = fs::OpenOptions::new().append(true).open(&path).expect("opened");
+        let run = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+            .args(["replay", "--events", text(&checkout), flag, result])
+            .stdout(open)
+            .status();
+        assert!(run.expect("it runs").success());
+        fs::read_to_string(&path).expect("read")
+    };
+    let piped = holdpoint(
+        &["replay", "--events", text(&checkout), "--decisions", "/dev/stdout"],
+        b"",
+    );
+    let piped = String::from_utf8(piped.stdout).expect("UTF-8");
+    let (decisions, rest) = piped.split_once("history  ").expect("a summary");
+    assert!(decisions.lines().count() > 1 && !rest.contains("holdpoint.decision/1"));
+    assert!(
+        decisions
+            .lines()
+            .all(|line| line.starts_with('{') && line.ends_with('}'))
+    );
+    for result in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        fs::write(&path, "KEEP\n").expect("written");
+        assert_eq!(redirected("--decisions", result), format!("KEEP\n{piped}"), "{result}");
+        fs::write(&path, "").expect("written");
+        assert_eq!(redirected("--decisions", result), piped, "{result}");
+    }
+    for flag in ["--scores", "--report"] {
+        fs::write(&path, "KEEP\n").expect("written");
+        let told = redirected(flag, "/dev/stdout");
+        let (result, _) = told.split_once("history  ").expect("a summary");
+        assert!(result.starts_with("KEEP\n") && result.len() > 100, "{flag}: {told}");
+    }
+    let twice = ["--scores", "/dev/fd/1", "--decisions", "/dev/stdout"];
+    let output = holdpoint(&[&["replay", "--events", text(&checkout)], &twice[..]].concat(), b"");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("named twice") && output.stdout.is_empty());
 }
 
 #[test]

@@ -84,3 +84,27 @@ fn timelines_have_a_bound_where_none_is_judged() {
     chronicle.finish();
     assert_eq!(chronicle.timelines.len(), KEPT_MAX);
 }
+
+/// A window closes more services at once than timelines are kept.
+#[test]
+fn windows_leave_room_for_what_is_found() {
+    let mut chronicle = Chronicle::default();
+    for i in 0..2 * KEPT_MAX {
+        let mut decision = freeze(i);
+        decision.decided_at = hour(0);
+        decision.valid_until = Some(hour(60));
+        decision.reasons = vec![Reason::new("policy:weekend", "closed")];
+        chronicle.decided(&decision, Criticality::Critical, None);
+    }
+    let found = 2 * KEPT_MAX;
+    let mut decision = freeze(found);
+    decision.decided_at = hour(1);
+    chronicle.decided(&decision, Criticality::Low, None);
+    chronicle.finish();
+    let (n_freezes, first) = chronicle.first(2, |_| true);
+    assert_eq!(n_freezes, u64::try_from(found + 1).expect("small"));
+    assert_eq!(
+        (&first[0].service, &*first[1].ground),
+        (&service(found), "policy:weekend")
+    );
+}

@@ -9,7 +9,7 @@ use super::{
 use crate::model::{
     Action, Criticality, Decision, EnvironmentId, Evidence, Mode, Reason, ServiceId, Subject, Suspect, Timestamp,
 };
-use crate::replay::detection::EVIDENCE;
+use crate::replay::{detection::EVIDENCE, told::Told};
 
 /// What ends a freeze at its end is said some seconds before that.
 const SAID_BEFORE_MAX: Duration = Duration::from_mins(1);
@@ -187,9 +187,15 @@ impl Timeline {
         self.filled = true;
     }
 
-    /// Those to look at come first: what nothing bore out, then what matters most, then the earliest.
-    pub(crate) fn rank(&self) -> (bool, Reverse<Criticality>, Timestamp, &str, &str) {
+    /// Whether it is by a window of the policy or a person's word, for which nothing was found.
+    pub(crate) fn is_told(&self) -> bool {
+        Told::of(&self.ground).is_some()
+    }
+
+    /// Those to look at come first: what nothing bore out, then what matters most, then the earliest; last what was told.
+    pub(crate) fn rank(&self) -> (bool, bool, Reverse<Criticality>, Timestamp, &str, &str) {
         (
+            self.is_told(),
             self.borne_out != Some(false),
             Reverse(self.tier),
             self.began,

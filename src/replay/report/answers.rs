@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     model::Action,
-    replay::{holding::OVERRIDE, summary::Summary},
+    replay::{holding::OVERRIDE, summary::Summary, text::counted},
 };
 
 pub(super) fn write(page: &mut Page, side: &Side<'_>) {
@@ -38,13 +38,14 @@ fn answer(page: &mut Page, question: &str, big: &str, sentences: &[String]) {
 }
 
 fn held(page: &mut Page, summary: &Summary) {
-    let freezes: u64 = summary.freezes.by_ground.values().sum();
-    let frozen = summary.held_hours.get("freeze");
-    let (hours, enforced) = frozen.map_or((0.0, 0.0), |held| (held.shadow + held.enforce, held.enforce));
+    let freezes = summary.n_found();
+    let (hours, enforced) = (summary.hours_found().all(), summary.hours_found().enforce);
     let mode = if enforced > 0.0 {
         format!("{enforced:.1} h of it enforced.")
     } else if is_all_shadow(summary) {
         "All in shadow mode: nothing would have been blocked.".to_owned()
+    } else if summary.told.windows.hours.enforce + summary.told.people.hours.enforce > 0.0 {
+        "None of it enforced.".to_owned()
     } else {
         "None of it enforced, but extra review is.".to_owned()
     };
@@ -56,12 +57,21 @@ fn held(page: &mut Page, summary: &Summary) {
         percent(super::super::summary::ratio(gated, scored))
     );
     let big = format!("{} {}", whole(freezes), if freezes == 1 { "freeze" } else { "freezes" });
-    answer(
-        page,
-        "What would have been held?",
-        &big,
-        &[format!("Services frozen for {hours:.1} h in all. {mode}"), review],
-    );
+    let mut sentences = vec![format!("Services frozen for {hours:.1} h in all. {mode}"), review];
+    for (by, told) in [
+        ("Windows of the policy", &summary.told.windows),
+        ("People", &summary.told.people),
+    ] {
+        if told.freezes > 0 {
+            sentences.push(format!(
+                "{by} froze services beside that: {} for {:.1} h, {:.1} h of it enforced.",
+                counted(told.freezes, "time"),
+                told.hours.all(),
+                told.hours.enforce
+            ));
+        }
+    }
+    answer(page, "What would have been held?", &big, &sentences);
 }
 
 /// Whether nothing would have been blocked: no decision binds, and no person froze anything, which holds in any mode.
@@ -119,7 +129,7 @@ fn in_time(page: &mut Page, summary: &Summary) {
     }
     if let Some(gated) = summary.capture.gated {
         sentences.push(format!(
-            "Of changes that caused incidents, {} were sent to extra review.",
+            "Of what incidents name as their cause, {} was sent to extra review.",
             percent(Some(gated))
         ));
     }

@@ -7,6 +7,7 @@ use super::{
 use crate::replay::{
     capture::{Curve, SHARES},
     summary::Captured,
+    text::{causes, unknown_causes},
 };
 
 /// Inside of the axes, in the units of the drawing.
@@ -22,20 +23,23 @@ pub(super) fn write(page: &mut Page, a: &Side<'_>, b: Option<&Side<'_>>) {
         "<section>\n<h2>Were the changes that caused incidents among the riskiest?</h2>\n"
     );
     let capture = &summary.capture;
-    if capture.commits_known == 0 {
-        add!(
-            page,
-            "<p>Not known: incidents and reverts name {} commits as their cause, of which none was scored.</p>\n</section>\n",
-            whole(capture.commits_named)
-        );
+    if capture.n_known() == 0 {
+        add!(page, "<p>Not known: {}.</p>\n</section>\n", unknown_causes(capture));
         return;
     }
     add!(
         page,
-        "<p>Incidents and reverts name {} commits of this history as their cause. Reading the riskiest tenth of all \
-         changes would have met the share of them shown at 10 %.</p>\n<div class=\"pair\">\n",
-        whole(capture.commits_known)
+        "<p>Incidents and reverts name {} of this history as their cause. Reading the riskiest tenth of all \
+         changes would have met the share of them shown at 10 %.",
+        causes(capture.commits_known, capture.deploys_known)
     );
+    if capture.deploys_known > 0 {
+        add!(
+            page,
+            " A deploy stands where the riskiest of its commits does, and is met by chance the oftener the more it has."
+        );
+    }
+    add!(page, "</p>\n<div class=\"pair\">\n");
     let curve_a = a.replay.tally().capture.curve(None);
     let curve_b = b.map(|b| b.replay.tally().capture.curve(None));
     draw(page, &curve_a, curve_b.as_ref());
@@ -50,17 +54,18 @@ pub(super) fn write(page: &mut Page, a: &Side<'_>, b: Option<&Side<'_>>) {
     );
     let rows: Vec<Vec<String>> = summary
         .tiers_by_weight()
-        .filter(|(_, tier)| tier.commits_known > 0)
+        .filter(|(_, tier)| tier.commits_known + tier.deploys_known > 0)
         .map(|(name, tier)| {
             let captured = tier.riskiest.get(1).and_then(|mark| mark.interval.as_ref());
-            vec![name.to_owned(), whole(tier.commits_known), share(captured)]
+            let n_known = tier.commits_known + tier.deploys_known;
+            vec![name.to_owned(), whole(n_known), share(captured)]
         })
         .collect();
     if rows.len() > 1 {
         table(
             page,
             "The riskiest 10 % of each tier",
-            &["tier", "commits named", "captured"],
+            &["tier", "causes named", "captured"],
             &rows,
         );
     }

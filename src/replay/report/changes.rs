@@ -1,10 +1,14 @@
 //! What would change: two policies side by side.
 
 use super::html::{Escaped, NONE, Page, add, table, whole, words};
-use crate::replay::{
-    comparison::{ChangeDifference, Compared, ServiceDifference, Side},
-    summary::Summary,
-    text::{Figure, figures, in_mode},
+use crate::{
+    replay::{
+        comparison::{ChangeDifference, Compared, ServiceDifference, Side},
+        policies::ComparedPolicies,
+        side_by_side::{Figure, figures, in_mode},
+        summary::Summary,
+    },
+    score::policy::Difference,
 };
 
 /// Rows of each list; the page says how many are left out.
@@ -12,16 +16,17 @@ const ROWS_MAX: usize = 40;
 
 pub(super) fn write(page: &mut Page, a: &Summary, compared: &Compared) {
     add!(page, "<section>\n<h2>What would change</h2>\n");
+    policies(page, &compared.policies);
     if compared.is_same() {
         add!(
             page,
             "<p><strong>Nothing.</strong> Both policies decide alike on every service and every change.</p>\n"
         );
     }
-    let row = |Figure { name, a, b, decimals }: Figure| {
+    let row = |figure: Figure| {
+        let Figure { name, a, b, decimals } = figure;
         let text = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| format!("{value:.decimals$}"));
-        let apart = a.zip(b).map(|(a, b)| b - a);
-        let apart = apart.map(|apart| {
+        let apart = figure.apart().map(|apart| {
             if apart == 0.0 {
                 "0".to_owned()
             } else {
@@ -47,6 +52,38 @@ pub(super) fn write(page: &mut Page, a: &Summary, compared: &Compared) {
     add!(page, "</section>\n");
 }
 
+/// What is compared.
+fn policies(page: &mut Page, policies: &ComparedPolicies) {
+    add!(
+        page,
+        "<p>A is <code>{}</code>, B is <code>{}</code>.",
+        Escaped(&policies.a),
+        Escaped(&policies.b)
+    );
+    if policies.differ == 0 {
+        add!(page, " No value of theirs differs.</p>\n");
+        return;
+    }
+    add!(page, "</p>\n");
+    let row = |Difference { key, a, b }: &Difference| {
+        let side = |side: &Option<String>| {
+            side.as_deref()
+                .map_or(NONE.to_owned(), |text| Escaped(text).to_string())
+        };
+        vec![Escaped(key).to_string(), side(a), side(b)]
+    };
+    let rows: Vec<Vec<String>> = policies.first.iter().map(row).collect();
+    table(page, "In what the policies differ", &["key", "A", "B"], &rows);
+    let n_left = policies.n_left(rows.len());
+    if n_left > 0 {
+        add!(
+            page,
+            "<p class=\"soft\">{} further differences are left out.</p>\n",
+            whole(n_left)
+        );
+    }
+}
+
 fn services(page: &mut Page, compared: &Compared) {
     let services = &compared.services;
     if services.differ == 0 {
@@ -54,14 +91,16 @@ fn services(page: &mut Page, compared: &Compared) {
     }
     add!(
         page,
-        "<p>{} of {} services are held for other times{}. Of the {} frozen stretches of A, B shares {}; of the {} of B, A shares {}. A stretch is unbroken, whatever it was frozen for.</p>\n",
+        "<p>{} of {} services are held for other times{}. Of the {} frozen stretches of A, B shares {}; of the {} of B, A shares {}. A stretch is unbroken, whatever it was frozen for; windows of the policy and people begin none. In those alone {} of the services differ, and {} are held for as long at other times.</p>\n",
         whole(services.differ - services.only_in_mode),
         whole(services.held),
         in_mode(services.only_in_mode, "for the same times, enforced otherwise"),
         whole(services.freezes_of_a),
         whole(services.freezes_of_a_shared),
         whole(services.freezes_of_b),
-        whole(services.freezes_of_b_shared)
+        whole(services.freezes_of_b_shared),
+        whole(services.differ_only_as_told),
+        whole(services.differ_only_in_when)
     );
     let row = |difference: &ServiceDifference| {
         let ServiceDifference {
@@ -79,7 +118,8 @@ fn services(page: &mut Page, compared: &Compared) {
             format!("{:.1} → {:.1} h", a.freeze_hours_enforced, b.freeze_hours_enforced),
         ]
     };
-    let rows: Vec<Vec<String>> = services.first.iter().take(ROWS_MAX).map(row).collect();
+    let seen = services.first.iter().filter(|difference| difference.is_seen());
+    let rows: Vec<Vec<String>> = seen.take(ROWS_MAX).map(row).collect();
     let heads = [
         "service",
         "frozen by A",
@@ -94,7 +134,8 @@ fn services(page: &mut Page, compared: &Compared) {
         &heads,
         &rows,
     );
-    left_out(page, services.differ, rows.len(), "services");
+    let n_named = services.differ - services.differ_only_as_told - services.differ_only_in_when;
+    left_out(page, n_named, rows.len(), "services");
 }
 
 fn changes(page: &mut Page, compared: &Compared) {

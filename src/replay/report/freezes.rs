@@ -1,7 +1,7 @@
 //! False freezes with their intervals, and hours held, by tier.
 
 use super::html::{Page, add, rate, share, table, whole};
-use crate::replay::summary::{ModeHours, Summary};
+use crate::replay::summary::{ModeHours, Summary, TierSummary};
 
 pub(super) fn write(page: &mut Page, summary: &Summary) {
     add!(page, "<section>\n<h2>False freezes, and hours held</h2>\n");
@@ -46,30 +46,25 @@ pub(super) fn write(page: &mut Page, summary: &Summary) {
 }
 
 fn hours(page: &mut Page, summary: &Summary) {
-    let none = ModeHours {
-        shadow: 0.0,
-        enforce: 0.0,
+    let review = |tier: &TierSummary| {
+        let held = tier.held_hours.get("extra_review");
+        held.copied().unwrap_or(ModeHours::ZERO)
     };
-    let all = |hours: &ModeHours| hours.shadow + hours.enforce;
-    let of = |held: &std::collections::BTreeMap<&'static str, ModeHours>, action: &str| {
-        held.get(action).copied().unwrap_or(none)
-    };
-    let greatest = summary
-        .tiers
-        .values()
-        .map(|tier| all(&of(&tier.held_hours, "freeze")) + all(&of(&tier.held_hours, "extra_review")));
+    let tiers = summary.tiers.values();
+    let greatest = tiers.map(|tier| tier.frozen_hours().all() + review(tier).all());
     let greatest = greatest.fold(0.0_f64, f64::max);
     let rows: Vec<Vec<String>> = summary
         .tiers_by_weight()
         .map(|(name, tier)| {
-            let (frozen, review) = (of(&tier.held_hours, "freeze"), of(&tier.held_hours, "extra_review"));
+            let (frozen, review) = (tier.frozen_hours(), review(tier));
             vec![
                 name.to_owned(),
-                format!("{:.1}", all(&frozen)),
+                format!("{:.1}", frozen.all()),
                 format!("{:.1}", frozen.enforce),
-                format!("{:.1}", all(&review)),
+                format!("{:.1}", review.all()),
                 format!("{:.1}", review.enforce),
-                bars(all(&frozen), all(&review), greatest),
+                bars(frozen.all(), review.all(), greatest),
+                format!("{:.1}", tier.told_hours.all()),
             ]
         })
         .collect();
@@ -80,10 +75,12 @@ fn hours(page: &mut Page, summary: &Summary) {
         "extra review, h",
         "of it enforced",
         "",
+        "by windows and people, h",
     ];
     table(
         page,
-        "Hours for which services were held, summed over them; the bars are frozen (orange) and extra review (blue)",
+        "Hours for which services were held, summed over them; the bars are frozen (orange) and extra review (blue), \
+         windows of the policy and people's freezes apart",
         &heads,
         &rows,
     );

@@ -12,6 +12,7 @@ mod capture;
 mod changes;
 mod delays;
 mod freezes;
+mod gated;
 mod html;
 mod learned;
 mod timelines;
@@ -21,6 +22,8 @@ use super::{
     comparison::{Compared, Comparison},
     drive::Replay,
     summary::Summary,
+    text::counted,
+    told::Told,
 };
 use crate::model::Timestamp;
 
@@ -73,6 +76,7 @@ impl<'a> Report<'a> {
             changes::write(&mut page, self.a.summary, compared);
         }
         decisions(&mut page, self.a.summary);
+        gated::write(&mut page, self.a.summary);
         capture::write(&mut page, &self.a, self.b.as_ref().map(|(b, _)| b));
         delays::write(&mut page, &self.a, self.b.as_ref().map(|(b, _)| b));
         freezes::write(&mut page, self.a.summary);
@@ -109,11 +113,11 @@ impl<'a> Report<'a> {
         }
         add!(
             page,
-            " · {} services · {} events · {} changes · {} deploys watched</p>\n",
-            whole(summary.services),
-            whole(summary.events.applied),
-            whole(summary.changes.scored),
-            whole(summary.deploys.watched)
+            " · {} · {} · {} · {} watched</p>\n",
+            counted(summary.services, "service"),
+            counted(summary.events.applied, "event"),
+            counted(summary.changes.scored, "change"),
+            counted(summary.deploys.watched, "deploy")
         );
         add!(
             page,
@@ -229,11 +233,17 @@ fn decisions(page: &mut Page, summary: &Summary) {
     ];
     let heads = ["change", "changes", "named by incidents or reverts", "share"];
     table(page, "Changes when they landed, and what became of them", &heads, &rows);
-    let rows: Vec<Vec<String>> = summary
+    let mut grounds: Vec<(&str, u64)> = summary
         .freezes
         .by_ground
         .iter()
-        .map(|(ground, n)| vec![html::words(ground), whole(*n)])
+        .map(|(ground, n)| (&**ground, *n))
+        .collect();
+    // What was found first; stable.
+    grounds.sort_by_key(|(ground, _)| Told::of(ground).is_some());
+    let rows: Vec<Vec<String>> = grounds
+        .into_iter()
+        .map(|(ground, n)| vec![html::words(ground), whole(n)])
         .collect();
     if !rows.is_empty() {
         table(page, "Freezes by their ground", &["ground", "freezes"], &rows);

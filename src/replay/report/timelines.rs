@@ -36,7 +36,7 @@ pub(super) fn write(page: &mut Page, replay: &Replay) {
         add!(
             page,
             "<p>{} of {} freezes are drawn, and {} left out: those that nothing bore out come first, then those of the \
-             tiers that matter most, then the earliest. <code>--decisions</code> has all of them.</p>\n",
+             tiers that matter most, then the earliest; windows of the policy and people's words come last. <code>--decisions</code> has all of them.</p>\n",
             whole(count(timelines.len())),
             whole(n),
             whole(n_left)
@@ -56,6 +56,9 @@ pub(super) fn write_only_b(page: &mut Page, a: &Replay, b: &Replay) {
     let Some(chronicle) = &b.tally().chronicle else { return };
     let held_by_a = a.held_totals();
     let is_only_b = |timeline: &Timeline| {
+        if timeline.is_told() {
+            return false;
+        }
         let key = (timeline.service.clone(), timeline.environment.clone());
         let mut spans = held_by_a.get(&key).into_iter().flat_map(|total| &total.freezes);
         !spans.any(|(from, to)| *from < timeline.stood_until() && timeline.began < *to)
@@ -162,7 +165,8 @@ fn suspects(page: &mut Page, timeline: &Timeline) {
         match &suspect.deploy_id {
             Some(deploy_id) if suspect.service == timeline.service => add!(page, "{}", Escaped(deploy_id)),
             Some(deploy_id) => add!(page, "{} of {}", Escaped(deploy_id), Escaped(suspect.service.as_str())),
-            None => add!(page, "none of the deploys"),
+            None if suspect.service == timeline.service => add!(page, "none of the deploys"),
+            None => add!(page, "none of the deploys of {}", Escaped(suspect.service.as_str())),
         }
         add!(page, " ({:.0} %)", suspect.probability.value() * 100.0);
     }

@@ -3,11 +3,13 @@
 use super::scenario::{Scenario, Text, at, merged, replay};
 use crate::{
     model::{Action, Sequence},
-    replay::{Compared, ComparedSummary, Comparison, Replay, Summary},
+    replay::{Compared, ComparedPolicies, ComparedSummary, Comparison, Replay, Summary},
 };
 
 fn compare(files: &[Text], a: Option<&str>, b: Option<&str>) -> (Summary, Compared, Vec<String>) {
-    let mut comparison = Comparison::new(Replay::new(a), Replay::new(b));
+    let texts = [a, b].map(Option::unwrap_or_default);
+    let policies = ComparedPolicies::new(("a.toml", texts[0]), ("b.toml", texts[1])).expect("both are good");
+    let mut comparison = Comparison::new(Replay::new(a), Replay::new(b), policies);
     let mut merge = merged(files);
     let mut said = Vec::new();
     while let Some(arrival) = merge.next().expect("memory reads") {
@@ -120,6 +122,16 @@ fn what_would_change_is_named() {
     assert_eq!(json["compared"]["b"]["policy"], serde_json::json!(compared.b.policy));
     let text = both.to_string();
     assert!(text.contains("checkout@production: frozen"), "{text}");
+    for expected in [
+        format!("compared     A is a.toml, {}\n", a.policy),
+        format!("             B is b.toml, {}\n", compared.b.policy),
+        "             mode: shadow in A, enforce in B\n".to_owned(),
+        "             freeze.lease: 1h in A, 4h in B\n".to_owned(),
+        "             review.budget: 0.1 in A, 0.5 in B\n".to_owned(),
+    ] {
+        assert!(text.contains(&expected), "{text}");
+    }
+    assert_eq!(json["compared"]["policies"]["differ"], 3);
 }
 
 /// Enforcing all but an environment is what shadow everywhere is, in that environment.

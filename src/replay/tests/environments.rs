@@ -1,4 +1,4 @@
-//! Which environment events without one are of.
+//! Which environment events without one are of, and names that do not match.
 
 use super::scenario::{Scenario, Text, merged};
 use crate::{
@@ -64,4 +64,20 @@ fn errors_and_deploys_that_never_meet_are_warned_of() {
     let other = there.replace("checkout", "search");
     files.push(("more", super::line(0, 5, there) + &super::line(1, 5, &other)));
     assert_eq!(told(&files, None).1, [""; 0]);
+}
+
+/// All deploys are of `…-api`.
+#[test]
+fn services_whose_errors_and_deploys_have_other_names_are_warned_of() {
+    let mut files = Scenario::usual(1).files();
+    let deploys = &mut files[1].1;
+    *deploys = deploys.replace("\"checkout\"", "\"checkout-api\"");
+    *deploys = deploys.replace("\"search\"", "\"search-api\"");
+    let (frozen, warnings, html) = told(&files, None);
+    assert_eq!(frozen, [""; 0]);
+    let expected = "2 services tell deploys and no errors, 3 tell errors and no deploys, such as deploys of \
+                    \"checkout-api\" and errors of \"checkout\": where one is the other by another name, none of its \
+                    deploys can be convicted";
+    assert_eq!(warnings, [expected]);
+    assert!(html.contains("2 services tell deploys and no errors"));
 }

@@ -130,7 +130,7 @@ fn a_history_that_taught_nothing_says_so() {
     let text = summary.to_string();
     assert_eq!(
         line(&text, "learned "),
-        Some("learned      nothing yet that is beyond chance: 1 verdicts")
+        Some("learned      nothing yet that is beyond chance: 1 verdict")
     );
     assert!(html.contains("After 1 verdicts <strong>nothing is beyond chance yet</strong>"));
 

@@ -4,7 +4,7 @@ use super::{
     page::{Tag, tags},
     scenario::{Scenario, Text, at, merged},
 };
-use crate::replay::{Comparison, Replay, Report};
+use crate::replay::{ComparedPolicies, Comparison, Replay, Report};
 
 /// A history with everything that a page tells of: a bad deploy that is rolled back, one that nobody minds, incidents,
 /// overrides, tiers, changes with AI and without; `name` is of the service that breaks.
@@ -89,7 +89,9 @@ fn page(files: &[Text], policy: Option<&str>, compare: Option<&str>) -> String {
     };
     let mut b = Replay::new(Some(compare));
     b.chronicle();
-    let mut comparison = Comparison::new(a, b);
+    let of_a = ("a.toml", policy.unwrap_or_default());
+    let policies = ComparedPolicies::new(of_a, ("b.toml", compare)).expect("both are good");
+    let mut comparison = Comparison::new(a, b, policies);
     while let Some(arrival) = merge.next().expect("memory reads") {
         comparison.take(&arrival);
     }
@@ -101,7 +103,8 @@ fn page(files: &[Text], policy: Option<&str>, compare: Option<&str>) -> String {
 const STRICTER: &str = "mode = \"enforce\"\n[review]\nbudget = 0.3\n[freeze]\nlease = \"4h\"\n";
 
 /// Begins of what is there only where a history has it: rules, capture, AI, what is learned, changes decided otherwise.
-const OF_CHANGES: [&str; 5] = [
+const OF_CHANGES: [&str; 6] = [
+    "Changes sent to extra review, the riskiest first",
     "<h2>Rules of the policy</h2>",
     "<p>Incidents and reverts name 30 commits",
     "<h2>Changes made with AI</h2>",
@@ -116,7 +119,7 @@ fn a_page_is_whole_and_refers_to_nothing_outside() {
     for compare in [None, Some(STRICTER)] {
         let html = page(&history("checkout"), None, compare);
         for (i, begin) in OF_CHANGES.into_iter().enumerate() {
-            assert_eq!(html.contains(begin), i < 4 || compare.is_some(), "{begin}");
+            assert_eq!(html.contains(begin), i < 5 || compare.is_some(), "{begin}");
         }
         let tags = tags(&html);
         for reference in ["http:", "https:", "src=", "href=", "url(", "@import", "//", "style=\""] {

@@ -4,7 +4,7 @@
 //! which is 8 MiB at the usual levels of Zstandard and 128 MiB at most.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     fs::File,
     io::{self, BufRead, BufReader, Read},
@@ -26,7 +26,17 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// A frame to be passed over begins so, but for the lower half of its first byte; parallel packers write them first.
 const ZSTD_SKIPPABLE: [u8; 4] = [0x50, 0x2a, 0x4d, 0x18];
 
-pub(super) fn open_all<'r>(paths: &[impl AsRef<Path>], progress: &mut Progress) -> anyhow::Result<Vec<Input<'r>>> {
+const BZIP2: &[u8] = b"BZh";
+const XZ: &[u8] = b"\xfd7zX";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// By the names of files, what they seem to be instead of lines of JSON; those that begin as they should have none.
+pub(super) type Hints = BTreeMap<Box<str>, &'static str>;
+
+pub(super) fn open_all<'r>(
+    paths: &[impl AsRef<Path>],
+    progress: &mut Progress,
+) -> anyhow::Result<(Vec<Input<'r>>, Hints)> {
     if paths.is_empty() {
         bail!("no events to replay: name at least one file, or - for standard input");
     }
@@ -44,18 +54,25 @@ pub(super) fn open_all<'r>(paths: &[impl AsRef<Path>], progress: &mut Progress) 
             path.display()
         );
     }
-    paths
-        .into_iter()
-        .map(|path| {
-            Ok(Input {
-                name: path.to_string_lossy().into(),
-                reader: open(path, progress).with_context(|| format!("reading {}", path.display()))?,
-            })
-        })
-        .collect()
+    let (mut inputs, mut hints) = (Vec::new(), Hints::new());
+    for path in paths {
+        let name: Box<str> = path.to_string_lossy().into();
+        let opened = open(path, progress).with_context(|| format!("reading {}", path.display()))?;
+        hints.extend(opened.hint.map(|hint| (name.clone(), hint)));
+        inputs.push(Input {
+            name,
+            reader: opened.reader,
+        });
+    }
+    Ok((inputs, hints))
 }
 
-fn open<'r>(path: &Path, progress: &mut Progress) -> anyhow::Result<Box<dyn BufRead + 'r>> {
+struct Opened<'r> {
+    reader: Box<dyn BufRead + 'r>,
+    hint: Option<&'static str>,
+}
+
+fn open<'r>(path: &Path, progress: &mut Progress) -> anyhow::Result<Opened<'r>> {
     if path == Path::new("-") {
         return Ok(unpack(progress.count(io::stdin().lock(), None), Packing::Unknown)?);
     }
@@ -98,20 +115,24 @@ impl Packing {
 /// The lines of what may be packed. No event begins as an archive does.
 ///
 /// Errs if the beginning cannot be read, or if a name promises an archive and there is none.
-fn unpack<'r>(mut reader: impl Read + 'r, expected: Packing) -> io::Result<Box<dyn BufRead + 'r>> {
+fn unpack<'r>(mut reader: impl Read + 'r, expected: Packing) -> io::Result<Opened<'r>> {
     let mut beginning = Vec::with_capacity(ZSTD.len());
     let length = u64::try_from(ZSTD.len()).unwrap_or(u64::MAX);
     (&mut reader).take(length).read_to_end(&mut beginning)?;
     let found = Packing::of(&beginning);
+    let hint = hint(&beginning);
     let whole = io::Cursor::new(beginning).chain(BufReader::with_capacity(BUFFER_BYTES, reader));
     match (found, expected) {
-        (Packing::Gzip, _) => Ok(buffered(flate2::bufread::MultiGzDecoder::new(whole))),
+        (Packing::Gzip, _) => Ok(unpacked(flate2::bufread::MultiGzDecoder::new(whole))),
         (Packing::Zstd, _) => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(whole)?;
             decoder.window_log_max(WINDOW_LOG_MAX)?;
-            Ok(buffered(decoder))
+            Ok(unpacked(decoder))
         }
-        (Packing::Unknown, Packing::Unknown) => Ok(Box::new(whole)),
+        (Packing::Unknown, Packing::Unknown) => Ok(Opened {
+            reader: Box::new(whole),
+            hint,
+        }),
         (Packing::Unknown, Packing::Gzip | Packing::Zstd) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "its name says that it is packed, but it does not begin so: rename it if it holds plain lines",
@@ -119,8 +140,37 @@ fn unpack<'r>(mut reader: impl Read + 'r, expected: Packing) -> io::Result<Box<d
     }
 }
 
-fn buffered<'r>(decoder: impl Read + 'r) -> Box<dyn BufRead + 'r> {
-    Box::new(BufReader::with_capacity(BUFFER_BYTES, Unpacking(decoder)))
+fn unpacked<'r>(decoder: impl Read + 'r) -> Opened<'r> {
+    Opened {
+        reader: Box::new(BufReader::with_capacity(BUFFER_BYTES, Unpacking(decoder))),
+        hint: None,
+    }
+}
+
+/// What a file seems to be that does not begin as lines of JSON do, and what to do with it.
+fn hint(beginning: &[u8]) -> Option<&'static str> {
+    if beginning.starts_with(BZIP2) {
+        return Some("it is packed with bzip2, which is not read: unpack it with `bzip2 -dc` and pipe it in (-)");
+    }
+    if beginning.starts_with(XZ) {
+        return Some("it is packed with xz, which is not read: unpack it with `xz -dc` and pipe it in (-)");
+    }
+    if matches!(
+        beginning,
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{' | b'[', 0, ..] | [0, b'{' | b'[', ..]
+    ) {
+        return Some("it is UTF-16: make it UTF-8 with `iconv -f UTF-16 -t UTF-8` and pipe it in (-)");
+    }
+    let text = beginning.strip_prefix(BYTE_ORDER_MARK).unwrap_or(beginning);
+    match text.trim_ascii_start().first()? {
+        b'{' => None,
+        b'[' => {
+            Some("it begins as a JSON array, and one event a line is wanted: `jq --compact-output '.[]'` makes them")
+        }
+        _ => {
+            Some("it does not begin as JSON, and one JSON object a line is wanted: CSV and the like must be converted")
+        }
+    }
 }
 
 /// An archive as it is unpacked: its faults say what to do.
@@ -172,7 +222,7 @@ mod tests {
     fn read(bytes: &[u8], expected: Packing) -> io::Result<String> {
         // A byte at a time: a pipe may give as little.
         let mut text = String::new();
-        unpack(Trickle(bytes), expected)?.read_to_string(&mut text)?;
+        unpack(Trickle(bytes), expected)?.reader.read_to_string(&mut text)?;
         Ok(text)
     }
 
@@ -200,6 +250,33 @@ mod tests {
         }
         assert_eq!(read(b"", Packing::Unknown).expect("nothing"), "");
         assert_eq!(read(b"\n", Packing::Unknown).expect("a line"), "\n");
+    }
+
+    #[test]
+    fn what_is_no_lines_of_json_is_known_by_how_it_begins() {
+        let cases: [(&[u8], Option<&str>); 13] = [
+            (b"", None),
+            (b"\n\n", None),
+            (b"{\"id", None),
+            (b" {\"i", None),
+            (b"\xef\xbb\xbf{", None),
+            (b"[{\"i", Some("array")),
+            (b"\xef\xbb\xbf[", Some("array")),
+            (b"id,t", Some("CSV")),
+            (b"BZh9", Some("bzip2")),
+            (b"\xfd7zX", Some("xz")),
+            (b"\xff\xfe{\0", Some("UTF-16")),
+            (b"\xfe\xff\0{", Some("UTF-16")),
+            (b"{\0\"\0", Some("UTF-16")),
+        ];
+        for (beginning, expected) in cases {
+            let found = hint(beginning);
+            let is_expected = found.zip(expected).is_some_and(|(found, word)| found.contains(word));
+            assert!(
+                is_expected || found.is_none() && expected.is_none(),
+                "{beginning:?}: {found:?}"
+            );
+        }
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //!
 //! **Invariant:** what a file holds stays until its result is whole: it is written beside it and renamed at the end. What is
 //! no file, such as a pipe, is written as it is.
+//! **Invariant:** what the process has open already, such as standard output, is written where it stands, and never emptied.
 
 use std::{
     collections::BTreeSet,
     fs::{self, File},
     io::{self, BufWriter, ErrorKind, Write as _},
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
 };
 
@@ -32,7 +34,7 @@ impl Output {
     pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
         let created = match destination(path) {
             Some(to) => Partial::create(to).map(|(file, partial)| (file, Some(partial))),
-            None => File::create(path).map(|file| (file, None)),
+            None => as_it_is(path).map(|file| (file, None)),
         };
         let (file, partial) = created.with_context(|| format!("creating {}", path.display()))?;
         Ok(Self {
@@ -99,6 +101,28 @@ fn destination(path: &Path) -> Option<PathBuf> {
     }
 }
 
+/// Opened anew, a file behind standard output would be emptied, and written over from its beginning.
+fn as_it_is(path: &Path) -> io::Result<File> {
+    if is_stdout(path) {
+        return io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    }
+    if is_opened(path) {
+        return File::options().append(true).open(path);
+    }
+    File::create(path)
+}
+
+fn is_stdout(path: &Path) -> bool {
+    ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
+        .map(Path::new)
+        .contains(&path)
+}
+
+/// Whether the path stands for what the process has open.
+fn is_opened(path: &Path) -> bool {
+    path == Path::new("/dev/stderr") || path.starts_with("/dev/fd") || path.starts_with("/proc")
+}
+
 /// A file that is not whole yet, beside the one that it becomes. Given up, it is removed.
 struct Partial {
     path: PathBuf,
@@ -149,8 +173,12 @@ impl Drop for Partial {
     }
 }
 
-/// Results that overwrite what they are made from, or each other, would be lost.
+/// Results that overwrite what they are made from, or each other, would be lost; lines of two in one stream would be cut
+/// apart.
 pub(super) fn check(results: &[Option<&Path>], read: &[&Path]) -> anyhow::Result<()> {
+    if results.iter().flatten().filter(|path| is_stdout(path)).count() > 1 {
+        bail!("standard output is named twice: one result can go there, before the summary");
+    }
     let mut known: BTreeSet<Identity> = read.iter().filter_map(|path| identity(path)).collect();
     for path in results.iter().flatten() {
         if identity(path).is_some_and(|own| !known.insert(own)) {

@@ -120,7 +120,7 @@ pub fn explain(text: &str, asked: &Asked<'_>) -> Result<Explanation, Faults> {
 }
 
 /// All values, key by key: a field that is added to the settings and not here does not compile.
-fn values(policy: &Policy, settings: &Settings, asked: &Asked<'_>, file: &File<'_>) -> Vec<Value> {
+pub(super) fn values(policy: &Policy, settings: &Settings, asked: &Asked<'_>, file: &File<'_>) -> Vec<Value> {
     let Settings {
         tier,
         mode,
@@ -244,13 +244,13 @@ fn levels(policy: &Policy, file: &File<'_>) -> impl Iterator<Item = Value> {
 }
 
 /// A policy file, to be asked for where things stand.
-struct File<'a> {
+pub(super) struct File<'a> {
     text: &'a str,
     root: DeTable<'a>,
 }
 
 impl<'a> File<'a> {
-    fn of(text: &'a str) -> Self {
+    pub(super) fn of(text: &'a str) -> Self {
         let (root, _) = DeTable::parse_recoverable(text);
         Self {
             text,

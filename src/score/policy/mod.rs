@@ -3,6 +3,7 @@
 //! A policy is an entry of the log, whole, as text: what is in force at an offset is a function of the log.
 
 mod condition;
+mod difference;
 mod evidence;
 mod explain;
 mod glob;
@@ -16,6 +17,7 @@ mod window;
 use std::{collections::BTreeMap, time::Duration};
 
 pub use condition::Condition;
+pub use difference::{Difference, differences};
 pub use evidence::Evidence;
 pub use explain::{Asked, Explanation, Named, Origin, Value, explain};
 pub use glob::Glob;
