@@ -248,9 +248,16 @@ fn hint(request: &Request, decision: Option<&StandingDecision>) -> String {
     if request.kind != ChangeKind::Hotfix {
         return String::new();
     }
-    let named = request.incident.as_ref().map_or_else(String::new, |incident| {
-        format!("; {incident} is no open incident of {}", request.service)
-    });
+    let named = request
+        .incident
+        .as_ref()
+        .map_or_else(String::new, |incident| match decision {
+            Some(_) => format!("; {incident} is no open incident of {}", request.service),
+            None => format!(
+                "; whether {incident} is an open incident of {} is not known",
+                request.service
+            ),
+        });
     match decision.and_then(|decision| decision.incidents.first()) {
         Some(open) => format!("{named}; a hotfix for incident {open} would pass"),
         None if named.is_empty() => "; a hotfix with the id of an open incident would pass".to_owned(),

@@ -83,10 +83,10 @@ impl Following {
         if is_due {
             *looked = Stopwatch::start();
         }
-        if is_due || (follower.lacks_any() && refreshed.elapsed() >= LOOK_AGAIN_EVERY) {
+        let looks_again = is_due || (follower.lacks_any() && refreshed.elapsed() >= LOOK_AGAIN_EVERY);
+        if looks_again {
             *refreshed = Stopwatch::start();
             follower.refresh()?;
-            is_control_followed(viewer, follower)?;
         }
         if is_due {
             viewer.view.sweep(viewer.clock.now());
@@ -95,6 +95,10 @@ impl Following {
             }
             // It is in no group, of which it could be outside.
             *stuck = progress.look(Standing::Member, follower.unread()?.into_iter());
+        }
+        // The partitions that have a leader are followed and looked after all the same.
+        if looks_again {
+            is_control_followed(viewer, follower)?;
         }
         Ok(())
     }

@@ -148,7 +148,7 @@ impl Transactions {
 
     /// Hands the positions over once more: only so does a transaction that has failed meanwhile say so.
     fn ask_more(&self, moved: &Moved) -> Result<(), Stop> {
-        let bound = Bound::new(SETTLE_BOUND);
+        let bound = Bound::new(OFFSETS_BOUND);
         self.hand_over(moved, &bound)?;
         self.await_positions(moved, None, &bound)
     }
