@@ -237,6 +237,12 @@ impl Environment {
         }
     }
 
+    /// How many errors a step are usual.
+    #[cfg(test)]
+    pub(crate) fn level(&self) -> f64 {
+        self.baseline.level(self.steps.grain)
+    }
+
     /// Whether a placebo window is on.
     #[cfg(test)]
     pub(crate) fn is_trying(&self) -> bool {

@@ -234,7 +234,10 @@ impl EProcess {
             stages,
             n_unbroken: self.n_unbroken,
         };
-        let masses = (STAGE_MASS.map(|mass| mass.min(rest) * share), of_blocks * share);
+        let masses = (
+            STAGE_MASS.map(|mass| mass.min(rest) * share),
+            of_blocks.min(rest) * share,
+        );
         let laid = self.scan.observe(seen.blocks.as_ref(), &place, (&masses.0, masses.1));
         self.rest = (self.rest - narrow(laid)).max(0.0);
     }

@@ -30,6 +30,8 @@ const LN_DOUBTFUL: f64 = std::f64::consts::LN_10;
 const LN_SILENT: f64 = 2.995_732_273_553_991;
 /// How many steps before a stage a rise of rare errors may seem to have begun that came with it.
 const EARLY_MAX: f64 = 10.0;
+/// What a blip is parted into.
+const OF_BLIP: u8 = 200;
 /// Stages that have a blip and an onset of their own; a rollout in a hundred small steps is judged all along.
 const STAGES_MAX: usize = 5;
 /// Stages prolong a watch to so many times its length at most.
@@ -68,8 +70,9 @@ pub(crate) struct Watch {
     /// What an earlier watch of the same deploy found, if there was one.
     pub(crate) earlier: Option<WatchVerdict>,
     process: EProcess,
-    /// Whether the last step it took in was one of restarts.
-    is_restarting: bool,
+    /// How much of its last stage's blip it took in by now, in 1/200, rounded up: records of several producers tell of the
+    /// same seconds. 0: the last step it took in was none of restarts.
+    seen_of_blip: u8,
     ln_e_max: f32,
     /// When it was first convicted; 1970 while it is not.
     alarmed_at: Second,
@@ -166,7 +169,7 @@ impl Watch {
             was_uncontrolled: false,
             earlier: None,
             process: EProcess::new(),
-            is_restarting: false,
+            seen_of_blip: 0,
             ln_e_max: 0.0,
             alarmed_at: Second::default(),
         }
@@ -200,7 +203,7 @@ impl Watch {
         for first in &mut self.first_steps {
             *first = if *first > 0 { u16::MAX } else { 0 };
         }
-        self.is_restarting = false;
+        self.seen_of_blip = 0;
         self.ln_e_max = 0.0;
         self.acquit();
     }
@@ -239,7 +242,7 @@ impl Watch {
         if usize::from(self.n_stages) < STAGES_MAX {
             self.n_stages += 1;
             self.stage_at = self.stage_at.max(Second::of(at));
-            self.is_restarting = false;
+            self.seen_of_blip = 0;
         }
     }
 
@@ -252,6 +255,17 @@ impl Watch {
 
     fn is_doubtful(&self) -> bool {
         self.process.ln_e() >= LN_DOUBTFUL
+    }
+
+    /// Whether something speaks against the deploy, little as it may be.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.has_alarmed() || self.is_doubtful() || self.in_trouble
+    }
+
+    /// A step went by of which a record to come tells: it lasts as long by the clock, and takes ten steps at least.
+    pub(crate) fn pass(&mut self) {
+        let least = STEPS_MIN.max(self.process.n_steps());
+        self.last_step = self.last_step.saturating_sub(1).max(least.min(self.last_step));
     }
 
     /// Observed steps that it lasts yet.
@@ -295,11 +309,11 @@ impl Watch {
         let others = if control.is_none() { step.restarting } else { 0.0 };
         if own.max(others) > 0.0 {
             self.was_uncontrolled |= control.is_none();
-            self.is_restarting |= own > 0.0;
             let beyond = self.beyond_restarts(step, control.as_ref(), own.max(others));
-            self.process.observe_restart(&beyond, (stage, self.seen_of_blip(step)));
+            let seen = self.take_of_blip(step, own > 0.0);
+            self.process.observe_restart(&beyond, (stage, seen));
         } else {
-            let has_restarted = std::mem::take(&mut self.is_restarting);
+            let has_restarted = std::mem::take(&mut self.seen_of_blip) > 0;
             if of_stage && self.first_steps[stage] == 0 {
                 self.first_steps[stage] = self.process.n_steps().saturating_add(1);
             }
@@ -337,10 +351,23 @@ impl Watch {
         closed.part_within(self.stage_at(), self.stage_at() + blip) * self.restarted.value()
     }
 
-    /// Which part of its last stage's blip a step tells of.
-    fn seen_of_blip(&self, step: &Step<'_>) -> f64 {
+    /// Which part of its last stage's blip a step tells of that none told of before.
+    fn take_of_blip(&mut self, step: &Step<'_>, is_own: bool) -> f64 {
         let part = step.closed.part_within(self.stage_at(), self.stage_at() + step.blip);
-        (part * step.closed.length.as_secs_f64() / step.blip.as_secs_f64().max(1.0)).min(1.0)
+        let told = (part * step.closed.length.as_secs_f64() / step.blip.as_secs_f64().max(1.0)).min(1.0);
+        let before = f64::from(self.seen_of_blip) / f64::from(OF_BLIP);
+        let new = told.min((1.0 - before).max(0.0));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::as_conversions,
+            reason = "a share of 200"
+        )]
+        let after = ((before + new) * f64::from(OF_BLIP)).ceil().min(f64::from(OF_BLIP)) as u8;
+        if is_own {
+            self.seen_of_blip = after.max(1);
+        }
+        new
     }
 
     /// A step beside its control where it has one, else against the baseline.
@@ -461,7 +488,7 @@ impl Watch {
 
     /// Whether every judged step had a control, so that what happens without a deploy says nothing of its evidence.
     pub(crate) fn is_controlled(&self) -> bool {
-        !self.was_uncontrolled && (self.process.n_steps() > 0 || self.is_restarting)
+        !self.was_uncontrolled && (self.process.n_steps() > 0 || self.seen_of_blip > 0)
     }
 
     /// The evidence against it.
@@ -487,7 +514,7 @@ impl Watch {
 
     /// Whether it was judged by what is usual and has seen something yet, be it in restarts.
     pub(crate) fn has_judged(&self) -> bool {
-        self.judged && (self.process.n_steps() > 0 || self.is_restarting)
+        self.judged && (self.process.n_steps() > 0 || self.seen_of_blip > 0)
     }
 
     /// Whether what speaks against it may have begun before it did: nothing before was looked at.

@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// Quarter-hours kept: a watch of two hours, and the ones it overlaps with by a little. Beyond, the oldest goes
-/// unlearned.
+/// Quarter-hours kept: a watch of two hours, and the ones it overlaps with by a little. Watches may last longer; see
+/// [`Pending::let_out`].
 const QUARTERS_MAX: usize = 9;
 
 /// Sums over the steps of one quarter-hour.
@@ -79,6 +79,22 @@ impl Pending {
             Some(requests) if is_first || quarter.requests > 0.0 => quarter.requests + narrow(super::count(requests)),
             Some(_) | None => 0.0,
         };
+    }
+
+    /// Makes room for the step that begins at `start`: what was seen longer ago than a usual watch lasts leaves, and is
+    /// learned from if `is_well`, if nothing speaks against any deploy by now: a watch that later stages prolong would
+    /// have closed healthy.
+    pub(crate) fn let_out(&mut self, baseline: &mut Baseline, grain: Grain, start: Timestamp, is_well: bool) {
+        let is_new = self
+            .0
+            .last()
+            .is_some_and(|last| i64::from(last.index) != profile::quarter(start));
+        if is_new && self.0.len() >= QUARTERS_MAX {
+            let oldest = self.0.remove(0);
+            if is_well {
+                baseline.take_in(grain, &oldest);
+            }
+        }
     }
 
     /// Lets the baseline learn from the quarter-hours that were over before `open_since`, when the oldest watch still

@@ -112,10 +112,13 @@ impl Environment {
     fn is_known(&mut self, closed: &Closed, evidence: &Evidence) -> bool {
         let grain = self.steps.grain;
         let is_known = self.presence.observe(closed, grain, evidence);
-        // Where intervals are longer than steps, the record that tells of one without any is still to come.
-        let is_awaited = closed.n_records == 0 && self.wanted_grain() > grain;
         let is_beyond = closed.requests.is_none() && closed.is_beyond_steps(grain);
-        is_known && !is_awaited && !is_beyond
+        is_known && !self.is_awaited(closed) && !is_beyond
+    }
+
+    /// Where intervals are longer than steps, the record that tells of one without any is still to come.
+    fn is_awaited(&self, closed: &Closed) -> bool {
+        closed.n_records == 0 && self.wanted_grain() > self.steps.grain
     }
 
     /// A step beside the baseline, and what it was judged with.
@@ -156,6 +159,9 @@ impl Environment {
                 self.unrest = Unrest::default();
             }
             self.unrest.pass();
+            if self.is_awaited(closed) {
+                self.watches.iter_mut().for_each(Watch::pass);
+            }
             return;
         }
         let (observation, allowance) = self.judge(closed, scene.settings, policy);
@@ -200,6 +206,8 @@ impl Environment {
         if !self.incidents.touch(closed.start) {
             if self.baseline.is_known(scene.context.now, &policy.evidence) {
                 let spike = policy.evidence.spike_learned;
+                let is_well = !self.unrest.is_on() && !self.watches.iter().any(Watch::is_suspect);
+                self.pending.let_out(&mut self.baseline, grain, closed.start, is_well);
                 self.pending.keep((closed, grain), &observation, spike);
             } else {
                 // Nobody can be convicted by it yet, and a service deployed from its first hour on must learn too.

@@ -69,8 +69,10 @@ impl Environment {
             return;
         }
         let is_of = |watch: &Watch| *watch.deploy_id == *deploy.deploy_id;
+        // Errors that rise as the stage comes are evidence of the watch that has seen them rise.
+        let is_calm = !self.unrest.is_on();
         if let Some(watch) = self.watches.iter_mut().find(|watch| is_of(watch)) {
-            if !watch.is_followed_by(exposure) {
+            if !(is_calm && watch.is_followed_by(exposure)) {
                 watch.stage(time, exposure, horizon);
                 return;
             }
@@ -82,6 +84,8 @@ impl Environment {
         };
         if opens {
             self.watch(deploy, time, prior, scene);
+            // Steps may have another length now.
+            let horizon = self.horizon(scene.settings, scene.context.policy);
             if let Some(watch) = self.watches.last_mut() {
                 watch.stage(time, exposure, horizon);
             }

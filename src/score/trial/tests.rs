@@ -389,3 +389,32 @@ fn no_placebo_window_sees_a_freeze_by_an_error_budget() {
     });
     assert!(frozen_for >= 4 * 60 - 1, "renewed while it burns: {frozen_for}");
 }
+
+/// A rollout every two hours, in stages each of which prolongs its watch beyond the next one's beginning. The baseline learns
+/// nonetheless, from what is older than a watch lasts: errors have become more by half, and are harmless.
+#[test]
+fn a_service_rolled_out_in_stages_all_day_is_learned_from() {
+    let mut play = Play::new("freeze.margin = 1.0\n");
+    for _ in 0..600 {
+        play.report(10.0);
+    }
+    let level = |play: &Play| play.trial.environment.level();
+    let before = level(&play);
+    for minute in 0..24 * 60 {
+        let exposure = match minute % 120 {
+            0 => Some(0.1),
+            55 => Some(0.5),
+            110 => Some(1.0),
+            _ => None,
+        };
+        if let Some(exposure) = exposure {
+            let id = format!("d-{}", minute / 120);
+            let exposure = UnitInterval::clamped(exposure);
+            play.trial.deploy(at(play.minute), &id, (None, None), Some(exposure));
+        }
+        play.report(15.0);
+    }
+    assert_eq!(play.trial.n_proposed(), 0);
+    let after = level(&play);
+    assert!((9.5..10.5).contains(&before) && after > 12.5, "{before} {after}");
+}

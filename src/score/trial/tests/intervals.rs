@@ -178,3 +178,20 @@ fn one_long_interval_wipes_nothing_that_was_learned() {
         "that is how it tells"
     );
 }
+
+/// Steps stay as long as they were while something is watched: of a record of five of them the four without one go by, and
+/// the watch is over after about as long as it would have been.
+#[test]
+fn a_watch_lasts_no_longer_by_the_clock_where_intervals_become_longer() {
+    for (interval, until) in [(60, 125), (300, 180), (900, 240)] {
+        let mut play = Play::new("");
+        play.tell_every((60, 0), HISTORY, 20.0, (1.0, 0..0));
+        play.trial.deploy(second(HISTORY * 60 + 5), "d", (None, None), None);
+        let mut lasted = 0;
+        while play.trial.reading().is_some() && lasted < 1_000 {
+            play.tell_every((interval, 0), play.minute + 5, 20.0, (1.0, 0..0));
+            lasted += 5;
+        }
+        assert!((120..=until).contains(&lasted), "{interval} s: {lasted} minutes");
+    }
+}
