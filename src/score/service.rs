@@ -436,7 +436,8 @@ impl Service {
             }
         }
         self.tell_callees_again(context, said);
-        self.changes.forget(&self.name, context.now, said);
+        let tier = self.tier(context.policy);
+        self.changes.forget((&self.name, tier), context.now, said);
         self.approvals
             .forget(context.now, |note| self.changes.is_meant_by(note));
         self.forget_words(context.now);

@@ -231,3 +231,31 @@ fn what_is_forgotten_for_want_of_room_is_at_risk_no_more() {
         "{n_kept} kept, {n_at_risk} at risk"
     );
 }
+
+/// Changes land days before the one that completes their deploy, and are forgotten a fortnight after they landed.
+#[test]
+fn what_is_forgotten_for_its_age_leaves_with_its_lot() {
+    let mut fleet = Fleet::new();
+    fleet.lands(0, "authored", &["old"]);
+    fleet.lands(8 * DAY, "authored", &["a", "b"]);
+    fleet.deploys("train", 10 * DAY, "started", &["old", "a", "b"]);
+    fleet.expect(13 * DAY, [0, 0], [0, 3]);
+    fleet.0.time(at(BEGINS + 14 * DAY + HOUR));
+    fleet.expect(14 * DAY + 2 * HOUR, [0, 0], [0, 0]);
+    fleet.deploys("train", 15 * DAY, "rolled_back", &[]);
+    fleet.expect(15 * DAY, [0, 0], [0, 0]);
+}
+
+/// A squash has another sha than what was announced; the deploy is named beside it.
+#[test]
+fn a_deploy_named_beside_a_sha_of_nothing_known_fails() {
+    let of = |sha: &str| format!(r#","caused_by":{{"sha":"{sha}","deploy_id":"d1"}}"#);
+    for (sha, failed, at_risk) in [("squashed", [0, 1], [0, 0]), ("other", [0, 0], [0, 2])] {
+        let mut fleet = Fleet::new();
+        fleet.lands(0, "authored", &["a", "b"]);
+        fleet.lands(0, "none", &["other"]);
+        fleet.deploys("d1", 1, "started", &["a", "b"]);
+        fleet.is_told("i", HOUR, "detected", &of(sha));
+        fleet.expect(HOUR + 1, failed, at_risk);
+    }
+}

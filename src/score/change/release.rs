@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Changes, Remembered, Scene};
 use crate::{
-    model::{Deploy, Lot, Message, Second, Timestamp, Unit, hash_text},
+    model::{Criticality, Deploy, Lot, Message, Second, Timestamp, Unit, hash_text},
     score::{
         Said,
         trend::{AT_RISK, lot_of, one_lot},
@@ -161,18 +161,37 @@ impl Changes {
         }
     }
 
+    /// Whether a change of this sha is remembered.
+    pub(crate) fn knows(&self, sha: &str) -> bool {
+        self.list.find(sha).is_some()
+    }
+
     /// The `n` oldest changes are about to be forgotten for want of room: nothing could be told of them any more.
     pub(super) fn leave_oldest(&mut self, n: usize, scene: &mut Scene<'_>) {
-        let at = scene.context.at;
-        let oldest = self.list.iter().take(n);
-        let leaving: Vec<(Box<str>, Release)> = oldest
-            .filter(|change| change.release.is_at_risk(at))
-            .map(|change| (change.sha.clone(), change.release))
-            .collect();
+        let leaving = Self::at_risk(self.list.iter().take(n), scene.context.at);
+        self.leave(leaving, (scene.context.at, scene.tier), scene.said);
+    }
+
+    /// The changes that `is_gone` are about to be forgotten for their age.
+    pub(super) fn leave_old(
+        &mut self,
+        is_gone: impl Fn(&Remembered) -> bool,
+        (at, tier): (Timestamp, Criticality),
+        said: &mut Vec<Said>,
+    ) {
+        let leaving = Self::at_risk(self.list.iter().filter(|change| is_gone(change)), at);
+        self.leave(leaving, (at, tier), said);
+    }
+
+    fn at_risk<'a>(changes: impl Iterator<Item = &'a Remembered>, at: Timestamp) -> Vec<(Box<str>, Release)> {
+        let changes = changes.filter(|change| change.release.is_at_risk(at));
+        changes.map(|change| (change.sha.clone(), change.release)).collect()
+    }
+
+    fn leave(&mut self, leaving: Vec<(Box<str>, Release)>, (at, tier): (Timestamp, Criticality), said: &mut Vec<Said>) {
         for (sha, release) in leaving {
             if let Some(lot) = self.end(release, Some(&sha), at) {
-                let tier = scene.tier;
-                scene.said.push(Said::Message(Message::Left { tier, lot }));
+                said.push(Said::Message(Message::Left { tier, lot }));
             }
         }
     }

@@ -113,7 +113,11 @@ impl Service {
         if event.environment.is_some_and(|name| name != event.default_environment) {
             return;
         }
-        let lot = match (sha, deploy_id) {
+        // A squashed or shortened sha is no change's: the deploy may be named beside it.
+        let known = sha
+            .as_ref()
+            .filter(|sha| self.changes.knows(sha) || deploy_id.is_none());
+        let lot = match (known, deploy_id) {
             (Some(sha), _) => self.changes.fail_change(sha, event.time),
             (None, Some(deploy_id)) => self.changes.fail_deploy(deploy_id, event.time),
             (None, None) => None,
