@@ -38,7 +38,6 @@ const STAGES_MAX: usize = 5;
 const PROLONGED_MAX: u16 = 5;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each says another thing")]
 pub(crate) struct Watch {
     pub(crate) deploy_id: Box<str>,
     started_at: Second,
