@@ -106,9 +106,7 @@ impl Environments {
             deploys: names(|told| told.deploys),
         })
     }
-}
 
-impl Environments {
     /// `None` if either is missing: then there is no name that another may stand for.
     pub(super) fn lonely(&self) -> Option<Lonely<'_>> {
         let names = |is_meant: fn(&[Told]) -> bool| {

@@ -101,6 +101,13 @@ impl HeldMs {
     pub(super) fn all(self) -> i64 {
         self.shadow + self.enforce
     }
+
+    fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        all.fold(Self::default(), |sum, held| Self {
+            shadow: sum.shadow + held.shadow,
+            enforce: sum.enforce + held.enforce,
+        })
+    }
 }
 
 /// How long one service was held in one environment.
@@ -124,30 +131,7 @@ impl Total {
         let times = |of: &Self| (of.freeze.all(), of.extra_review.all(), of.told.all());
         (times(self), self.n_freezes, &self.freezes) == (times(other), other.n_freezes, &other.freezes)
     }
-}
 
-/// All of them: as many as services have environments.
-#[derive(Debug, Default)]
-pub(super) struct Holding {
-    standing: BTreeMap<ServiceId, BTreeMap<EnvironmentId, Held>>,
-    /// How long what ended had stood.
-    held: BTreeMap<Action, ByTier<HeldMs>>,
-    /// Of freezes, by windows and by people.
-    windows: ByTier<HeldMs>,
-    words: ByTier<HeldMs>,
-    totals: BTreeMap<(ServiceId, EnvironmentId), Total>,
-}
-
-impl HeldMs {
-    fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
-        all.fold(Self::default(), |sum, held| Self {
-            shadow: sum.shadow + held.shadow,
-            enforce: sum.enforce + held.enforce,
-        })
-    }
-}
-
-impl Total {
     /// Whether windows and people's words are all that is different.
     pub(super) fn is_found_like(&self, other: &Self) -> bool {
         self.freeze == other.freeze && self.extra_review == other.extra_review && self.freezes == other.freezes
@@ -161,6 +145,18 @@ impl Total {
         }
         goes_on
     }
+}
+
+/// All of them: as many as services have environments.
+#[derive(Debug, Default)]
+pub(super) struct Holding {
+    standing: BTreeMap<ServiceId, BTreeMap<EnvironmentId, Held>>,
+    /// How long what ended had stood.
+    held: BTreeMap<Action, ByTier<HeldMs>>,
+    /// Of freezes, by windows and by people.
+    windows: ByTier<HeldMs>,
+    words: ByTier<HeldMs>,
+    totals: BTreeMap<(ServiceId, EnvironmentId), Total>,
 }
 
 impl Holding {

@@ -56,7 +56,7 @@ fn held(page: &mut Page, summary: &Summary) {
         whole(scored),
         percent(super::super::summary::ratio(gated, scored))
     );
-    let big = format!("{} {}", whole(freezes), if freezes == 1 { "freeze" } else { "freezes" });
+    let big = counted(freezes, "freeze");
     let mut sentences = vec![format!("Services frozen for {hours:.1} h in all. {mode}"), review];
     for (by, told) in [
         ("Windows of the policy", &summary.told.windows),
