@@ -270,10 +270,10 @@ impl Comparison {
             let apart = |of: fn(&Total) -> i64| (of(a) - of(b)).abs();
             differences.differ_only_in_when += u64::from(!is_but_for_mode && !difference.is_seen());
             let ms = [
-                apart(|total| total.freeze.all()),
-                apart(|total| total.extra_review.all()),
-                apart(|total| total.freeze.enforce),
-                apart(|total| total.extra_review.enforce),
+                apart(|total| total.freeze.ms.all()),
+                apart(|total| total.extra_review.ms.all()),
+                apart(|total| total.freeze.ms.enforce),
+                apart(|total| total.extra_review.ms.enforce),
             ];
             found.push((ms, difference));
         }
@@ -333,10 +333,10 @@ fn n_shared(own: &Total, other: &Total) -> u64 {
 fn held_for(total: &Total) -> HeldFor {
     HeldFor {
         freezes: total.n_freezes,
-        freeze_hours: hours(total.freeze.all()),
-        freeze_hours_enforced: hours(total.freeze.enforce),
-        told_hours: hours(total.told.all()),
-        extra_review_hours: hours(total.extra_review.all()),
-        extra_review_hours_enforced: hours(total.extra_review.enforce),
+        freeze_hours: hours(total.freeze.ms.all()),
+        freeze_hours_enforced: hours(total.freeze.ms.enforce),
+        told_hours: hours(total.told.ms.all()),
+        extra_review_hours: hours(total.extra_review.ms.all()),
+        extra_review_hours_enforced: hours(total.extra_review.ms.enforce),
     }
 }

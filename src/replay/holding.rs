@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::{
     detection::{EVIDENCE, blamed},
     summary::count,
@@ -110,15 +112,37 @@ impl HeldMs {
     }
 }
 
+/// For how long something stood, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Stood {
+    pub(super) ms: HeldMs,
+    /// A hash of the times, in either mode: what ends less what begins, so that it does not depend on how often what
+    /// stood was renewed.
+    when: u64,
+}
+
+impl Stood {
+    fn add(&mut self, mode: Mode, since: Timestamp, end: Timestamp) {
+        let hash = |at: Timestamp| xxh3_64(&at.millis().to_le_bytes());
+        self.ms.add(mode, end.millis() - since.millis());
+        self.when = self.when.wrapping_add(hash(end)).wrapping_sub(hash(since));
+    }
+
+    /// The times, whatever of them bound.
+    fn times(self) -> (i64, u64) {
+        (self.ms.all(), self.when)
+    }
+}
+
 /// How long one service was held in one environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Total {
     /// Frozen for what was found. One that begins by a window or a person's word is none of them.
-    pub(super) freeze: HeldMs,
-    pub(super) extra_review: HeldMs,
+    pub(super) freeze: Stood,
+    pub(super) extra_review: Stood,
     pub(super) n_freezes: u64,
     /// Frozen by a window or a person's word.
-    pub(super) told: HeldMs,
+    pub(super) told: Stood,
     /// When the last freeze ended, whatever it was for after its beginning.
     frozen_until: Option<Timestamp>,
     /// From when to when it was frozen for what was found, windows and words that went on with it included.
@@ -128,7 +152,7 @@ pub(super) struct Total {
 impl Total {
     /// Whether it is the same but for what of it bound.
     pub(super) fn is_but_for_mode(&self, other: &Self) -> bool {
-        let times = |of: &Self| (of.freeze.all(), of.extra_review.all(), of.told.all());
+        let times = |of: &Self| (of.freeze.times(), of.extra_review.times(), of.told.times());
         (times(self), self.n_freezes, &self.freezes) == (times(other), other.n_freezes, &other.freezes)
     }
 
@@ -237,16 +261,16 @@ impl Holding {
         }
         let total = self.totals.entry(key).or_default();
         if held.action == Action::ExtraReview {
-            total.extra_review.add(held.mode, ms);
+            total.extra_review.add(held.mode, held.since, end);
             return;
         }
         // Renewed, or gone over to another ground.
         let goes_on = total.go_on(held.since, end);
         if told.is_some() {
-            total.told.add(held.mode, ms);
+            total.told.add(held.mode, held.since, end);
             return;
         }
-        total.freeze.add(held.mode, ms);
+        total.freeze.add(held.mode, held.since, end);
         total.frozen_until = total.frozen_until.max(Some(end));
         if !goes_on {
             total.n_freezes += 1;

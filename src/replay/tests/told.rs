@@ -1,7 +1,10 @@
 //! Windows of the policy and people's words beside what was found.
 
-use super::scenario::{Scenario, merged, replay};
-use crate::replay::{ComparedPolicies, Comparison, Replay, Report};
+use super::{
+    line,
+    scenario::{Scenario, Text, merged, replay},
+};
+use crate::replay::{Compared, ComparedPolicies, ComparedSummary, Comparison, Replay, Report};
 
 /// From one to three in the night, for all three services; the bad deploy is of six.
 const WINDOW: &str = "[[window]]\nname = \"night\"\neffect = \"deny\"\nfrom = 2026-03-02T01:00:00\nlength = \"2h\"\n";
@@ -27,28 +30,62 @@ fn windows_are_counted_apart_from_what_was_found() {
     }
 }
 
-#[test]
-fn a_window_of_one_policy_is_no_difference_in_what_is_found() {
-    let replay = |policy| {
+/// What two policies come to: with its text and page.
+fn compare(files: &[Text], a: Option<&str>, b: Option<&str>) -> (Compared, String, String) {
+    let [a, b] = [a, b].map(|policy| {
         let mut replay = Replay::new(policy);
         replay.chronicle();
         replay
-    };
-    let files = Scenario::usual(2).files();
-    let mut comparison = Comparison::new(replay(None), replay(Some(WINDOW)), ComparedPolicies::default());
-    let mut merge = merged(&files);
+    });
+    let mut comparison = Comparison::new(a, b, ComparedPolicies::default());
+    let mut merge = merged(files);
     while let Some(arrival) = merge.next().expect("memory reads") {
         comparison.take(&arrival);
     }
     comparison.finish();
     let (summary, compared) = (comparison.a().summary(), comparison.compared());
+    let html = Report::compared(&comparison, &summary, &compared).html();
+    let both = ComparedSummary {
+        a: &summary,
+        compared: &compared,
+    };
+    let text = both.to_string();
+    (compared, text, html)
+}
+
+#[test]
+fn a_window_of_one_policy_is_no_difference_in_what_is_found() {
+    let (compared, _, html) = compare(&Scenario::usual(2).files(), None, Some(WINDOW));
     let services = &compared.services;
     assert_eq!((services.differ, services.differ_only_as_told), (3, 3));
     assert_eq!(services.differ_only_in_when, 0);
     assert_eq!((services.freezes_of_a, services.freezes_of_b_shared), (1, 1));
     assert!(services.first.is_empty() && !compared.is_same(), "{services:?}");
-    let html = Report::compared(&comparison, &summary, &compared).html();
     assert!(html.contains("In those alone 3 of the services differ") && !html.contains("only B begins"));
+}
+
+/// An error a day for two weeks, in which both windows stand twice.
+#[test]
+fn windows_that_are_as_long_at_other_times_are_a_difference() {
+    let error = r#""kind":"error","service":"search""#;
+    let errors: String = (0..14)
+        .map(|day| line(day, i64::try_from(day).expect("small") * 24 * 60, error))
+        .collect();
+    let weekly = |day: u8| {
+        format!(
+            "[[window]]\nname = \"weekly\"\neffect = \"deny\"\nfrom = 2026-03-{day:02}T00:00:00\nlength = \"24h\"\n\
+             repeat = \"FREQ=WEEKLY\"\n"
+        )
+    };
+    let (saturday, sunday) = (weekly(7), weekly(8));
+    let files = [("errors", errors)];
+    let (compared, text, html) = compare(&files, Some(&saturday), Some(&sunday));
+    let services = &compared.services;
+    assert_eq!((services.differ, services.differ_only_as_told), (1, 1), "{services:?}");
+    assert!(text.contains("services     1 of 1 held for other times"), "{text}");
+    assert!(html.contains("In those alone 1 of the services differ"));
+    let (compared, ..) = compare(&files, Some(&saturday), Some(&saturday));
+    assert!(compared.is_same(), "{compared:?}");
 }
 
 #[test]
