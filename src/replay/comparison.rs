@@ -74,11 +74,13 @@ pub struct ServiceDifferences {
     /// Services in an environment that either held.
     pub held: u64,
     pub differ: u64,
-    /// Of those, the ones that differ in windows of the policy and people's words alone. None of them is named.
+    /// Of those, the ones that differ in windows of the policy and people's words alone, be it in whether these bind. None
+    /// of them is named.
     pub differ_only_as_told: u64,
-    /// Those that are held for as long, at other times. They come last of those named, and are not shown to people.
+    /// Of those, the others that are held for as long, to a tenth of an hour. They come last of those named, and are not
+    /// shown to people.
     pub differ_only_in_when: u64,
-    /// Of those, held for the same times, which bind under one of them only, or not as long.
+    /// Of all that differ, those held for the same times, which bind under one of them only, or not as long.
     pub only_in_mode: u64,
     pub freezes_of_a: u64,
     /// Of those, the ones during which B froze too.
@@ -122,6 +124,7 @@ pub struct HeldFor {
     pub freeze_hours_enforced: f64,
     /// Frozen by windows of the policy and by people.
     pub told_hours: f64,
+    pub told_hours_enforced: f64,
     pub extra_review_hours: f64,
     pub extra_review_hours_enforced: f64,
 }
@@ -253,10 +256,9 @@ impl Comparison {
             if a == b {
                 continue;
             }
-            let is_but_for_mode = a.is_but_for_mode(b);
             differences.differ += 1;
-            differences.only_in_mode += u64::from(is_but_for_mode);
-            if !is_but_for_mode && a.is_found_like(b) {
+            differences.only_in_mode += u64::from(a.is_but_for_mode(b));
+            if a.is_found_like(b) {
                 differences.differ_only_as_told += 1;
                 continue;
             }
@@ -268,7 +270,7 @@ impl Comparison {
                 b: held_for(b),
             };
             let apart = |of: fn(&Total) -> i64| (of(a) - of(b)).abs();
-            differences.differ_only_in_when += u64::from(!is_but_for_mode && !difference.is_seen());
+            differences.differ_only_in_when += u64::from(!difference.is_seen());
             let ms = [
                 apart(|total| total.freeze.ms.all()),
                 apart(|total| total.extra_review.ms.all()),
@@ -336,6 +338,7 @@ fn held_for(total: &Total) -> HeldFor {
         freeze_hours: hours(total.freeze.ms.all()),
         freeze_hours_enforced: hours(total.freeze.ms.enforce),
         told_hours: hours(total.told.ms.all()),
+        told_hours_enforced: hours(total.told.ms.enforce),
         extra_review_hours: hours(total.extra_review.ms.all()),
         extra_review_hours_enforced: hours(total.extra_review.ms.enforce),
     }

@@ -140,7 +140,7 @@ impl Figure {
 /// The figures by which two policies are compared.
 pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
     type Of = fn(&Summary) -> Option<f64>;
-    type Hours = fn(&Summary) -> f64;
+    type Hours = fn(&Summary) -> ModeHours;
     let in_review = |summary: &Summary| {
         let held = summary.held_hours.get("extra_review");
         held.copied().unwrap_or(ModeHours::ZERO)
@@ -169,7 +169,7 @@ pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
         let (a, b) = of_both(of);
         add(name, 0, a, b);
     }
-    let both = |of: fn(&Summary) -> ModeHours| (of(a), of(b));
+    let both = |of: Hours| (of(a), of(b));
     let mut add_hours = |name, (a, b): (ModeHours, ModeHours)| {
         add(name, 1, Some(a.all()), Some(b.all()));
         add("  enforced", 1, Some(a.enforce), Some(b.enforce));
@@ -177,14 +177,13 @@ pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
     add_hours("hours frozen", both(Summary::hours_found));
     add_hours("hours in extra review", both(in_review));
     let told: [(&'static str, Hours); 2] = [
-        ("hours frozen by windows", |summary| summary.told.windows.hours.all()),
-        ("hours frozen by people", |summary| summary.told.people.hours.all()),
+        ("hours frozen by windows", |summary| summary.told.windows.hours),
+        ("hours frozen by people", |summary| summary.told.people.hours),
     ];
     for (name, of) in told {
-        let of = |summary| Some(of(summary)).filter(|hours| *hours > 0.0);
-        let (of_a, of_b) = (of(a), of(b));
-        if of_a.or(of_b).is_some() {
-            add(name, 1, of_a.or(Some(0.0)), of_b.or(Some(0.0)));
+        let (of_a, of_b) = both(of);
+        if of_a.all() + of_b.all() > 0.0 {
+            add_hours(name, (of_a, of_b));
         }
     }
     let minutes: Of = |summary| {

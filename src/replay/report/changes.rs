@@ -91,7 +91,7 @@ fn services(page: &mut Page, compared: &Compared) {
     }
     add!(
         page,
-        "<p>{} of {} services are held for other times{}. Of the {} frozen stretches of A, B shares {}; of the {} of B, A shares {}. A stretch is unbroken, whatever it was frozen for; windows of the policy and people begin none. In those alone {} of the services differ, and {} are held for as long at other times.</p>\n",
+        "<p>{} of {} services are held for other times{}. Of the {} frozen stretches of A, B shares {}; of the {} of B, A shares {}. A stretch is unbroken, whatever it was frozen for; windows of the policy and people begin none. In those alone {} of the services differ, and {} are held for as long, to a tenth of an hour.</p>\n",
         whole(services.differ - services.only_in_mode),
         whole(services.held),
         in_mode(services.only_in_mode, "for the same times, enforced otherwise"),

@@ -4,7 +4,7 @@ use super::{
     line,
     scenario::{Scenario, Text, merged, replay},
 };
-use crate::replay::{Compared, ComparedPolicies, ComparedSummary, Comparison, Replay, Report};
+use crate::replay::{Compared, ComparedPolicies, ComparedSummary, Comparison, HeldFor, Replay, Report};
 
 /// From one to three in the night, for all three services; the bad deploy is of six.
 const WINDOW: &str = "[[window]]\nname = \"night\"\neffect = \"deny\"\nfrom = 2026-03-02T01:00:00\nlength = \"2h\"\n";
@@ -86,6 +86,31 @@ fn windows_that_are_as_long_at_other_times_are_a_difference() {
     assert!(html.contains("In those alone 1 of the services differ"));
     let (compared, ..) = compare(&files, Some(&saturday), Some(&saturday));
     assert!(compared.is_same(), "{compared:?}");
+}
+
+/// One of three services is frozen for what was found, and all by the window; B enforces both.
+#[test]
+fn what_windows_would_enforce_is_told() {
+    let enforce = format!("mode = \"enforce\"\n{WINDOW}");
+    let (compared, text, html) = compare(&Scenario::usual(2).files(), Some(WINDOW), Some(&enforce));
+    let services = &compared.services;
+    assert_eq!(
+        (services.differ, services.only_in_mode, services.differ_only_as_told),
+        (3, 3, 2)
+    );
+    let [checkout] = services.first.as_slice() else {
+        panic!("{services:?}");
+    };
+    let told = |held: &HeldFor| (held.told_hours, held.told_hours_enforced);
+    assert_eq!((told(&checkout.a), told(&checkout.b)), ((2.0, 0.0), (2.0, 2.0)));
+    let figures = "hours frozen by windows             6.0         6.0        +0.0\n               \
+                   enforced                          0.0         6.0        +6.0\n";
+    assert!(text.contains(figures), "{text}");
+    assert!(html.contains(">hours frozen by windows<"));
+    assert!(
+        !html.contains("services are left out"),
+        "the others are said to differ in windows"
+    );
 }
 
 #[test]
