@@ -168,17 +168,25 @@ impl Drive {
     }
 }
 
-/// The two by the names of their files; where these are the same, by their paths.
 fn policies(args: &Args, a: &str, b: &str) -> ComparedPolicies {
     let paths = [&args.policy, &args.compare].map(|path| path.as_deref().unwrap_or(Path::new("the built-in policy")));
-    let [own, other] = paths.map(|path| path.file_name().unwrap_or(path.as_os_str()));
-    let [own, other] = if own == other {
-        paths.map(Path::as_os_str)
-    } else {
-        [own, other]
+    let [own, other] = told_apart(paths);
+    ComparedPolicies::new((&own, a), (&other, b)).expect("both were parsed when they were read")
+}
+
+/// Two files by their names; where these are the same, with as many of the folders above them as tell them apart, and no
+/// more: those on top may name a person.
+fn told_apart(paths: [&Path; 2]) -> [String; 2] {
+    let last = |n: usize| {
+        paths.map(|path| {
+            let parts: Vec<_> = path.components().collect();
+            let tail: PathBuf = parts[parts.len().saturating_sub(n)..].iter().collect();
+            tail.to_string_lossy().into_owned()
+        })
     };
-    let names = [own, other].map(std::ffi::OsStr::to_string_lossy);
-    ComparedPolicies::new((&names[0], a), (&names[1], b)).expect("both were parsed when they were read")
+    let n_parts = paths.map(|path| path.components().count());
+    let mut names = (1..=n_parts[0].max(n_parts[1])).map(last);
+    names.find(|[own, other]| own != other).unwrap_or_else(|| last(1))
 }
 
 fn write_summary(
@@ -314,4 +322,29 @@ impl Refused {
 /// A reader of standard error who went away is no reason to stop.
 fn complain(text: &str) {
     drop(writeln!(io::stderr(), "holdpoint: {text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_the_same_name_are_told_apart_by_the_folders_next_to_them() {
+        let cases = [
+            ["a.toml", "/home/ann/b.toml", "a.toml", "b.toml"],
+            ["/home/ann/p.toml", "/home/ann/new/p.toml", "ann/p.toml", "new/p.toml"],
+            [
+                "/home/ann/a/x/p.toml",
+                "/home/ann/b/x/p.toml",
+                "a/x/p.toml",
+                "b/x/p.toml",
+            ],
+            ["p.toml", "../p.toml", "p.toml", "../p.toml"],
+            ["/p.toml", "p.toml", "/p.toml", "p.toml"],
+            ["/home/ann/p.toml", "/home/ann/p.toml", "p.toml", "p.toml"],
+        ];
+        for [own, other, own_name, other_name] in cases {
+            assert_eq!(told_apart([own, other].map(Path::new)), [own_name, other_name]);
+        }
+    }
 }
