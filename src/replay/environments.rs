@@ -6,13 +6,18 @@
 
 use foldhash::{HashMap, HashMapExt};
 
-use crate::model::{Body, Event};
+use crate::model::{Body, Event, nearest};
 
 /// Services remembered: 5 MiB with an environment or two of each, 100 MiB with 16 of the longest names. What is beyond is not
 /// warned of.
 const SERVICES_MAX: usize = 20_000;
 /// Environments remembered of a service: as many as its state has.
 const ENVIRONMENTS_MAX: usize = 16;
+/// Names of either kind that are compared letter by letter, the first in order: all pairs of them take some tenths of a
+/// second.
+const COMPARED_MAX: usize = 300;
+/// Size of the shortest name that another is taken to begin with: many begin with `api`.
+const BEGINNING_BYTES_MIN: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Environments {
@@ -42,9 +47,11 @@ pub(super) struct Apart<'a> {
 pub(super) struct Lonely<'a> {
     pub(super) n_with_errors: usize,
     pub(super) n_with_deploys: usize,
-    /// The two whose names begin most alike.
+    /// Two whose names are alike, or the first of either.
     pub(super) with_errors: &'a str,
     pub(super) with_deploys: &'a str,
+    /// If not, most of those that are deployed tell no errors.
+    pub(super) are_alike: bool,
 }
 
 impl Default for Environments {
@@ -107,7 +114,8 @@ impl Environments {
         })
     }
 
-    /// `None` if either is missing: then there is no name that another may stand for.
+    /// `None` if either is missing, or nothing says that the one are the other: a fleet may well have a database that nobody
+    /// deploys and a job that never errs.
     pub(super) fn lonely(&self) -> Option<Lonely<'_>> {
         let names = |is_meant: fn(&[Told]) -> bool| {
             let meant = self.services.iter().filter(|(_, told)| is_meant(told));
@@ -117,26 +125,56 @@ impl Environments {
         };
         let with_errors = names(|told| is_lonely(told, |told| told.errors, |told| told.deploys));
         let with_deploys = names(|told| is_lonely(told, |told| told.deploys, |told| told.errors));
-        // Of all names in order the one most alike is a neighbour.
-        let neighbours = with_deploys.iter().flat_map(|deployed| {
-            let place = with_errors.partition_point(|name| name < deployed);
-            let around = with_errors.get(place.saturating_sub(1)..).unwrap_or_default();
-            around.iter().take(2).map(move |name| (*name, *deployed))
-        });
-        let (alike, deployed) = neighbours.rev().max_by_key(|(a, b)| likeness(a, b))?;
+        let n_deployed = self
+            .services
+            .values()
+            .filter(|told| told.iter().any(|told| told.deploys))
+            .count();
+        let first = with_errors.first().zip(with_deploys.first());
+        let first = first.map(|(errors, deploys)| (*errors, *deploys));
+        let most = first.filter(|_| with_deploys.len() * 2 > n_deployed);
+        let alike = alike(&with_errors, &with_deploys);
+        let (errors, deploys) = alike.or(most)?;
         Some(Lonely {
             n_with_errors: with_errors.len(),
             n_with_deploys: with_deploys.len(),
-            with_errors: alike,
-            with_deploys: deployed,
+            with_errors: errors,
+            with_deploys: deploys,
+            are_alike: alike.is_some(),
         })
     }
 }
 
-/// In thousandths of the longer name, how much of it both begin with.
-fn likeness(a: &str, b: &str) -> usize {
-    let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-    same * 1_000 / a.len().max(b.len()).max(1)
+/// The first of the names of one kind, in order, that one of the other is alike: one begins with the other, or is it but for
+/// slips.
+fn alike<'a>(errors: &[&'a str], deploys: &[&'a str]) -> Option<(&'a str, &'a str)> {
+    let beginning = |of: &'a str, among: &[&'a str]| {
+        let ends = of.char_indices().map(|(end, _)| end);
+        // The longest first.
+        let mut known = ends
+            .rev()
+            .take_while(|end| *end >= BEGINNING_BYTES_MIN)
+            .filter_map(|end| among.binary_search(&&of[..end]).ok());
+        known.find_map(|place| Some(among[place]).filter(|name| !is_numbered_apart(name, of)))
+    };
+    let begins = deploys.iter().find_map(|name| Some((beginning(name, errors)?, *name)));
+    let begun = || errors.iter().find_map(|name| Some((*name, beginning(name, deploys)?)));
+    let slipped = || {
+        let errors = errors.get(..COMPARED_MAX).unwrap_or(errors);
+        let mut deploys = deploys.iter().take(COMPARED_MAX);
+        deploys.find_map(|name| {
+            let others = errors.iter().copied().filter(|other| !is_numbered_apart(other, name));
+            Some((nearest(name, others)?, *name))
+        })
+    };
+    begins.or_else(begun).or_else(slipped)
+}
+
+/// Whether two names differ in their numbers only, as those of machines and versions do.
+fn is_numbered_apart(a: &str, b: &str) -> bool {
+    let words = |name: &str| name.replace(|letter: char| letter.is_ascii_digit(), "");
+    let is_numbered = |name: &str| words(name).len() < name.len();
+    is_numbered(a) && is_numbered(b) && words(a) == words(b)
 }
 
 /// Whether one thing is told of a service, and never the other.
@@ -150,4 +188,31 @@ fn is_apart(told: &[Told]) -> bool {
         && told.iter().any(|told| told.errors)
         && told.iter().any(|told| told.deploys)
         && !told.iter().any(|told| told.errors && told.deploys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_alike_where_one_begins_with_the_other_or_has_slips() {
+        // Names that tell errors; one that is deployed; what it is like.
+        let cases: [(&[&str], &str, Option<&str>); 10] = [
+            (&["checkout", "orders"], "checkout-api", Some("checkout")),
+            (&["cart", "checkout-api"], "checkout", Some("checkout-api")),
+            (&["chekcout", "orders"], "checkout", Some("chekcout")),
+            (&["check", "checkout"], "checkout-api", Some("checkout")),
+            (&["worker"], "worker2", Some("worker")),
+            (&["postgres"], "nightly-report", None),
+            // Too short to be meant, and another number.
+            (&["api", "é"], "api-docs", None),
+            (&["worker-1", "worker-17"], "worker-18", None),
+            (&["é"], "ééééé", None),
+            (&[], "checkout", None),
+        ];
+        for (errors, deployed, expected) in cases {
+            let expected = expected.map(|name| (name, deployed));
+            assert_eq!(alike(errors, &[deployed]), expected, "{errors:?} {deployed}");
+        }
+    }
 }

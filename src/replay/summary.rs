@@ -384,14 +384,22 @@ pub(super) fn warning_of_lonely(lonely: &Lonely<'_>) -> String {
         n_with_deploys,
         with_errors,
         with_deploys,
+        are_alike,
     } = lonely;
     let are = |n: usize, what: &str, whats: &str| format!("{n} {}", if n == 1 { what } else { whats });
-    format!(
-        "{} and no errors, {} and no deploys, such as deploys of {with_deploys:?} and errors of {with_errors:?}: where one is \
-         the other by another name, none of its deploys can be convicted",
-        are(*n_with_deploys, "service tells deploys", "services tell deploys"),
-        are(*n_with_errors, "tells errors", "tell errors")
-    )
+    let deployed = are(*n_with_deploys, "service tells deploys", "services tell deploys");
+    let erring = are(*n_with_errors, "tells errors", "tell errors");
+    if *are_alike {
+        format!(
+            "{deployed} and no errors, {erring} and no deploys, such as deploys of {with_deploys:?} and errors of \
+             {with_errors:?}: where one is the other by another name, none of its deploys can be convicted"
+        )
+    } else {
+        format!(
+            "{deployed} and no errors, most of those deployed, such as {with_deploys:?}; {erring} and no deploys, such \
+             as {with_errors:?}: where they are the same by other names, none of these deploys can be convicted"
+        )
+    }
 }
 
 /// What stands for longer than time runs on after the last event.

@@ -81,3 +81,32 @@ fn services_whose_errors_and_deploys_have_other_names_are_warned_of() {
     assert_eq!(warnings, [expected]);
     assert!(html.contains("2 services tell deploys and no errors"));
 }
+
+/// A database that is never deployed tells errors, and a job that never errs is deployed.
+#[test]
+fn services_that_only_err_or_are_only_deployed_are_ordinary() {
+    let mut files = Scenario::usual(1).files();
+    let error = r#""kind":"error","service":"postgres""#;
+    let deploy = |service: &str| {
+        format!(
+            r#""kind":"deploy","service":"{service}","environment":"production","deploy_id":"d-{service}","status":"succeeded""#
+        )
+    };
+    files.push((
+        "more",
+        super::line(0, 5, error) + &super::line(1, 6, &deploy("nightly")),
+    ));
+    assert_eq!(told(&files, None).1, [""; 0]);
+
+    // As soon as most are so, names may be other ones throughout.
+    let jobs = ["reports", "billing", "mailer"];
+    let jobs = jobs.iter().enumerate();
+    files.push((
+        "jobs",
+        jobs.map(|(n, job)| super::line(2 + n, 7, &deploy(job))).collect(),
+    ));
+    let expected = "4 services tell deploys and no errors, most of those deployed, such as \"billing\"; 2 tell errors \
+                    and no deploys, such as \"cart\": where they are the same by other names, none of these deploys can be \
+                    convicted";
+    assert_eq!(told(&files, None).1, [expected]);
+}
