@@ -214,8 +214,10 @@ impl Detection {
 
     pub(super) fn closed(&mut self, watch: &ClosedWatch, tier: Criticality) {
         // Watched again it is the same deploy, and the gravest verdict is its.
-        let verdict = watch.earlier.max(Some(watch.verdict)).unwrap_or(watch.verdict);
-        match watch.earlier {
+        let deploy = hash_in(watch.environment.as_str(), watch.service.as_str(), &watch.deploy_id);
+        let earlier = self.verdicts.get(&deploy).copied().max(watch.earlier);
+        let verdict = earlier.max(Some(watch.verdict)).unwrap_or(watch.verdict);
+        match earlier {
             Some(earlier) => *self.n_watched.entry(name(earlier)).or_default() -= 1,
             None => *self.watched.of_mut(tier) += 1,
         }

@@ -54,7 +54,7 @@ pub use interval::{Rate, Share};
 pub use merge::{Arrival, Input, Merge, ReadError};
 pub use policies::ComparedPolicies;
 pub use report::Report;
-pub use scores::encode_score;
+pub use scores::Scores;
 pub use summary::{
     AiClass, AiSummary, CaptureSummary, Captured, ChangeFates, ChangeSummary, DecisionCounts, DeployCounts,
     DetectionSummary, EventCounts, FreezeCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits, Summary,

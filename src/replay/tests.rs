@@ -10,6 +10,7 @@ mod learned;
 mod page;
 mod report;
 mod scenario;
+mod scores;
 mod told;
 
 use std::collections::BTreeSet;

@@ -26,7 +26,7 @@ use super::policy;
 use crate::{
     ingest::Reject,
     model::EnvironmentId,
-    replay::{Arrival, ComparedPolicies, ComparedSummary, Comparison, Merge, Replay, Report, encode_score},
+    replay::{Arrival, ComparedPolicies, ComparedSummary, Comparison, Merge, Replay, Report, Scores},
     score::Said,
     wire::control::encode_decision,
 };
@@ -78,6 +78,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     drive.finish();
     results.write(drive.take_said())?;
+    results.write_held()?;
     // What goes to standard output comes before the summary.
     results.flush()?;
     progress.clear();
@@ -211,6 +212,8 @@ fn write_summary(
 struct Results {
     decisions: Option<Output>,
     scores: Option<Output>,
+    /// Lines of `scores` that are held back.
+    held: Scores,
     report: Option<Output>,
     /// Of what is not whole, where there are results.
     removal: Option<Removal>,
@@ -238,6 +241,7 @@ impl Results {
         let mut created = Self {
             decisions: create(decisions)?,
             scores: create(scores)?,
+            held: Scores::default(),
             report: create(report)?,
             removal: None,
         };
@@ -245,6 +249,7 @@ impl Results {
             let Self {
                 decisions,
                 scores,
+                held: _,
                 report,
                 removal: _,
             } = &created;
@@ -261,12 +266,21 @@ impl Results {
                     output.line(&encode_decision(decision))?;
                 }
             } else if let Some(output) = &mut self.scores
-                && let Some(line) = encode_score(&said)
+                && let Some(line) = self.held.take(said)
             {
                 output.line(&line)?;
             }
         }
         Ok(())
+    }
+
+    /// Writes what was held back, once all is said.
+    fn write_held(&mut self) -> anyhow::Result<()> {
+        let lines = std::mem::take(&mut self.held).finish();
+        let scores = self.scores.as_mut();
+        scores.map_or(Ok(()), |output| {
+            lines.into_iter().try_for_each(|line| output.line(&line))
+        })
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -280,6 +294,7 @@ impl Results {
         let Self {
             decisions,
             scores,
+            held: _,
             report,
             removal,
         } = self;

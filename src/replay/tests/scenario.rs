@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     model::{Decision, Timestamp},
-    replay::{Input, Merge, Replay, Summary, encode_score},
+    replay::{Input, Merge, Replay, Scores, Summary},
     score::Said,
     wire::control::encode_decision,
 };
@@ -32,17 +32,14 @@ pub(super) fn merged(files: &[Text]) -> Merge<'_> {
 pub(super) fn replay(files: &[Text], policy: Option<&str>) -> Outcome {
     let mut merge = merged(files);
     let mut replay = Replay::new(policy);
-    let (mut decisions, mut written) = (Vec::new(), String::new());
+    let (mut decisions, mut written) = (Vec::new(), Vec::new());
+    let mut scores = Scores::default();
     let mut keep = |said: Said| {
-        let line = match &said {
-            Said::Decision(decision) => encode_decision(decision),
-            other @ (Said::Forget(_) | Said::Message(_) | Said::Scored(_) | Said::Closed(_)) => {
-                encode_score(other).unwrap_or_default()
-            }
-        };
-        writeln!(written, "{}", String::from_utf8(line).expect("JSON")).expect("memory");
         if let Said::Decision(decision) = said {
+            written.push(encode_decision(&decision));
             decisions.push(*decision);
+        } else {
+            written.extend(scores.take(said));
         }
     };
     while let Some(arrival) = merge.next().expect("memory reads") {
@@ -51,8 +48,10 @@ pub(super) fn replay(files: &[Text], policy: Option<&str>) -> Outcome {
     }
     replay.finish();
     replay.take_said().for_each(&mut keep);
+    written.extend(scores.finish());
     let summary = replay.summary();
-    written += &serde_json::to_string(&summary).expect("JSON");
+    written.push(serde_json::to_vec(&summary).expect("JSON"));
+    let written = String::from_utf8(written.join(&b'\n')).expect("JSON");
     Outcome {
         decisions,
         written,
