@@ -1,11 +1,12 @@
 //! Scores as lines of JSON, as `schemas/scores.v1.schema.json` has them: one for each commit, one for each deploy watched.
 //!
 //! A deploy whose stages are hours apart, or that is tried again, is watched more than once, and what it does next nobody
-//! knows. So its line is written last, of all that its watches found.
+//! knows. So its line is written last, of all that its watches found. A commit that is told again after it was forgotten is
+//! scored again; it was judged by its first score.
 
 use std::collections::BTreeMap;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use serde::Serialize;
 
 use crate::{
@@ -17,9 +18,15 @@ use crate::{
 /// end as many in 50 days; 50 MiB.
 const HELD_MAX: usize = 100_000;
 
-/// Deploys whose line is yet to be written.
+/// Commits known to have a line, as many as capture knows exactly; 20 MiB. Of those beyond, one that is scored again has
+/// another.
+const WRITTEN_MAX: usize = 1_000_000;
+
+/// Which lines were written, and which are yet to be.
 #[derive(Debug, Default)]
 pub struct Scores {
+    /// Commits by their hash.
+    written: HashSet<u64>,
     /// By which of all watches ended last, beginning at 0.
     held: BTreeMap<u64, ClosedWatch>,
     /// Where in `held` a deploy is, by its hash.
@@ -28,14 +35,14 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// The line, without its line break, that is due when this was said: of a commit its own; of a deploy, where too many
-    /// are held back, that of another one. The same bytes for the same scores.
+    /// The line, without its line break, that is due when this was said: of a commit its own, the first time; of a deploy,
+    /// where too many are held back, that of another one. The same bytes for the same scores.
     ///
     /// # Panics
     /// Never for what a step says: every figure has a JSON form, and writing to memory cannot fail.
     pub fn take(&mut self, said: Said) -> Option<Vec<u8>> {
         match said {
-            Said::Scored(change) => Some(line(&change_json(&change))),
+            Said::Scored(change) => self.is_first(&change).then(|| line(&change_json(&change))),
             Said::Closed(watch) => self.hold(*watch),
             Said::Decision(_) | Said::Forget(_) | Said::Message(_) => None,
         }
@@ -44,6 +51,15 @@ impl Scores {
     /// The lines that are left, in the order in which the last watch of each deploy ended.
     pub fn finish(self) -> impl Iterator<Item = Vec<u8>> {
         self.held.into_values().map(|watch| line(&watch_json(&watch)))
+    }
+
+    fn is_first(&mut self, scored: &ScoredChange) -> bool {
+        let hash = EventHash::of(scored.change.service.as_str(), "", &scored.change.sha).0;
+        if self.written.len() < WRITTEN_MAX {
+            self.written.insert(hash)
+        } else {
+            !self.written.contains(&hash)
+        }
     }
 
     fn hold(&mut self, watch: ClosedWatch) -> Option<Vec<u8>> {
@@ -187,7 +203,34 @@ fn significant(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
+    use crate::{
+        model::{Assistance, Change, Timestamp},
+        score::ScoredChange,
+    };
+
+    fn scored(service: &str, probability: f64) -> Said {
+        Said::Scored(Box::new(ScoredChange {
+            change: Change {
+                service: service.parse().expect("a name"),
+                sha: "a".into(),
+            },
+            time: Timestamp::from_millis(0),
+            probability: UnitInterval::clamped(probability),
+            ai: Assistance::None,
+            gated: false,
+            contributions: Vec::new(),
+        }))
+    }
+
+    /// As after weeks, when it was forgotten.
+    #[test]
+    fn a_commit_that_is_scored_again_keeps_its_first_score() {
+        let mut scores = Scores::default();
+        assert!(scores.take(scored("s", 0.1)).is_some());
+        assert_eq!(scores.take(scored("s", 0.2)), None);
+        assert!(scores.take(scored("t", 0.1)).is_some(), "another service's");
+        assert_eq!(scores.finish().count(), 0);
+    }
 
     fn closed(deploy: usize, verdict: WatchVerdict) -> Said {
         Said::Closed(Box::new(ClosedWatch {
