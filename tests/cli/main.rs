@@ -106,29 +106,25 @@ fn a_replay_freezes_what_broke_and_gives_the_same_bytes_whatever_the_order_of_fi
     assert_eq!(verdicts, [r#""d-checkout" "regressed""#, r#""d-search" "healthy""#]);
 }
 
+/// A freeze by hand at a broker that is not there, and what else is said of it.
+fn freeze<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["override", "--brokers", "127.0.0.1:1"];
+    arguments.extend(["--service", "a", "--effect", "freeze"]);
+    arguments.extend(more);
+    arguments
+}
+
 /// What is wrong, and whether a flag or the environment says so.
 #[test]
 fn a_wrong_value_of_a_flag_is_wrong_usage_and_a_wrong_setting_a_failure() {
-    let said = [
-        "override",
-        "--brokers",
-        "127.0.0.1:1",
-        "--service",
-        "a",
-        "--effect",
-        "freeze",
-        "--reason",
-        "r",
-    ];
-    let said = |more: [&'static str; 4]| [&said[..], &more].concat();
     for (arguments, variable, status) in [
         (vec!["topics", "ensure", "--partitions", "0"], None, 2),
         (vec!["topics", "verify", "--brokers", ""], None, 2),
         (vec!["run", "--roles", "foo"], None, 2),
         (vec!["run", "--listen", "bogus"], Some(("HOLDPOINT_ROLES", "foo")), 2),
         (vec!["run", "--instance", ""], None, 2),
-        (said(["--for", "8d", "--by", "me"]), None, 2),
-        (said(["--for", "1h", "--by", ""]), None, 2),
+        (freeze(&["--reason", "r", "--for", "8d", "--by", "me"]), None, 2),
+        (freeze(&["--reason", "r", "--for", "1h", "--by", ""]), None, 2),
         (vec!["run"], Some(("HOLDPOINT_ROLES", "foo")), 1),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
@@ -150,16 +146,7 @@ fn an_override_is_refused_in_the_words_of_its_flags() {
         ("1h", "  ", "'--reason <REASON>': say why"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
-            .args([
-                "override",
-                "--brokers",
-                "127.0.0.1:1",
-                "--service",
-                "a",
-                "--effect",
-                "freeze",
-            ])
-            .args(["--for", length, "--reason", reason])
+            .args(freeze(&["--for", length, "--reason", reason]))
             .output()
             .expect("it runs");
         let errors = String::from_utf8_lossy(&output.stderr);
