@@ -99,7 +99,7 @@ fn run_service(command: &cli::Run) -> anyhow::Result<ExitCode> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(async { run::service::run(settings, metrics, stop_signal()).await })?;
+    let ended = runtime.block_on(async { run::service::run(settings, metrics, run::stop_signal()).await })?;
     Ok(match ended {
         run::service::Ended::Stopped => ExitCode::SUCCESS,
         run::service::Ended::GaveUp => {
@@ -107,28 +107,6 @@ fn run_service(command: &cli::Run) -> anyhow::Result<ExitCode> {
             std::process::exit(i32::from(GAVE_UP))
         }
     })
-}
-
-/// Resolves at SIGTERM or SIGINT. The former is caught from the call on: a supervisor may change its mind at once.
-fn stop_signal() -> impl Future<Output = ()> {
-    let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    let terminated = async {
-        match signal {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(error) => {
-                complain(&format!("SIGTERM cannot be caught: {error}"));
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    async {
-        tokio::select! {
-            () = terminated => {}
-            interrupted = tokio::signal::ctrl_c() => drop(interrupted),
-        }
-    }
 }
 
 fn run_demo(demo: &cli::Demo) -> anyhow::Result<ExitCode> {

@@ -46,7 +46,10 @@ use self::{
     script::Script,
     words::Figures,
 };
-use super::service::{Instance, Running, api_state};
+use super::{
+    service::{Instance, Running, api_state},
+    stop_signal,
+};
 use crate::{
     api,
     clock::{Clock, Stopwatch},
@@ -203,18 +206,7 @@ fn interrupted(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&flag);
     runtime.spawn(async move {
-        let terminated = async {
-            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-                Ok(mut signal) => {
-                    signal.recv().await;
-                }
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = terminated => {}
-            interrupted = tokio::signal::ctrl_c() => drop(interrupted),
-        }
+        stop_signal().await;
         raised.store(true, Ordering::Relaxed);
     });
     flag

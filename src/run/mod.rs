@@ -16,12 +16,14 @@ mod restore;
 mod schedules;
 mod score;
 pub mod service;
+mod stop;
 mod supervise;
 pub mod topics;
 mod viewer;
 
 use std::collections::BTreeMap;
 
+pub use self::stop::stop_signal;
 use crate::{config::Settings, stream::kafka::Connection};
 
 /// How to reach the cluster that the settings name.
