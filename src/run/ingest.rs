@@ -122,7 +122,11 @@ impl<C: Client> Worker<C> {
         }
     }
 
+    /// Holds nothing from here on.
     pub(crate) fn into_client(self) -> C {
+        for partition in self.inputs.partitions() {
+            super::books::lag(&partition, 0);
+        }
         self.client
     }
 

@@ -35,7 +35,7 @@ use self::{
 use crate::{
     gate::{Finding, Request, assess},
     model::{Entry, EnvironmentId, Offset, PartitionIndex, ServiceId, Tick, Timestamp, Watermark},
-    run::ingest::log_record,
+    run::{ingest::log_record, policy_file::PolicyFile},
     stream::{
         TopicPartition,
         memory::{Cluster, Process, Schedule, Step, Weakness},
@@ -151,7 +151,17 @@ fn site(plan: &Plan, start: Timestamp) -> Site {
         baton,
         cluster,
         recorder,
+        policy: older_policy(),
     }
+}
+
+/// A file whose policy differs from what is in force, and does not take its place.
+fn older_policy() -> Arc<PolicyFile> {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "revision = 0\n").expect("written");
+    let policy = PolicyFile::new(Some(file.path().to_owned()));
+    policy.reload().expect("a good policy");
+    Arc::new(policy)
 }
 
 /// Plays a schedule to its end, and says what was wrong with it.

@@ -137,7 +137,17 @@ impl<C: Client> Worker<C> {
         }
     }
 
-    pub(crate) fn into_parts(self) -> (C, mpsc::Receiver<Query>) {
+    /// Holds nothing from here on.
+    pub(crate) fn into_parts(mut self) -> (C, mpsc::Receiver<Query>) {
+        let held = self
+            .live
+            .keys()
+            .chain(self.restoring.keys())
+            .chain(self.unreadable.keys());
+        for partition in held.copied().collect::<Vec<_>>() {
+            self.part_with(partition);
+        }
+        self.publish_held();
         (self.client, self.queries)
     }
 
@@ -216,7 +226,6 @@ impl<C: Client> Worker<C> {
         if self.unsaid.is_empty() && !self.hear()? {
             return Ok(());
         }
-        self.publish_gauges();
         if self.unsaid.is_empty() {
             return Ok(());
         }
@@ -265,18 +274,19 @@ impl<C: Client> Worker<C> {
         for change in changes {
             match change {
                 Change::Assigned(partition) => self.ask_restore(partition.partition)?,
-                Change::Revoked(partition) | Change::Lost(partition) => {
-                    self.let_go(partition.partition);
-                    self.restoring.remove(&partition.partition);
-                    self.unreadable.remove(&partition.partition);
-                    super::books::lag(&partition, 0);
-                }
+                Change::Revoked(partition) | Change::Lost(partition) => self.part_with(partition.partition),
             }
         }
-        #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "a gauge")]
-        metrics::gauge!("holdpoint_partitions_assigned").set((self.live.len() + self.restoring.len()) as f64);
-        self.publish_outlook();
+        self.publish_held();
         Ok(())
+    }
+
+    /// It is another's from here on.
+    fn part_with(&mut self, partition: PartitionIndex) {
+        self.let_go(partition);
+        self.restoring.remove(&partition);
+        self.unreadable.remove(&partition);
+        super::books::lag(&beside(&self.settings.events, partition), 0);
     }
 
     /// The state of a partition goes, and what it had to say with it.

@@ -210,6 +210,7 @@ fn note(folded: &Folded, actions: &mut Decided, by_service: &mut BTreeMap<String
 fn once_each(site: &Site, feed: &Feed) {
     counted_once(site, feed);
     rejected_once(site, feed);
+    nothing_is_shown_of_the_dead(site);
 }
 
 /// Metrics may leave out some that an owner had applied when it died, and have none twice.
@@ -228,6 +229,23 @@ fn counted_once(site: &Site, feed: &Feed) {
     );
     if site.baton.met().is_empty() {
         assert_eq!(n_counted, n_valid, "events are counted where nothing struck");
+    }
+}
+
+/// Of what one worker held that is gone, another tells.
+fn nothing_is_shown_of_the_dead(site: &Site) {
+    let names = [
+        "holdpoint_consumer_lag_records{",
+        "holdpoint_partitions_assigned ",
+        "holdpoint_policy_partitions_differing ",
+    ];
+    let text = site.recorder.handle().render();
+    for name in names {
+        let mut lines = text.lines().filter(|line| line.starts_with(name)).peekable();
+        assert!(lines.peek().is_some(), "{name}");
+        for line in lines {
+            assert!(line.ends_with(" 0"), "{line}");
+        }
     }
 }
 

@@ -47,20 +47,22 @@ const RESTORER_LOOKS_EVERY: Duration = Duration::from_millis(200);
 pub(super) struct Site {
     pub(super) baton: Arc<Baton>,
     pub(super) cluster: Arc<Cluster>,
-    /// What score workers count, of those that have died too.
+    /// What workers count, of those that have died too.
     pub(super) recorder: Arc<PrometheusRecorder>,
+    /// The file of every instance: older than what is in force, and never taken up.
+    pub(super) policy: Arc<PolicyFile>,
 }
 
 impl Site {
     /// Starts an instance of this name as `process`.
     pub(super) fn start(&self, name: &str, process: Process) {
-        let (site, instance) = (self.clone(), name.to_owned());
-        self.baton.spawn(process, move || site.run_ingest(&instance, process));
-        let (site, instance) = (self.clone(), name.to_owned());
-        self.baton.spawn(process, move || {
-            let recorder = Arc::clone(&site.recorder);
-            metrics::with_local_recorder(&*recorder, || site.run_score(&instance, process));
-        });
+        for run in [Self::run_ingest, Self::run_score] {
+            let (site, instance) = (self.clone(), name.to_owned());
+            self.baton.spawn(process, move || {
+                let recorder = Arc::clone(&site.recorder);
+                metrics::with_local_recorder(&*recorder, || run(&site, &instance, process));
+            });
+        }
     }
 
     /// Puts a policy into the log before anything else.
@@ -116,7 +118,7 @@ impl Site {
             if let Ok(client) = MemoryClient::open(&self.cluster, process, (SCORE_GROUP, &id), &["events"]) {
                 let restorer = self.restorer(process);
                 let (_, queries) = mpsc::sync_channel(1);
-                let policy = Arc::new(PolicyFile::new(None));
+                let policy = Arc::clone(&self.policy);
                 let mut worker = score::Worker::new(self.score(instance), client, restorer, queries, policy);
                 while !self.is_ending(process) {
                     match worker.turn() {

@@ -14,7 +14,15 @@ impl<C: Client> Worker<C> {
         }
     }
 
-    pub(super) fn publish_gauges(&self) {
+    /// Shows what is held here, be it nothing.
+    pub(super) fn publish_held(&self) {
+        #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "a gauge")]
+        metrics::gauge!("holdpoint_partitions_assigned").set((self.live.len() + self.restoring.len()) as f64);
+        self.publish_policies();
+        self.publish_outlook();
+    }
+
+    fn publish_policies(&self) {
         let mut window = Duration::from_mins(10);
         let mut differing = 0_u32;
         let file = self.policy.current();
@@ -31,7 +39,7 @@ impl<C: Client> Worker<C> {
 
     /// Shows what the fleet knows, and no longer where its partition has gone. One that reads again what a former owner
     /// had read would show what is past.
-    pub(super) fn publish_outlook(&self) {
+    fn publish_outlook(&self) {
         let live = self.live.get(&self.fleet_partition()).filter(|live| live.is_whole());
         let outlook = live.map(|live| live.state.fleet().ai_outlook(live.state.now()));
         self.settings.ai.send_if_modified(|shown| {
