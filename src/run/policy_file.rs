@@ -6,7 +6,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::policy;
 
@@ -24,8 +24,16 @@ pub(crate) struct PolicyFile {
     path: Option<PathBuf>,
     // Written by the one thread that looks at the file, read by the workers: a whole value, never across a wait.
     current: RwLock<Option<Arc<PolicyText>>>,
-    /// The text refused last, so that it is complained of once.
-    refused: RwLock<Option<Box<str>>>,
+    watched: RwLock<Watched>,
+}
+
+/// What looks at the file have come to.
+#[derive(Debug, Default)]
+struct Watched {
+    /// What the last one found: a policy, or why there is none.
+    seen: Option<Result<PolicyText, Box<str>>>,
+    /// Why the file was refused last, so that it is complained of once.
+    refused: Option<Box<str>>,
 }
 
 impl PolicyFile {
@@ -35,7 +43,7 @@ impl PolicyFile {
         Self {
             path,
             current: RwLock::new(None),
-            refused: RwLock::new(None),
+            watched: RwLock::default(),
         }
     }
 
@@ -47,30 +55,46 @@ impl PolicyFile {
             .clone()
     }
 
-    /// Looks at the file. An error means that it is refused, and what was good before stays.
+    /// Takes up what the file holds as the program starts; an error means that it is refused.
     pub(crate) fn reload(&self) -> anyhow::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        let loaded = load(path);
-        metrics::gauge!("holdpoint_policy_last_reload_successful").set(f64::from(u8::from(loaded.is_ok())));
-        let loaded = loaded?;
-        let is_other = |known: Arc<PolicyText>| known.digest != loaded.digest || known.revision < loaded.revision;
-        if self.current().is_none_or(is_other) {
-            tracing::info!(path = %path.display(), digest = %loaded.digest, revision = loaded.revision, "policy loaded");
-            *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Arc::new(loaded));
-        }
-        Ok(())
+        // Of a pipe the next look would find nothing, which is a good policy.
+        ensure!(
+            !std::fs::metadata(path).is_ok_and(|data| !data.is_file()),
+            "{} is no file that can be read again and again",
+            path.display()
+        );
+        self.take_up(load(path), path)
     }
 
-    /// [`PolicyFile::reload`], complaining once of each fault.
+    /// Takes up what the file holds once two looks in a row have found the same, and complains once of each fault. One
+    /// that is written in place is empty first, and then a part of itself, and each may be a good policy.
     pub(crate) fn watch(&self) {
-        let complaint = self.reload().err().map(|error| format!("{error:#}").into_boxed_str());
-        let mut refused = self.refused.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if complaint != *refused {
+        let Some(path) = &self.path else { return };
+        let found = load(path).map_err(|error| format!("{error:#}").into_boxed_str());
+        let mut watched = self.watched.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let before = watched.seen.replace(found.clone());
+        if before.as_ref() != Some(&found) {
+            return;
+        }
+        let complaint = self.take_up(found, path).err();
+        if complaint != watched.refused {
             if let Some(complaint) = &complaint {
                 tracing::error!("the policy file is refused, the last good policy stays: {complaint}");
             }
-            *refused = complaint;
+            watched.refused = complaint;
         }
+    }
+
+    fn take_up<E>(&self, found: Result<PolicyText, E>, path: &Path) -> Result<(), E> {
+        metrics::gauge!("holdpoint_policy_last_reload_successful").set(f64::from(u8::from(found.is_ok())));
+        let found = found?;
+        let is_other = |known: Arc<PolicyText>| known.digest != found.digest || known.revision < found.revision;
+        if self.current().is_none_or(is_other) {
+            tracing::info!(path = %path.display(), digest = %found.digest, revision = found.revision, "policy loaded");
+            *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Arc::new(found));
+        }
+        Ok(())
     }
 }
 
@@ -123,5 +147,44 @@ mod tests {
             revisions.push(policy.current().expect("loaded").revision);
         }
         assert_eq!(revisions, [1_000, 2_000, 2_000, 1_500, 7, 7]);
+    }
+
+    /// Written in place, it is empty for a moment and then a part of itself: each may be a good policy.
+    #[test]
+    fn a_file_is_taken_up_once_it_is_the_same_for_two_looks() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("policy.toml");
+        let write = |text: &str| std::fs::write(&path, text).expect("written");
+        let (enforce, longer, shadow) = (
+            "mode = \"enforce\"\n",
+            "mode = \"enforce\"\nlateness = \"20s\"\n",
+            "mode = \"shadow\"\n",
+        );
+        write(enforce);
+        let policy = PolicyFile::new(Some(path.clone()));
+        policy.reload().expect("a good policy");
+        for (written, in_force) in [
+            (Some(""), enforce),
+            (Some(enforce), enforce),
+            (Some("mode = \"enf"), enforce),
+            (Some(longer), enforce),
+            (None, longer),
+            (Some(shadow), longer),
+            (None, shadow),
+        ] {
+            if let Some(text) = written {
+                write(text);
+            }
+            policy.watch();
+            assert_eq!(&*policy.current().expect("loaded").text, in_force, "{written:?}");
+        }
+    }
+
+    /// It could be read but once: at the next look it would be empty, and so a good policy.
+    #[test]
+    fn what_is_no_file_is_refused() {
+        let policy = PolicyFile::new(Some("/dev/null".into()));
+        let why = policy.reload().expect_err("it is refused").to_string();
+        assert!(why.contains("/dev/null"), "{why}");
     }
 }
