@@ -149,7 +149,8 @@ fn state_differences(settings: &Settings, n_partitions: u32) -> anyhow::Result<V
         let (log, snapshots) = (beside(&events, partition), beside(&state, partition));
         match restore(&mut reader, &log, &snapshots, n_partitions) {
             Ok(_) => {}
-            Err(error) if matches!(error.downcast_ref(), Some(Fault::Retry(_))) => return Err(error),
+            // What brokers do not answer, or refuse, is no fault of the state.
+            Err(error) if error.is::<Fault>() => return Err(error),
             Err(error) => differences.push(format!("{log}: {error:#}")),
         }
     }
@@ -174,6 +175,11 @@ fn differences_of(
             found.n_partitions,
             settings.topics.events,
             log_partitions.unwrap_or_default()
+        ));
+    }
+    if found.configs.is_empty() {
+        differences.push(format!(
+            "{name}: its settings are not compared: to see them takes the right DescribeConfigs"
         ));
     }
     let differing: BTreeMap<&String, (&String, &String)> = plan
@@ -222,5 +228,35 @@ mod tests {
         };
         let dated: Vec<&str> = plans.iter().filter(is_dated).map(|plan| plan.name.as_str()).collect();
         assert_eq!(dated, ["holdpoint.overrides", "holdpoint.events", "holdpoint.control"]);
+    }
+
+    #[test]
+    fn settings_that_differ_or_may_not_be_seen_are_told() {
+        let settings = Settings::default();
+        let plan = &plans(&settings)[0];
+        let as_planned = || TopicDescription {
+            name: plan.name.clone(),
+            n_partitions: plan.n_partitions,
+            replication: 1,
+            is_usable: true,
+            configs: plan.configs.clone(),
+        };
+        let told = |found: &TopicDescription| differences_of(&settings, plan, found, None);
+        assert_eq!(told(&as_planned()), [""; 0]);
+        let mut short = as_planned();
+        short.configs.insert("retention.ms".to_owned(), "1".to_owned());
+        assert_eq!(
+            told(&short),
+            ["holdpoint.overrides: retention.ms is 1, and should be 7776000000"]
+        );
+        let hidden = TopicDescription {
+            configs: BTreeMap::new(),
+            ..as_planned()
+        };
+        let lines = told(&hidden);
+        assert!(
+            lines.len() == 1 && lines[0].contains("DescribeConfigs"),
+            "not compared, and not good for that: {lines:?}"
+        );
     }
 }
