@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 use rdkafka::{
     mocking::MockCluster,
     producer::DefaultProducerContext,
-    types::RDKafkaRespErr::{
-        RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR,
-        RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as TOPIC_AUTHORIZATION_FAILED,
+    types::{
+        RDKafkaApiKey,
+        RDKafkaRespErr::{
+            RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR,
+            RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as TOPIC_AUTHORIZATION_FAILED,
+        },
     },
 };
 use serde_json::{Value, json};
@@ -72,28 +75,28 @@ fn brokers_that_go_and_come_back_find_nothing_lost() {
     logged.instance.wait_ready();
 }
 
-/// Asks with a timeout of one second; the exit status, the answer, and what is said on stderr.
+/// Asks; how long that took, the exit status, the answer, and what is said on stderr.
 #[expect(clippy::disallowed_methods, reason = "how long a gate took")]
-fn gate(cluster: &Cluster, service: &str, fail_mode: &str) -> (i32, Value, String) {
+fn timed_gate(cluster: &Cluster, service: &str, timeout: &str, fail_mode: &str) -> (Duration, i32, Value, String) {
     let began = Instant::now();
     let output = cluster
         .site
         .command(&["gate", "--service", service, "--environment", "production", "--json"])
-        .args([
-            "--brokers",
-            &cluster.site.brokers,
-            "--timeout",
-            "1s",
-            "--fail-mode",
-            fail_mode,
-        ])
+        .args(["--brokers", &cluster.site.brokers])
+        .args(["--timeout", timeout, "--fail-mode", fail_mode])
         .output()
         .expect("the gate runs");
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(3), "{fail_mode}: {took:?}");
     let answer = serde_json::from_slice(&output.stdout).expect("JSON");
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code().expect("an exit status"), answer, complaint)
+    (took, output.status.code().expect("an exit status"), answer, complaint)
+}
+
+/// Asks with a timeout of one second; the exit status, the answer, and what is said on stderr.
+fn gate(cluster: &Cluster, service: &str, fail_mode: &str) -> (i32, Value, String) {
+    let (took, status, answer, complaint) = timed_gate(cluster, service, "1s", fail_mode);
+    assert!(took < Duration::from_secs(3), "{fail_mode}: {took:?}");
+    (status, answer, complaint)
 }
 
 #[test]
@@ -216,6 +219,21 @@ fn where_overrides_may_not_be_read_nothing_is_let_by_as_known_until_they_may() {
     frozen.assert_control_alone_is_obeyed("authorization failed", "authorization failed");
     frozen.cluster.fail_topic("overrides", NO_ERROR);
     frozen.assert_all_is_known();
+}
+
+/// As whoever may describe the topic and not read it. Nobody else fetches anything.
+#[test]
+fn a_gate_that_may_not_read_overrides_does_not_ask_again_until_its_time_is_over() {
+    let cluster = Cluster::start("unread");
+    let word = json!({"kind": "override", "id": "o", "time": now().to_string(), "service": "checkout",
+        "effect": "freeze", "until": (now() + Duration::from_hours(1)).to_string(), "reason": "r", "by": "mira"});
+    let word = serde_json::to_vec(&word).expect("JSON");
+    cluster.site.send(&[("overrides", 0, now(), word)]);
+    cluster.fail(RDKafkaApiKey::Fetch, &[TOPIC_AUTHORIZATION_FAILED; 500]);
+    let (took, status, answer, _) = timed_gate(&cluster, "checkout", "10s", "closed");
+    assert_eq!((status, &answer["known"]), (30, &Value::Bool(false)), "{answer}");
+    assert!(answer["text"].to_string().contains("uthorization"), "{answer}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
 /// What no broker leads is waited for, by a gate until its time is over.

@@ -151,9 +151,9 @@ impl KafkaReader {
                     bound = Bound::new(PROGRESS_BOUND);
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(fault::fault("read", &error)),
-                // As for bounds: rights are given while we run, and waiting here brings none.
+                // Rights may be given while we run, and waiting here brings none.
                 Some(Err(KafkaError::MessageConsumption(code @ RDKafkaErrorCode::TopicAuthorizationFailed))) => {
-                    return Err(Fault::Retry(format!("{partition}: {code}")));
+                    return Err(fault::by_code(code, format!("{partition}: {code}")));
                 }
                 Some(Err(error)) => self.context.health.record(format!("{partition}: {error}")),
                 None => {
