@@ -193,8 +193,16 @@ pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Logs to stderr; `HOLDPOINT_LOG` says what, as `info` or `holdpoint=debug`.
 pub fn install_logs(default: &str) {
-    use std::io::IsTerminal as _;
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HOLDPOINT_LOG").unwrap_or_else(|_unset| default.into());
+    use std::io::{IsTerminal as _, Write as _};
+    let asked = std::env::var("HOLDPOINT_LOG").ok().filter(|asked| !asked.is_empty());
+    let filter = tracing_subscriber::EnvFilter::try_new(asked.as_deref().unwrap_or(default)).unwrap_or_else(|error| {
+        // Nothing logs yet, and a reader of standard error who went away is no reason to stop.
+        drop(writeln!(
+            std::io::stderr(),
+            "holdpoint: warning: HOLDPOINT_LOG is gone by as `{default}`: {error}"
+        ));
+        default.into()
+    });
     let installed = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

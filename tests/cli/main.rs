@@ -227,6 +227,22 @@ fn an_instance_says_what_it_is_and_that_it_stopped() {
     );
 }
 
+/// Else whoever asks for more, with a slip, waits for it.
+#[test]
+fn a_filter_of_logs_that_cannot_be_read_is_named() {
+    for (filter, is_named) in [("holdpoint=debgu", true), ("holdpoint=debug", false), ("", false)] {
+        let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+            .args(["gate", "--service", "a", "--environment", "b", "--timeout", "1s"])
+            .args(["--brokers", "127.0.0.1:1"])
+            .env("HOLDPOINT_LOG", filter)
+            .output()
+            .expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(errors.contains("HOLDPOINT_LOG"), is_named, "{filter}: {errors}");
+        assert_eq!(output.status.code(), Some(0), "{errors}");
+    }
+}
+
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
