@@ -111,8 +111,9 @@ impl Connection {
         );
         unless_given(&mut config, &["socket.timeout.ms"], "10000");
         unless_given(&mut config, &["log.connection.close"], "false");
-        // Static members are not used: a second process with the same identity would fence the first in turn.
-        config.remove("group.instance.id");
+        // Static members are not used: a second process with the same identity would fence the first in turn. And the
+        // newer group protocol has its timing, which bounds rest on, at the broker.
+        config.remove("group.instance.id").remove("group.protocol");
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", client_id)
@@ -150,19 +151,10 @@ impl Connection {
         config
             .set("group.id", group)
             // A member whose worker hangs holds up every rebalance for so long; all waits of a worker are shorter.
-            .set("max.poll.interval.ms", "60000");
-        // With the newer protocol the broker decides on these, and a client that sets them is refused.
-        if config.get("group.protocol") == Some("consumer") {
-            config
-                .remove("partition.assignment.strategy")
-                .remove("session.timeout.ms")
-                .remove("heartbeat.interval.ms");
-        } else {
-            config
-                .set("partition.assignment.strategy", "cooperative-sticky")
-                .set("session.timeout.ms", "10000")
-                .set("heartbeat.interval.ms", "3000");
-        }
+            .set("max.poll.interval.ms", "60000")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "3000");
         config
     }
 
@@ -270,6 +262,7 @@ mod tests {
             ("enable.auto.commit", "true"),
             ("isolation.level", "read_uncommitted"),
             ("group.instance.id", "a"),
+            ("group.protocol", "consumer"),
             ("partition.assignment.strategy", "range"),
             ("acks", "1"),
             ("security.protocol", "SSL"),
@@ -285,7 +278,10 @@ mod tests {
         let member = connection.member("id", "group", &Tuning::default());
         assert_eq!(member.get("enable.auto.commit"), Some("false"));
         assert_eq!(member.get("isolation.level"), Some("read_committed"));
-        assert_eq!(member.get("group.instance.id"), None);
+        assert_eq!(
+            (member.get("group.instance.id"), member.get("group.protocol")),
+            (None, None)
+        );
         assert_eq!(member.get("partition.assignment.strategy"), Some("cooperative-sticky"));
         assert_eq!(member.get("security.protocol"), Some("SSL"));
         assert_eq!(
@@ -334,17 +330,5 @@ mod tests {
             Some("2097152")
         );
         assert_eq!(connection.transactional("id", &tuning).get("linger.ms"), Some("0"));
-    }
-
-    #[test]
-    fn the_newer_group_protocol_leaves_its_timing_to_the_broker() {
-        let properties = [("group.protocol".to_owned(), "consumer".to_owned())].into();
-        let connection = Connection {
-            brokers: "b:9092".to_owned(),
-            properties,
-        };
-        let member = connection.member("id", "group", &Tuning::default());
-        assert_eq!(member.get("session.timeout.ms"), None);
-        assert_eq!(member.get("partition.assignment.strategy"), None);
     }
 }

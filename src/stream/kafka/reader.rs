@@ -48,7 +48,6 @@ impl KafkaReader {
         let context = Plain::default();
         let mut config = connection.consumer(client_id, tuning, Isolation::Committed);
         config
-            .remove("group.protocol")
             .set("group.id", group)
             .set("fetch.wait.max.ms", FETCH_WAIT_MS.to_string());
         let decided = open(&config, &context)?;

@@ -69,7 +69,7 @@ impl Follower {
         let context = Plain::default();
         let mut config = connection.consumer(client_id, tuning, Isolation::Committed);
         // librdkafka assigns partitions to consumers with a group only; this one is never joined.
-        config.remove("group.protocol").set("group.id", client_id);
+        config.set("group.id", client_id);
         let consumer = reader::open(&config, &context)?;
         let everything = reader::open(
             &connection.consumer(client_id, tuning, Isolation::Uncommitted),
