@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::{
+    config::is_place,
     ingest::MAX_OVERRIDE,
     model::{InvalidName, Timestamp, check_name},
 };
@@ -12,7 +13,8 @@ use crate::{
 /// The longest address taken, in bytes: with it, the longest question fits into a URL.
 const URL_BYTES_MAX: usize = 2_048;
 
-/// An address to prefix paths with, and to ask.
+/// An address to prefix paths with, and to ask. One at which nobody could be asked is a typing error, which must not be
+/// taken for an instance that is gone.
 pub fn url(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let Some(authority) = rest.and_then(|rest| rest.split('/').next()) else {
@@ -23,8 +25,8 @@ pub fn url(text: &str) -> Result<String, String> {
     }
     // A path behind a query or a fragment would be part of it, and the question be put to another one.
     let is_odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#');
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    if host.is_empty() || host.starts_with(':') || text.contains(is_odd) {
+    let place = authority.rsplit('@').next().unwrap_or_default();
+    if !is_place(place) || text.contains(is_odd) {
         return Err("an address such as http://holdpoint:8484, without query, fragment and blanks".to_owned());
     }
     Ok(text.to_owned())
@@ -148,6 +150,7 @@ mod tests {
             "http://holdpoint:8484",
             "https://holdpoint.example.net/behind/a/proxy/",
             "http://me:hush@[::1]:8484",
+            "http://hold_point:65535",
         ] {
             assert_eq!(url(good).as_deref(), Ok(good));
         }
@@ -157,6 +160,12 @@ mod tests {
             "http:///v1",
             "http://:8484",
             "http://me:hush@",
+            "http://holdpoint:",
+            "http://holdpoint:port",
+            "http://holdpoint:84845",
+            "http://[::1:8484",
+            "http://hold%70oint:8484",
+            "http://hölzl:8484",
             "http://holdpoint:8484?",
             "http://holdpoint:8484/?team=a",
             "http://holdpoint:8484#",

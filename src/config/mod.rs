@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::{Origin, Problem, SettingError, SettingsErrors, Warning};
 pub use kafka::Kafka;
+pub use parse::is_place;
 pub use topics::Topics;
 
 use given::{Given, Reader, Value};

@@ -116,7 +116,7 @@ pub(super) fn advertise(value: &Value) -> Result<String, Wrong> {
         });
     }
     let is_odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '"' | '<' | '>' | '\\');
-    if authority.is_empty() || authority.starts_with(':') || text.contains(is_odd) {
+    if !is_place(authority) || text.contains(is_odd) {
         return Err(wrong_text(ADVERTISE, text));
     }
     Ok(text.trim_end_matches('/').to_owned())
@@ -166,10 +166,19 @@ pub(super) fn roles(roles: &[Roles]) -> Roles {
 
 /// `host`, `host:port` or `[address]:port`, after `protocol://` or not, as librdkafka takes them.
 pub(super) fn broker(broker: &str) -> Result<String, Wrong> {
-    let host_and_port = broker.split_once("://").map_or(broker, |(_, rest)| rest);
-    let (host, port) = match host_and_port.rsplit_once(':') {
+    if is_place(broker.split_once("://").map_or(broker, |(_, rest)| rest)) {
+        Ok(broker.to_owned())
+    } else {
+        Err(wrong_text(BROKER, broker))
+    }
+}
+
+/// Whether somebody could be reached at this: `host`, `host:port`, `[address]` or `[address]:port`.
+#[must_use]
+pub fn is_place(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        Some(_) | None => (host_and_port, None),
+        Some(_) | None => (text, None),
     };
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_host = match address {
@@ -181,12 +190,7 @@ pub(super) fn broker(broker: &str) -> Result<String, Wrong> {
                     .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
         }
     };
-    let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    if is_host && is_port {
-        Ok(broker.to_owned())
-    } else {
-        Err(wrong_text(BROKER, broker))
-    }
+    is_host && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// Blanks around a text are never meant.

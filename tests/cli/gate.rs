@@ -347,6 +347,7 @@ fn a_password_in_an_address_is_never_printed() {
         ("http://m/e:hush@127.0.0.1:1".to_owned(), 0),
         ("http://me:hush@".to_owned(), 2),
         ("http://me:hush@a b".to_owned(), 2),
+        ("http://me:hush@127.0.0.1:84845".to_owned(), 2),
         ("me:hush@127.0.0.1:1".to_owned(), 2),
     ] {
         for json in [&[][..], &["--json"]] {
