@@ -212,6 +212,17 @@ fn a_line_far_ahead_counts_if_the_next_one_confirms_it() {
     }
 }
 
+/// Memory is bounded, whatever a file holds.
+#[test]
+fn a_line_far_ahead_is_not_confirmed_by_one_behind_too_many_that_cannot_be_read() {
+    for (n_unreadable, n_future) in [(63, None), (64, Some(1))] {
+        let text = errors(&["08:00:00", "09:00:00"]) + &"{\n".repeat(n_unreadable) + &errors(&["09:00:30", "09:01:00"]);
+        let outcome = replay(&[("a", text)], None);
+        let found = outcome.summary.events.rejected_by_reason.get("in_the_future").copied();
+        assert_eq!(found, n_future, "{n_unreadable}");
+    }
+}
+
 /// A line is refused for what it was held against, and that is named: its file has no clock.
 #[test]
 fn a_line_out_of_time_says_what_it_was_held_against() {

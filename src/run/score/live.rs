@@ -487,5 +487,8 @@ mod tests {
             (applied.by_kind[Kind::Error.index()], applied.duplicates),
             (n_services, n_services)
         );
+        kept.log.clear();
+        let cut = restore(&mut kept, &log, &state, 12).err();
+        assert!(cut.is_some_and(|error| error.to_string().contains("has lost its end")));
     }
 }
