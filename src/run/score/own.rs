@@ -53,7 +53,7 @@ impl<C: Client> Worker<C> {
             partition,
             at: now,
             now: (time != Timestamp::MIN).then_some(time),
-            interval_ms: 5_000,
+            interval_ms: u64::try_from(HEARTBEAT_EVERY.as_millis()).unwrap_or(u64::MAX),
             services: u64::try_from(live.state.n_services()).unwrap_or(u64::MAX),
             instance: self.settings.instance.clone(),
             url: self.settings.url.clone(),
