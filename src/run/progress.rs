@@ -254,6 +254,17 @@ mod tests {
         assert_eq!(played.at(200, Member, &[]), None);
     }
 
+    /// Else one that never wrote anything would be built anew for ever.
+    #[test]
+    fn one_whose_transactions_are_all_aborted_was_not_well() {
+        let mut played = Played::new();
+        for (second, offset) in [(1, 5), (20, 6), (40, 7), (60, 8)] {
+            played.progress.note_aborted();
+            played.at(second, Member, &[(0, offset)]);
+        }
+        assert_eq!(played.progress.well_for(), Duration::ZERO);
+    }
+
     /// What it does until it is stuck, and how much of that was well.
     const DAY: i64 = 86_400;
 

@@ -7,6 +7,7 @@ use super::{
     limits::SHORT,
     support::{PATIENCE, Server, decision, state},
 };
+use crate::model::{Change, Subject};
 
 #[tokio::test]
 async fn a_follower_is_sent_each_decision_and_its_stream_ends_with_the_server() {
@@ -26,6 +27,26 @@ async fn a_follower_is_sent_each_decision_and_its_stream_ends_with_the_server() 
     server.stop().await;
     follower.read_out().await;
     assert!(follower.text.ends_with("0\r\n\r\n"), "it ended whole");
+}
+
+/// Names come from outside; one on two lines would make two of the event's, and no library takes it.
+#[tokio::test]
+async fn a_decision_whose_id_fits_on_no_line_is_sent_without_it() {
+    let server = Server::start(state()).await;
+    let mut follower = Follower::connect(&server).await;
+    follower.read_until("retry: 3000").await;
+    let mut made = decision("checkout", 1, "freeze", 0.9);
+    made.subject = Subject::Change(Change {
+        service: "checkout".parse().expect("a name"),
+        sha: "a\nb".into(),
+    });
+    for made in [made, decision("checkout", 2, "freeze", 0.9)] {
+        server.state.decisions.send(Arc::new(made)).expect("one follows");
+    }
+    follower.read_until("production#2\n").await;
+    assert_eq!(follower.text.matches("event: decision\n").count(), 2);
+    assert_eq!(follower.text.matches("\nid: ").count(), 1, "{}", follower.text);
+    server.stop().await;
 }
 
 #[tokio::test]

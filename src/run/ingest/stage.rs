@@ -184,6 +184,42 @@ mod tests {
         assert_eq!(rejected.headers, expected.map(|(name, value)| header(name, value)));
     }
 
+    /// A broker takes a mebibyte by default, all told; one that is refused would be written for ever.
+    #[test]
+    fn a_refused_record_is_one_that_a_broker_takes_however_large_its_parts() {
+        let settings = settings();
+        let partition = TopicPartition {
+            topic: Arc::from("errors"),
+            partition: PartitionIndex(3),
+        };
+        let stage = Stage {
+            settings: &settings,
+            partition: &partition,
+            kind: None,
+            now: Timestamp::from_millis(0),
+        };
+        let large = vec![b'x'; 2 << 20];
+        let text = "x".repeat(9 << 10);
+        for n_headers in [0, 100] {
+            let record = Record {
+                offset: Offset(17),
+                timestamp: None,
+                key: Some(&large),
+                value: Some(&large),
+                headers: &|| vec![header("trace", &text); n_headers],
+            };
+            let rejected = stage.rejected(&record, &Reject::NullValue);
+            let of_headers = |header: &Header| header.name.len() + header.value.as_ref().map_or(0, Vec::len);
+            let size_bytes = rejected.key.map_or(0, |key| key.len())
+                + rejected.value.map_or(0, |value| value.len())
+                + rejected.headers.iter().map(of_headers).sum::<usize>();
+            assert!(
+                size_bytes < (1 << 20) - 1_024,
+                "{n_headers} headers: {size_bytes} bytes"
+            );
+        }
+    }
+
     /// Ten minutes late, as after an outage: a gate has read it at once, and refused it.
     #[test]
     fn an_override_too_far_ahead_when_it_was_written_is_refused_however_late_it_is_read() {
