@@ -470,8 +470,14 @@ impl Watch {
         self.process.n_steps() <= self.since_onset().n_steps.saturating_add(3)
     }
 
-    /// How well a rise from the step at `onset` on goes with its stages, see [`density`].
-    pub(crate) fn at_stage(&self, onset: Timestamp, step: Duration) -> f64 {
+    /// How well a rise from the step at `onset` on goes with its stages, see [`density`]. What passed while the source was
+    /// `silent` does not count: the first run of a nightly batch is close to a deploy of the morning before.
+    pub(crate) fn at_stage(
+        &self,
+        onset: Timestamp,
+        step: Duration,
+        silent: impl Fn(Timestamp, Timestamp) -> Duration,
+    ) -> f64 {
         if self.is_judged_anew() {
             return density([f64::from(self.horizon)]);
         }
@@ -481,7 +487,8 @@ impl Watch {
         let steps_per_error = f64::from(since.n_steps) / f64::from(since.expected).max(0.05);
         let early = (steps_per_error / 2.0).min(EARLY_MAX);
         density(self.stages().map(|at| {
-            let after = steps_between(at.floor(step), onset, step);
+            let silent = silent(at, onset);
+            let after = steps_between(at.floor(step) + silent, onset, step);
             after.max((after + early).min(0.0))
         }))
     }
@@ -577,7 +584,7 @@ mod tests {
         for (n, exposure) in [(10, 0.1), (20, 0.25), (30, 0.5), (40, 1.0)] {
             watch.stage(minute(n), Exposure::of(exposure), 120);
         }
-        let goes = |watch: &Watch, onset: u32| watch.at_stage(minute(onset), Duration::from_mins(1));
+        let goes = |watch: &Watch, onset: u32| watch.at_stage(minute(onset), Duration::from_mins(1), |_, _| Duration::ZERO);
         let near = density([0.0]);
         for onset in [10, 12, 20, 31, 43] {
             assert!(

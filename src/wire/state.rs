@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The version this program writes.
-pub const VERSION: u8 = 9;
+pub const VERSION: u8 = 10;
 const SERVICE_PREFIX: &str = "service:";
 const CHANGES_PREFIX: &str = "changes:";
 const FLEET_KEY: &str = "fleet";

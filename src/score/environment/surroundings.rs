@@ -56,13 +56,14 @@ impl Environment {
 
     /// The own deploys, beside a rise.
     fn own(&self, rise: &Rise<'_>) -> Vec<Own<'_>> {
+        let silent = |from, to| self.presence.silent_between(from, to);
         let watches = self.watches.iter();
         watches
             .map(|watch| Own {
                 deploy_id: &watch.deploy_id,
                 prior: f64::from(watch.prior),
                 ln_e: watch.ln_e(),
-                at_stage: rise.onsets.mean(|onset| watch.at_stage(onset, rise.step)),
+                at_stage: rise.onsets.mean(|onset| watch.at_stage(onset, rise.step, silent)),
                 came_after: watch.in_trouble,
             })
             .collect()

@@ -181,6 +181,27 @@ fn silence_of_a_sparse_source_counts_until_it_lasts() {
     }
 }
 
+/// What is deployed by day shows first in the run of the night: those hours of silence are none in which it was well.
+#[test]
+fn the_next_run_of_a_nightly_batch_is_close_to_a_deploy_by_day() {
+    let mut play = Play::new("");
+    let day = |play: &mut Play| (0..700).for_each(|_| play.pass(&[]));
+    for _ in 0..3 {
+        play.reports(40, 10.0);
+        day(&mut play);
+        day(&mut play);
+    }
+    play.reports(40, 10.0);
+    day(&mut play);
+    play.deploy("d");
+    day(&mut play);
+    play.reports(15, 80.0);
+    let proposal = play.trial.environment.proposal.as_ref().expect("it is convicted");
+    let own = &proposal.found.suspects[0];
+    assert_eq!(own.deploy_id.as_deref(), Some("d"));
+    assert!(own.probability > 0.9, "{:?}", proposal.found.suspects);
+}
+
 /// A service deployed every half hour, whose errors grow from 10 to 13: its baseline follows, and does not when they
 /// grow to five times.
 #[test]
