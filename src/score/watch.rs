@@ -511,7 +511,14 @@ impl Watch {
     }
 
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
-        self.left() == 0 || now >= self.ends_by()
+        (self.left() == 0 && !self.goes_on()) || now >= self.ends_by()
+    }
+
+    /// Whether it is not left yet though it has had its length: something speaks against the deploy. E stays what it is
+    /// however long it is looked at.
+    fn goes_on(&self) -> bool {
+        let longest = self.horizon.saturating_mul(PROLONGED_MAX);
+        self.judged && self.is_doubtful() && !self.has_alarmed() && self.process.n_steps() < longest
     }
 
     /// When it ends even if nothing is observed.

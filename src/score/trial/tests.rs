@@ -232,6 +232,28 @@ fn healthy_watches_teach_and_regressed_ones_do_not() {
     assert!((9.5..10.5).contains(&play.level()), "{}", play.level());
 }
 
+/// A fault that begins when the two hours are nearly over is still looked at; a watch of which nothing speaks against its
+/// deploy is over by then, and so is one whose errors have long been as they were.
+#[test]
+fn a_watch_in_doubt_goes_on_beyond_its_length() {
+    let after = |usual: i64, raised: i64| {
+        let mut play = Play::new("");
+        play.reports(2_880, 10.0);
+        play.deploy("d");
+        play.reports(usual, 10.0);
+        play.reports(raised, 25.0);
+        play
+    };
+    assert_eq!(after(121, 0).trial.verdicts(), [WatchVerdict::Healthy]);
+    let mut lasts = after(117, 4);
+    assert!(lasts.trial.verdicts().is_empty() && lasts.trial.n_proposed() == 0);
+    lasts.report(25.0);
+    assert_eq!(lasts.trial.n_proposed(), 1);
+    let mut passes = after(117, 4);
+    passes.reports(60, 10.0);
+    assert_eq!(passes.trial.verdicts(), [WatchVerdict::Healthy]);
+}
+
 /// A service whose errors rise as far where nothing was deployed: what would convict a quiet one does not convict it,
 /// and where it would need too much it is called noisy, and convicted by no less than that.
 #[test]
