@@ -591,7 +591,8 @@ mod tests {
         for (n, exposure) in [(10, 0.1), (20, 0.25), (30, 0.5), (40, 1.0)] {
             watch.stage(minute(n), Exposure::of(exposure), 120);
         }
-        let goes = |watch: &Watch, onset: u32| watch.at_stage(minute(onset), Duration::from_mins(1), |_, _| Duration::ZERO);
+        let goes =
+            |watch: &Watch, onset: u32| watch.at_stage(minute(onset), Duration::from_mins(1), |_, _| Duration::ZERO);
         let near = density([0.0]);
         for onset in [10, 12, 20, 31, 43] {
             assert!(
