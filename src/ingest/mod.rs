@@ -20,7 +20,7 @@ mod word;
 mod tests;
 
 pub use combine::{Arrival, Batch};
-pub use reject::{Excerpt, HeldAgainst, MAX_REJECTED_VALUE_BYTES, Reject, rejected_value};
+pub use reject::{Excerpt, HeldAgainst, Reject, rejected_value};
 pub use validate::MAX_OVERRIDE;
 
 use crate::model::{Event, Kind, Timestamp};

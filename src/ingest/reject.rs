@@ -6,9 +6,10 @@ use crate::model::{InvalidName, Timestamp};
 
 use super::MAX_RECORD_BYTES;
 
-/// The longest value kept of a refused record, in bytes. A broker's limit on a record (1 MiB by default) also counts
-/// key and headers: they have the 16 KiB left over.
-pub const MAX_REJECTED_VALUE_BYTES: usize = MAX_RECORD_BYTES - 16 * 1024;
+/// What a broker takes by default in one batch of records (`max.message.bytes`): key, value, headers and frame.
+const MAX_BATCH_BYTES: usize = 1_048_588;
+/// More than the frame of a batch of one record (61 bytes, and lengths) and the header that tells of a cut.
+const FRAME_BYTES: usize = 192;
 
 /// Characters of the input that a text may repeat.
 const MAX_EXCERPT_CHARS: usize = 64;
@@ -176,14 +177,13 @@ impl fmt::Display for Excerpt {
 
 /// What is kept of a refused value, and its full size in bytes if that is not all of it.
 ///
-/// Values over [`MAX_REJECTED_VALUE_BYTES`] are cut to it, so that the record with its key and headers is one that a
-/// broker takes by default; the caller bounds key and headers. A null stays null.
+/// It is cut to [`MAX_RECORD_BYTES`], or to what a broker takes by default of a record whose key and headers take
+/// `beside` bytes, the lengths of headers included. The caller bounds those. A null stays null.
 #[must_use]
-pub fn rejected_value(value: Option<&[u8]>) -> (Option<&[u8]>, Option<usize>) {
+pub fn rejected_value(value: Option<&[u8]>, beside: usize) -> (Option<&[u8]>, Option<usize>) {
+    let room = MAX_RECORD_BYTES.min(MAX_BATCH_BYTES.saturating_sub(FRAME_BYTES + beside));
     match value {
-        Some(bytes) if bytes.len() > MAX_REJECTED_VALUE_BYTES => {
-            (Some(&bytes[..MAX_REJECTED_VALUE_BYTES]), Some(bytes.len()))
-        }
+        Some(bytes) if bytes.len() > room => (Some(&bytes[..room]), Some(bytes.len())),
         kept => (kept, None),
     }
 }

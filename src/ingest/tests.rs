@@ -5,7 +5,7 @@ mod property;
 
 use std::collections::BTreeSet;
 
-use super::{MAX_RECORD_BYTES, MAX_REJECTED_VALUE_BYTES, Origin, Reject, decode, rejected_value};
+use super::{MAX_RECORD_BYTES, Origin, Reject, decode, rejected_value};
 use crate::model::{Body, Commit, Event, Timestamp};
 
 const REJECTS: &str = include_str!("../../tests/data/rejects.txt");
@@ -302,12 +302,12 @@ fn the_text_names_the_field_and_repeats_little() {
 #[test]
 fn a_refused_value_is_kept_up_to_what_a_broker_takes() {
     let value = vec![b'x'; MAX_RECORD_BYTES + 5];
-    assert_eq!(rejected_value(None), (None, None));
-    assert_eq!(rejected_value(Some(b"")), (Some(&b""[..]), None));
-    let largest = &value[..MAX_REJECTED_VALUE_BYTES];
-    assert_eq!(rejected_value(Some(largest)), (Some(largest), None));
-    assert_eq!(
-        rejected_value(Some(&value)),
-        (Some(largest), Some(MAX_RECORD_BYTES + 5))
-    );
+    assert_eq!(rejected_value(None, 0), (None, None));
+    assert_eq!(rejected_value(Some(b""), 0), (Some(&b""[..]), None));
+    for (beside, kept) in [(0, 1_048_396), (400, 1_047_996), (12 * 1024, 1_036_108)] {
+        let largest = &value[..kept];
+        assert_eq!(rejected_value(Some(largest), beside), (Some(largest), None));
+        let cut = (Some(largest), Some(MAX_RECORD_BYTES + 5));
+        assert_eq!(rejected_value(Some(&value), beside), cut, "{beside}");
+    }
 }

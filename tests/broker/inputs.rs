@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     reproduction,
-    support::{Instance, Site, WITHIN, brokers, eventually, now},
+    support::{Instance, Read, Site, WITHIN, brokers, eventually, now},
 };
 
 fn error(id: &str) -> Vec<u8> {
@@ -122,17 +122,23 @@ fn a_record_of_a_time_to_come_holds_up_nothing_behind_it() {
 fn the_largest_record_that_a_broker_takes_is_refused_and_kept() {
     let Some(brokers) = brokers() else { return };
     let site = Site::new(brokers, "large", &[("errors", 1)], "");
-    let large = vec![b'x'; 1_048_000];
-    site.send(&[("errors", 0, now(), large), ("errors", 0, now(), error("behind it"))]);
+    // What its own headers leave no room for is cut, and what they do is whole.
+    let sizes = [1_048_400, 1_047_800];
+    let mut records = sizes.map(|n_bytes| ("errors", 0, now(), vec![b'x'; n_bytes])).to_vec();
+    records.push(("errors", 0, now(), error("behind it")));
+    site.send(&records);
     let instance = Instance::start(&site, "a");
     instance.wait_ready();
     wait_applied(&instance, 1);
     let rejected = site.read("rejected");
-    let [rejected] = &rejected[..] else {
+    let [cut, whole] = &rejected[..] else {
         panic!("{} records were refused", rejected.len())
     };
-    assert_eq!(rejected.headers["hp_reason"], "not_json");
-    assert_eq!(rejected.headers["hp_truncated"], "1048000");
-    assert!(rejected.value.as_ref().is_some_and(|value| value.len() > 1_000_000));
+    let size_bytes = |rejected: &Read| rejected.value.as_ref().map_or(0, Vec::len);
+    assert_eq!(cut.headers["hp_reason"], "not_json");
+    assert_eq!(cut.headers["hp_truncated"], sizes[0].to_string());
+    assert!((1_047_800..sizes[0]).contains(&size_bytes(cut)), "{}", size_bytes(cut));
+    assert_eq!(size_bytes(whole), sizes[1]);
+    assert!(!whole.headers.contains_key("hp_truncated"));
     assert_eq!(instance.terminate(), 0);
 }
