@@ -134,7 +134,7 @@ const GAUGES: [Metric; 14] = [
     (
         "holdpoint_policy_last_reload_successful",
         &[],
-        "1 if the policy file was good when last looked at, else 0.",
+        "1 if the policy file was good when last looked at, else 0, also while it cannot be read.",
     ),
     (
         "holdpoint_policy_partitions_differing",

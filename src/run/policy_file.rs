@@ -1,14 +1,26 @@
 //! The policy file of this instance: read when it changes; a bad one is refused, kept out, and shown in a metric.
+//!
+//! A file system that hangs keeps whoever reads from it, for as long as it likes. So the file is looked at on a thread of
+//! its own, which nothing waits for, and another one notices a look that does not end.
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, RwLock},
-    time::UNIX_EPOCH,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, ensure};
 
 use super::policy;
+use crate::clock::Stopwatch;
+
+/// Between two looks at the file.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A look that lasts longer counts as one that failed.
+const LOOK_MAX: Duration = Duration::from_secs(10);
 
 /// A policy as the file has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +37,8 @@ pub(crate) struct PolicyFile {
     // Written by the one thread that looks at the file, read by the workers: a whole value, never across a wait.
     current: RwLock<Option<Arc<PolicyText>>>,
     watched: RwLock<Watched>,
+    /// Since when it is being looked at, and whether that it lasts was complained of.
+    looking: RwLock<Option<(Stopwatch, bool)>>,
 }
 
 /// What looks at the file have come to.
@@ -44,6 +58,7 @@ impl PolicyFile {
             path,
             current: RwLock::new(None),
             watched: RwLock::default(),
+            looking: RwLock::new(None),
         }
     }
 
@@ -67,9 +82,46 @@ impl PolicyFile {
         self.take_up(load(path), path)
     }
 
+    /// Looks at the file every second, on a thread of its own, until `stop`.
+    pub(crate) fn watch(self: &Arc<Self>, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+        let (file, stop) = (Arc::clone(self), Arc::clone(stop));
+        let run = move || {
+            while !stop.load(Ordering::Relaxed) {
+                file.set_looking(Some((Stopwatch::start(), false)));
+                file.look();
+                file.set_looking(None);
+                std::thread::sleep(LOOK_EVERY);
+            }
+        };
+        let thread = std::thread::Builder::new().name("policy".to_owned());
+        thread.spawn(run).context("starting a thread")?;
+        Ok(())
+    }
+
+    /// Complains once of a look that does not end.
+    pub(crate) fn note_hung(&self) {
+        let looking = *self.looking.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (Some((since, false)), Some(path)) = (looking, &self.path) else {
+            return;
+        };
+        if since.elapsed() < LOOK_MAX {
+            return;
+        }
+        metrics::gauge!("holdpoint_policy_last_reload_successful").set(0.0);
+        tracing::error!(
+            "{} has not been read for {LOOK_MAX:?}: the last good policy stays",
+            path.display()
+        );
+        self.set_looking(Some((since, true)));
+    }
+
+    fn set_looking(&self, looking: Option<(Stopwatch, bool)>) {
+        *self.looking.write().unwrap_or_else(std::sync::PoisonError::into_inner) = looking;
+    }
+
     /// Takes up what the file holds once two looks in a row have found the same, and complains once of each fault. One
     /// that is written in place is empty first, and then a part of itself, and each may be a good policy.
-    pub(crate) fn watch(&self) {
+    fn look(&self) {
         let Some(path) = &self.path else { return };
         let found = load(path).map_err(|error| format!("{error:#}").into_boxed_str());
         let mut watched = self.watched.write().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -175,7 +227,7 @@ mod tests {
             if let Some(text) = written {
                 write(text);
             }
-            policy.watch();
+            policy.look();
             assert_eq!(&*policy.current().expect("loaded").text, in_force, "{written:?}");
         }
     }

@@ -32,7 +32,7 @@ use crate::{
     telemetry,
 };
 
-/// Between two looks at the policy file and at whether the workers move.
+/// Between two looks at whether the workers move, and the thread that reads the policy file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Questions that wait for the score worker.
 const QUERIES_MAX: usize = 1_024;
@@ -173,6 +173,7 @@ pub async fn run(
         None
     };
     introduce(&instance, listener.as_ref());
+    instance.policy.watch(&instance.stop)?;
     let mut running = Running::start(&instance)?;
     let (stop_api, api_stopped) = oneshot::channel::<()>();
     let state = Arc::new(api_state(&instance, &running, metrics.clone()));
@@ -274,7 +275,7 @@ async fn watch(
         tokio::select! {
             () = &mut stop => return Ended::Stopped,
             _ = every.tick() => {
-                instance.policy.watch();
+                instance.policy.note_hung();
                 let offset = clock_offset_seconds(&instance.view, &instance.name, instance.clock.now());
                 metrics::gauge!("holdpoint_clock_offset_seconds").set(offset.unwrap_or(f64::NAN));
                 if upkeep.elapsed() >= telemetry::UPKEEP_EVERY {

@@ -15,6 +15,7 @@ mod errors;
 mod fences;
 mod following;
 mod inputs;
+mod policy;
 mod restores;
 mod retries;
 mod support;
