@@ -156,6 +156,32 @@ fn an_input_topic_that_grows_goes_and_comes_back_is_read_whole() {
     reproduction::check(&site);
 }
 
+/// Nothing but the topic's id tells it from the former: what was read of that ends where this one ends.
+#[test]
+fn an_input_topic_made_anew_behind_a_readers_back_is_read_from_its_beginning() {
+    let Some(brokers) = brokers() else { return };
+    let mut site = Site::new(brokers, "anew", &[("errors", 1)], "");
+    let send = |site: &Site, round: u32| {
+        let records = (0..5).map(|i| ("errors", 0, now(), error("s", &format!("{round}-{i}"), now())));
+        site.send(&records.collect::<Vec<Record>>());
+    };
+    let instance = Instance::start(&site, "a");
+    instance.wait_ready();
+    send(&site, 0);
+    wait_applied(&[&instance], 5);
+    for round in 1..3 {
+        instance.signal("STOP");
+        Topics::new(brokers).delete(&site.topic("errors"));
+        site.make("errors", 1);
+        send(&site, round);
+        instance.signal("CONT");
+        wait_applied(&[&instance], 5 + 5 * u64::from(round));
+    }
+    assert_eq!(counted(&[&instance], "holdpoint_events_lost_total"), 0);
+    assert_eq!(instance.terminate(), 0);
+    reproduction::check(&site);
+}
+
 /// Retention may be faster than a reader that was away: what it deletes is counted, and the rest is read.
 #[test]
 fn what_is_deleted_before_it_is_read_is_counted() {

@@ -30,7 +30,9 @@ use super::{
     ffi::{self, Batches},
     group::{Bell, GroupContext},
     handover::Moved,
-    offsets, record, settle,
+    identity::Identities,
+    offsets::{self, Committed},
+    record, settle,
     transaction::Transactions,
 };
 use crate::{
@@ -76,6 +78,7 @@ struct Parts {
     has_more: bool,
     /// Deleted before it could be given, and not told of yet.
     deleted: Vec<(TopicPartition, i64)>,
+    identities: Identities,
     transactions: Transactions,
 }
 
@@ -129,6 +132,7 @@ impl KafkaClient {
                 bell,
                 has_more: false,
                 deleted: Vec::new(),
+                identities: Identities::new(tuning.settles),
                 transactions,
             }),
         })
@@ -183,7 +187,7 @@ impl Client for KafkaClient {
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<Offset>>, Fault> {
-        offsets::committed(&self.parts().consumer, partitions)
+        self.parts_mut().committed(partitions)
     }
 
     fn bounds(&mut self, partition: &TopicPartition) -> Result<(Offset, Offset), Fault> {
@@ -242,13 +246,8 @@ impl Client for KafkaClient {
         let Some(group) = token.downcast_ref::<Arc<ConsumerGroupMetadata>>() else {
             return Err(Fault::Fatal("the membership is not of this kind of client".to_owned()));
         };
-        let positions = record::list(
-            positions
-                .iter()
-                .map(|(partition, offset)| (partition, rdkafka::Offset::Offset(offset.0))),
-        )?;
         let moved = Moved {
-            positions: Arc::new(positions),
+            positions: Arc::new(self.parts().identities.note(positions)?),
             group: Arc::clone(group),
         };
         self.parts().transactions.run(&moved, &writes)
@@ -264,6 +263,7 @@ impl Parts {
         let bound = Bound::new(wait);
         loop {
             self.serve()?;
+            self.identities.look(|topic| self.ends.identity(topic))?;
             let changes = self.consumer.context().take_changes();
             if !changes.is_empty() {
                 self.apply(&changes)?;
@@ -331,10 +331,33 @@ impl Parts {
                 Change::Revoked(partition) | Change::Lost(partition) => {
                     self.partitions.remove(partition);
                     self.ends.unassigned(partition);
+                    // Of one that is read no more it does not matter which it was.
+                    if !self.partitions.keys().any(|known| known.topic == partition.topic) {
+                        self.identities.let_go(&partition.topic);
+                        self.ends.unidentified(&partition.topic);
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Where the group left off in topics that are still the same.
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<Offset>>, Fault> {
+        // Before the positions: of a topic that is made anew in between, they are of the former.
+        for (topic, identity) in self.identities.ask(&self.consumer, partitions)? {
+            self.ends.identified(topic, identity);
+        }
+        let committed = offsets::committed(&self.consumer, partitions)?;
+        let committed = partitions.iter().zip(committed).map(|(partition, committed)| {
+            let Committed { offset, note } = committed?;
+            let is_of_former = self.identities.is_of_former(&partition.topic, &note);
+            if is_of_former {
+                tracing::warn!(%partition, %offset, "what was committed is of a topic that was deleted");
+            }
+            (!is_of_former).then_some(offset)
+        });
+        Ok(committed.collect())
     }
 
     fn start(&mut self, partition: &TopicPartition, offset: Offset) -> Result<(), Fault> {

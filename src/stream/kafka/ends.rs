@@ -1,4 +1,4 @@
-//! The ends of the assigned partitions, asked for about once a second beside the worker.
+//! The ends of the assigned partitions, and which topics they are of, asked for about once a second beside the worker.
 //!
 //! **Invariant:** an answer counts only for the assignment it was asked in: one from before could call a partition
 //! "read to its end" of which the former owner's records were not in yet.
@@ -12,7 +12,13 @@ use std::{
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 
-use super::{context::lock, fault, group::GroupContext, record};
+use super::{
+    context::lock,
+    fault,
+    group::GroupContext,
+    identity::{self, Identity},
+    record,
+};
 use crate::{
     clock::Stopwatch,
     model::{Offset, PartitionIndex},
@@ -40,6 +46,8 @@ struct Board {
     assignment: u64,
     /// By partition, the assignment, and the end with the time it was asked for.
     ends: HashMap<TopicPartition, (u64, Option<(Offset, Stopwatch)>)>,
+    /// Topics that are looked at, with what they were last.
+    identities: HashMap<Arc<str>, Identity>,
     /// What the last search did not find, and what it may not see.
     missing: Vec<String>,
 }
@@ -87,6 +95,21 @@ impl Ends {
         self.shared.changed.notify_one();
     }
 
+    /// Looks at a topic from now on: it is this one.
+    pub(super) fn identified(&self, topic: Arc<str>, identity: Identity) {
+        lock(&self.shared.board).identities.insert(topic, identity);
+    }
+
+    /// No longer.
+    pub(super) fn unidentified(&self, topic: &str) {
+        lock(&self.shared.board).identities.remove(topic);
+    }
+
+    /// Which topic this name stands for, of those that are looked at.
+    pub(super) fn identity(&self, topic: &str) -> Option<Identity> {
+        lock(&self.shared.board).identities.get(topic).cloned()
+    }
+
     pub(super) fn unassigned(&self, partition: &TopicPartition) {
         lock(&self.shared.board).ends.remove(partition);
     }
@@ -123,6 +146,7 @@ fn watch(shared: &Shared, consumer: &BaseConsumer<GroupContext>, topics: &[Arc<s
                 ask_apart(shared, consumer, &asked);
             }
         }
+        identify(shared, consumer);
         if n_rounds.is_multiple_of(N_ROUNDS_BETWEEN_SEARCHES) {
             search(shared, consumer, topics);
         }
@@ -251,6 +275,22 @@ fn enter(
             && assignment == asked_in
         {
             *known = Some((*end, at));
+        }
+    }
+}
+
+/// Looks which topics the names stand for.
+fn identify(shared: &Shared, consumer: &BaseConsumer<GroupContext>) {
+    let known = lock(&shared.board).identities.clone();
+    let Some(cluster) = known.values().next().map(Identity::cluster) else {
+        return;
+    };
+    let topics: Vec<Arc<str>> = known.keys().cloned().collect();
+    let answers = identity::ask(consumer, cluster, &topics, SINGLE_BOUND);
+    let mut board = lock(&shared.board);
+    for (topic, identity) in answers {
+        if let Some(known) = board.identities.get_mut(&topic) {
+            *known = identity;
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The calls of librdkafka that the wrapper lacks or spoils: the only `unsafe` of the crate.
 
 mod batch;
+mod topics;
 
 use std::ffi::{CStr, CString};
 
 use rdkafka::{ClientContext, client::Client};
 use rdkafka_sys as sys;
 
-pub(super) use self::batch::Batches;
+pub(super) use self::{batch::Batches, topics::topic_ids};
 use super::fault::TransactionError;
 use crate::{model::Offset, stream::TopicPartition};
 

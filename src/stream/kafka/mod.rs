@@ -15,6 +15,7 @@ mod fault;
 mod ffi;
 mod group;
 mod handover;
+mod identity;
 mod offsets;
 mod producer;
 mod reader;
@@ -61,8 +62,8 @@ pub struct Tuning {
     pub queue_kib: u32,
     /// librdkafka's name of the compression of what is written.
     pub compression: &'static str,
-    /// Whether a client first decides what its predecessor may have left open. The mock cluster leaves nothing open, and
-    /// shows what was aborted.
+    /// Whether a client first decides what its predecessor may have left open, and knows topics by their ids. The mock
+    /// cluster leaves nothing open, shows what was aborted, and gives no ids.
     pub settles: bool,
 }
 

@@ -34,11 +34,18 @@ pub(super) fn seek(
     Ok(())
 }
 
+/// Where a group left off.
+pub(super) struct Committed {
+    pub(super) offset: Offset,
+    /// The text beside it.
+    pub(super) note: Box<str>,
+}
+
 /// Where the group left off; asks the coordinator and, while transactions are pending, waits for them, within a bound.
 pub(super) fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],
-) -> Result<Vec<Option<Offset>>, Fault> {
+) -> Result<Vec<Option<Committed>>, Fault> {
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
@@ -53,7 +60,10 @@ pub(super) fn committed<C: ConsumerContext>(
             .ok_or_else(|| Fault::Retry(format!("no answer for {partition}")))?;
         element.error().map_err(|error| fault::fault("committed", &error))?;
         offsets.push(match element.offset() {
-            rdkafka::Offset::Offset(offset) => Some(Offset(offset)),
+            rdkafka::Offset::Offset(offset) => Some(Committed {
+                offset: Offset(offset),
+                note: element.metadata().into(),
+            }),
             rdkafka::Offset::Invalid => None,
             other @ (rdkafka::Offset::Beginning
             | rdkafka::Offset::End

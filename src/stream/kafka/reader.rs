@@ -211,7 +211,7 @@ impl Reader for KafkaReader {
             drop(self.decided.poll(Duration::ZERO));
             self.context.health.explain_fault(fault)
         })?;
-        Ok(committed.into_iter().next().flatten())
+        Ok(committed.into_iter().next().flatten().map(|committed| committed.offset))
     }
 
     fn bounds(&mut self, partition: &TopicPartition) -> Result<(Offset, Offset), Fault> {
