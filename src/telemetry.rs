@@ -208,6 +208,9 @@ pub fn install_logs(default: &str) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // What cannot be written would be complained of where it cannot be written either, with a panic: a full disk
+        // would end the process.
+        .log_internal_errors(false)
         .try_init();
     // A second call, as tests make, keeps the first.
     drop(installed);

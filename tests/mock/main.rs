@@ -15,6 +15,7 @@ mod errors;
 mod fences;
 mod following;
 mod inputs;
+mod logs;
 mod policy;
 mod restores;
 mod retries;
