@@ -275,9 +275,10 @@ impl<C: Client> Worker<C> {
     /// Starts what was assigned where the group left off, as many as there is time for in a turn. One that cannot be had
     /// now waits behind the others.
     fn start(&mut self) -> Result<(), Fault> {
-        let watch = self.settings.clock.stopwatch();
         let assigned: Vec<TopicPartition> = self.unstarted.iter().take(STARTED_MAX).cloned().collect();
         let committed = self.client.committed(&assigned)?;
+        // A group whose coordinator takes long to answer leaves time for some all the same.
+        let watch = self.settings.clock.stopwatch();
         for (partition, committed) in assigned.into_iter().zip(committed) {
             if watch.elapsed() >= START_TIME_MAX {
                 break;

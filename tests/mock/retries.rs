@@ -1,5 +1,7 @@
 //! What passes by itself: asked again, and nobody notices.
 
+use std::time::Duration;
+
 use rdkafka::types::{
     RDKafkaApiKey as Request,
     RDKafkaRespErr::{
@@ -12,7 +14,7 @@ use rdkafka::types::{
     },
 };
 
-use crate::support::{Cluster, Logged, assert_one_decision_a_change, events, wait_applied};
+use crate::support::{Cluster, Logged, assert_one_decision_a_change, events, eventually, wait_applied};
 
 const ROUNDS: u32 = 5;
 
@@ -71,4 +73,24 @@ fn a_coordinator_that_is_busy_or_moves_is_asked_until_it_decides() {
             .any(|line| line.contains("CONCURRENT_TRANSACTIONS") || line.contains("another concurrent operation"));
         assert!(is_met, "{facility} met its errors");
     }
+}
+
+/// Each answer takes longer than a turn leaves for partitions that begin.
+#[test]
+fn a_coordinator_that_takes_long_to_answer_keeps_no_input_from_being_read() {
+    let cluster = Cluster::start("slow");
+    cluster.site.send(&events(0..1));
+    let logged = Logged::start(&cluster.site, "ingest,score,api");
+    // Score has what it needs, and is not held up.
+    logged.instance.wait_ready();
+    let answer_after = |took: Duration| {
+        let told = cluster.mock.broker_round_trip_time(1, took);
+        told.expect("the mock takes it");
+    };
+    answer_after(Duration::from_millis(1_050));
+    eventually("some of it is consumed", || {
+        (logged.count("holdpoint_events_consumed_total", &[]) > 0).then_some(())
+    });
+    answer_after(Duration::ZERO);
+    wait_applied(&logged.instance, 1);
 }
