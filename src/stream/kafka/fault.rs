@@ -112,6 +112,8 @@ pub(super) fn is_passing(code: Code) -> bool {
         code,
         Code::BrokerTransportFailure
             | Code::AllBrokersDown
+            // librdkafka lets go of a broker that left the cluster, with what it was being asked.
+            | Code::DestroyBroker
             | Code::Resolve
             | Code::OperationTimedOut
             | Code::MessageTimedOut
@@ -238,8 +240,10 @@ mod tests {
 
     #[test]
     fn a_broker_out_of_reach_passes_and_a_refusal_does_not() {
-        let passing = fault("end", &KafkaError::MetadataFetch(Code::BrokerTransportFailure));
-        assert!(matches!(passing, Fault::Retry(_)), "{passing}");
+        for code in [Code::BrokerTransportFailure, Code::DestroyBroker] {
+            let passing = fault("end", &KafkaError::MetadataFetch(code));
+            assert!(matches!(passing, Fault::Retry(_)), "{passing}");
+        }
         let refused = fault("end", &KafkaError::MetadataFetch(Code::TopicAuthorizationFailed));
         assert!(matches!(refused, Fault::Fatal(_)), "{refused}");
         let fenced = fault("poll", &KafkaError::MessageConsumptionFatal(Code::FencedInstanceId));
