@@ -90,7 +90,7 @@ fn warn(warnings: &[Warning]) {
 
 fn run_service(command: &cli::Run) -> anyhow::Result<ExitCode> {
     let settings = settings(command.common.config.as_deref(), &command.overrides())?;
-    telemetry::install_logs("info");
+    let logs = telemetry::install_logs_apart("info")?;
     let metrics = telemetry::install_metrics()?;
     for (key, value, origin) in settings.explain() {
         tracing::debug!("{key} = {value} ({origin})");
@@ -99,8 +99,9 @@ fn run_service(command: &cli::Run) -> anyhow::Result<ExitCode> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(async { run::service::run(settings, metrics, run::stop_signal()).await })?;
-    Ok(match ended {
+    let ended = runtime.block_on(async { run::service::run(settings, metrics, run::stop_signal()).await });
+    logs.flush();
+    Ok(match ended? {
         run::service::Ended::Stopped => ExitCode::SUCCESS,
         run::service::Ended::GaveUp => {
             // A thread that hangs would hold up the end of the process.

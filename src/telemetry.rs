@@ -1,9 +1,14 @@
 //! Logs, and the names of all metrics, once.
 
+mod lines;
+
 use std::time::Duration;
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+pub use self::lines::Lines;
 
 /// Latencies from a millisecond to a minute.
 const SECONDS: [f64; 15] = [
@@ -193,6 +198,18 @@ pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Logs to stderr; `HOLDPOINT_LOG` says what, as `info` or `holdpoint=debug`.
 pub fn install_logs(default: &str) {
+    install(default, BoxMakeWriter::new(std::io::stderr));
+}
+
+/// The same for who has other things to do than to wait for the reader of a log. What is given is to be flushed at the end.
+pub fn install_logs_apart(default: &str) -> anyhow::Result<Lines> {
+    let lines = Lines::start(std::io::stderr())?;
+    let writer = lines.clone();
+    install(default, BoxMakeWriter::new(move || writer.clone()));
+    Ok(lines)
+}
+
+fn install(default: &str, writer: BoxMakeWriter) {
     use std::io::{IsTerminal as _, Write as _};
     let asked = std::env::var("HOLDPOINT_LOG").ok().filter(|asked| !asked.is_empty());
     let filter = tracing_subscriber::EnvFilter::try_new(asked.as_deref().unwrap_or(default)).unwrap_or_else(|error| {
@@ -205,7 +222,7 @@ pub fn install_logs(default: &str) {
     });
     let installed = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         // What cannot be written would be complained of where it cannot be written either, with a panic: a full disk

@@ -1,6 +1,6 @@
-//! A log that cannot be written: its disk is full, or who read it is gone.
+//! A log that cannot be written: its disk is full, or who read it is gone, or does not read on.
 
-use std::fs::File;
+use std::{fs::File, io::Write as _};
 
 use crate::support::{Cluster, Instance, events, wait_applied};
 
@@ -15,4 +15,19 @@ fn an_instance_whose_log_cannot_be_written_goes_on() {
     cluster.site.send(&events(0..1));
     wait_applied(&instance, 1);
     assert_eq!(instance.terminate(), 0);
+}
+
+#[test]
+fn an_instance_whose_log_is_not_read_goes_on_and_stops_as_told() {
+    let cluster = Cluster::start("stalled-log");
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    writer.write_all(&vec![b'\n'; 65_536]).expect("as much as it holds");
+    let instance = Instance::spawn(&cluster.site, "a", |command| {
+        command.stderr(writer);
+    });
+    instance.wait_ready();
+    cluster.site.send(&events(0..1));
+    wait_applied(&instance, 1);
+    assert_eq!(instance.terminate(), 0);
+    drop(reader);
 }
