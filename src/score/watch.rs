@@ -36,6 +36,8 @@ const EARLY_MAX: f64 = 10.0;
 const STAGES_MAX: usize = 5;
 /// Stages prolong a watch to so many times its length at most.
 const PROLONGED_MAX: u16 = 5;
+/// And doubt to so many.
+const DOUBTED_MAX: u16 = 2;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Watch {
@@ -517,7 +519,7 @@ impl Watch {
     /// Whether it is not left yet though it has had its length: something speaks against the deploy. E stays what it is
     /// however long it is looked at.
     fn goes_on(&self) -> bool {
-        let longest = self.horizon.saturating_mul(PROLONGED_MAX);
+        let longest = self.horizon.saturating_mul(DOUBTED_MAX);
         self.judged && self.is_doubtful() && !self.has_alarmed() && self.process.n_steps() < longest
     }
 
