@@ -21,9 +21,10 @@ fn an_instance_whose_log_cannot_be_written_goes_on() {
 fn an_instance_whose_log_is_not_read_goes_on_and_stops_as_told() {
     let cluster = Cluster::start("stalled-log");
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
-    writer.write_all(&vec![b'\n'; 65_536]).expect("as much as it holds");
+    // What a pipe holds, but for room for what is said before there is a log.
+    writer.write_all(&vec![b'\n'; 15 * 4_096]).expect("as much as it holds");
     let instance = Instance::spawn(&cluster.site, "a", |command| {
-        command.stderr(writer);
+        command.stderr(writer).env("HOLDPOINT_LOG", "debug");
     });
     instance.wait_ready();
     cluster.site.send(&events(0..1));
