@@ -22,7 +22,7 @@ fn an_instance_whose_log_is_not_read_goes_on_and_stops_as_told() {
     let cluster = Cluster::start("stalled-log");
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     // What a pipe holds, but for room for what is said before there is a log.
-    writer.write_all(&vec![b'\n'; 15 * 4_096]).expect("as much as it holds");
+    writer.write_all(&vec![b'\n'; 63 * 1_024]).expect("as much as it holds");
     let instance = Instance::spawn(&cluster.site, "a", |command| {
         command.stderr(writer).env("HOLDPOINT_LOG", "debug");
     });
