@@ -149,20 +149,28 @@ mod tests {
         }
     }
 
+    fn partition() -> TopicPartition {
+        TopicPartition {
+            topic: Arc::from("errors"),
+            partition: PartitionIndex(3),
+        }
+    }
+
+    fn stage<'a>(settings: &'a Ingest, partition: &'a TopicPartition) -> Stage<'a> {
+        Stage {
+            settings,
+            partition,
+            kind: None,
+            now: Timestamp::from_millis(0),
+        }
+    }
+
     /// What a producer of an input says of itself, and what it pretends that we say.
     #[test]
     fn what_a_refused_record_says_of_its_refusal_is_ours_alone() {
         let settings = settings();
-        let partition = TopicPartition {
-            topic: Arc::from("errors"),
-            partition: PartitionIndex(3),
-        };
-        let stage = Stage {
-            settings: &settings,
-            partition: &partition,
-            kind: None,
-            now: Timestamp::from_millis(0),
-        };
+        let partition = partition();
+        let stage = stage(&settings, &partition);
         let given = [
             ("hp_reason", "too_large"),
             ("trace", "t-1"),
@@ -192,16 +200,8 @@ mod tests {
     #[test]
     fn a_refused_record_is_one_that_a_broker_takes_however_large_its_parts() {
         let settings = settings();
-        let partition = TopicPartition {
-            topic: Arc::from("errors"),
-            partition: PartitionIndex(3),
-        };
-        let stage = Stage {
-            settings: &settings,
-            partition: &partition,
-            kind: None,
-            now: Timestamp::from_millis(0),
-        };
+        let partition = partition();
+        let stage = stage(&settings, &partition);
         let large = vec![b'x'; 2 << 20];
         let text = "x".repeat(9 << 10);
         for n_headers in [0, 100] {
