@@ -139,7 +139,7 @@ fn ln_sum_exp(terms: impl Iterator<Item = f64> + Clone) -> f64 {
 }
 
 /// How much of what an interval tells is on a deploy's version; all of it where it brings none.
-fn share(deploy: &Deploy, sight: &Sight) -> f64 {
+pub(crate) fn share(deploy: &Deploy, sight: &Sight) -> f64 {
     let stage = deploy.stages.iter().rev().find(|stage| stage.at <= sight.time);
     match (stage, sight.version) {
         (None, _) => 0.0,

@@ -60,6 +60,9 @@ pub(crate) struct Recall {
     pub(crate) burning: Share,
     /// Of those that leave time.
     pub(crate) timely: Share,
+    /// The same as `share`, of one who knows what is usual, and of one who keeps to the policy's margin as well.
+    pub(crate) to_be_found: Share,
+    pub(crate) beyond_margin: Share,
 }
 
 const CLASSES: [(f64, f64); 5] = [
@@ -169,6 +172,8 @@ fn recall(faults: &[&Found], (from, until): (f64, f64)) -> Recall {
         n_reviewed: outcome(Outcome::Reviewed),
         share: Share::of(all().filter(|found| is_counted(found)), frozen),
         burning: Share::of(all().filter(|found| is_counted(found) && !found.burns_little), frozen),
+        to_be_found: Share::of(all().filter(|found| is_counted(found)), |found| found.is_to_be_found),
+        beyond_margin: Share::of(all().filter(|found| is_counted(found)), |found| found.is_beyond_margin),
         timely: Share::of(all().filter(|found| is_counted(found) && found.leaves_time), frozen),
     }
 }

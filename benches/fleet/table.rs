@@ -86,6 +86,8 @@ fn print_recalls(figures: &Figures) {
             Some(recall.timely),
             None,
         );
+        share("… of one who knows what is usual", Some(recall.to_be_found), None);
+        share("… and keeps the margin", Some(recall.beyond_margin), None);
         let Recall {
             n_faults,
             n_after_watch,

@@ -5,13 +5,13 @@ use std::time::Duration;
 use holdpoint::{
     model::{Action, ChangeKind, Criticality, Timestamp},
     score::ClosedWatch,
-    sim::{Deploy, Fault, Gap, Service},
+    sim::{Deploy, Fault, Gap, Reporting, Service},
 };
 
 use super::{ACCOUNTS, Traits, begun, ends, is_by_errors, traits, voice};
 use crate::{
     drive::{Heard, Run},
-    oracle,
+    oracle, searching,
 };
 
 /// How long a deploy is watched, by the default policy; a nightly batch waits for its run.
@@ -23,6 +23,8 @@ const CONVICTS: f64 = 500.0;
 const BURN_MIN: f64 = 2.0;
 /// How many times as long as the oracle one may take, by what is asked of the delay.
 pub(crate) const RATIO_MAX: u32 = 4;
+/// The margin of the default policy.
+const MARGIN: f64 = 0.25;
 /// A fault that lasts fewer steps than this was hardly there.
 const STEPS_MIN: u32 = 10;
 /// A fault that raises all errors by less than this, on a version that is not told apart, hides in the rest of them.
@@ -94,6 +96,10 @@ pub(crate) struct Found {
     pub(crate) burns_little: bool,
     /// It was there, and watched, for [`RATIO_MAX`] times as long as the oracle needed: who is as fast as is asked had time.
     pub(crate) leaves_time: bool,
+    /// Who knows what is usual, and neither when it began nor by how much, was sure in time.
+    pub(crate) is_to_be_found: bool,
+    /// Likewise where what the policy takes for harmless is none.
+    pub(crate) is_beyond_margin: bool,
     pub(crate) miss: Option<Miss>,
     pub(crate) e_value_max: f64,
     pub(crate) rate_ratio: f64,
@@ -140,6 +146,8 @@ fn found(run: &Run, (place, deploy, fault): (usize, &Deploy, Fault)) -> Found {
     } else {
         Outcome::Reviewed
     };
+    let sights = run.sights.of(deploy.service, (deploy.started_at(), deadline));
+    let finds = |harmless| searching::finds(deploy, sights, fault.from, oracle::step(service.interval), harmless);
     let watch = run.watches.get(&deploy.id);
     let burn = service
         .objective
@@ -167,9 +175,20 @@ fn found(run: &Run, (place, deploy, fault): (usize, &Deploy, Fault)) -> Found {
         delay: frozen.map(|heard| heard.at.since(fault.from)),
         burns_little,
         leaves_time: seen_at.is_some_and(|at| at.since(fault.from) * RATIO_MAX <= deadline.since(fault.from)),
+        is_to_be_found: finds(1.0),
+        is_beyond_margin: finds(harmless(service)),
         miss: (outcome != Outcome::Frozen).then(|| missed.cause()),
         e_value_max: watch.map_or(0.0, |watch| watch.e_value_max),
         rate_ratio: watch.map_or(0.0, |watch| watch.rate_ratio),
+    }
+}
+
+/// How many times the usual errors are no fault by the default policy: a margin, doubled where attempts are not told.
+fn harmless(service: &Service) -> f64 {
+    if service.reporting == Reporting::WithRequests {
+        1.0 + MARGIN
+    } else {
+        1.0 + 2.0 * MARGIN
     }
 }
 
