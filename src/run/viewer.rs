@@ -17,7 +17,7 @@ use crate::{
     wire::control,
 };
 
-/// New partitions, and words long over, are looked for so often.
+/// New partitions, topics made anew, and words long over, are looked for so often.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// So often while a topic cannot be followed: whoever is kept out of it waits for no more than that.
 const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(2);

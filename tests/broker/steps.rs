@@ -182,6 +182,36 @@ fn an_input_topic_made_anew_behind_a_readers_back_is_read_from_its_beginning() {
     reproduction::check(&site);
 }
 
+/// As long as the former by the time it is looked at: where that was read to says nothing of it.
+#[test]
+fn overrides_made_anew_behind_a_gates_back_are_obeyed_from_the_first() {
+    let Some(brokers) = brokers() else { return };
+    let mut site = Site::new(brokers, "words-anew", &[], "");
+    let say = |site: &Site, services: [&str; 2]| {
+        site.send(&services.map(|service| ("overrides", 0, now(), word(service, now()))));
+    };
+    let instance = Instance::spawn(&site, "a", |command| {
+        command.env("HOLDPOINT_ROLES", "api");
+    });
+    let wait_frozen = |service: &str| {
+        eventually(&format!("{service} is frozen"), || {
+            let (_, verdict) = instance.answer(&format!("/v1/verdict?service={service}&environment=production"))?;
+            verdict.contains(r#""verdict":"freeze""#).then_some(())
+        });
+    };
+    instance.wait_ready();
+    say(&site, ["a", "b"]);
+    wait_frozen("b");
+    instance.signal("STOP");
+    Topics::new(brokers).delete(&site.topic("overrides"));
+    site.make("overrides", 1);
+    say(&site, ["c", "d"]);
+    instance.signal("CONT");
+    wait_frozen("c");
+    wait_frozen("d");
+    assert_eq!(instance.terminate(), 0);
+}
+
 /// Retention may be faster than a reader that was away: what it deletes is counted, and the rest is read.
 #[test]
 fn what_is_deleted_before_it_is_read_is_counted() {

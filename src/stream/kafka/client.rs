@@ -345,7 +345,13 @@ impl Parts {
     /// Where the group left off in topics that are still the same.
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<Offset>>, Fault> {
         // Before the positions: of a topic that is made anew in between, they are of the former.
-        for (topic, identity) in self.identities.ask(&self.consumer, partitions)? {
+        let mut topics: Vec<_> = partitions
+            .iter()
+            .map(|partition| Arc::clone(&partition.topic))
+            .collect();
+        topics.sort_unstable();
+        topics.dedup();
+        for (topic, identity) in self.identities.ask(&self.consumer, &topics)? {
             self.ends.identified(topic, identity);
         }
         let committed = offsets::committed(&self.consumer, partitions)?;

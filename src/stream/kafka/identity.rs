@@ -2,8 +2,9 @@
 //! former was read to says nothing of it: it may be as long by then, or longer.
 //!
 //! So positions are committed with the id of the topic that they are of, as the text that Kafka keeps beside each. What
-//! is committed for a topic that is no more counts as nothing. Where no id is known, or the positions came from another
-//! cluster with the records they count, they count as ever.
+//! is committed for a topic that is no more counts as nothing. Who follows a topic and commits nothing asks for its id with
+//! each look at it, and begins anew. Where no id is known, or the positions came from another cluster with the records they
+//! count, they count as ever.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -74,28 +75,21 @@ impl Identities {
         }
     }
 
-    /// Asks for the topics of `partitions`, and holds and gives what was told of them; a fault where it is not what is
-    /// held.
+    /// Asks for `topics`, and holds and gives what was told of them; a fault where it is not what is held.
     pub(super) fn ask<C: ConsumerContext>(
         &mut self,
         consumer: &BaseConsumer<C>,
-        partitions: &[TopicPartition],
+        topics: &[Arc<str>],
     ) -> Result<HashMap<Arc<str>, Identity>, Fault> {
         if !self.asks {
             return Ok(HashMap::new());
         }
-        let mut topics: Vec<Arc<str>> = partitions
-            .iter()
-            .map(|partition| Arc::clone(&partition.topic))
-            .collect();
-        topics.sort_unstable();
-        topics.dedup();
         let cluster = self.cluster.take();
-        self.cluster = cluster.or_else(|| consumer.client().fetch_cluster_id(ANSWER_BOUND));
+        self.cluster = cluster.or_else(|| cluster_id(consumer, topics));
         let Some(cluster) = &self.cluster else {
             return Ok(HashMap::new());
         };
-        let told = ask(consumer, cluster, &topics, ANSWER_BOUND);
+        let told = ask(consumer, cluster, topics, ANSWER_BOUND);
         self.look(|topic| told.get(topic).cloned())?;
         for (topic, identity) in &told {
             self.held.insert(Arc::clone(topic), identity.clone());
@@ -139,6 +133,15 @@ impl Identities {
         }
         Ok(list)
     }
+}
+
+fn cluster_id<C: ConsumerContext>(consumer: &BaseConsumer<C>, topics: &[Arc<str>]) -> Option<String> {
+    let topic = topics.first()?;
+    // It comes with metadata, for which a client that was just made may not ask by itself in time.
+    if let Err(error) = consumer.fetch_metadata(Some(topic), ANSWER_BOUND) {
+        tracing::debug!(%error, "which cluster it is");
+    }
+    consumer.client().fetch_cluster_id(ANSWER_BOUND)
 }
 
 /// Of each of `topics`, as far as it is told within `bound`.

@@ -14,7 +14,9 @@ use rdkafka::{
     topic_partition_list::TopicPartitionList,
 };
 
-use super::{Bound, Connection, Isolation, Tuning, context::Plain, ends, fault, offsets, reader, record};
+use super::{
+    Bound, Connection, Isolation, Tuning, context::Plain, ends, fault, identity::Identities, offsets, reader, record,
+};
 use crate::{
     model::{Offset, PartitionIndex},
     stream::{Fault, Record, TopicPartition},
@@ -47,6 +49,7 @@ pub struct Follower {
     everything: BaseConsumer<Plain>,
     context: Plain,
     topics: Vec<Arc<str>>,
+    identities: Identities,
     /// As of the last look, of each topic of which not all is followed.
     lacks: BTreeMap<Arc<str>, Lack>,
     /// The end of each partition when following it began.
@@ -81,6 +84,7 @@ impl Follower {
             everything,
             context,
             topics,
+            identities: Identities::new(tuning.settles),
             lacks: BTreeMap::new(),
             ends: HashMap::new(),
             behind: HashMap::new(),
@@ -90,8 +94,10 @@ impl Follower {
     }
 
     /// Looks for partitions that were not there before and follows them too. What is wrong with one topic holds up no
-    /// other: [`Self::lack`] tells it.
+    /// other: [`Self::lack`] tells it. A topic that was deleted and made again is a fault: another follower begins it.
     pub fn refresh(&mut self) -> Result<(), Fault> {
+        // Before the partitions: those of a topic that is made anew in between are given up with the next look.
+        self.identities.ask(&self.consumer, &self.topics)?;
         let mut found = Vec::new();
         let mut lacks = BTreeMap::new();
         for topic in &self.topics {
