@@ -1,13 +1,15 @@
 //! The policy file of this instance: read when it changes; a bad one is refused, kept out, and shown in a metric.
 //!
-//! A file system that hangs keeps whoever reads from it, for as long as it likes. So the file is looked at on a thread of
-//! its own, which nothing waits for, and another one notices a look that does not end.
+//! A file system that hangs keeps whoever reads from it, for as long as it likes. So the file is looked at on threads of
+//! their own: the start waits for its look only so long, nothing waits for those after it, and one that does not end is
+//! noticed.
 
 use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, RwLock,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     time::{Duration, UNIX_EPOCH},
 };
@@ -70,16 +72,10 @@ impl PolicyFile {
             .clone()
     }
 
-    /// Takes up what the file holds as the program starts; an error means that it is refused.
+    /// Takes up what the file holds as the program starts; an error means that it is refused, or cannot be read in time.
     pub(crate) fn reload(&self) -> anyhow::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        // Of a pipe the next look would find nothing, which is a good policy.
-        ensure!(
-            !std::fs::metadata(path).is_ok_and(|data| !data.is_file()),
-            "{} is no file that can be read again and again",
-            path.display()
-        );
-        self.take_up(load(path), path)
+        self.take_up(within(LOOK_MAX, path, load_first), path)
     }
 
     /// Looks at the file every second, on a thread of its own, until `stop`.
@@ -148,6 +144,29 @@ impl PolicyFile {
         }
         Ok(())
     }
+}
+
+/// What a look at `path` finds, on a thread that is left behind where it does not end.
+fn within(bound: Duration, path: &Path, look: fn(&Path) -> anyhow::Result<PolicyText>) -> anyhow::Result<PolicyText> {
+    let (tell, told) = mpsc::channel();
+    let theirs = path.to_owned();
+    let thread = std::thread::Builder::new().name("policy".to_owned());
+    thread
+        // Nobody may be waiting any more.
+        .spawn(move || drop(tell.send(look(&theirs))))
+        .context("starting a thread")?;
+    let waited = told.recv_timeout(bound).ok();
+    waited.with_context(|| format!("{} has not been read for {bound:?}", path.display()))?
+}
+
+fn load_first(path: &Path) -> anyhow::Result<PolicyText> {
+    // Of a pipe the next look would find nothing, which is a good policy.
+    ensure!(
+        !std::fs::metadata(path).is_ok_and(|data| !data.is_file()),
+        "{} is no file that can be read again and again",
+        path.display()
+    );
+    load(path)
 }
 
 fn load(path: &Path) -> anyhow::Result<PolicyText> {
@@ -230,6 +249,17 @@ mod tests {
             policy.look();
             assert_eq!(&*policy.current().expect("loaded").text, in_force, "{written:?}");
         }
+    }
+
+    #[test]
+    fn a_look_that_does_not_end_is_waited_for_only_so_long() {
+        let hung = |_path: &Path| -> anyhow::Result<PolicyText> {
+            loop {
+                std::thread::park();
+            }
+        };
+        let why = within(Duration::from_millis(10), Path::new("p.toml"), hung).expect_err("it hangs");
+        assert!(format!("{why:#}").contains("p.toml has not been read"), "{why:#}");
     }
 
     /// It could be read but once: at the next look it would be empty, and so a good policy.
