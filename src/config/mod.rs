@@ -182,6 +182,12 @@ impl Settings {
         }
     }
 
+    /// Whether anybody said what `key` is to be.
+    #[must_use]
+    pub fn is_given(&self, key: &str) -> bool {
+        self.origins.contains_key(key)
+    }
+
     /// Behind a listener for all, others are told an address that they may not reach.
     fn unadvertised(&self) -> Option<Warning> {
         let told = self.advertise.is_some() || self.listen.ip().is_loopback();

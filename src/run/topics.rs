@@ -177,6 +177,12 @@ fn differences_of(
             log_partitions.unwrap_or_default()
         ));
     }
+    if settings.is_given("partitions") && *name == settings.topics.events && plan.n_partitions != found.n_partitions {
+        differences.push(format!(
+            "{name}: {0} partitions, and `partitions` is {1}: the count is fixed at creation, set `partitions` to {0}",
+            found.n_partitions, plan.n_partitions
+        ));
+    }
     if found.configs.is_empty() {
         differences.push(format!(
             "{name}: its settings are not compared: to see them takes the right DescribeConfigs"
@@ -228,6 +234,41 @@ mod tests {
         };
         let dated: Vec<&str> = plans.iter().filter(is_dated).map(|plan| plan.name.as_str()).collect();
         assert_eq!(dated, ["holdpoint.overrides", "holdpoint.events", "holdpoint.control"]);
+    }
+
+    /// Of the log, by which services are placed; whoever made the topics without saying how many may have had another
+    /// number.
+    #[test]
+    fn a_log_of_another_partition_count_than_was_asked_for_is_told() {
+        for (asked, topic, is_told) in [
+            (Some("24"), "holdpoint.events", true),
+            (Some("12"), "holdpoint.events", false),
+            (None, "holdpoint.events", false),
+            (Some("24"), "holdpoint.overrides", false),
+        ] {
+            let flags: Overrides = asked
+                .map(|n| ("partitions".to_owned(), n.to_owned()))
+                .into_iter()
+                .collect();
+            let (settings, _) =
+                Settings::load(None, std::iter::empty(), &flags, &|path| std::fs::read_to_string(path)).expect("good");
+            let plans = plans(&settings);
+            let plan = plans.iter().find(|plan| plan.name == topic).expect("planned");
+            let found = TopicDescription {
+                name: plan.name.clone(),
+                n_partitions: 12,
+                replication: 1,
+                is_usable: true,
+                configs: plan.configs.clone(),
+            };
+            let told = differences_of(&settings, plan, &found, Some(12));
+            assert_eq!(
+                told.iter().any(|line| line.contains("`partitions` is 24")),
+                is_told,
+                "{asked:?} {told:?}"
+            );
+            assert_eq!(told.len(), usize::from(is_told), "{told:?}");
+        }
     }
 
     #[test]
