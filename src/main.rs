@@ -11,6 +11,7 @@ use holdpoint::{
     ingest::Reject,
     run, telemetry,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -28,6 +29,7 @@ const GAVE_UP: u8 = 70;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    allow_open_files();
     match dispatch(cli.command) {
         Ok(code) => code,
         Err(error) if is_wrong_usage(&error) => wrong_usage(&format!("{error:#}")),
@@ -36,6 +38,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Raises the limit on open files to what the process may have. The usual one is low for programs that wait with
+/// `select`: a replay reads all its files side by side, and an instance takes more connections than that.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Where it is refused, whoever comes to the limit says so.
+    setrlimit(Resource::Nofile, raised).unwrap_or(());
 }
 
 /// Whether a flag says what cannot be: of settings, or of an override, which is refused as an event would be.

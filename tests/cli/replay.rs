@@ -438,3 +438,25 @@ fn that_nobody_reads_on_is_no_error() {
         fs::remove_file(&report).expect("the page is written all the same");
     }
 }
+
+/// The limit that a shell sets is the lower of two, and the program may raise it to the other.
+#[test]
+fn more_files_are_read_than_may_be_open_by_default_and_the_error_says_what_to_do_where_there_are_still_too_many() {
+    let folder = TempDir::new().expect("a folder");
+    let n_files = 100;
+    for n in 0..n_files {
+        fs::write(folder.path().join(format!("{n}.ndjson")), "\n").expect("written");
+    }
+    let replay = |limit: &str| {
+        let script = format!("ulimit {limit} 64 && exec \"$0\" replay --events \"$1\"/*.ndjson");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_holdpoint"), text(folder.path())]);
+        command.output().expect("it runs")
+    };
+    let output = replay("-Sn");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = replay("-n");
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("raise `ulimit -n`"), "{complaint}");
+}

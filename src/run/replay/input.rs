@@ -12,12 +12,15 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use rustix::io::Errno;
 
 use super::{identity::identity, progress::Progress};
 use crate::replay::Input;
 
-/// Bytes read, and unpacked, at a time.
+/// Bytes read, and unpacked, at a time; of many files less, so that the buffers of all together have a bound.
 const BUFFER_BYTES: usize = 256 * 1024;
+const BUFFER_BYTES_MIN: usize = 4 * 1024;
+const BUFFERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Zstandard's own bound on what a decoder must take without being told: 2^27 bytes.
 const WINDOW_LOG_MAX: u32 = 27;
 
@@ -54,10 +57,13 @@ pub(super) fn open_all<'r>(
             path.display()
         );
     }
+    let buffer_bytes = (BUFFERS_BYTES_MAX / paths.len()).clamp(BUFFER_BYTES_MIN, BUFFER_BYTES);
     let (mut inputs, mut hints) = (Vec::new(), Hints::new());
     for path in paths {
         let name: Box<str> = path.to_string_lossy().into();
-        let opened = open(path, progress).with_context(|| format!("reading {}", path.display()))?;
+        let opened = open(path, buffer_bytes, progress)
+            .map_err(with_remedy)
+            .with_context(|| format!("reading {}", path.display()))?;
         hints.extend(opened.hint.map(|hint| (name.clone(), hint)));
         inputs.push(Input {
             name,
@@ -67,14 +73,27 @@ pub(super) fn open_all<'r>(
     Ok((inputs, hints))
 }
 
+/// Says what to do where no more files may be open at once.
+fn with_remedy(error: anyhow::Error) -> anyhow::Error {
+    let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    if code == Some(Errno::MFILE.raw_os_error()) {
+        return error.context("all files are read side by side: raise `ulimit -n` to more than there are");
+    }
+    error
+}
+
 struct Opened<'r> {
     reader: Box<dyn BufRead + 'r>,
     hint: Option<&'static str>,
 }
 
-fn open<'r>(path: &Path, progress: &mut Progress) -> anyhow::Result<Opened<'r>> {
+fn open<'r>(path: &Path, buffer_bytes: usize, progress: &mut Progress) -> anyhow::Result<Opened<'r>> {
     if path == Path::new("-") {
-        return Ok(unpack(progress.count(io::stdin().lock(), None), Packing::Unknown)?);
+        return Ok(unpack(
+            progress.count(io::stdin().lock(), None),
+            Packing::Unknown,
+            buffer_bytes,
+        )?);
     }
     let file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -88,7 +107,7 @@ fn open<'r>(path: &Path, progress: &mut Progress) -> anyhow::Result<Opened<'r>> 
         Some("zst") => Packing::Zstd,
         Some(_) | None => Packing::Unknown,
     };
-    Ok(unpack(progress.count(file, length), expected)?)
+    Ok(unpack(progress.count(file, length), expected, buffer_bytes)?)
 }
 
 /// How a file is packed, by its name or by how it begins.
@@ -115,19 +134,19 @@ impl Packing {
 /// The lines of what may be packed. No event begins as an archive does.
 ///
 /// Errs if the beginning cannot be read, or if a name promises an archive and there is none.
-fn unpack<'r>(mut reader: impl Read + 'r, expected: Packing) -> io::Result<Opened<'r>> {
+fn unpack<'r>(mut reader: impl Read + 'r, expected: Packing, buffer_bytes: usize) -> io::Result<Opened<'r>> {
     let mut beginning = Vec::with_capacity(ZSTD.len());
     let length = u64::try_from(ZSTD.len()).unwrap_or(u64::MAX);
     (&mut reader).take(length).read_to_end(&mut beginning)?;
     let found = Packing::of(&beginning);
     let hint = hint(&beginning);
-    let whole = io::Cursor::new(beginning).chain(BufReader::with_capacity(BUFFER_BYTES, reader));
+    let whole = io::Cursor::new(beginning).chain(BufReader::with_capacity(buffer_bytes, reader));
     match (found, expected) {
-        (Packing::Gzip, _) => Ok(unpacked(flate2::bufread::MultiGzDecoder::new(whole))),
+        (Packing::Gzip, _) => Ok(unpacked(flate2::bufread::MultiGzDecoder::new(whole), buffer_bytes)),
         (Packing::Zstd, _) => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(whole)?;
             decoder.window_log_max(WINDOW_LOG_MAX)?;
-            Ok(unpacked(decoder))
+            Ok(unpacked(decoder, buffer_bytes))
         }
         (Packing::Unknown, Packing::Unknown) => Ok(Opened {
             reader: Box::new(whole),
@@ -140,9 +159,9 @@ fn unpack<'r>(mut reader: impl Read + 'r, expected: Packing) -> io::Result<Opene
     }
 }
 
-fn unpacked<'r>(decoder: impl Read + 'r) -> Opened<'r> {
+fn unpacked<'r>(decoder: impl Read + 'r, buffer_bytes: usize) -> Opened<'r> {
     Opened {
-        reader: Box::new(BufReader::with_capacity(BUFFER_BYTES, Unpacking(decoder))),
+        reader: Box::new(BufReader::with_capacity(buffer_bytes, Unpacking(decoder))),
         hint: None,
     }
 }
@@ -222,7 +241,9 @@ mod tests {
     fn read(bytes: &[u8], expected: Packing) -> io::Result<String> {
         // A byte at a time: a pipe may give as little.
         let mut text = String::new();
-        unpack(Trickle(bytes), expected)?.reader.read_to_string(&mut text)?;
+        unpack(Trickle(bytes), expected, BUFFER_BYTES)?
+            .reader
+            .read_to_string(&mut text)?;
         Ok(text)
     }
 
