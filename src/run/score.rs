@@ -15,9 +15,11 @@ mod live;
 mod own;
 mod speech;
 mod take;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -44,6 +46,8 @@ use crate::{
 /// Subjects that one transaction speaks of, at most: an entry that makes a whole partition speak takes several.
 const SUBJECTS_MAX: usize = 500;
 const WAIT: Duration = Duration::from_millis(100);
+/// Between two attempts to read on a partition that is restored: each may take seconds, in which the others wait.
+const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What a score worker is told.
 #[derive(Debug, Clone)]
@@ -91,6 +95,10 @@ pub(crate) struct Worker<C> {
     restorer: Restorer,
     restoring: BTreeMap<PartitionIndex, Ask>,
     n_asked: u64,
+    /// Restored, and not read on yet.
+    unstarted: VecDeque<(Ask, Restored)>,
+    /// When the client last could not read one on.
+    refused: Option<Stopwatch>,
     /// Whose turn it is first: the partition after the one served last.
     first: Option<PartitionIndex>,
     live: BTreeMap<PartitionIndex, Live>,
@@ -123,6 +131,8 @@ impl<C: Client> Worker<C> {
             restorer,
             restoring: BTreeMap::new(),
             n_asked: 0,
+            unstarted: VecDeque::new(),
+            refused: None,
             first: None,
             live: BTreeMap::new(),
             unreadable: BTreeMap::new(),
@@ -316,59 +326,80 @@ impl<C: Client> Worker<C> {
 
     fn take_restored(&mut self) -> Result<(), Fault> {
         while let Ok((ask, restored)) = self.restorer.answers.try_recv() {
-            let partition = ask.partition;
-            // Revoked meanwhile, and perhaps assigned again: another may have owned it in between.
-            if self.restoring.get(&partition) != Some(&ask) {
-                continue;
-            }
             match restored {
-                Ok(restored) => {
-                    match self
-                        .client
-                        .start(&beside(&self.settings.events, partition), restored.from)
-                    {
-                        Ok(()) => {}
-                        Err(Fault::Retry(why)) => {
-                            tracing::warn!(%partition, why, "restored, and cannot be read on; trying again");
-                            self.ask_restore(partition)?;
-                            continue;
-                        }
-                        Err(fault) => return Err(fault),
-                    }
-                    self.restoring.remove(&partition);
-                    // While large partitions are restored the others may get little of the machine: a client given up
-                    // for that would have all of them restored again.
-                    self.progress.excuse();
-                    tracing::info!(%partition, snapshots = restored.n_snapshots, from = %restored.from, tail = %restored.tail, "restored");
-                    let counted = Counted {
-                        applied: restored.state.applied(),
-                        n_withheld: restored.state.fleet().n_withheld(),
-                        n_late: 0,
-                    };
-                    let live = Live {
-                        state: restored.state,
-                        position: restored.from,
-                        tail: restored.tail,
-                        told: restored.told,
-                        whole_at: restored.end,
-                        heartbeat_at: Timestamp::MIN,
-                        checkpoint: None,
-                        // Counted from the last owner's: a partition that often changes hands has a tail too.
-                        checkpoint_at: restored.checkpointed_at.unwrap_or(Timestamp::MIN),
-                        part_at: Timestamp::MIN,
-                        n_entries: 0,
-                        appended: None,
-                        counted,
-                    };
-                    self.live.insert(partition, live);
-                }
-                Err(error) => {
+                Ok(restored) => self.unstarted.push_back((ask, restored)),
+                Err(error) if self.is_asked(&ask) => {
+                    let partition = ask.partition;
                     tracing::error!(%partition, error = format!("{error:#}"), "cannot restore; trying again");
                     self.ask_restore(partition)?;
                 }
+                Err(_of_another) => {}
+            }
+        }
+        self.start()
+    }
+
+    /// Revoked meanwhile, and perhaps assigned again, another may have owned it in between.
+    fn is_asked(&self, ask: &Ask) -> bool {
+        self.restoring.get(&ask.partition) == Some(ask)
+    }
+
+    /// Reads on what is restored. What cannot be had now is tried again after a while, as it is: nobody else writes of it
+    /// meanwhile.
+    fn start(&mut self) -> Result<(), Fault> {
+        if self
+            .refused
+            .is_some_and(|refused| refused.elapsed() < START_AGAIN_AFTER)
+        {
+            return Ok(());
+        }
+        self.refused = None;
+        while let Some((ask, restored)) = self.unstarted.pop_front() {
+            if !self.is_asked(&ask) {
+                continue;
+            }
+            let partition = beside(&self.settings.events, ask.partition);
+            match self.client.start(&partition, restored.from) {
+                Ok(()) => self.go_live(ask.partition, restored),
+                Err(Fault::Retry(why)) => {
+                    tracing::warn!(%partition, why, "restored, and cannot be read on; trying again");
+                    self.unstarted.push_back((ask, restored));
+                    self.refused = Some(self.settings.clock.stopwatch());
+                    return Ok(());
+                }
+                Err(fault) => return Err(fault),
             }
         }
         Ok(())
+    }
+
+    fn go_live(&mut self, partition: PartitionIndex, restored: Restored) {
+        self.restoring.remove(&partition);
+        // While large partitions are restored the others may get little of the machine: a client given up for that would
+        // have all of them restored again.
+        self.progress.excuse();
+        tracing::info!(%partition, snapshots = restored.n_snapshots, from = %restored.from, tail = %restored.tail, "restored");
+        let counted = Counted {
+            applied: restored.state.applied(),
+            n_withheld: restored.state.fleet().n_withheld(),
+            n_late: 0,
+        };
+        let live = Live {
+            state: restored.state,
+            position: restored.from,
+            tail: restored.tail,
+            told: restored.told,
+            whole_at: restored.end,
+            heartbeat_at: Timestamp::MIN,
+            checkpoint: None,
+            // Counted from the last owner's: a partition that often changes hands has a tail too.
+            checkpoint_at: restored.checkpointed_at.unwrap_or(Timestamp::MIN),
+            part_at: Timestamp::MIN,
+            n_entries: 0,
+            appended: None,
+            counted,
+        };
+        self.live.insert(partition, live);
     }
 
     fn answer_queries(&mut self) {
