@@ -27,8 +27,41 @@ fn wants_events(headers: &HeaderMap) -> bool {
         .get_all(header::ACCEPT)
         .into_iter()
         .filter_map(|value| value.to_str().ok());
-    let mut kinds = accepted
-        .flat_map(|value| value.split(','))
-        .filter_map(|kind| kind.split(';').next());
-    kinds.any(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+    accepted.flat_map(|value| value.split(',')).any(|kind| {
+        let mut parts = kind.split(';').map(str::trim);
+        let is_events = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case("text/event-stream"));
+        is_events && !parts.any(is_refusal)
+    })
+}
+
+/// A weight of 0, of what is not to be sent.
+fn is_refusal(parameter: &str) -> bool {
+    let weight = parameter
+        .split_once('=')
+        .filter(|(name, _)| name.eq_ignore_ascii_case("q"));
+    weight.is_some_and(|(_, weight)| weight.parse::<f32>().is_ok_and(|weight| weight <= 0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_for_who_asks_for_them_and_does_not_refuse_them() {
+        for (accept, expected) in [
+            ("text/event-stream", true),
+            ("application/json, Text/Event-Stream;charset=utf-8", true),
+            ("text/event-stream; q=0.1", true),
+            ("text/event-stream;q=0", false),
+            ("text/event-stream ; Q=0.000, application/json", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            let value = accept.parse().expect("a header's value");
+            let headers = HeaderMap::from_iter([(header::ACCEPT, value)]);
+            assert_eq!(wants_events(&headers), expected, "{accept}");
+        }
+    }
 }
