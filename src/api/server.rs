@@ -184,3 +184,22 @@ async fn converse(
     }
     drop(permit);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What befalls many connections is no lack of the listener's; what does not pass by itself is.
+    #[test]
+    fn a_connection_that_ended_before_its_turn_is_no_failure_to_accept() {
+        for (kind, expected) in [
+            (io::ErrorKind::ConnectionAborted, true),
+            (io::ErrorKind::ConnectionReset, true),
+            (io::ErrorKind::Interrupted, true),
+            (io::ErrorKind::OutOfMemory, false),
+            (io::ErrorKind::Other, false),
+        ] {
+            assert_eq!(is_of_one_connection(&kind.into()), expected, "{kind:?}");
+        }
+    }
+}

@@ -158,3 +158,27 @@ impl Past {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is found that a merge brought, of a side that began `n` commits ago.
+    fn brought_after(n: usize) -> Option<usize> {
+        let mut past = Past::default();
+        let sha = |i: usize| format!("main-{i}");
+        past.remember(&sha(0), &[], [], false);
+        past.remember("side", &[sha(0).into()], [], false);
+        for i in 1..=n {
+            past.remember(&sha(i), &[sha(i - 1).into()], [], false);
+        }
+        past.remember("merge", &[sha(n).into(), "side".into()], [], false);
+        let merge = past.find("merge").expect("remembered");
+        past.brought(merge).map(|brought| brought.len())
+    }
+
+    #[test]
+    fn a_merge_whose_sides_parted_too_far_back_is_left_at_that() {
+        assert_eq!((brought_after(WALK_MAX - 2), brought_after(WALK_MAX)), (Some(1), None));
+    }
+}

@@ -138,3 +138,42 @@ impl Troubles {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Body;
+
+    fn note(troubles: &mut Troubles, n: i64, status: IncidentStatus) {
+        let incident = Incident {
+            incident_id: format!("i-{n}").into(),
+            status,
+            severity: 3,
+            caused_by: None,
+        };
+        let event = Event {
+            id: "e".into(),
+            time: Timestamp::from_millis(n * 86_400_000),
+            service: "s".into(),
+            environment: None,
+            source: "incidents".into(),
+            body: Body::Incident(incident.clone()),
+        };
+        troubles.note_incident(&incident, &event);
+    }
+
+    #[test]
+    fn only_the_latest_troubles_of_a_service_are_kept() {
+        let mut troubles = Troubles::default();
+        let n_max = i64::try_from(KEPT_MAX).expect("few");
+        for n in 1..=n_max + 1 {
+            note(&mut troubles, n, IncidentStatus::Detected);
+        }
+        note(&mut troubles, n_max + 2, IncidentStatus::Resolved);
+        let at: Vec<i64> = troubles.by_service["s"]
+            .iter()
+            .map(|trouble| trouble.at.millis() / 86_400_000)
+            .collect();
+        assert_eq!(at, (2..=n_max + 1).collect::<Vec<_>>());
+    }
+}

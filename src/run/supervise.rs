@@ -92,10 +92,10 @@ impl Lives {
         since.elapsed() >= FAILING_MAX
     }
 
-    /// Waits for as long as is proper before the next.
-    fn pause(&mut self) {
-        std::thread::sleep(self.backoff);
-        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+    /// How long to wait before the next.
+    fn pause(&mut self) -> Duration {
+        let doubled = (self.backoff * 2).min(BACKOFF_MAX);
+        std::mem::replace(&mut self.backoff, doubled)
     }
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn supervise(
                     lives.note_unbegun();
                     health.set(name, life.not_ready_without(format!("{error:#}")));
                     tracing::warn!(worker = name, "not started: {error:#}");
-                    lives.pause();
+                    std::thread::sleep(lives.pause());
                     continue;
                 }
             }
@@ -153,7 +153,7 @@ pub(crate) fn supervise(
             life.end();
             let is_given_up = lives.note_ended(well_for.unwrap_or_else(|| watch.elapsed()));
             beyond.store(is_given_up, Ordering::Relaxed);
-            lives.pause();
+            std::thread::sleep(lives.pause());
         }
     };
     let thread = std::thread::Builder::new()
@@ -233,6 +233,17 @@ mod tests {
         }
 
         fn end(&mut self) {}
+    }
+
+    #[test]
+    fn pauses_between_lives_grow_up_to_a_bound_until_one_was_well() {
+        let mut lives = Lives::new(Clock::wall());
+        let mut pauses = |n| (0..n).map(|_| lives.pause().as_millis()).collect::<Vec<_>>();
+        assert_eq!(pauses(7), [200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        lives.note_ended(WELL_AFTER / 2);
+        assert_eq!(lives.pause(), BACKOFF_MAX);
+        lives.note_ended(WELL_AFTER);
+        assert_eq!(lives.pause(), BACKOFF_MIN);
     }
 
     #[test]

@@ -71,3 +71,50 @@ fn an_entry_has_so_many_variants_and_no_more() {
         .collect();
     assert_eq!(lengths, [(VARIANTS_MAX, VARIANTS_MAX), (2, 2)]);
 }
+
+/// A batch of one hot service leaves no share with its memory for ever.
+#[test]
+fn a_share_gives_back_what_a_large_batch_took() {
+    let mut batch = Batch::new(1);
+    let arrival = Arrival {
+        origin: Origin {
+            topic: "errors",
+            partition: 0,
+            offset: 0,
+        },
+        default_environment: "production",
+    };
+    let reach = |batch: &Batch| {
+        let share = &batch.shares[0];
+        [
+            share.bytes.capacity(),
+            share.originals.capacity(),
+            share.texts.capacity(),
+        ]
+    };
+    let long = "x".repeat(200);
+    for n in 0..20_000 {
+        batch.add(&error(n, &format!("{n}-{long}")), 0, &arrival, |_, _| ());
+        let other = Event {
+            body: Body::Incident(crate::model::Incident {
+                incident_id: "i".into(),
+                status: crate::model::IncidentStatus::Detected,
+                severity: 3,
+                caused_by: None,
+            }),
+            ..error(n, "")
+        };
+        batch.add(&other, 0, &arrival, |_, bytes| bytes.extend_from_slice(long.as_bytes()));
+    }
+    assert!(
+        reach(&batch).iter().all(|bytes| *bytes > KEPT_BYTES_MAX),
+        "{:?}",
+        reach(&batch)
+    );
+    batch.clear();
+    assert!(
+        reach(&batch).iter().all(|bytes| *bytes <= KEPT_BYTES_MAX),
+        "{:?}",
+        reach(&batch)
+    );
+}

@@ -69,6 +69,9 @@ fn another_mode_alone_shows_in_what_is_enforced() {
         services.differ > 0 && services.only_in_mode == services.differ,
         "{services:?}"
     );
+    // What may proceed may do so in either mode.
+    let is_held = changes.first.iter().all(|change| change.a.action != Action::Proceed);
+    assert!(is_held && changes.differ < changes.compared);
     let text = ComparedSummary {
         a: &a,
         compared: &compared,

@@ -253,12 +253,16 @@ mod tests {
 
     /// An error of every service, in one record.
     fn record(offset: i64) -> Vec<u8> {
+        record_of(SERVICES, offset)
+    }
+
+    fn record_of(n_services: i64, offset: i64) -> Vec<u8> {
         let mut record = Vec::new();
         events::begin(&mut record);
-        for n in 0..SERVICES {
+        for n in 0..n_services {
             let mut originals = Vec::new();
             let original = Original {
-                hash: EventHash(u64::try_from(offset * SERVICES + n).expect("small")),
+                hash: EventHash(u64::try_from(offset * n_services + n).expect("small")),
                 variant: 0,
                 is_storm: false,
                 errors: 1,
@@ -400,6 +404,22 @@ mod tests {
         assert!(n_turns > 3, "in parts: {n_turns}");
         // What changed under way is for the next one.
         assert!(live.state.is_dirty_before(&name(0), Offset(2)) && !live.state.is_dirty_before(&name(0), Offset(1)));
+    }
+
+    /// Nobody may have had a turn for long.
+    #[test]
+    fn a_part_of_a_checkpoint_is_never_more_than_a_second_s_worth() {
+        let mut live = live();
+        live.take_in(&record_of(10_000, 0), Offset(0), start(), &mut Vec::new())
+            .expect("our own record");
+        live.position = Offset(1);
+        let began = start() + CHECKPOINT_EVERY;
+        live.checkpoint(PartitionIndex(3), 12, began);
+        let part = live.checkpoint(PartitionIndex(3), 12, began + Duration::from_hours(1));
+        assert!(live.checkpoint.is_some(), "not all of it");
+        let sizes = part.iter().map(|(_, value)| value.as_ref().map_or(0, Vec::len));
+        let before_last: usize = sizes.rev().skip(1).sum();
+        assert!((500_000..=1_000_000).contains(&before_last), "{before_last}");
     }
 
     #[test]

@@ -107,3 +107,21 @@ fn a_partition_that_cannot_be_read_on_is_restored_once_and_tried_again_after_a_w
     assert_eq!(stage.n_restored, 1);
     assert!(n_turns > 30, "three pauses of a second: {n_turns} turns");
 }
+
+/// Everything that follows control reads each of them.
+#[test]
+fn heartbeats_are_five_seconds_apart() {
+    let mut stage = Stage::new(0);
+    while stage.worker.live.is_empty() {
+        stage.turn();
+    }
+    for _ in 0..600 {
+        stage.turn();
+    }
+    let mut n_heartbeats = 0;
+    let control = beside(&Arc::from("control"), PartitionIndex(0));
+    stage.cluster.follow(&control, &mut Offset(0), |_, record| {
+        n_heartbeats += usize::from(record.key.as_deref() == Some(b"heartbeat:0"));
+    });
+    assert!((12..=13).contains(&n_heartbeats), "{n_heartbeats} in a minute");
+}
