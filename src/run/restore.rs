@@ -10,8 +10,8 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     model::{Offset, PartitionIndex, Timestamp},
-    score::{ChangePage, Partition},
-    stream::{Reader, TopicPartition},
+    score::{ChangePage, Partition, Service},
+    stream::{Header, Identity, Reader, TopicPartition},
     wire::state::{self, Snapshot},
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct Restored {
     pub(crate) n_snapshots: usize,
     /// When a former owner last moved the tail, by its clock.
     pub(crate) checkpointed_at: Option<Timestamp>,
+    /// Which topic the log is, where that is known.
+    pub(crate) log: Option<Identity>,
 }
 
 /// Restores one partition of the log `events`, whose snapshots are in `state`.
@@ -38,8 +40,17 @@ pub(crate) fn restore(
     snapshots: &TopicPartition,
     n_partitions: u32,
 ) -> anyhow::Result<Restored> {
+    // Before all that is read of it: of a log that is made anew in between, the next restore knows that it is.
+    let log = reader
+        .identity(&events.topic)
+        .context("asking which topic the log is")?;
     let committed = reader.committed(events).context("asking for the committed offset")?;
     let latest = latest(reader, snapshots)?;
+    if let (Some(former), Some(log)) = (&latest.log, &log)
+        && former.is_another(log)
+    {
+        bail!("{events} was deleted and made again, and the state is of the former");
+    }
     let (first, end) = reader.bounds(events).context("asking for the log's bounds")?;
     let mut image = None;
     let mut services = Vec::new();
@@ -77,18 +88,7 @@ pub(crate) fn restore(
     if beyond > end {
         bail!("state covers the log up to {beyond}, and the log ends at {end}: {events} has lost its end");
     }
-    // The order of a hash map must reach no output: services are put back in the order of their names.
-    services.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
-    state.reserve(services.len());
-    for (mut service, covered) in services {
-        for page in pages.remove(service.name().as_str()).unwrap_or_default() {
-            service.lay_in(page);
-        }
-        if let Some(page) = service.missing_page() {
-            bail!("the state lacks page {page} of the changes of {}", service.name());
-        }
-        state.put_back(*service, covered);
-    }
+    put_back(&mut state, services, pages)?;
     if let Some((fleet, covered)) = fleet {
         state.put_back_fleet(*fleet, Some(covered));
     }
@@ -107,7 +107,29 @@ pub(crate) fn restore(
         end,
         n_snapshots,
         checkpointed_at: latest.checkpointed_at,
+        log,
     })
+}
+
+/// Puts services back, each with its pages.
+fn put_back(
+    state: &mut Partition,
+    mut services: Vec<(Box<Service>, Offset)>,
+    mut pages: HashMap<Box<str>, Vec<ChangePage>>,
+) -> anyhow::Result<()> {
+    // The order of a hash map must reach no output: services are put back in the order of their names.
+    services.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
+    state.reserve(services.len());
+    for (mut service, covered) in services {
+        for page in pages.remove(service.name().as_str()).unwrap_or_default() {
+            service.lay_in(page);
+        }
+        if let Some(page) = service.missing_page() {
+            bail!("the state lacks page {page} of the changes of {}", service.name());
+        }
+        state.put_back(*service, covered);
+    }
+    Ok(())
 }
 
 /// What the state topic holds of a partition.
@@ -117,6 +139,8 @@ struct Latest {
     by_key: HashMap<Vec<u8>, Vec<u8>>,
     /// When the partition's own record was written.
     checkpointed_at: Option<Timestamp>,
+    /// Which topic the log was that it is of.
+    log: Option<Identity>,
 }
 
 fn latest(reader: &mut dyn Reader, snapshots: &TopicPartition) -> anyhow::Result<Latest> {
@@ -127,6 +151,7 @@ fn latest(reader: &mut dyn Reader, snapshots: &TopicPartition) -> anyhow::Result
             let Some(key) = record.key else { return };
             if *key == *partition_key {
                 latest.checkpointed_at = record.timestamp;
+                latest.log = (record.headers)().iter().find_map(log_of);
             }
             match record.value {
                 Some(value) => latest.by_key.insert(key.to_vec(), value.to_vec()),
@@ -135,6 +160,11 @@ fn latest(reader: &mut dyn Reader, snapshots: &TopicPartition) -> anyhow::Result
         })
         .context("reading the snapshots")?;
     Ok(latest)
+}
+
+fn log_of(header: &Header) -> Option<Identity> {
+    let value = header.value.as_deref().filter(|_| *header.name == *state::HEADER_LOG)?;
+    Identity::parse(std::str::from_utf8(value).ok()?)
 }
 
 /// The partition of `topic` beside that of the log.

@@ -396,6 +396,7 @@ impl<C: Client> Worker<C> {
             checkpoint_at: restored.checkpointed_at.unwrap_or(Timestamp::MIN),
             part_at: Timestamp::MIN,
             n_entries: 0,
+            log: restored.log,
             appended: None,
             counted,
         };

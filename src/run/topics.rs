@@ -137,8 +137,8 @@ pub fn verify(settings: &Settings) -> anyhow::Result<Vec<String>> {
     Ok(differences)
 }
 
-/// Restores each partition, as an instance would, and says which cannot be: written for another number of partitions,
-/// beyond the end of its log, or unreadable.
+/// Restores each partition, as an instance would, and says which cannot be: written for another number of partitions or
+/// another log, beyond the end of its log, or unreadable.
 fn state_differences(settings: &Settings, n_partitions: u32) -> anyhow::Result<Vec<String>> {
     let group = format!("{}.score", settings.group);
     let mut reader = KafkaReader::new(&connection(settings), "holdpoint-topics", &group, &Tuning::default())?;

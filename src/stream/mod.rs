@@ -9,6 +9,7 @@
 
 #[cfg(feature = "service")]
 pub mod embedded;
+mod identity;
 #[cfg(feature = "service")]
 pub mod kafka;
 #[cfg(all(test, feature = "service"))]
@@ -16,6 +17,7 @@ pub(crate) mod memory;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+pub use self::identity::Identity;
 use crate::model::{Offset, PartitionIndex, Timestamp};
 
 /// One partition of one topic.
@@ -184,4 +186,9 @@ pub trait Reader: Send {
 
     /// How many partitions `topic` has; `None` while there is no such topic.
     fn partition_count(&mut self, topic: &str) -> Result<Option<u32>, Fault>;
+
+    /// Which topic the name stands for, where that is known.
+    fn identity(&mut self, _topic: &Arc<str>) -> Result<Option<Identity>, Fault> {
+        Ok(None)
+    }
 }

@@ -13,6 +13,9 @@ use crate::{
 
 /// The version this program writes.
 pub const VERSION: u8 = 10;
+/// On a partition's record: which topic the log is that it is of, as a text that says so. Whoever does not know it goes by
+/// the offsets alone.
+pub const HEADER_LOG: &str = "hp_log";
 const SERVICE_PREFIX: &str = "service:";
 const CHANGES_PREFIX: &str = "changes:";
 const FLEET_KEY: &str = "fleet";

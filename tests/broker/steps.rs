@@ -212,6 +212,44 @@ fn overrides_made_anew_behind_a_gates_back_are_obeyed_from_the_first() {
     assert_eq!(instance.terminate(), 0);
 }
 
+/// Snapshots name offsets of the log. While it is shorter than what they cover, they are refused by these; later on only
+/// the topic's id tells.
+#[test]
+fn a_log_made_anew_is_refused_however_long_it_is_by_then() {
+    let Some(brokers) = brokers() else { return };
+    let site = Site::new(brokers, "log-anew", &[("errors", 1)], "");
+    let instance = Instance::start(&site, "a");
+    instance.wait_ready();
+    site.send(&[("errors", 0, now(), error("s", "former", now()))]);
+    wait_applied(&[&instance], 1);
+    assert_eq!(instance.terminate(), 0);
+    let former = site.ends("events");
+    Topics::new(brokers).delete(&site.topic("events"));
+    eventually("the log is made anew", || {
+        let made = site.command(&["topics", "ensure"]).output().ok()?;
+        String::from_utf8_lossy(&made.stdout)
+            .contains("events: created")
+            .then_some(())
+    });
+    let filling = Instance::spawn(&site, "b", |command| {
+        command.env("HOLDPOINT_ROLES", "ingest");
+    });
+    eventually("it is longer than the former", || {
+        let ends = site.ends("events");
+        ends.iter().zip(&former).all(|(end, former)| end > former).then_some(())
+    });
+    assert_eq!(filling.terminate(), 0);
+    let instance = Instance::start(&site, "a");
+    eventually("it is refused", || {
+        let (status, body) = instance.answer("/readyz")?;
+        (status == 503 && body.contains("restoring 4 of 4 partitions")).then_some(())
+    });
+    let written = site.ends("state");
+    sleep(Duration::from_secs(5));
+    assert_eq!(site.ends("state"), written, "nothing is written for it");
+    assert_eq!(instance.terminate(), 0);
+}
+
 /// Retention may be faster than a reader that was away: what it deletes is counted, and the rest is read.
 #[test]
 fn what_is_deleted_before_it_is_read_is_counted() {

@@ -6,6 +6,7 @@ use crate::{
     model::{Offset, PartitionIndex, ServiceId, Timestamp},
     run::{ingest::is_due, policy_file::PolicyText},
     score::{Dropped, Image, Partition, Saying},
+    stream::Identity,
     wire::{events, state},
 };
 
@@ -36,6 +37,8 @@ pub(super) struct Live {
     pub(super) part_at: Timestamp,
     /// Entries taken in since the last checkpoint.
     pub(super) n_entries: u64,
+    /// Which topic the log is, where that is known.
+    pub(super) log: Option<Identity>,
     /// The policy appended last, and not read back yet.
     pub(super) appended: Option<Arc<PolicyText>>,
     pub(super) counted: Counted,
@@ -301,6 +304,7 @@ mod tests {
             checkpoint_at: start(),
             part_at: start(),
             n_entries: 0,
+            log: None,
             appended: None,
             counted: Counted::default(),
         }

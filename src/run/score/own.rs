@@ -7,8 +7,8 @@ use crate::{
     gate::{ControlKey, Heartbeat},
     model::{Entry, PartitionIndex, PolicyText, Timestamp},
     run::ingest::{is_due, log_record},
-    stream::{Client, Write},
-    wire::{control, events},
+    stream::{Client, Header, Write},
+    wire::{control, events, state},
 };
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
@@ -32,9 +32,18 @@ impl<C: Client> Worker<C> {
             };
             let mut snapshots = live.forgotten();
             snapshots.extend(live.checkpoint(partition, self.settings.n_partitions, now));
+            let log = live.log.as_ref().map(|log| Header {
+                name: state::HEADER_LOG.into(),
+                value: Some(log.to_string().into_bytes()),
+            });
             let snapshots = snapshots.into_iter();
             own.writes
                 .extend(snapshots.map(|snapshot| self.state_write(partition, snapshot)));
+            let key = state::partition_key(partition);
+            let of_partition = own.writes.iter_mut().find(|write| write.key.as_ref() == Some(&key));
+            if let (Some(write), Some(log)) = (of_partition, log) {
+                write.headers.push(log);
+            }
             if !own.writes.is_empty() {
                 all.push(own);
             }

@@ -12,17 +12,11 @@ use std::{
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 
-use super::{
-    context::lock,
-    fault,
-    group::GroupContext,
-    identity::{self, Identity},
-    record,
-};
+use super::{context::lock, fault, group::GroupContext, identity, record};
 use crate::{
     clock::Stopwatch,
     model::{Offset, PartitionIndex},
-    stream::{Fault, TopicPartition},
+    stream::{Fault, Identity, TopicPartition},
 };
 
 /// Between two rounds.

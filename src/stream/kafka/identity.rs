@@ -6,7 +6,7 @@
 //! each look at it, and begins anew. Where no id is known, or the positions came from another cluster with the records they
 //! count, they count as ever.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use rdkafka::{
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
@@ -16,45 +16,11 @@ use rdkafka::{
 use super::{fault, ffi};
 use crate::{
     model::Offset,
-    stream::{Fault, TopicPartition},
+    stream::{Fault, Identity, TopicPartition},
 };
 
 /// On the ids of some topics, and on that of the cluster: the worker waits for them before it begins.
 const ANSWER_BOUND: Duration = Duration::from_millis(500);
-
-/// The id of a topic, and of the cluster that gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity {
-    cluster: Box<str>,
-    topic: Box<str>,
-}
-
-impl Identity {
-    /// What was committed beside a position; `None` where that is nothing of ours.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (cluster, topic) = text.split_once('/')?;
-        Some(Self {
-            cluster: cluster.into(),
-            topic: topic.into(),
-        })
-    }
-
-    pub(super) fn cluster(&self) -> &str {
-        &self.cluster
-    }
-
-    /// Whether the two are topics of one cluster, and not the same.
-    pub(super) fn is_another(&self, other: &Self) -> bool {
-        self.cluster == other.cluster && self.topic != other.topic
-    }
-}
-
-impl fmt::Display for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cluster, topic } = self;
-        write!(f, "{cluster}/{topic}")
-    }
-}
 
 /// Which topics the names stood for when their positions were asked for.
 #[derive(Debug)]
@@ -155,11 +121,7 @@ pub(super) fn ask<C: ConsumerContext>(
     let ids = ffi::topic_ids(consumer.client(), &names, bound);
     let known = ids.into_iter().filter_map(|(name, id)| {
         let topic = topics.iter().find(|topic| ***topic == *name)?;
-        let identity = Identity {
-            cluster: cluster.into(),
-            topic: id.into(),
-        };
-        Some((Arc::clone(topic), identity))
+        Some((Arc::clone(topic), Identity::new(cluster, &id)))
     });
     known.collect()
 }

@@ -5,7 +5,7 @@
 //! And the end has been reached when the *position* passes it: the last offsets may be marks of decisions, or aborted
 //! records, which nobody is given.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use rdkafka::{
     Message,
@@ -14,10 +14,10 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{Bound, Connection, Isolation, Tuning, context::Plain, ends, fault, offsets, record};
+use super::{Bound, Connection, Isolation, Tuning, context::Plain, ends, fault, identity::Identities, offsets, record};
 use crate::{
     model::Offset,
-    stream::{Fault, Reader, Record, TopicPartition},
+    stream::{Fault, Identity, Reader, Record, TopicPartition},
 };
 
 /// Without a record or a step of the position for this long, reading is given up; three times what an open transaction
@@ -33,6 +33,7 @@ const FETCH_WAIT_MS: u32 = 10;
 pub struct KafkaReader {
     decided: BaseConsumer<Plain>,
     everything: BaseConsumer<Plain>,
+    identities: Identities,
     context: Plain,
 }
 
@@ -58,6 +59,7 @@ impl KafkaReader {
         Ok(Self {
             decided,
             everything,
+            identities: Identities::new(tuning.settles),
             context,
         })
     }
@@ -220,5 +222,10 @@ impl Reader for KafkaReader {
 
     fn partition_count(&mut self, topic: &str) -> Result<Option<u32>, Fault> {
         ends::partition_count(&self.everything, topic)
+    }
+
+    fn identity(&mut self, topic: &Arc<str>) -> Result<Option<Identity>, Fault> {
+        let mut told = self.identities.ask(&self.decided, std::slice::from_ref(topic))?;
+        Ok(told.remove(topic))
     }
 }
