@@ -104,6 +104,8 @@ pub(crate) struct Worker<C> {
     live: BTreeMap<PartitionIndex, Live>,
     /// Those whose log this program cannot read, and why.
     unreadable: BTreeMap<PartitionIndex, String>,
+    /// Why those being restored could not be the last time.
+    unrestored: BTreeMap<PartitionIndex, String>,
     queries: mpsc::Receiver<Query>,
     policy: Arc<PolicyFile>,
     busy: bool,
@@ -136,6 +138,7 @@ impl<C: Client> Worker<C> {
             first: None,
             live: BTreeMap::new(),
             unreadable: BTreeMap::new(),
+            unrestored: BTreeMap::new(),
             has_joined: false,
             queries,
             policy,
@@ -170,7 +173,11 @@ impl<C: Client> Worker<C> {
         let rereading = self.live.values().filter(|live| !live.is_whole()).count();
         let n_restoring = self.restoring.len() + rereading;
         let n_assigned = self.live.len() + self.restoring.len();
-        (n_restoring > 0).then(|| format!("restoring {n_restoring} of {n_assigned} partitions"))
+        let unrestored = self.unrestored.first_key_value();
+        let why = unrestored.map_or(String::new(), |(partition, why)| {
+            format!("; {partition} cannot be yet: {why}")
+        });
+        (n_restoring > 0).then(|| format!("restoring {n_restoring} of {n_assigned} partitions{why}"))
     }
 
     /// In what way it does not get on with what there is to do, if it does not.
@@ -294,6 +301,7 @@ impl<C: Client> Worker<C> {
         self.let_go(partition);
         self.restoring.remove(&partition);
         self.unreadable.remove(&partition);
+        self.unrestored.remove(&partition);
         super::books::lag(&beside(&self.settings.events, partition), 0);
     }
 
@@ -330,7 +338,9 @@ impl<C: Client> Worker<C> {
                 Ok(restored) => self.unstarted.push_back((ask, restored)),
                 Err(error) if self.is_asked(&ask) => {
                     let partition = ask.partition;
-                    tracing::error!(%partition, error = format!("{error:#}"), "cannot restore; trying again");
+                    let error = format!("{error:#}");
+                    tracing::error!(%partition, error, "cannot restore; trying again");
+                    self.unrestored.insert(partition, error);
                     self.ask_restore(partition)?;
                 }
                 Err(_of_another) => {}
@@ -375,6 +385,7 @@ impl<C: Client> Worker<C> {
 
     fn go_live(&mut self, partition: PartitionIndex, restored: Restored) {
         self.restoring.remove(&partition);
+        self.unrestored.remove(&partition);
         // While large partitions are restored the others may get little of the machine: a client given up for that would
         // have all of them restored again.
         self.progress.excuse();

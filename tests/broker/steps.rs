@@ -242,7 +242,8 @@ fn a_log_made_anew_is_refused_however_long_it_is_by_then() {
     let instance = Instance::start(&site, "a");
     eventually("it is refused", || {
         let (status, body) = instance.answer("/readyz")?;
-        (status == 503 && body.contains("restoring 4 of 4 partitions")).then_some(())
+        let is_said = body.contains("restoring 4 of 4 partitions") && body.contains("was deleted and made again");
+        (status == 503 && is_said).then_some(())
     });
     let written = site.ends("state");
     sleep(Duration::from_secs(5));
