@@ -216,7 +216,8 @@ impl<C: Client> Worker<C> {
         self.progress.well_for()
     }
 
-    /// At a clean end: takes its mark back, so that nobody waits for it, and none is left on control for ever.
+    /// At a clean end: takes its mark back, so that nobody waits for it, and none is left on control for ever. One that
+    /// holds nothing has no positions to show its membership by, and writes nothing: its mark grows old.
     pub(crate) fn leave(&mut self) {
         let (Some(membership), false) = (self.client.membership(), self.inputs.is_empty()) else {
             return;
