@@ -107,7 +107,7 @@ impl Replay {
     pub fn take_event(&mut self, event: &Event<'_>, file: &str, line: u64) {
         self.tally.events.n_lines += 1;
         self.pass_time(event.time);
-        self.tally.note(event, &self.default_environment);
+        self.tally.note(event, file, &self.default_environment);
         let origin = Origin {
             topic: file,
             partition: -1,

@@ -18,6 +18,7 @@ mod adjusted;
 mod capture;
 mod chronicle;
 mod comparison;
+mod copies;
 mod detection;
 mod drive;
 mod environments;

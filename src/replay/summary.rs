@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::{
     adjusted::{Cell, OddsRatio},
+    copies::Twice,
     environments::{Apart, Lonely},
     gated::GatedChange,
     holding::StillHeld,
     interval::{Rate, Share},
-    text::counted,
+    text::{counted, grouped},
     told::ToldSummary,
 };
 use crate::{
@@ -358,6 +359,20 @@ pub(super) fn warnings(summary: &Summary, policy: &Policy) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// Of about so many lines that are told in two files, the first.
+pub(super) fn warning_of_copies(n: u64, told: &Twice) -> String {
+    let Twice {
+        service,
+        id,
+        files: [one, other],
+    } = told;
+    format!(
+        "some {} lines are copies of lines of another file, such as {id:?} of {service:?} in {one:?} and {other:?}: without \
+         a `source`, each counts as another event; name one file of each",
+        grouped(n)
+    )
 }
 
 /// What services tell so that errors and deploys never meet.

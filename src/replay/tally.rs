@@ -7,6 +7,7 @@ use foldhash::HashSet;
 use super::{
     capture::Capture,
     chronicle::Chronicle,
+    copies::Copies,
     detection::Detection,
     drive::RUN_ON_MAX,
     environments::Environments,
@@ -15,8 +16,8 @@ use super::{
     interval::{Rate, Share},
     summary::{
         ChangeSummary, DecisionCounts, EventCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits,
-        Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warning_of_held, warning_of_lonely,
-        warnings,
+        Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warning_of_copies, warning_of_held,
+        warning_of_lonely, warnings,
     },
     told::{Told, ToldSummary},
 };
@@ -36,6 +37,7 @@ pub(super) struct Tally {
     /// The hashes of the names of services seen: some are forgotten on the way, after weeks of silence.
     services: HashSet<u64>,
     environments: Environments,
+    copies: Copies,
     /// The timelines of freezes, where a report is asked for.
     pub(super) chronicle: Option<Box<Chronicle>>,
     first: Option<Timestamp>,
@@ -91,12 +93,13 @@ impl Decisions {
 }
 
 impl Tally {
-    /// An event is about to be stepped.
-    pub(super) fn note(&mut self, event: &Event<'_>, default_environment: &str) {
+    /// An event, told in `file`, is about to be stepped.
+    pub(super) fn note(&mut self, event: &Event<'_>, file: &str, default_environment: &str) {
         self.first = Some(self.first.map_or(event.time, |first| first.min(event.time)));
         self.last = self.last.max(Some(event.time));
         self.services.insert(hash_text(&event.service));
         self.environments.note(event, default_environment);
+        self.copies.note(event, file);
         if let Some(chronicle) = &mut self.chronicle {
             chronicle.note(event, default_environment);
         }
@@ -194,6 +197,9 @@ impl Tally {
         let told_hours = |told: Told| mode_hours(self.holding.told(told));
         summary.tell(told_hours(Told::Window), told_hours(Told::Person));
         summary.warnings = warnings(&summary, partition.policy());
+        if let Some((n, told)) = self.copies.found() {
+            summary.warnings.push(warning_of_copies(n, told));
+        }
         if let Some(apart) = self.environments.apart() {
             summary.warnings.push(warning_of_apart(&apart, default_environment));
         }

@@ -582,6 +582,26 @@ fn a_freeze_that_goes_on_behind_an_incident_is_counted_once() {
     assert_eq!((freezes.evidence_borne_out, freezes.evidence_not_borne_out), (1, 0));
 }
 
+/// A copy of a line with a source is taken out as a duplicate, whatever its file.
+#[test]
+fn copies_in_another_file_are_warned_of_where_no_source_tells_them() {
+    let [errors, deploys] = Scenario::usual(2).files().try_into().expect("two files");
+    let [copy, unnamed] = ["", r#""source":"prober","#].map(|gone| ("errors.ndjson.gz", errors.1.replace(gone, "")));
+    let named = replay(&[errors.clone(), deploys.clone(), copy], None).summary;
+    assert_eq!((named.events.duplicates, named.warnings), (480 * 3, Vec::new()));
+    let other = ("errors.ndjson", unnamed.1.clone());
+    let summary = replay(&[other.clone(), deploys.clone(), unnamed], None).summary;
+    assert_eq!(summary.events.duplicates, 0);
+    let [warning] = &summary.warnings[..] else {
+        panic!("{:?}", summary.warnings);
+    };
+    assert!(
+        warning.starts_with("some 1,") && warning.contains(r#"in "errors.ndjson" and "errors.ndjson.gz": without"#),
+        "{warning}"
+    );
+    assert_eq!(replay(&[other, deploys], None).summary.warnings, [""; 0]);
+}
+
 #[test]
 fn a_service_that_is_forgotten_on_the_way_is_counted() {
     let error = |service: &str, n: i64| {
