@@ -14,7 +14,7 @@ const CULPRITS_MAX: usize = 256;
 const LEAST_DIGITS: usize = 7;
 
 /// What may stand before the shas, at the beginning of a line; the first also within one.
-const BEFORE_SHAS: [&str; 13] = [
+const BEFORE_SHAS: [&str; 16] = [
     "this reverts ",
     "reverts ",
     "revert ",
@@ -25,6 +25,9 @@ const BEFORE_SHAS: [&str; 13] = [
     "back out ",
     "backout ",
     "backout: ",
+    "automated rollback of ",
+    "rollback of ",
+    "roll back ",
     "revert: ",
     "original commit changeset: ",
     "original commit: ",
@@ -47,7 +50,7 @@ const BEFORE_TITLE: [&str; 5] = ["revert ", "reverts ", "reverted ", "back out "
 /// What may stand before the title of a change that lands again.
 const BEFORE_LANDED: &str = "reapply ";
 /// How a title may be quoted.
-const QUOTES: [(char, char); 3] = [('"', '"'), ('“', '”'), ('„', '“')];
+const QUOTES: [(char, char); 6] = [('"', '"'), ('“', '”'), ('„', '“'), ('\'', '\''), ('‘', '’'), ('`', '`')];
 
 /// What a message takes back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -111,10 +114,13 @@ fn reverted(subject: &str) -> Option<(&str, u32)> {
     let subject = without_tags(without_number(subject));
     let (title, n) = if let Some(title) = behind_type(subject) {
         (in_quotes(title).unwrap_or(title), 1)
-    } else if let Some(title) = BEFORE_TITLE.iter().find_map(|before| strip_word(subject, before)) {
-        (in_quotes(title)?, 1)
     } else {
-        (in_quotes(strip_word(subject, BEFORE_LANDED)?)?, 2)
+        let subject = without_scopes(subject);
+        if let Some(title) = BEFORE_TITLE.iter().find_map(|before| strip_word(subject, before)) {
+            (in_quotes(title)?, 1)
+        } else {
+            (in_quotes(strip_word(subject, BEFORE_LANDED)?)?, 2)
+        }
     };
     (!title.is_empty()).then_some((title, n))
 }
@@ -153,6 +159,18 @@ fn in_quotes(text: &str) -> Option<&str> {
 fn without_tags(subject: &str) -> &str {
     let mut rest = subject;
     while let Some((_, behind)) = rest.strip_prefix('[').and_then(|tag| tag.split_once(']')) {
+        rest = behind.trim_start();
+    }
+    rest
+}
+
+/// Without types and parts before it, as in `fix(cart): revert "…"` and `net: dsa: Revert "…"`.
+fn without_scopes(subject: &str) -> &str {
+    let mut rest = subject;
+    while let Some((_, behind)) = rest
+        .split_once(": ")
+        .filter(|(scope, _)| !scope.is_empty() && !scope.contains(char::is_whitespace))
+    {
         rest = behind.trim_start();
     }
     rest
@@ -214,11 +232,17 @@ fn goes_on(list: &str) -> bool {
 }
 
 /// What stands behind the words that say that something is taken back.
-fn behind_words(line: &str, is_title: bool) -> Option<&str> {
-    let line =
-        line.trim_start_matches(|letter: char| letter.is_whitespace() || matches!(letter, '-' | '*' | '(' | '['));
-    let of_title = is_title.then(|| strip_word(line, IN_TITLES)).flatten();
-    if let Some(rest) = of_title.or_else(|| BEFORE_SHAS.iter().find_map(|before| strip_word(line, before))) {
+fn behind_words<'a>(whole: &'a str, is_title: bool) -> Option<&'a str> {
+    let bare = |text: &'a str| {
+        text.trim_start_matches(|letter: char| letter.is_whitespace() || matches!(letter, '-' | '*' | '(' | '['))
+    };
+    let line = bare(whole);
+    let before_shas = |line: &'a str| BEFORE_SHAS.iter().find_map(|before| strip_word(line, before));
+    let of_title = || {
+        let title = bare(without_scopes(without_tags(whole)));
+        strip_word(title, IN_TITLES).or_else(|| before_shas(title))
+    };
+    if let Some(rest) = before_shas(line).or_else(|| is_title.then(of_title).flatten()) {
         return Some(rest);
     }
     let within = "this reverts commit";
@@ -277,6 +301,7 @@ mod tests {
             "x\n\nThis reverts commits aaaaaaa0 and 1111111.".to_owned(),
             "x\n\nThis reverts commits 1111111 and\naaaaaaa0.".to_owned(),
             "Reverting aaaaaaa0".to_owned(),
+            "* Reverting aaaaaaa0".to_owned(),
             "Backed out changeset AAAAAAA01234 (bug 12) for failures".to_owned(),
             "Backed out 2 changesets (bug 12) for failures\n\nBacked out changeset aaaaaaa01234 (bug 12)\nBacked out changeset 1234567890ab (bug 12)".to_owned(),
             "backout: aaaaaaa01234".to_owned(),
@@ -292,6 +317,15 @@ mod tests {
             "[cart] Revert \"Add cache\" (#8)".to_owned(),
             "[cart][v2] Revert \"Add cache\"".to_owned(),
             "Revert “Add cache”".to_owned(),
+            "Revert 'Add cache'".to_owned(),
+            "fix(cart): revert \"Add cache\" (#8)".to_owned(),
+            "cart: Revert \"Add cache (#7)\"".to_owned(),
+            "net: dsa: Revert `Add cache`".to_owned(),
+            "chore: revert aaaaaaa0".to_owned(),
+            "[cart] Revert aaaaaaa0".to_owned(),
+            format!("Automated rollback of commit {A}.\n\n*** Reason for rollback ***"),
+            "Rollback of aaaaaaa01234 because of timeouts".to_owned(),
+            "cart: roll back aaaaaaa01234".to_owned(),
         ] {
             assert_eq!(taken(&message), (vec![A], false), "{message}");
         }
@@ -312,6 +346,14 @@ mod tests {
             "revert: \"\"",
             "revert(cart) Add cache",
             "[cart] Add cache",
+            "cart: Add cache",
+            "cart: revert to Add cache",
+            "docs: revert \"Add cache\" button",
+            "Explain how: revert \"Add cache\"",
+            "Roll back on errors",
+            "Rollback of deployments",
+            "x\n\nRolling back aaaaaaa01234 would be wrong.",
+            "x\n\ncart: revert aaaaaaa01234 if it is slow",
             "Revert \"\"",
             "Revert “”",
             // Of a branch whose commits were squashed.
@@ -344,6 +386,9 @@ mod tests {
             "Revert \"Revert \"Something\"\"".to_owned(),
             "Revert \"Reapply \"Revert \"Something\"\"\"".to_owned(),
             "Reapply Something".to_owned(),
+            "cart: Reapply \"Something\"".to_owned(),
+            "fix: revert \"cart: revert \"Something\"\"".to_owned(),
+            "Rollback of rollback of Something".to_owned(),
         ] {
             assert_eq!(taken(&message), (vec![], false), "{message}");
         }
