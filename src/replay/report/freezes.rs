@@ -75,7 +75,7 @@ fn hours(page: &mut Page, summary: &Summary) {
         "extra review, h",
         "of it enforced",
         "",
-        "by windows and people, h",
+        "windows, people, h",
     ];
     table(
         page,
