@@ -2,7 +2,9 @@
 //!
 //! Where the two never meet no deploy is ever convicted, and no other figure says why: an environment is spelled in two
 //! ways, or another one stands for none than in the instance that was recorded; or a service has one name where errors are
-//! counted and another where it is deployed.
+//! counted and another where it is deployed. Nor does any say why where errors are told too coarsely.
+
+use std::time::Duration;
 
 use foldhash::{HashMap, HashMapExt};
 
@@ -16,6 +18,8 @@ const ENVIRONMENTS_MAX: usize = 16;
 /// Names of either kind that are compared letter by letter, the first in order: all pairs of them take some tenths of a
 /// second.
 const COMPARED_MAX: usize = 300;
+/// The longest step of evidence: errors of a longer interval are booked whole at its end, long after what they tell of.
+const STEP_MAX: Duration = Duration::from_mins(15);
 /// Size of the shortest name that another is taken to begin with: many begin with `api`.
 const BEGINNING_BYTES_MIN: usize = 4;
 
@@ -30,6 +34,9 @@ struct Told {
     environment: Box<str>,
     errors: bool,
     deploys: bool,
+    /// Records of errors, and those of an interval above [`STEP_MAX`].
+    n_errors: u64,
+    n_coarse: u64,
 }
 
 /// Services whose errors and deploys never meet.
@@ -54,6 +61,14 @@ pub(super) struct Lonely<'a> {
     pub(super) are_alike: bool,
 }
 
+/// Services that are deployed and tell errors by intervals too long to judge a deploy by.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Coarse<'a> {
+    pub(super) n_services: usize,
+    /// The first of them by name.
+    pub(super) service: &'a str,
+}
+
 impl Default for Environments {
     fn default() -> Self {
         Self {
@@ -64,9 +79,9 @@ impl Default for Environments {
 
 impl Environments {
     pub(super) fn note(&mut self, event: &Event<'_>, default_environment: &str) {
-        let (errors, deploys) = match &event.body {
-            Body::Error(_) => (true, false),
-            Body::Deploy(_) => (false, true),
+        let (errors, deploys, is_coarse) = match &event.body {
+            Body::Error(count) => (true, false, Duration::from_millis(count.interval_ms) > STEP_MAX),
+            Body::Deploy(_) => (false, true, false),
             Body::Commit(_) | Body::Incident(_) | Body::Override(_) | Body::Review(_) | Body::Service(_) => return,
         };
         if !self.services.contains_key(&*event.service) {
@@ -82,11 +97,15 @@ impl Environments {
         if let Some(own) = told.iter_mut().find(|own| *own.environment == *environment) {
             own.errors |= errors;
             own.deploys |= deploys;
+            own.n_errors += u64::from(errors);
+            own.n_coarse += u64::from(is_coarse);
         } else if told.len() < ENVIRONMENTS_MAX {
             told.push(Told {
                 environment: environment.into(),
                 errors,
                 deploys,
+                n_errors: u64::from(errors),
+                n_coarse: u64::from(is_coarse),
             });
         }
     }
@@ -112,6 +131,18 @@ impl Environments {
             errors: names(|told| told.errors),
             deploys: names(|told| told.deploys),
         })
+    }
+
+    /// Services of which most errors are too coarse where they are deployed; `None` if there are none.
+    pub(super) fn coarse(&self) -> Option<Coarse<'_>> {
+        let is_coarse = |told: &Told| told.deploys && told.n_coarse * 2 > told.n_errors;
+        let all = self.services.iter().filter(|(_, told)| told.iter().any(is_coarse));
+        let (mut n_services, mut first) = (0, None::<&str>);
+        for (service, _) in all {
+            n_services += 1;
+            first = Some(first.map_or(service, |first| first.min(service)));
+        }
+        first.map(|service| Coarse { n_services, service })
     }
 
     /// `None` if either is missing, or nothing says that the one are the other: a fleet may well have a database that nobody

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     adjusted::{Cell, OddsRatio},
     copies::Twice,
-    environments::{Apart, Lonely},
+    environments::{Apart, Coarse, Lonely},
     gated::GatedChange,
     holding::StillHeld,
     interval::{Rate, Share},
@@ -320,7 +320,7 @@ pub(super) fn warnings(summary: &Summary, policy: &Policy) -> Vec<String> {
     let allowed = policy.base.freeze.false_freezes_per_week;
     if let Some(found) = summary.freezes.not_borne_out_per_week.filter(|found| *found > allowed) {
         warnings.push(format!(
-            "{found} freezes a week were borne out by no incident or rollback; the policy allows {allowed} false ones"
+            "{found:.2} freezes a week were borne out by no incident or rollback; the policy allows {allowed} false ones"
         ));
     }
     let events = &summary.events;
@@ -389,6 +389,20 @@ pub(super) fn warning_of_apart(apart: &Apart<'_>, default_environment: &str) -> 
          (--default-environment)",
         quoted(errors),
         quoted(deploys)
+    )
+}
+
+/// Services whose errors come too seldom to judge a deploy by.
+pub(super) fn warning_of_coarse(coarse: &Coarse<'_>) -> String {
+    let Coarse { n_services, service } = coarse;
+    let tell = if *n_services == 1 {
+        "service tells"
+    } else {
+        "services tell"
+    };
+    format!(
+        "{n_services} {tell} errors by intervals of more than 15 minutes, such as {service:?}: what deploys break there is found \
+         late or not at all; a count every 10 to 60 seconds is wanted (`interval_ms`)"
     )
 }
 

@@ -16,8 +16,8 @@ use super::{
     interval::{Rate, Share},
     summary::{
         ChangeSummary, DecisionCounts, EventCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits,
-        Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warning_of_copies, warning_of_held,
-        warning_of_lonely, warnings,
+        Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warning_of_coarse, warning_of_copies,
+        warning_of_held, warning_of_lonely, warnings,
     },
     told::{Told, ToldSummary},
 };
@@ -202,6 +202,9 @@ impl Tally {
         }
         if let Some(apart) = self.environments.apart() {
             summary.warnings.push(warning_of_apart(&apart, default_environment));
+        }
+        if let Some(coarse) = self.environments.coarse() {
+            summary.warnings.push(warning_of_coarse(&coarse));
         }
         if let Some(lonely) = self.environments.lonely() {
             summary.warnings.push(warning_of_lonely(&lonely));

@@ -110,3 +110,24 @@ fn services_that_only_err_or_are_only_deployed_are_ordinary() {
                     convicted";
     assert_eq!(told(&files, None).1, [expected]);
 }
+
+/// Both services that are deployed tell errors by the minute, or by the hour.
+#[test]
+fn errors_that_are_told_too_coarsely_are_warned_of() {
+    let mut files = Scenario::usual(1).files();
+    for (interval_ms, n_warned) in [(60_000, 0), (900_000, 0), (900_001, 2), (3_600_000, 2)] {
+        let interval = |ms: u32| format!("\"interval_ms\":{ms}");
+        files[0].1 = Scenario::usual(1).files()[0]
+            .1
+            .replace(&interval(60_000), &interval(interval_ms));
+        let (_, warnings, _) = told(&files, None);
+        let coarse = warnings.iter().find(|warning| warning.contains("by intervals"));
+        assert_eq!(
+            coarse.map(|warning| warning.split(':').next().unwrap_or_default().to_owned()),
+            (n_warned > 0).then(|| format!(
+                "{n_warned} services tell errors by intervals of more than 15 minutes, such as \"checkout\""
+            )),
+            "{interval_ms}"
+        );
+    }
+}
