@@ -167,10 +167,12 @@ fn condition(reader: &mut Reader, when: &mut Section<'_>, name: Option<&str>) ->
     let paths = globs(reader, when.take("paths"), Glob::of_paths);
     let min_lines: Option<u32> = reader.whole(when.take("min_lines"), 1..=MAX_SIZE);
     let min_files: Option<u32> = reader.whole(when.take("min_files"), 1..=MAX_SIZE);
-    let hours = hours(reader, when.take("hours"));
-    let weekdays = reader.words(when.take("weekdays"), &WEEKDAYS);
-    let zone_item = when.take("zone");
-    if let Some(item) = zone_item.as_ref().filter(|_| hours.is_none() && weekdays.is_empty()) {
+    let (hours_item, weekdays_item, zone_item) = (when.take("hours"), when.take("weekdays"), when.take("zone"));
+    // Ones that cannot be read have a fault of their own.
+    let is_alone = hours_item.is_none() && weekdays_item.is_none();
+    let hours = hours(reader, hours_item);
+    let weekdays = reader.words(weekdays_item, &WEEKDAYS);
+    if let Some(item) = zone_item.as_ref().filter(|_| is_alone) {
         reader.wrong(item, "is given without `hours` or `weekdays`, and means nothing alone");
     }
     let zone = zone(reader, zone_item);

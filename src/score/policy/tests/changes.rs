@@ -85,7 +85,7 @@ fn a_rule_asks_for_paths_size_and_time_of_landing() {
 
 #[test]
 fn what_is_wrong_with_a_condition_is_said_with_its_place() {
-    let text = "[[rule]]\nname = \"r\"\nthen.action = \"extra_review\"\n[rule.when]\npaths = [\"\"]\nmin_lines = 0\nhours = \"late\"\nweekdays = [\"friday\"]\ntiers = []\n";
+    let text = "[[rule]]\nname = \"r\"\nthen.action = \"extra_review\"\n[rule.when]\npaths = [\"\"]\nmin_lines = 0\nhours = \"late\"\nweekdays = [\"friday\"]\ntiers = []\nzone = \"UTC\"\n";
     let faults = Policy::parse(text).expect_err("faulty").to_string();
     let starts: Vec<&str> = faults
         .lines()
