@@ -336,8 +336,10 @@ pub(super) fn warnings(summary: &Summary, policy: &Policy) -> Vec<String> {
     }
     if ratio(events.late, events.consumed).is_some_and(|share| share > LATE_SHARE_MAX) {
         warnings.push(format!(
-            "{} errors came too late to be evidence: are the files in the order of arrival?",
-            events.late
+            "{} errors came too late to be evidence: are the files in the order of arrival, and is the policy's `lateness` of \
+             {} s as long as errors take?",
+            grouped(events.late),
+            policy.lateness.as_secs()
         ));
     }
     if ratio(events.rejected, events.consumed).is_some_and(|share| share > LATE_SHARE_MAX) {

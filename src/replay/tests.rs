@@ -582,6 +582,26 @@ fn a_freeze_that_goes_on_behind_an_incident_is_counted_once() {
     assert_eq!((freezes.evidence_borne_out, freezes.evidence_not_borne_out), (1, 0));
 }
 
+/// One line in twenty comes two minutes after the others of its minute.
+#[test]
+fn late_errors_are_warned_of_with_the_lateness_that_was_not_enough() {
+    let mut files = Scenario::usual(2).files();
+    let errors = files[0].1.clone();
+    let mut lines: Vec<&str> = errors.lines().collect();
+    for chunk in lines.chunks_exact_mut(20) {
+        chunk[..7].rotate_left(1);
+    }
+    files[0].1 = lines.join("\n");
+    for (policy, expected) in [
+        (None, "`lateness` of 10 s"),
+        (Some("lateness = \"20s\""), "`lateness` of 20 s"),
+    ] {
+        let summary = replay(&files, policy).summary;
+        assert_eq!(summary.events.late, 72);
+        assert!(summary.warnings[0].contains(expected), "{:?}", summary.warnings);
+    }
+}
+
 /// A copy of a line with a source is taken out as a duplicate, whatever its file.
 #[test]
 fn copies_in_another_file_are_warned_of_where_no_source_tells_them() {
