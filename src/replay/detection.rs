@@ -33,11 +33,15 @@ const REMEMBERED_MAX: usize = 200_000;
 const ANYWHERE: &str = "";
 /// The code of a freeze by evidence.
 pub(super) const EVIDENCE: &str = "deploy_regression";
+/// The code of one that the limiter refused.
+const WITHHELD: &str = "limiter_withheld";
 
 #[derive(Debug, Default)]
 pub(super) struct Detection {
     /// Freezes by the code of their reason.
     freezes: BTreeMap<Box<str>, u64>,
+    /// Services, each in an environment, whose freeze the limiter refused.
+    withheld: BTreeSet<u64>,
     /// Freezes by evidence that may still be borne out.
     waiting: VecDeque<Waiting>,
     /// What bears out a freeze that is yet to begin.
@@ -193,6 +197,11 @@ impl Detection {
         let Subject::Service { service, environment } = &decision.subject else {
             return;
         };
+        let is_withheld = decision.reasons.first().is_some_and(|reason| *reason.code == *WITHHELD);
+        if is_withheld && self.withheld.len() < REMEMBERED_MAX {
+            self.withheld
+                .insert(hash_in(environment.as_str(), service.as_str(), ""));
+        }
         if !begins(decision, before) {
             return;
         }
@@ -300,6 +309,7 @@ impl Detection {
             not_borne_out_share: Share::of(not, borne_out + not),
             not_borne_out_per_100_deploys: Rate::of(not, super::summary::number(watched) / 100.0),
             withheld: n_withheld,
+            withheld_services: count(self.withheld.len()),
         }
     }
 

@@ -271,8 +271,10 @@ pub struct FreezeCounts {
     pub not_borne_out_share: Option<Share>,
     /// For 100 watched deploys.
     pub not_borne_out_per_100_deploys: Option<Rate>,
-    /// Proposals that the blast limiter refused.
+    /// Proposals that the blast limiter refused, one a minute while a freeze is due.
     pub withheld: u64,
+    /// Services, each in an environment, whose freezes it refused.
+    pub withheld_services: u64,
 }
 
 /// What incidents say of freezes and watches.
@@ -348,10 +350,17 @@ pub(super) fn warnings(summary: &Summary, policy: &Policy) -> Vec<String> {
             events.rejected, events.consumed
         ));
     }
-    if summary.freezes.withheld > 0 {
+    let FreezeCounts {
+        withheld,
+        withheld_services,
+        ..
+    } = summary.freezes;
+    if withheld > 0 {
         warnings.push(format!(
-            "the limit on new freezes refused {} proposals",
-            summary.freezes.withheld
+            "the limit on new freezes held back those of {}, which were under extra review instead; they were asked for {}, \
+             each once a minute",
+            counted(withheld_services, "service"),
+            counted(withheld, "time")
         ));
     }
     if summary.capture.sampled < 1.0 {

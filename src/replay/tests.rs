@@ -582,6 +582,23 @@ fn a_freeze_that_goes_on_behind_an_incident_is_counted_once() {
     assert_eq!((freezes.evidence_borne_out, freezes.evidence_not_borne_out), (1, 0));
 }
 
+/// The bad deploy of one service would freeze it.
+#[test]
+fn services_whose_freezes_the_limiter_refused_are_counted() {
+    let none = "limiter.new_per_hour_share = 0\nlimiter.new_per_hour_min = 0\n";
+    let files = Scenario::usual(2).files();
+    let summary = replay(&files, Some(none)).summary;
+    let freezes = &summary.freezes;
+    assert_eq!((freezes.by_ground.len(), freezes.withheld_services), (0, 1));
+    assert!(freezes.withheld > 10);
+    let [warning] = &summary.warnings[..] else {
+        panic!("{:?}", summary.warnings);
+    };
+    let expected = "the limit on new freezes held back those of 1 service, which";
+    assert!(warning.starts_with(expected), "{warning}");
+    assert_eq!(replay(&files, None).summary.freezes.withheld_services, 0);
+}
+
 /// One line in twenty comes two minutes after the others of its minute.
 #[test]
 fn late_errors_are_warned_of_with_the_lateness_that_was_not_enough() {
