@@ -292,9 +292,9 @@ impl Detection {
         *self.watched.of(tier)
     }
 
-    /// `recorded`: from the first event to the last.
-    pub(super) fn freezes(&self, n_withheld: u64, recorded: Duration) -> FreezeCounts {
-        let weeks = recorded.as_secs_f64() / 604_800.0;
+    /// `errors_told`: for how long there were errors to freeze by.
+    pub(super) fn freezes(&self, n_withheld: u64, errors_told: Duration) -> FreezeCounts {
+        let weeks = errors_told.as_secs_f64() / 604_800.0;
         let sum = |of: fn(&Judged) -> u64| self.judged.all().map(of).sum::<u64>();
         let (borne_out, not) = (sum(|judged| judged.borne_out), sum(|judged| judged.not_borne_out));
         let watched: u64 = self.n_watched.values().sum();

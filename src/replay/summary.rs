@@ -264,7 +264,7 @@ pub struct FreezeCounts {
     /// Freezes by evidence with an incident that was open, or one or a deploy taken back within two hours on either side.
     pub evidence_borne_out: u64,
     pub evidence_not_borne_out: u64,
-    /// `None` for less than a day of history.
+    /// Of the weeks in which errors were told; `None` for less than a day of them.
     pub not_borne_out_per_week: Option<f64>,
     pub not_borne_out_per_week_interval: Option<Rate>,
     /// Of all freezes by evidence, those without.

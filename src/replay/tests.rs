@@ -582,6 +582,29 @@ fn a_freeze_that_goes_on_behind_an_incident_is_counted_once() {
     assert_eq!((freezes.evidence_borne_out, freezes.evidence_not_borne_out), (1, 0));
 }
 
+/// Two days of errors, whose bad deploy no incident bears out.
+#[test]
+fn freezes_a_week_are_of_the_time_in_which_errors_are_told() {
+    let scenario = Scenario {
+        minutes: 2 * 24 * 60,
+        ..Scenario::usual(2)
+    };
+    let per_week = |more: &str| {
+        let mut files = scenario.files();
+        files.push(("more", more.to_owned()));
+        let freezes = replay(&files, None).summary.freezes;
+        assert_eq!(freezes.evidence_not_borne_out, 1);
+        freezes.not_borne_out_per_week.expect("more than a day")
+    };
+    let years_before = |kind: &str| {
+        format!("{{\"kind\":{kind},\"id\":\"old\",\"time\":\"2016-03-02T00:00:00Z\",\"service\":\"cart\"}}\n")
+    };
+    assert!((per_week("") - 3.5).abs() < 0.01);
+    assert!((per_week(&years_before("\"commit\",\"sha\":\"abc\"")) - 3.5).abs() < 0.01);
+    // One record with a wrong clock.
+    assert!((per_week(&years_before("\"error\"")) - 7.0 / 3.0).abs() < 0.01);
+}
+
 /// The bad deploy of one service would freeze it.
 #[test]
 fn services_whose_freezes_the_limiter_refused_are_counted() {
