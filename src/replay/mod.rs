@@ -34,6 +34,7 @@ mod riskiest;
 mod scores;
 mod side_by_side;
 mod source;
+mod strangers;
 mod summary;
 mod tally;
 mod text;

@@ -11,6 +11,7 @@ use super::{
     gated::GatedChange,
     holding::StillHeld,
     interval::{Rate, Share},
+    strangers::Strange,
     text::{counted, grouped},
     told::ToldSummary,
 };
@@ -440,6 +441,25 @@ pub(super) fn warning_of_lonely(lonely: &Lonely<'_>) -> String {
              as {with_errors:?}: where they are the same by other names, none of these deploys can be convicted"
         )
     }
+}
+
+/// Services whose changes go by another service's name.
+pub(super) fn warning_of_strange(strange: &Strange<'_>) -> String {
+    let Strange {
+        n_services,
+        service,
+        sha,
+        other,
+    } = strange;
+    let are = if *n_services == 1 {
+        "service tells no commits and is"
+    } else {
+        "services tell no commits and are"
+    };
+    format!(
+        "{n_services} {are} deployed with those of another, such as {service:?} with {sha:?} of {other:?}: the risk of their \
+         changes is not known; commits must name the service that is deployed (`import git --service`)"
+    )
 }
 
 /// What stands for longer than time runs on after the last event.

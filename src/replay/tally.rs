@@ -14,10 +14,11 @@ use super::{
     gated::Gated,
     holding::{HeldMs, Holding, StillHeld},
     interval::{Rate, Share},
+    strangers::Strangers,
     summary::{
         ChangeSummary, DecisionCounts, EventCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits,
         Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warning_of_coarse, warning_of_copies,
-        warning_of_held, warning_of_lonely, warnings,
+        warning_of_held, warning_of_lonely, warning_of_strange, warnings,
     },
     told::{Told, ToldSummary},
 };
@@ -42,6 +43,7 @@ pub(super) struct Tally {
     services: HashSet<u64>,
     environments: Environments,
     copies: Copies,
+    strangers: Strangers,
     /// The timelines of freezes, where a report is asked for.
     pub(super) chronicle: Option<Box<Chronicle>>,
     first: Option<Timestamp>,
@@ -107,6 +109,7 @@ impl Tally {
         self.services.insert(hash_text(&event.service));
         self.environments.note(event, default_environment);
         self.copies.note(event, file);
+        self.strangers.note(event);
         if let Some(chronicle) = &mut self.chronicle {
             chronicle.note(event, default_environment);
         }
@@ -221,6 +224,9 @@ impl Tally {
         }
         if let Some(lonely) = self.environments.lonely() {
             summary.warnings.push(warning_of_lonely(&lonely));
+        }
+        if let Some(strange) = self.strangers.found() {
+            summary.warnings.push(warning_of_strange(&strange));
         }
         if let Some(still_held) = &self.still_held {
             summary.warnings.push(warning_of_held(still_held, RUN_ON_MAX));

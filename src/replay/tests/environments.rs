@@ -131,3 +131,47 @@ fn errors_that_are_told_too_coarsely_are_warned_of() {
         );
     }
 }
+
+/// Both services that are deployed, with a commit each that is told of a service of the repository's name, or of their own.
+#[test]
+fn deploys_with_commits_of_another_service_are_warned_of() {
+    let warned = |of_checkout: &str, of_search: &str| {
+        let mut files = Scenario::usual(1).files();
+        let deploys = &mut files[1].1;
+        *deploys = deploys.replace(
+            "\"deploy_id\":\"d-362\"",
+            "\"deploy_id\":\"d-362\",\"commits\":[\"unknown\",\"c0\"]",
+        );
+        *deploys = deploys.replace(
+            "\"deploy_id\":\"d-365\"",
+            "\"deploy_id\":\"d-365\",\"commits\":[\"c0\",\"c1\"]",
+        );
+        let commit = |n, service: &str| {
+            super::line(
+                n,
+                300,
+                &format!(r#""kind":"commit","service":"{service}","sha":"c{n}""#),
+            )
+        };
+        files.push(("commits", commit(0, of_checkout) + &commit(1, of_search)));
+        told(&files, None).1
+    };
+    let expected = |services: &str, first: &str| {
+        format!(
+            "{services} deployed with those of another, such as {first}: the risk of their changes is not known; commits must \
+             name the service that is deployed (`import git --service`)"
+        )
+    };
+    let both = expected(
+        "2 services tell no commits and are",
+        r#""checkout" with "c0" of "shop""#,
+    );
+    assert_eq!(warned("shop", "shop"), [both]);
+    let one = expected(
+        "1 service tells no commits and is",
+        r#""search" with "c0" of "checkout""#,
+    );
+    assert_eq!(warned("checkout", "cart"), [one]);
+    // A repository of both, whose deploys list what is new in it.
+    assert_eq!(warned("checkout", "search"), [""; 0]);
+}
