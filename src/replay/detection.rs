@@ -29,6 +29,9 @@ use crate::score::{ClosedWatch, WatchVerdict};
 const BORNE_OUT_WITHIN: Duration = Duration::from_hours(2);
 /// Deploys, incidents and alarms remembered, of each so many: 20 MiB. What is beyond is not counted.
 const REMEMBERED_MAX: usize = 200_000;
+/// A longer time without any errors is one of which nothing was recorded: a history of commits goes back for years, and one
+/// record with a wrong clock may too.
+const GAP_MAX: Duration = Duration::from_hours(24);
 /// What stands for all environments.
 const ANYWHERE: &str = "";
 /// The code of a freeze by evidence.
@@ -48,6 +51,8 @@ pub(super) struct Detection {
     troubles: Troubles,
     judged: ByTier<Judged>,
     incidents: BTreeSet<u64>,
+    /// Those of a time without errors.
+    n_without_errors: u64,
     /// Of incidents whose service was frozen by evidence, how long it had been, in seconds.
     leads: Vec<u64>,
     n_frozen_before: u64,
@@ -58,6 +63,9 @@ pub(super) struct Detection {
     /// From the start of each watch to its alarm, in seconds, by tier.
     delays: ByTier<Vec<u64>>,
     watched: ByTier<u64>,
+    /// When errors were told last, and for how long in all.
+    errors_at: Option<Timestamp>,
+    errors_told: Duration,
 }
 
 /// Freezes by evidence, as the two hours around them judged them.
@@ -139,8 +147,16 @@ impl Detection {
                     self.bear_out(event, deploy_id);
                 }
             }
-            Body::Commit(_) | Body::Error(_) | Body::Review(_) | Body::Service(_) | Body::Override(_) => {}
+            Body::Error(_) => self.note_errors(event.time),
+            Body::Commit(_) | Body::Review(_) | Body::Service(_) | Body::Override(_) => {}
         }
+    }
+
+    fn note_errors(&mut self, at: Timestamp) {
+        if let Some(before) = self.errors_at {
+            self.errors_told += at.since(before).min(GAP_MAX);
+        }
+        self.errors_at = self.errors_at.max(Some(at));
     }
 
     fn note_incident(&mut self, incident: &Incident<'_>, event: &Event<'_>, holding: &Holding) {
@@ -162,6 +178,8 @@ impl Detection {
         }
         self.bear_out(event, deploy_id);
         if self.incidents.len() < REMEMBERED_MAX && self.incidents.insert(hash(&event.service, &incident.incident_id)) {
+            let are_told = self.errors_at.is_some_and(|at| event.time <= at + GAP_MAX);
+            self.n_without_errors += u64::from(!are_told);
             let standing = holding.of(&event.service, event.environment.as_deref(), event.time);
             // An incident told late may be of before the freeze.
             let convicted = standing
@@ -292,9 +310,8 @@ impl Detection {
         *self.watched.of(tier)
     }
 
-    /// `errors_told`: for how long there were errors to freeze by.
-    pub(super) fn freezes(&self, n_withheld: u64, errors_told: Duration) -> FreezeCounts {
-        let weeks = errors_told.as_secs_f64() / 604_800.0;
+    pub(super) fn freezes(&self, n_withheld: u64) -> FreezeCounts {
+        let weeks = self.errors_told.as_secs_f64() / 604_800.0;
         let sum = |of: fn(&Judged) -> u64| self.judged.all().map(of).sum::<u64>();
         let (borne_out, not) = (sum(|judged| judged.borne_out), sum(|judged| judged.not_borne_out));
         let watched: u64 = self.n_watched.values().sum();
@@ -343,7 +360,11 @@ impl Detection {
         DetectionSummary {
             incidents: count(self.incidents.len()),
             incidents_frozen_before: self.n_frozen_before,
-            frozen_before_share: Share::of(self.n_frozen_before, count(self.incidents.len())),
+            incidents_without_errors: self.n_without_errors,
+            frozen_before_share: Share::of(
+                self.n_frozen_before,
+                count(self.incidents.len()).saturating_sub(self.n_without_errors),
+            ),
             frozen_before_seconds: Quantiles::of(&leads),
             deploys_blamed: count(self.blamed.len()),
             blamed_regressed: of(Some(WatchVerdict::Regressed)),

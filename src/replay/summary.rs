@@ -284,6 +284,9 @@ pub struct DetectionSummary {
     pub incidents: u64,
     /// Incidents whose service a freeze by evidence held already.
     pub incidents_frozen_before: u64,
+    /// Incidents at a time at which no errors had been told for a day, so that nothing could freeze by them.
+    pub incidents_without_errors: u64,
+    /// Of those with errors.
     pub frozen_before_share: Option<Share>,
     /// How long before them the freeze had begun.
     pub frozen_before_seconds: Option<Quantiles>,

@@ -1,6 +1,6 @@
 //! Everything that is counted on the way, and how it becomes a summary.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use foldhash::HashSet;
 
@@ -27,10 +27,6 @@ use crate::{
     score::{Partition, Policy, Said},
 };
 
-/// A longer time without any errors is one of which nothing was recorded: a history of commits goes back for years, and one
-/// record with a wrong clock may too.
-const GAP_MAX: Duration = Duration::from_hours(24);
-
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) events: Lines,
@@ -48,9 +44,6 @@ pub(super) struct Tally {
     pub(super) chronicle: Option<Box<Chronicle>>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
-    /// When errors were told last, and for how long in all.
-    errors_at: Option<Timestamp>,
-    errors_told: Duration,
     /// What was still held when time ended.
     still_held: Option<StillHeld>,
 }
@@ -114,26 +107,15 @@ impl Tally {
             chronicle.note(event, default_environment);
         }
         match &event.body {
-            Body::Error(_) => {
-                self.note_errors(event.time);
-                return;
-            }
             Body::Incident(incident) => {
                 if let Some(cause) = &incident.caused_by {
                     self.capture.blame(&event.service, cause);
                 }
             }
             Body::Deploy(deploy) => self.capture.deployed(&event.service, deploy),
-            Body::Commit(_) | Body::Service(_) | Body::Review(_) | Body::Override(_) => {}
+            Body::Commit(_) | Body::Error(_) | Body::Service(_) | Body::Review(_) | Body::Override(_) => {}
         }
         self.detection.note(event, &self.holding);
-    }
-
-    fn note_errors(&mut self, at: Timestamp) {
-        if let Some(before) = self.errors_at {
-            self.errors_told += at.since(before).min(GAP_MAX);
-        }
-        self.errors_at = self.errors_at.max(Some(at));
     }
 
     /// Something was said at the partition's time.
@@ -200,7 +182,7 @@ impl Tally {
             changes: self.change_summary(partition.policy()),
             capture: self.capture.summary(),
             deploys: self.detection.deploys(),
-            freezes: self.detection.freezes(partition.fleet().n_withheld(), self.errors_told),
+            freezes: self.detection.freezes(partition.fleet().n_withheld()),
             detection: self.detection.summary(),
             tiers: self.tiers(),
             ai: self.capture.ai(partition.fleet().ai_evidence()),

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use scenario::{Chance, Outcome, Scenario, Text, at, replay};
 
-use super::Replay;
+use super::{Replay, Report};
 use crate::model::{Action, Decision, Mode, Subject};
 
 const ENFORCE: &str = "mode = \"enforce\"\n";
@@ -603,6 +603,36 @@ fn freezes_a_week_are_of_the_time_in_which_errors_are_told() {
     assert!((per_week(&years_before("\"commit\",\"sha\":\"abc\"")) - 3.5).abs() < 0.01);
     // One record with a wrong clock.
     assert!((per_week(&years_before("\"error\"")) - 7.0 / 3.0).abs() < 0.01);
+}
+
+/// Reverts of years in which nobody told errors, and an incident of the bad deploy.
+#[test]
+fn incidents_at_a_time_without_errors_could_find_no_service_frozen() {
+    let revert = |n: usize| {
+        let fields =
+            format!(r#""kind":"incident","service":"cart","incident_id":"r-{n}","status":"detected","severity":3"#);
+        format!("{{\"id\":\"r-{n}\",\"time\":\"2016-03-02T00:00:00Z\",{fields}}}\n")
+    };
+    let reverts = revert(1) + &revert(2);
+    let mut files = vec![("reverts", reverts)];
+    let summary = replay(&files, None).summary;
+    let detection = summary.detection;
+    assert_eq!((detection.incidents, detection.incidents_without_errors), (2, 2));
+    assert!(detection.frozen_before_share.is_none());
+    let text = summary.to_string();
+    assert!(text.contains("before; 2 at a time without errors\n"), "{text}");
+    let html = Report::new(&Replay::new(None), &summary).html();
+    assert!(
+        html.contains("no errors</p><p>2 incidents at a time without errors"),
+        "{html}"
+    );
+
+    files.extend(Scenario::usual(2).files());
+    files.push(("more", line(0, 390, &incident("detected", "checkout", ""))));
+    let detection = replay(&files, None).summary.detection;
+    assert_eq!((detection.incidents, detection.incidents_without_errors), (3, 2));
+    let share = detection.frozen_before_share.expect("one incident");
+    assert!((share.share - 1.0).abs() < f64::EPSILON);
 }
 
 /// The bad deploy of one service would freeze it.

@@ -179,9 +179,13 @@ impl Summary {
             }
             writeln!(f)?;
         }
+        let without_errors = match detection.incidents_without_errors {
+            0 => String::new(),
+            n => format!("; {} at a time without errors", grouped(n)),
+        };
         writeln!(
             f,
-            "incidents    {}, {} of them with the service frozen by evidence before{}",
+            "incidents    {}, {} of them with the service frozen by evidence before{}{without_errors}",
             detection.incidents,
             detection.incidents_frozen_before,
             detection.frozen_before_seconds.map_or_else(String::new, |lead| format!(

@@ -111,14 +111,22 @@ fn right(page: &mut Page, summary: &Summary) {
 
 fn in_time(page: &mut Page, summary: &Summary) {
     let (detection, delay) = (&summary.detection, &summary.deploys.alarm_after_seconds);
+    let without_errors = detection.incidents_without_errors;
+    let incidents = detection.incidents.saturating_sub(without_errors);
     let mut sentences = Vec::new();
     if let Some(lead) = &detection.frozen_before_seconds {
         sentences.push(format!(
             "incidents found their service frozen already, by {} (median).",
             minutes(Some(lead.p50))
         ));
-    } else if detection.incidents > 0 {
+    } else if incidents > 0 {
         sentences.push("incidents found their service frozen already.".to_owned());
+    }
+    if without_errors > 0 {
+        sentences.push(format!(
+            "{} at a time without errors, when nothing freezes by evidence.",
+            counted(without_errors, "incident")
+        ));
     }
     if let Some(delay) = delay {
         sentences.push(format!(
@@ -133,12 +141,10 @@ fn in_time(page: &mut Page, summary: &Summary) {
             percent(Some(gated))
         ));
     }
-    let big = if detection.incidents > 0 {
-        format!(
-            "{} of {}",
-            whole(detection.incidents_frozen_before),
-            whole(detection.incidents)
-        )
+    let big = if incidents > 0 {
+        format!("{} of {}", whole(detection.incidents_frozen_before), whole(incidents))
+    } else if without_errors > 0 {
+        "no errors".to_owned()
     } else {
         "no incidents".to_owned()
     };
