@@ -13,6 +13,8 @@ mod pending;
 mod profile;
 mod scatter;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use self::{
@@ -95,6 +97,11 @@ impl Baseline {
                 .first
                 .get()
                 .is_some_and(|first| now.since(first) >= evidence.baseline_age)
+    }
+
+    /// Whether the first step was learned from at least `age` before `now`.
+    pub(crate) fn is_older(&self, now: Timestamp, age: Duration) -> bool {
+        self.first.get().is_some_and(|first| now.since(first) >= age)
     }
 
     /// Whether neither shape nor scatter are learned yet.

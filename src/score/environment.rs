@@ -90,6 +90,8 @@ pub(crate) struct Environment {
     seed: u32,
     /// Whether errors are far above what is usual, and since when.
     unrest: Unrest,
+    /// Steps that showed trouble and were not learned from, each as many times as usual ones make up for it, less those since.
+    passed_over: u16,
     /// The version last deployed.
     version: Version,
     watches: Vec<Watch>,
@@ -159,6 +161,7 @@ impl Environment {
             recent: None,
             placebo: None,
             unrest: Unrest::default(),
+            passed_over: 0,
             version: Version::NONE,
             presence: Presence::default(),
             watches: Vec::new(),

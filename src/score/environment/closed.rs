@@ -16,8 +16,13 @@ use crate::{
     },
 };
 
-/// A deploy into errors that had risen before is judged after this at the latest: what lasts so long may be a new level.
+/// A deploy into errors that had risen before is judged after this at the latest, and risen errors are learned from: what
+/// lasts so long may be a new level.
 const TROUBLE_MAX: Duration = Duration::from_hours(1);
+/// So many usual steps make up for one that was passed over: an hour of them takes a week.
+const TROUBLE_A_WEEK: u16 = 7 * 24;
+/// Before a service was told of for so long all is learned from: what every night brings is not known yet.
+const USUAL_DAYS: Duration = Duration::from_hours(48);
 
 impl Environment {
     /// Closes the steps that are over while nothing is watched: only the baseline learns, and a placebo window sees.
@@ -52,11 +57,32 @@ impl Environment {
             return;
         }
         self.observe_placebo(closed, settings, context);
+        if self.is_passed_over(closed) {
+            self.baseline.break_off();
+            return;
+        }
         if self.placebo.as_ref().is_none_or(|placebo| !placebo.is_on()) {
             self.baseline.anchor_anew(closed.start);
         }
         self.baseline
             .learn(self.steps.grain, closed, context.policy.evidence.spike_learned);
+    }
+
+    /// Whether a step where nothing is watched shows trouble of which nobody told, and not what is usual: errors are far above
+    /// that. An hour of steps a week may be passed over. What lasts longer or comes oftener is usual, and is learned: a new
+    /// level, and what every night brings.
+    fn is_passed_over(&mut self, closed: &Closed) -> bool {
+        if !self.unrest.is_on() {
+            self.passed_over = self.passed_over.saturating_sub(1);
+            return false;
+        }
+        let most = u128::from(TROUBLE_A_WEEK) * TROUBLE_MAX.as_millis() / self.steps.grain.duration().as_millis();
+        let is_old = self.baseline.is_older(closed.start, USUAL_DAYS);
+        let is_passed_over = is_old && u128::from(self.passed_over) < most;
+        if is_passed_over {
+            self.passed_over = self.passed_over.saturating_add(TROUBLE_A_WEEK);
+        }
+        is_passed_over
     }
 
     /// Lets a placebo window see a step in which nothing was deployed, and begins one where it is time for it.

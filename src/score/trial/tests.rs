@@ -125,6 +125,30 @@ fn nobody_is_convicted_before_there_is_a_baseline() {
     }
 }
 
+/// What ten times the errors add to what is usual: for so many minutes, after so many days, on so many days one after the
+/// other, the last of which tells.
+#[test]
+fn trouble_of_which_nobody_told_is_learned_from_where_it_lasts_or_comes_back() {
+    const DAY: i64 = 24 * 60;
+    let added = |minutes: i64, after: i64, days: i64| {
+        let mut play = Play::new("");
+        play.reports(after * DAY, 10.0);
+        for _ in 1..days {
+            play.reports(minutes, 100.0);
+            play.reports(DAY - minutes, 10.0);
+        }
+        let before = play.level();
+        play.reports(minutes, 100.0);
+        play.level() - before
+    };
+    let (once, early) = (added(40, 3, 1), added(40, 1, 1));
+    assert!(once < 0.06, "{once}");
+    assert!(early > 0.5, "what is usual of a day is not known yet: {early}");
+    let (long, nightly) = (added(180, 3, 1), added(40, 3, 3));
+    assert!(long > 0.5, "a new level: {long}");
+    assert!(nightly > 0.2, "what every night brings: {nightly}");
+}
+
 /// Where errors swing twentyfold a spike of three steps convicts nobody, and the fourth in a row counts in full.
 #[test]
 fn what_lasts_convicts_where_spikes_do_not() {
