@@ -170,6 +170,12 @@ impl Trial {
         self.act(|environment, scene| environment.answer(Ground::Evidence, true, scene));
     }
 
+    /// The fleet grants no freeze.
+    #[cfg(test)]
+    fn refuse(&mut self) {
+        self.act(|environment, scene| environment.answer(Ground::Evidence, false, scene));
+    }
+
     fn act(&mut self, act: impl FnOnce(&mut Environment, &mut Scene<'_>)) {
         let now = self.now;
         let context = Context {

@@ -78,6 +78,11 @@ impl Unrest {
         self.ln_w[LARGE] >= LN_UNREST
     }
 
+    /// Whether errors are above what is usual, be it by little.
+    pub(crate) fn has_risen(self) -> bool {
+        self.ln_w.iter().any(|ln_w| *ln_w >= LN_UNREST)
+    }
+
     /// When the rise began, if errors are far above what is usual; the last step, of length `step`, ended at `end`.
     pub(crate) fn since(self, end: Timestamp, step: Duration) -> Option<Timestamp> {
         self.since_of(LARGE, end, step)

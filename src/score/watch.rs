@@ -225,6 +225,11 @@ impl Watch {
         self.alarmed_at = Second::default();
     }
 
+    /// When it was first convicted, if it is.
+    pub(crate) fn alarmed_at(&self) -> Timestamp {
+        self.alarmed_at.start()
+    }
+
     pub(crate) fn has_alarmed(&self) -> bool {
         self.alarmed_at != Second::default()
     }

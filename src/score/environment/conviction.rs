@@ -8,7 +8,7 @@ use crate::{
         baseline::Sizes,
         calibration,
         catalog::Graph,
-        hold::{Beside, Found, Hold},
+        hold::{Beside, Found, Hold, LEASE_MAX},
         moment::Moment,
         placebo::Calibration,
         policy::{Evidence, Settings},
@@ -210,11 +210,20 @@ impl Environment {
     }
 
     /// Closes watches that have lasted by `now`; one whose rise is being asked about stays until it is known whose it is, and
-    /// whether it may be frozen for.
+    /// whether it may be frozen for. One that may not stays while errors are risen, for as long as a freeze would at most: the
+    /// evidence of hours outlasts what it is of.
     pub(super) fn close_over(&mut self, now: Timestamp, scene: &mut Scene<'_>) {
-        let asked = self.proposal.as_ref().map(|proposal| proposal.deploy_id.clone());
-        let asked = asked.filter(|deploy_id| self.is_in_question(deploy_id, now));
-        let stays = |watch: &Watch| asked.as_ref() == Some(&watch.deploy_id) && now < watch.ends_by();
+        let proposal = self.proposal.as_ref();
+        let asked = proposal.map(|proposal| (proposal.deploy_id.clone(), proposal.withheld));
+        let asked = asked.filter(|(deploy_id, withheld)| {
+            (*withheld && self.unrest.has_risen()) || (!withheld && self.is_in_question(deploy_id, now))
+        });
+        let stays = |watch: &Watch| {
+            asked.as_ref().is_some_and(|(deploy_id, withheld)| {
+                let is_old = *withheld && now >= watch.alarmed_at() + LEASE_MAX;
+                *deploy_id == watch.deploy_id && !is_old && now < watch.ends_by()
+            })
+        };
         self.close_watches(scene, |watch| watch.is_over(now) && !stays(watch));
     }
 

@@ -149,6 +149,33 @@ fn trouble_of_which_nobody_told_is_learned_from_where_it_lasts_or_comes_back() {
     assert!(nightly > 0.2, "what every night brings: {nightly}");
 }
 
+/// Minutes of a fault that the fleet grants no freeze for, and whether it is asked for one in the last ten minutes of half an
+/// hour more of it, or of usual errors.
+#[test]
+fn a_freeze_that_is_withheld_is_asked_for_while_errors_are_above_what_is_usual() {
+    let cases = [
+        (150, 80.0, true),
+        (150, 10.0, false),
+        (200, 80.0, true),
+        (270, 80.0, false),
+    ];
+    for (minutes, then, asks) in cases {
+        let mut play = Play::new("");
+        play.reports(300, 10.0);
+        play.deploy("d");
+        let mut asked = 0;
+        for minute in 0..minutes + 30 {
+            play.report(if minute < minutes { 80.0 } else { then });
+            play.trial.refuse();
+            if minute == minutes + 20 {
+                asked = play.trial.n_proposed();
+            }
+        }
+        assert_eq!(play.trial.n_proposed() > asked, asks, "{minutes} minutes, then {then}");
+        assert_eq!(play.trial.verdicts().is_empty(), asks, "{minutes} minutes, then {then}");
+    }
+}
+
 /// Where errors swing twentyfold a spike of three steps convicts nobody, and the fourth in a row counts in full.
 #[test]
 fn what_lasts_convicts_where_spikes_do_not() {
