@@ -172,8 +172,8 @@ fn recall(faults: &[&Found], (from, until): (f64, f64)) -> Recall {
         n_reviewed: outcome(Outcome::Reviewed),
         share: Share::of(all().filter(|found| is_counted(found)), frozen),
         burning: Share::of(all().filter(|found| is_counted(found) && !found.burns_little), frozen),
-        to_be_found: Share::of(all().filter(|found| is_counted(found)), |found| found.is_to_be_found),
-        beyond_margin: Share::of(all().filter(|found| is_counted(found)), |found| found.is_beyond_margin),
+        to_be_found: Share::of(all().filter(|found| is_counted(found)), |found| found.searched.usual),
+        beyond_margin: Share::of(all().filter(|found| is_counted(found)), |found| found.searched.margin),
         timely: Share::of(all().filter(|found| is_counted(found) && found.leaves_time), frozen),
     }
 }

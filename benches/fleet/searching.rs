@@ -7,8 +7,8 @@
 //! ```text
 //! S_r ← (S_r + w_t) · NB(x; m_r) / NB(x; m)        E = Σ S_r / 6        alarm at E ≥ 1/α
 //! ```
-//! with m the true mean without the fault, times what the policy takes for harmless where that is asked for; m_r that with r
-//! times the errors on the version's true share of the traffic; and the true size. Without the fault E is a supermartingale
+//! with m the true mean without the fault, times what the policy takes for harmless where that is asked for; `m_r` that with
+//! r times the errors on the version's true share of the traffic; and the true size. Without the fault E is a supermartingale
 //! from 1 at the most: it alarms in at most α of the watches.
 
 use std::time::Duration;

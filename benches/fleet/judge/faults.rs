@@ -96,10 +96,8 @@ pub(crate) struct Found {
     pub(crate) burns_little: bool,
     /// It was there, and watched, for [`RATIO_MAX`] times as long as the oracle needed: who is as fast as is asked had time.
     pub(crate) leaves_time: bool,
-    /// Who knows what is usual, and neither when it began nor by how much, was sure in time.
-    pub(crate) is_to_be_found: bool,
-    /// Likewise where what the policy takes for harmless is none.
-    pub(crate) is_beyond_margin: bool,
+    /// What one who knows what is usual was sure of in time.
+    pub(crate) searched: Searched,
     pub(crate) miss: Option<Miss>,
     pub(crate) e_value_max: f64,
     pub(crate) rate_ratio: f64,
@@ -175,8 +173,10 @@ fn found(run: &Run, (place, deploy, fault): (usize, &Deploy, Fault)) -> Found {
         delay: frozen.map(|heard| heard.at.since(fault.from)),
         burns_little,
         leaves_time: seen_at.is_some_and(|at| at.since(fault.from) * RATIO_MAX <= deadline.since(fault.from)),
-        is_to_be_found: finds(1.0),
-        is_beyond_margin: finds(harmless(service)),
+        searched: Searched {
+            usual: finds(1.0),
+            margin: finds(harmless(service)),
+        },
         miss: (outcome != Outcome::Frozen).then(|| missed.cause()),
         e_value_max: watch.map_or(0.0, |watch| watch.e_value_max),
         rate_ratio: watch.map_or(0.0, |watch| watch.rate_ratio),
@@ -190,6 +190,14 @@ fn harmless(service: &Service) -> f64 {
     } else {
         1.0 + 2.0 * MARGIN
     }
+}
+
+/// Whether a fault was found by one who knows what is usual, and neither when it began nor by how much.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Searched {
+    pub(crate) usual: bool,
+    /// Where what the policy takes for harmless is none.
+    pub(crate) margin: bool,
 }
 
 /// What is known of a fault that was missed.
