@@ -377,7 +377,10 @@ pub(super) fn hours(reader: &mut Reader, item: Option<Item<'_>>) -> Option<(Time
     if hours.is_none() {
         reader.wrong(
             &item,
-            format!("is {}; expected from and to, as \"18:00-08:00\"", quote(text)),
+            format!(
+                "is {}; expected from and to, as \"18:00-08:00\"; midnight is 00:00",
+                quote(text)
+            ),
         );
     }
     hours
