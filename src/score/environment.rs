@@ -221,6 +221,7 @@ impl Environment {
             self.baseline.regrain(self.steps.grain, wanted);
             self.presence = Presence::default();
             self.unrest = Unrest::default();
+            self.passed_over = 0;
             self.steps.regrain(wanted);
             self.abandon_placebo(self.steps.next_start());
         }
