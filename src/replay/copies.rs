@@ -5,10 +5,7 @@
 //!
 //! **Invariant:** memory is bounded by [`REMEMBERED_MAX`] lines. Of a line that is not looked at nothing is remembered.
 
-use std::collections::VecDeque;
-
-use foldhash::{HashMap, HashMapExt};
-
+use super::latest::Latest;
 use crate::model::{Event, EventHash, Timestamp};
 
 /// One line of so many is looked at, by its hash: both copies are, or neither.
@@ -22,9 +19,7 @@ type Identity = (EventHash, Timestamp);
 #[derive(Debug)]
 pub(super) struct Copies {
     /// In which file a line was told first.
-    files: HashMap<Identity, Box<str>>,
-    /// Those of `files`, in the order of arrival.
-    arrivals: VecDeque<Identity>,
+    files: Latest<Identity, Box<str>>,
     n_found: u64,
     first: Option<Twice>,
 }
@@ -40,8 +35,7 @@ pub(super) struct Twice {
 impl Default for Copies {
     fn default() -> Self {
         Self {
-            files: HashMap::new(),
-            arrivals: VecDeque::new(),
+            files: Latest::new(REMEMBERED_MAX),
             n_found: 0,
             first: None,
         }
@@ -59,8 +53,8 @@ impl Copies {
             return;
         }
         let identity = (hash, event.time);
-        if let Some(known) = self.files.get(&identity) {
-            if **known != *file {
+        match self.files.get(identity) {
+            Some(known) if **known != *file => {
                 self.n_found += 1;
                 self.first.get_or_insert_with(|| Twice {
                     service: (&*event.service).into(),
@@ -68,15 +62,9 @@ impl Copies {
                     files: [known.clone(), file.into()],
                 });
             }
-            return;
+            Some(_) => {}
+            None => self.files.remember(identity, || file.into()),
         }
-        if self.arrivals.len() == REMEMBERED_MAX
-            && let Some(oldest) = self.arrivals.pop_front()
-        {
-            self.files.remove(&oldest);
-        }
-        self.files.insert(identity, file.into());
-        self.arrivals.push_back(identity);
     }
 
     /// About how many lines are copies, and the first that was found; `None` if none was.
@@ -104,10 +92,6 @@ mod tests {
     fn the_latest_lines_are_remembered_and_no_more() {
         let mut copies = Copies::default();
         (0..150_000).for_each(|n| tell(&mut copies, n, "a"));
-        assert_eq!(
-            (copies.files.len(), copies.arrivals.len()),
-            (REMEMBERED_MAX, REMEMBERED_MAX)
-        );
         (0..10_000).for_each(|n| tell(&mut copies, n, "b"));
         assert_eq!(copies.found(), None, "forgotten by then");
         (140_000..150_000).for_each(|n| tell(&mut copies, n, "b"));

@@ -25,6 +25,7 @@ mod environments;
 mod gated;
 mod holding;
 mod interval;
+mod latest;
 mod learned;
 mod lines;
 mod merge;
@@ -41,6 +42,7 @@ mod text;
 mod tier;
 mod told;
 mod trouble;
+mod warnings;
 
 #[cfg(test)]
 mod tests;

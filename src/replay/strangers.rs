@@ -7,10 +7,11 @@
 //!
 //! **Invariant:** memory is bounded by [`COMMITS_MAX`] commits and [`SERVICES_MAX`] services of either kind.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-use foldhash::{HashMap, HashMapExt, HashSet};
+use foldhash::HashSet;
 
+use super::latest::Latest;
 use crate::model::{Body, Commit, Deploy, Event, hash_text};
 
 /// Commits remembered, the latest: deploys come soon after. 4 MiB.
@@ -21,9 +22,7 @@ const SERVICES_MAX: usize = 20_000;
 #[derive(Debug)]
 pub(super) struct Strangers {
     /// By the hash of their sha, of which service commits were told first.
-    commits: HashMap<u64, Box<str>>,
-    /// Those of `commits`, in the order in which they were told.
-    arrivals: VecDeque<u64>,
+    commits: Latest<u64, Box<str>>,
     /// Hashes of the names of services that tell commits.
     with_commits: HashSet<u64>,
     /// Services that were deployed with a commit of another one: the first, and of which.
@@ -43,8 +42,7 @@ pub(super) struct Strange<'a> {
 impl Default for Strangers {
     fn default() -> Self {
         Self {
-            commits: HashMap::new(),
-            arrivals: VecDeque::new(),
+            commits: Latest::new(COMMITS_MAX),
             with_commits: HashSet::default(),
             deployed: BTreeMap::new(),
         }
@@ -64,17 +62,7 @@ impl Strangers {
         if self.with_commits.len() < SERVICES_MAX {
             self.with_commits.insert(hash_text(service));
         }
-        let hash = hash_text(&commit.sha);
-        if self.commits.contains_key(&hash) {
-            return;
-        }
-        if self.arrivals.len() == COMMITS_MAX
-            && let Some(oldest) = self.arrivals.pop_front()
-        {
-            self.commits.remove(&oldest);
-        }
-        self.commits.insert(hash, service.into());
-        self.arrivals.push_back(hash);
+        self.commits.remember(hash_text(&commit.sha), || service.into());
     }
 
     fn deployed(&mut self, service: &str, deploy: &Deploy<'_>) {
@@ -87,7 +75,7 @@ impl Strangers {
         let of_another = deploy
             .commits
             .iter()
-            .find_map(|sha| Some((sha, self.commits.get(&hash_text(sha))?)));
+            .find_map(|sha| Some((sha, self.commits.get(hash_text(sha))?)));
         if let Some((sha, other)) = of_another {
             let stranger = ((&**sha).into(), other.clone());
             self.deployed.insert(service.into(), stranger);
@@ -138,10 +126,6 @@ mod tests {
                 &format!(r#""kind":"commit","service":"shop","sha":"c{n}""#),
             );
         }
-        assert_eq!(
-            (strangers.commits.len(), strangers.arrivals.len()),
-            (COMMITS_MAX, COMMITS_MAX)
-        );
         let deploy = |sha: &str| {
             format!(
                 r#""kind":"deploy","service":"cart","environment":"p","deploy_id":"d","status":"started","commits":["{sha}"]"#

@@ -17,10 +17,10 @@ use super::{
     strangers::Strangers,
     summary::{
         ChangeSummary, DecisionCounts, EventCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits,
-        Summary, TierSummary, count, hours, number, ratio, warning_of_apart, warning_of_coarse, warning_of_copies,
-        warning_of_held, warning_of_lonely, warning_of_strange, warnings,
+        Summary, TierSummary, count, hours, number, ratio,
     },
     told::{Told, ToldSummary},
+    warnings,
 };
 use crate::{
     model::{Action, Body, Criticality, Decision, Event, Kind, Mode, Sequence, Subject, Timestamp, hash_text},
@@ -194,24 +194,24 @@ impl Tally {
         };
         let told_hours = |told: Told| mode_hours(self.holding.told(told));
         summary.tell(told_hours(Told::Window), told_hours(Told::Person));
-        summary.warnings = warnings(&summary, partition.policy());
+        summary.warnings = warnings::of_summary(&summary, partition.policy());
         if let Some((n, told)) = self.copies.found() {
-            summary.warnings.push(warning_of_copies(n, told));
+            summary.warnings.push(warnings::of_copies(n, told));
         }
         if let Some(apart) = self.environments.apart() {
-            summary.warnings.push(warning_of_apart(&apart, default_environment));
+            summary.warnings.push(warnings::of_apart(&apart, default_environment));
         }
         if let Some(coarse) = self.environments.coarse() {
-            summary.warnings.push(warning_of_coarse(&coarse));
+            summary.warnings.push(warnings::of_coarse(&coarse));
         }
         if let Some(lonely) = self.environments.lonely() {
-            summary.warnings.push(warning_of_lonely(&lonely));
+            summary.warnings.push(warnings::of_lonely(&lonely));
         }
         if let Some(strange) = self.strangers.found() {
-            summary.warnings.push(warning_of_strange(&strange));
+            summary.warnings.push(warnings::of_strange(&strange));
         }
         if let Some(still_held) = &self.still_held {
-            summary.warnings.push(warning_of_held(still_held, RUN_ON_MAX));
+            summary.warnings.push(warnings::of_held(still_held, RUN_ON_MAX));
         }
         summary
     }
