@@ -44,12 +44,6 @@ impl KeptText {
         let text = decompress_with_dict(&self.packed, size_bytes, USUAL).expect("what was packed here");
         String::from_utf8(text).expect("a text was packed")
     }
-
-    /// Bytes it takes, packed.
-    #[must_use]
-    pub fn packed_bytes(&self) -> usize {
-        self.packed.len()
-    }
 }
 
 impl From<&str> for KeptText {
