@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::value::url;
 use self::value::{date, duration, duration_above_zero, incident, length_of_word, reason, result};
 use crate::{
-    config::Overrides,
+    config::Flags,
     gate::FailMode,
     model::{Effect, EnvironmentId, ServiceId, Timestamp},
 };
@@ -89,16 +89,16 @@ pub struct Common {
 
 impl Common {
     #[must_use]
-    pub fn overrides(&self) -> Overrides {
-        let mut overrides = Overrides::new();
-        insert(&mut overrides, "brokers", self.brokers.as_ref());
-        overrides
+    pub fn flags(&self) -> Flags {
+        let mut flags = Flags::new();
+        insert(&mut flags, "brokers", self.brokers.as_ref());
+        flags
     }
 }
 
-fn insert(overrides: &mut Overrides, key: &str, value: Option<&impl ToString>) {
+fn insert(flags: &mut Flags, key: &str, value: Option<&impl ToString>) {
     if let Some(value) = value {
-        overrides.insert(key.to_owned(), value.to_string());
+        flags.insert(key.to_owned(), value.to_string());
     }
 }
 
@@ -159,16 +159,16 @@ pub struct Run {
 
 impl Run {
     #[must_use]
-    pub fn overrides(&self) -> Overrides {
-        let mut overrides = self.common.overrides();
-        insert(&mut overrides, "roles", self.roles.as_ref());
-        insert(&mut overrides, "listen", self.listen.as_ref());
-        insert(&mut overrides, "policy", self.policy.as_ref());
-        insert(&mut overrides, "instance", self.instance.as_ref());
-        insert(&mut overrides, "group", self.group.as_ref());
-        insert(&mut overrides, "advertise", self.advertise.as_ref());
-        insert(&mut overrides, "default_environment", self.default_environment.as_ref());
-        overrides
+    pub fn flags(&self) -> Flags {
+        let mut flags = self.common.flags();
+        insert(&mut flags, "roles", self.roles.as_ref());
+        insert(&mut flags, "listen", self.listen.as_ref());
+        insert(&mut flags, "policy", self.policy.as_ref());
+        insert(&mut flags, "instance", self.instance.as_ref());
+        insert(&mut flags, "group", self.group.as_ref());
+        insert(&mut flags, "advertise", self.advertise.as_ref());
+        insert(&mut flags, "default_environment", self.default_environment.as_ref());
+        flags
     }
 }
 
@@ -206,18 +206,18 @@ impl Topics {
     }
 
     #[must_use]
-    pub fn overrides(&self) -> Overrides {
-        let mut overrides = self.common().overrides();
+    pub fn flags(&self) -> Flags {
+        let mut flags = self.common().flags();
         if let Self::Ensure {
             partitions,
             replication_factor,
             ..
         } = self
         {
-            insert(&mut overrides, "partitions", partitions.as_ref());
-            insert(&mut overrides, "replication_factor", replication_factor.as_ref());
+            insert(&mut flags, "partitions", partitions.as_ref());
+            insert(&mut flags, "replication_factor", replication_factor.as_ref());
         }
-        overrides
+        flags
     }
 }
 

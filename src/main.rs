@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use holdpoint::{
     cli::{self, Cli, Command},
-    config::{self, Origin, Overrides, Settings, SettingsErrors, Warning},
+    config::{self, Flags, Origin, Settings, SettingsErrors, Warning},
     gate::{ExitStatus, Request, parse_changes},
     ingest::Reject,
     run, telemetry,
@@ -72,7 +72,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 /// File, environment and flags, with the warnings on stderr.
-fn settings(config: Option<&Path>, flags: &Overrides) -> anyhow::Result<Settings> {
+fn settings(config: Option<&Path>, flags: &Flags) -> anyhow::Result<Settings> {
     let path = config.unwrap_or(Path::new(DEFAULT_CONFIG));
     let text = match std::fs::read_to_string(path) {
         Ok(text) => Some(text),
@@ -103,7 +103,7 @@ fn warn(warnings: &[Warning]) {
 }
 
 fn run_service(command: &cli::Run) -> anyhow::Result<ExitCode> {
-    let settings = settings(command.common.config.as_deref(), &command.overrides())?;
+    let settings = settings(command.common.config.as_deref(), &command.flags())?;
     let logs = telemetry::install_logs_apart("info")?;
     let metrics = telemetry::install_metrics()?;
     for (key, value, origin) in settings.explain() {
@@ -136,7 +136,7 @@ fn run_demo(demo: &cli::Demo) -> anyhow::Result<ExitCode> {
 }
 
 fn run_topics(command: &cli::Topics) -> anyhow::Result<ExitCode> {
-    let settings = settings(command.common().config.as_deref(), &command.overrides())?;
+    let settings = settings(command.common().config.as_deref(), &command.flags())?;
     match command {
         cli::Topics::Ensure { .. } => {
             print_lines(&[run::topics::ensure(&settings)?.trim_end().to_owned()]);
@@ -160,7 +160,7 @@ fn run_gate(gate: cli::Gate) -> ExitCode {
         Ok(changes) => changes,
         Err(invalid) => return wrong_usage(&format!("--change: {invalid}")),
     };
-    let mut flags = Overrides::new();
+    let mut flags = Flags::new();
     if let Some(brokers) = &gate.brokers {
         flags.insert("brokers".to_owned(), brokers.clone());
     }
@@ -217,7 +217,7 @@ fn wrong_usage(text: &str) -> ExitCode {
 }
 
 fn run_override(said: cli::Override) -> anyhow::Result<ExitCode> {
-    let settings = settings(said.common.config.as_deref(), &said.common.overrides())?;
+    let settings = settings(said.common.config.as_deref(), &said.common.flags())?;
     telemetry::install_logs("error");
     let said = run::overrides::Override {
         service: said.service,

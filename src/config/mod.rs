@@ -32,7 +32,7 @@ pub use topics::Topics;
 use given::{Given, Reader, Value};
 
 /// What flags said: dotted key to text, as in a variable. `("brokers", "a:1,b:2")` came from `--brokers a:1,b:2`.
-pub type Overrides = BTreeMap<String, String>;
+pub type Flags = BTreeMap<String, String>;
 
 /// Tables whose keys are written out: `topics.errors`, `kafka.security.protocol`.
 const SECTIONS: [&str; 2] = ["topics", "kafka"];
@@ -134,7 +134,7 @@ impl Settings {
     pub fn load(
         file: Option<(&Path, &str)>,
         environment: impl Iterator<Item = (String, String)>,
-        flags: &Overrides,
+        flags: &Flags,
         read: &dyn Fn(&Path) -> io::Result<String>,
     ) -> Result<(Self, Vec<Warning>), SettingsErrors> {
         let mut reader = Reader::default();
@@ -206,7 +206,7 @@ impl Default for Settings {
     }
 }
 
-fn read_flags(flags: &Overrides, reader: &mut Reader) {
+fn read_flags(flags: &Flags, reader: &mut Reader) {
     for (key, text) in flags {
         let origin = Origin::Flag(format!("--{}", key.replace(['.', '_'], "-")));
         if is_known(key) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use super::{Kafka, Overrides, Settings, SettingsErrors, Warning};
+use super::{Flags, Kafka, Settings, SettingsErrors, Warning};
 use crate::model::Kind;
 
 const EXAMPLE: &str = include_str!("../../deploy/holdpoint.toml");
@@ -25,7 +25,7 @@ fn load(case: &Case<'_>) -> Result<(Settings, Vec<Warning>), SettingsErrors> {
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
             .collect()
     };
-    let flags: Overrides = owned(case.flags).into_iter().collect();
+    let flags: Flags = owned(case.flags).into_iter().collect();
     let file = (!case.file.is_empty()).then_some((Path::new("holdpoint.toml"), case.file));
     Settings::load(file, owned(case.variables).into_iter(), &flags, &read_secret)
 }

@@ -294,7 +294,7 @@ async fn watch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Overrides;
+    use crate::config::Flags;
 
     /// One that waits for brokers ends well as soon as it is told to.
     #[tokio::test]
@@ -305,7 +305,7 @@ mod tests {
             ("kafka.socket.keepalive.enable", "true", false),
         ] {
             let flags = [(property, value), ("brokers", "127.0.0.1:1"), ("roles", "score")];
-            let flags: Overrides = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            let flags: Flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
             let (settings, _) =
                 Settings::load(None, std::iter::empty(), &flags, &|path| std::fs::read_to_string(path)).expect("good");
             let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()

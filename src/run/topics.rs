@@ -219,12 +219,12 @@ fn attempt<T>(settings: &Settings, act: impl Fn(&Admin) -> Result<T, Fault>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Overrides;
+    use crate::config::Flags;
 
     /// Time, heartbeats, and words dated ahead: an instance's clock may be wrong.
     #[test]
     fn what_tells_time_is_dated_by_the_broker() {
-        let flags = Overrides::default();
+        let flags = Flags::default();
         let (settings, _) =
             Settings::load(None, std::iter::empty(), &flags, &|path| std::fs::read_to_string(path)).expect("good");
         let plans = plans(&settings);
@@ -246,7 +246,7 @@ mod tests {
             (None, "holdpoint.events", false),
             (Some("24"), "holdpoint.overrides", false),
         ] {
-            let flags: Overrides = asked
+            let flags: Flags = asked
                 .map(|n| ("partitions".to_owned(), n.to_owned()))
                 .into_iter()
                 .collect();

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Clock,
-        config::{Overrides, Settings},
+        config::{Flags, Settings},
         model::Timestamp,
         run::{service::parts::Part, supervise::Life as _},
         score::Partition,
@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn instance(embedded: &Embedded) -> Instance {
-        let flags: Overrides = [("brokers".to_owned(), embedded.brokers())].into();
+        let flags: Flags = [("brokers".to_owned(), embedded.brokers())].into();
         let (settings, _) =
             Settings::load(None, std::iter::empty(), &flags, &|path| std::fs::read_to_string(path)).expect("good");
         Instance::new(settings, Tuning::embedded(), Clock::wall()).expect("no policy file")

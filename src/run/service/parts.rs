@@ -332,13 +332,13 @@ mod tests {
     use super::*;
     use crate::{
         clock::Clock,
-        config::{Overrides, Settings},
+        config::{Flags, Settings},
         stream::kafka::Tuning,
     };
 
     #[test]
     fn what_is_found_out_of_a_client_is_not_held_against_the_next() {
-        let flags = Overrides::new();
+        let flags = Flags::new();
         let (settings, _) =
             Settings::load(None, std::iter::empty(), &flags, &|path| std::fs::read_to_string(path)).expect("good");
         let instance = Instance::new(settings, Tuning::embedded(), Clock::wall()).expect("without a policy");
