@@ -160,38 +160,10 @@ fn run_gate(gate: cli::Gate) -> ExitCode {
         Ok(changes) => changes,
         Err(invalid) => return wrong_usage(&format!("--change: {invalid}")),
     };
-    let mut flags = Flags::new();
-    if let Some(brokers) = &gate.brokers {
-        flags.insert("brokers".to_owned(), brokers.clone());
-    }
-    let named = gate.brokers.is_some() || std::env::var_os("HOLDPOINT_BROKERS").is_some() || gate.config.is_some();
-    // Flags win over the environment, and of that the address of an instance over brokers.
-    let from_environment = || std::env::var("HOLDPOINT_URL").ok().filter(|url| !url.is_empty());
-    let url = match (gate.url, &gate.brokers) {
-        (Some(url), _) => Some(("--url", url)),
-        (None, Some(_)) => None,
-        (None, None) => from_environment().map(|url| ("HOLDPOINT_URL", url)),
-    };
-    let url = url.map(|(origin, url)| cli::url(&url).map_err(|expected| format!("{origin}: expected {expected}")));
-    let source = match url {
-        Some(Ok(url)) => {
-            warn(&config::unknown_variables(environment()));
-            run::gate::Source::Url(url)
-        }
-        Some(Err(wrong)) => return wrong_usage(&wrong),
-        None if named => {
-            // Not a verdict: what a pipeline was told to do when nothing is known is no answer to settings that are wrong.
-            let settings = match settings(gate.config.as_deref(), &flags) {
-                Ok(settings) => settings,
-                Err(error) => return wrong_usage(&format!("{error:#}")),
-            };
-            run::gate::Source::Topic {
-                connection: run::connection(&settings),
-                control: settings.topics.control,
-                overrides: settings.topics.overrides,
-            }
-        }
-        None => return wrong_usage("name whom to ask: --url or --brokers, or HOLDPOINT_URL or HOLDPOINT_BROKERS"),
+    let source = match gate_source(&gate) {
+        Ok(source) => source,
+        // Not a verdict: what a pipeline was told to do when nothing is known is no answer to settings that are wrong.
+        Err(wrong) => return wrong_usage(&wrong),
     };
     let request = Request {
         changes,
@@ -209,6 +181,34 @@ fn run_gate(gate: cli::Gate) -> ExitCode {
     };
     telemetry::install_logs("error");
     ExitCode::from(run::gate::run(&gate).code())
+}
+
+/// Whom a gate asks. Flags win over the environment, and of that the address of an instance over brokers.
+fn gate_source(gate: &cli::Gate) -> Result<run::gate::Source, String> {
+    let from_environment = || std::env::var("HOLDPOINT_URL").ok().filter(|url| !url.is_empty());
+    let url = match (&gate.url, &gate.brokers) {
+        (Some(url), _) => Some(("--url", url.clone())),
+        (None, Some(_)) => None,
+        (None, None) => from_environment().map(|url| ("HOLDPOINT_URL", url)),
+    };
+    if let Some((origin, url)) = url {
+        let url = cli::url(&url).map_err(|expected| format!("{origin}: expected {expected}"))?;
+        warn(&config::unknown_variables(environment()));
+        return Ok(run::gate::Source::Url(url));
+    }
+    if gate.brokers.is_none() && gate.config.is_none() && std::env::var_os("HOLDPOINT_BROKERS").is_none() {
+        return Err("name whom to ask: --url or --brokers, or HOLDPOINT_URL or HOLDPOINT_BROKERS".to_owned());
+    }
+    let flags = gate
+        .brokers
+        .iter()
+        .map(|brokers| ("brokers".to_owned(), brokers.clone()));
+    let settings = settings(gate.config.as_deref(), &flags.collect()).map_err(|error| format!("{error:#}"))?;
+    Ok(run::gate::Source::Topic {
+        connection: run::connection(&settings),
+        control: settings.topics.control,
+        overrides: settings.topics.overrides,
+    })
 }
 
 fn wrong_usage(text: &str) -> ExitCode {
