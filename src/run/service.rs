@@ -16,10 +16,10 @@ use tokio::sync::oneshot;
 
 pub use instance::Instance;
 
-use self::parts::Part;
+use self::parts::{IngestPart, ScorePart, ViewPart};
 use super::{
     score::Query,
-    supervise::{Supervised, supervise},
+    supervise::{Life, Supervised, supervise},
     viewer::clock_offset_seconds,
 };
 use crate::{
@@ -62,42 +62,18 @@ impl Running {
     /// Starts the workers that the roles name. They wait for brokers and topics by themselves.
     pub fn start(instance: &Instance) -> anyhow::Result<Self> {
         let roles = instance.settings.roles;
-        let mut workers = Vec::new();
+        let mut workers = vec![supervised("view", instance, ViewPart::new(instance.clone()))?];
         let mut queries = None;
-        let spawn = |name, life| {
-            let (health, stop) = (Arc::clone(&instance.health), Arc::clone(&instance.stop));
-            supervise(name, life, instance.clock, health, stop)
-        };
-        workers.push(spawn(
-            "view",
-            Part::Viewer {
-                instance: instance.clone(),
-                following: None,
-                probe: None,
-                was_whole: false,
-            },
-        )?);
         if roles.ingest {
-            workers.push(spawn(
-                "ingest",
-                Part::Ingest {
-                    instance: instance.clone(),
-                    worker: None,
-                    probe: None,
-                },
-            )?);
+            workers.push(supervised("ingest", instance, IngestPart::new(instance.clone()))?);
         }
         if roles.score {
             let (send, receive) = mpsc::sync_channel(QUERIES_MAX);
             queries = Some(send);
-            workers.push(spawn(
+            workers.push(supervised(
                 "score",
-                Part::Score {
-                    instance: instance.clone(),
-                    worker: None,
-                    probe: None,
-                    queries: Some(receive),
-                },
+                instance,
+                ScorePart::new(instance.clone(), receive),
             )?);
         }
         Ok(Self {
@@ -154,6 +130,11 @@ impl Running {
         tracing::error!(workers = left.join(", "), "not ended within {bound:?}");
         false
     }
+}
+
+fn supervised(name: &'static str, instance: &Instance, part: impl Life + 'static) -> anyhow::Result<Supervised> {
+    let (health, stop) = (Arc::clone(&instance.health), Arc::clone(&instance.stop));
+    supervise(name, part, instance.clock, health, stop)
 }
 
 /// Runs an instance until `stop` resolves or it cannot go on.
@@ -296,7 +277,7 @@ mod tests {
     use super::*;
     use crate::config::Flags;
 
-    /// One that waits for brokers ends well as soon as it is told to.
+    /// One whose properties are good waits for brokers, and ends well as soon as it is told to.
     #[tokio::test]
     async fn an_instance_whose_properties_are_refused_does_not_start() {
         for (property, value, is_refused) in [

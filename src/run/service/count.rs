@@ -118,7 +118,7 @@ mod tests {
         clock::Clock,
         config::{Flags, Settings},
         model::Timestamp,
-        run::{service::parts::Part, supervise::Life as _},
+        run::{service::parts::ViewPart, supervise::Life as _},
         score::Partition,
         stream::{
             Write,
@@ -172,12 +172,8 @@ mod tests {
     fn a_view_that_was_whole_says_when_the_count_is_another_one() {
         let embedded = Embedded::start(&[("many", 4), ("holdpoint.rejected", 1)]).expect("a cluster");
         let instance = of_log(&instance(&embedded), "many");
-        let mut view = Part::Viewer {
-            instance: instance.clone(),
-            following: None,
-            probe: None,
-            was_whole: true,
-        };
+        let mut view = ViewPart::new(instance.clone());
+        view.was_whole = true;
         view.begin().expect("it begins");
         assert_eq!(view.not_ready_without("no broker".to_owned()), None);
         view.end();
