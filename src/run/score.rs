@@ -26,10 +26,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use self::{
-    live::{Counted, Live},
-    speech::Bundle,
-};
+use self::{live::Live, speech::Bundle};
 use super::{
     policy_file::PolicyFile,
     progress::{Progress, Standing, Stuck},
@@ -390,28 +387,7 @@ impl<C: Client> Worker<C> {
         // have all of them restored again.
         self.progress.excuse();
         tracing::info!(%partition, snapshots = restored.n_snapshots, from = %restored.from, tail = %restored.tail, "restored");
-        let counted = Counted {
-            applied: restored.state.applied(),
-            n_withheld: restored.state.fleet().n_withheld(),
-            n_late: 0,
-        };
-        let live = Live {
-            state: restored.state,
-            position: restored.from,
-            tail: restored.tail,
-            told: restored.told,
-            whole_at: restored.end,
-            heartbeat_at: Timestamp::MIN,
-            checkpoint: None,
-            // Counted from the last owner's: a partition that often changes hands has a tail too.
-            checkpoint_at: restored.checkpointed_at.unwrap_or(Timestamp::MIN),
-            part_at: Timestamp::MIN,
-            n_entries: 0,
-            log: restored.log,
-            appended: None,
-            counted,
-        };
-        self.live.insert(partition, live);
+        self.live.insert(partition, Live::new(restored));
     }
 
     fn answer_queries(&mut self) {

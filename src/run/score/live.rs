@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     model::{Offset, PartitionIndex, ServiceId, Timestamp},
-    run::{ingest::is_due, policy_file::PolicyText},
+    run::{ingest::is_due, policy_file::PolicyText, restore::Restored},
     score::{Dropped, Image, Partition, Saying},
     stream::Identity,
     wire::{events, state},
@@ -27,25 +27,25 @@ pub(super) struct Live {
     /// Entries before this only prime.
     pub(super) tail: Offset,
     /// A former owner has counted what lies before this.
-    pub(super) told: Offset,
+    told: Offset,
     /// The log's end when it was restored: from there on its state is whole.
-    pub(super) whole_at: Offset,
+    whole_at: Offset,
     pub(super) heartbeat_at: Timestamp,
-    pub(super) checkpoint: Option<Checkpoint>,
-    pub(super) checkpoint_at: Timestamp,
+    checkpoint: Option<Checkpoint>,
+    checkpoint_at: Timestamp,
     /// When the last part of the checkpoint under way was taken.
-    pub(super) part_at: Timestamp,
+    part_at: Timestamp,
     /// Entries taken in since the last checkpoint.
-    pub(super) n_entries: u64,
+    n_entries: u64,
     /// Which topic the log is, where that is known.
     pub(super) log: Option<Identity>,
     /// The policy appended last, and not read back yet.
-    pub(super) appended: Option<Arc<PolicyText>>,
-    pub(super) counted: Counted,
+    appended: Option<Arc<PolicyText>>,
+    counted: Counted,
 }
 
 /// A checkpoint under way.
-pub(super) struct Checkpoint {
+struct Checkpoint {
     /// The partition's own state as it began.
     image: Image,
     /// The services that were dirty then and have not been looked at since, in order: what is dirtied later is after the
@@ -55,13 +55,35 @@ pub(super) struct Checkpoint {
 
 /// What of a partition's counts is in the metrics already.
 #[derive(Default)]
-pub(super) struct Counted {
-    pub(super) applied: crate::score::Applied,
-    pub(super) n_late: u64,
-    pub(super) n_withheld: u64,
+struct Counted {
+    applied: crate::score::Applied,
+    n_late: u64,
+    n_withheld: u64,
 }
 
 impl Live {
+    /// A partition as it was restored, to be read on from there.
+    pub(super) fn new(restored: Restored) -> Self {
+        let mut live = Self {
+            state: restored.state,
+            position: restored.from,
+            tail: restored.tail,
+            told: restored.told,
+            whole_at: restored.end,
+            heartbeat_at: Timestamp::MIN,
+            checkpoint: None,
+            // Counted from the last owner's: a partition that often changes hands has a tail too.
+            checkpoint_at: restored.checkpointed_at.unwrap_or(Timestamp::MIN),
+            part_at: Timestamp::MIN,
+            n_entries: 0,
+            log: restored.log,
+            appended: None,
+            counted: Counted::default(),
+        };
+        live.counted = live.counts();
+        live
+    }
+
     /// Whether the log is read to where it ended when the state was restored.
     pub(super) fn is_whole(&self) -> bool {
         self.position >= self.whole_at
@@ -293,21 +315,16 @@ mod tests {
     }
 
     fn live() -> Live {
-        Live {
+        Live::new(Restored {
             state: Partition::default(),
-            position: Offset(0),
+            from: Offset(0),
             tail: Offset(0),
             told: Offset(0),
-            whole_at: Offset(0),
-            heartbeat_at: start(),
-            checkpoint: None,
-            checkpoint_at: start(),
-            part_at: start(),
-            n_entries: 0,
+            end: Offset(0),
+            n_snapshots: 0,
+            checkpointed_at: Some(start()),
             log: None,
-            appended: None,
-            counted: Counted::default(),
-        }
+        })
     }
 
     fn take_in(live: &mut Live, offset: i64) {
@@ -492,13 +509,8 @@ mod tests {
         let [log, state] = ["events", "state"].map(|topic| beside(&topic.into(), PartitionIndex(3)));
         let restored = restore(&mut kept, &log, &state, 12).expect("our own snapshots");
         assert_eq!(restored.tail, Offset(1));
-        let mut after = Live {
-            state: restored.state,
-            position: restored.from,
-            tail: restored.tail,
-            ..live()
-        };
-        while after.position < restored.tail {
+        let mut after = Live::new(restored);
+        while after.position < after.tail {
             let next = after.position.0;
             take_in(&mut after, next);
         }
