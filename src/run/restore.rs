@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     model::{Offset, PartitionIndex, Timestamp},
-    score::{ChangePage, Partition, Service},
+    score::{ChangePage, Fleet, Image, Partition, Service},
     stream::{Header, Identity, Reader, TopicPartition},
     wire::state::{self, Snapshot},
 };
@@ -33,7 +33,7 @@ pub(crate) struct Restored {
     pub(crate) log: Option<Identity>,
 }
 
-/// Restores one partition of the log `events`, whose snapshots are in `state`.
+/// Restores the partition `events` of the log, whose snapshots are in the partition `snapshots` of the state topic.
 pub(crate) fn restore(
     reader: &mut dyn Reader,
     events: &TopicPartition,
@@ -52,19 +52,13 @@ pub(crate) fn restore(
         bail!("{events} was deleted and made again, and the state is of the former");
     }
     let (first, end) = reader.bounds(events).context("asking for the log's bounds")?;
-    let mut image = None;
-    let mut services = Vec::new();
-    let mut pages: HashMap<Box<str>, Vec<ChangePage>> = HashMap::new();
-    let mut fleet = None;
     let n_snapshots = latest.by_key.len();
-    for (key, value) in latest.by_key {
-        match state::decode(&key, &value)? {
-            Snapshot::Service { service, covered } => services.push((service, covered)),
-            Snapshot::Changes { service, page } => pages.entry(service).or_default().push(page),
-            Snapshot::Fleet { fleet: state, covered } => fleet = Some((state, covered)),
-            Snapshot::Partition(record) => image = Some(record),
-        }
-    }
+    let Decoded {
+        image,
+        services,
+        pages,
+        fleet,
+    } = decode(latest.by_key)?;
     let (mut state, prime, tail) = match image {
         Some(image) => {
             if image.n_partitions != n_partitions {
@@ -78,15 +72,10 @@ pub(crate) fn restore(
         }
         None => (Partition::default(), first, first),
     };
-    let beyond = services
-        .iter()
-        .map(|(_, covered)| covered.next())
-        .chain([tail])
-        .chain(committed)
-        .max()
-        .unwrap_or(tail);
-    if beyond > end {
-        bail!("state covers the log up to {beyond}, and the log ends at {end}: {events} has lost its end");
+    let covered = services.iter().map(|(_, covered)| covered.next());
+    let known_end = covered.chain(committed).fold(tail, Offset::max);
+    if known_end > end {
+        bail!("state covers the log up to {known_end}, and the log ends at {end}: {events} has lost its end");
     }
     put_back(&mut state, services, pages)?;
     if let Some((fleet, covered)) = fleet {
@@ -109,6 +98,28 @@ pub(crate) fn restore(
         checkpointed_at: latest.checkpointed_at,
         log,
     })
+}
+
+/// A partition's snapshots, by what they are of.
+#[derive(Default)]
+struct Decoded {
+    image: Option<Box<Image>>,
+    services: Vec<(Box<Service>, Offset)>,
+    pages: HashMap<Box<str>, Vec<ChangePage>>,
+    fleet: Option<(Box<Fleet>, Offset)>,
+}
+
+fn decode(by_key: HashMap<Vec<u8>, Vec<u8>>) -> anyhow::Result<Decoded> {
+    let mut decoded = Decoded::default();
+    for (key, value) in by_key {
+        match state::decode(&key, &value)? {
+            Snapshot::Service { service, covered } => decoded.services.push((service, covered)),
+            Snapshot::Changes { service, page } => decoded.pages.entry(service).or_default().push(page),
+            Snapshot::Fleet { fleet, covered } => decoded.fleet = Some((fleet, covered)),
+            Snapshot::Partition(image) => decoded.image = Some(image),
+        }
+    }
+    Ok(decoded)
 }
 
 /// Puts services back, each with its pages.
