@@ -59,11 +59,18 @@ const STREAMS_MAX: usize = 1_024;
 /// Looks at all services for a page of the list, at once: each takes a core that the scorer has not. The next waits.
 const SCANS_MAX: usize = 1;
 
-/// Asks the worker that holds a service's state for a report on it.
-///
-/// The outer `None`: this instance does not own the service's partition, or is restoring it. The inner `None`: the
-/// owner knows no such service. A closed channel: the worker is being rebuilt.
-pub type Reports = dyn Fn(ServiceId) -> oneshot::Receiver<Option<Option<ServiceReport>>> + Send + Sync;
+/// What an instance knows of a service's state.
+#[derive(Debug)]
+pub enum Reported {
+    Service(Box<ServiceReport>),
+    /// The service's partition is held here, and no event has named such a service.
+    NoSuchService,
+    /// The service's partition is not held here, or is being restored.
+    NotHeld,
+}
+
+/// Asks the worker that holds a service's state for a report on it. A closed channel: the worker is being rebuilt.
+pub type Reports = dyn Fn(ServiceId) -> oneshot::Receiver<Reported> + Send + Sync;
 
 /// What the edge answers from.
 pub struct State {

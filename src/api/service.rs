@@ -13,7 +13,7 @@ use axum::{
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::{Edge, State, json, problem::Problem};
+use super::{Edge, Reported, State, json, problem::Problem};
 use crate::{
     gate::{Heartbeat, StandingDecision},
     model::{Criticality, EnvironmentId, InvalidName, Kind, Mode, PartitionIndex, ServiceId, Timestamp},
@@ -36,15 +36,15 @@ pub(super) async fn service(
     let service = named.map_err(|invalid| Problem::bad_request(format!("the service's name {invalid}")))?;
     let state = &edge.state;
     match timeout(REPORT_WITHIN, (state.reports)(service.clone())).await {
-        Ok(Ok(Some(Some(report)))) => Ok(json::respond(
+        Ok(Ok(Reported::Service(report))) => Ok(json::respond(
             StatusCode::OK,
             describe(&state.view.decisions(&service), &report),
         )),
-        Ok(Ok(Some(None))) => Err(Problem::new(
+        Ok(Ok(Reported::NoSuchService)) => Err(Problem::new(
             StatusCode::NOT_FOUND,
             format!("no event has named a service `{service}`"),
         )),
-        Ok(Ok(None)) => elsewhere(state, &service, &uri),
+        Ok(Ok(Reported::NotHeld)) => elsewhere(state, &service, &uri),
         Ok(Err(_closed)) => Err(Problem::unavailable(
             "the worker that holds this service is being rebuilt",
         )),

@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use self::{live::Live, speech::Bundle};
 use super::{
@@ -33,9 +33,10 @@ use super::{
     restore::{Restored, beside},
 };
 use crate::{
+    api::Reported,
     clock::{Clock, Stopwatch},
     model::{Offset, PartitionIndex, ServiceId, Timestamp},
-    score::{AiOutlook, ServiceReport},
+    score::AiOutlook,
     stream::{Change, Client, Fault, Membership, TopicPartition},
     wire::partition::partition_of,
 };
@@ -61,15 +62,11 @@ pub(crate) struct Score {
     pub(crate) ai: watch::Sender<Option<AiOutlook>>,
 }
 
-/// A question about a service; the answer is `None` where its partition is not live here.
+/// A question about a service.
 #[derive(Debug)]
-#[expect(
-    clippy::option_option,
-    reason = "not ours to answer, no such service, and its report are three answers"
-)]
 pub(crate) struct Query {
     pub(crate) service: ServiceId,
-    pub(crate) answer: tokio::sync::oneshot::Sender<Option<Option<ServiceReport>>>,
+    pub(crate) answer: oneshot::Sender<Reported>,
 }
 
 /// A partition to be restored. An answer to an older question about it may be of a time when another owned it.
@@ -393,11 +390,13 @@ impl<C: Client> Worker<C> {
     fn answer_queries(&mut self) {
         while let Ok(query) = self.queries.try_recv() {
             let partition = partition_of(query.service.as_str(), self.settings.n_partitions);
-            let answer = self
-                .live
-                .get(&partition)
-                .filter(|live| live.is_whole())
-                .map(|live| live.state.report(query.service.as_str()));
+            let answer = match self.live.get(&partition).filter(|live| live.is_whole()) {
+                Some(live) => live
+                    .state
+                    .report(query.service.as_str())
+                    .map_or(Reported::NoSuchService, |report| Reported::Service(Box::new(report))),
+                None => Reported::NotHeld,
+            };
             // Who asked may have gone.
             drop(query.answer.send(answer));
         }

@@ -23,11 +23,11 @@ use super::{
     viewer::clock_offset_seconds,
 };
 use crate::{
-    api,
+    api::{self, Reported},
     clock::{Clock, Stopwatch},
     config::Settings,
     model::ServiceId,
-    score::{Policy, ServiceReport},
+    score::Policy,
     stream::{Fault, kafka::Tuning},
     telemetry,
 };
@@ -84,16 +84,14 @@ impl Running {
     }
 
     /// Asks the score worker of a service.
-    pub fn reports(
-        &self,
-    ) -> impl Fn(ServiceId) -> oneshot::Receiver<Option<Option<ServiceReport>>> + Send + Sync + use<> {
+    pub fn reports(&self) -> impl Fn(ServiceId) -> oneshot::Receiver<Reported> + Send + Sync + use<> {
         let queries = self.queries.clone();
         move |service| {
             let (answer, receive) = oneshot::channel();
             match &queries {
                 // A worker that is gone, or has too many to answer, drops the question, which the asker sees.
                 Some(queries) => drop(queries.try_send(Query { service, answer })),
-                None => drop(answer.send(None)),
+                None => drop(answer.send(Reported::NotHeld)),
             }
             receive
         }

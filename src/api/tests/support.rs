@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     api::{
-        Health, Reports, State,
+        Health, Reported, Reports, State,
         server::{LIMITS, Limits, listen, serve_within},
     },
     clock::Clock,
@@ -71,16 +71,15 @@ pub(super) fn state() -> State {
 }
 
 /// Knows `checkout`; is being rebuilt for `wedged`; does not own `search`, `lonely` and `pet shop`; knows no other.
-#[expect(clippy::option_option, reason = "as the edge is given it")]
-fn report(service: ServiceId) -> oneshot::Receiver<Option<Option<ServiceReport>>> {
+fn report(service: ServiceId) -> oneshot::Receiver<Reported> {
     let (sender, receiver) = oneshot::channel();
     let answer = match service.as_str() {
         "wedged" => return receiver,
-        "search" | "lonely" | "pet shop" => None,
+        "search" | "lonely" | "pet shop" => Reported::NotHeld,
         "checkout" => {
             let mut applied = [0; Kind::ALL.len()];
             applied[Kind::Error.index()] = 214;
-            Some(Some(ServiceReport {
+            Reported::Service(Box::new(ServiceReport {
                 service,
                 tier: Criticality::High,
                 applied,
@@ -94,7 +93,7 @@ fn report(service: ServiceId) -> oneshot::Receiver<Option<Option<ServiceReport>>
                 environments: Vec::new(),
             }))
         }
-        _ => Some(None),
+        _ => Reported::NoSuchService,
     };
     sender.send(answer).expect("the receiver is here");
     receiver
@@ -104,7 +103,7 @@ fn report(service: ServiceId) -> oneshot::Receiver<Option<Option<ServiceReport>>
 pub(super) fn nothing_owned() -> Arc<Reports> {
     Arc::new(|_service| {
         let (sender, receiver) = oneshot::channel();
-        sender.send(None).expect("the receiver is here");
+        sender.send(Reported::NotHeld).expect("the receiver is here");
         receiver
     })
 }
