@@ -28,6 +28,8 @@ use crate::model::{
 };
 
 const COOLDOWN_CODE: &str = "cooldown";
+/// An extra review that still holds is said again so long before its end.
+const RENEW_BEFORE: Duration = Duration::from_mins(2);
 
 /// What was last published of a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +77,28 @@ impl Standing {
             self.valid_until.get().map(|until| until - RENEW_BEFORE)
         };
         end.into_iter().chain(self.order.map(Order::speaks_at)).min()
+    }
+
+    /// Whether it says already what ought to stand on this `ground`. Of a proceed the ground is no
+    /// news, nor is the mode unless changes must be known.
+    fn says(&self, ought: &Ought, ground: u64, settings: &Settings, now: Timestamp) -> bool {
+        let is_held = ought.action != Action::Proceed;
+        self.action == ought.action
+            && self.requires_known_changes == settings.require_known_changes
+            && self.ends_as(ought, now)
+            && (self.mode == settings.mode || !(is_held || settings.require_known_changes))
+            && (self.ground == ground || !is_held)
+    }
+
+    /// Whether its end is still right: the very end of `ought`; but that of an extra review follows the clock, and only
+    /// must not be near.
+    fn ends_as(&self, ought: &Ought, now: Timestamp) -> bool {
+        let until = self.valid_until.get();
+        if ought.has_own_end() {
+            until == ought.valid_until
+        } else {
+            until.is_none_or(|until| now + RENEW_BEFORE < until)
+        }
     }
 }
 
@@ -131,31 +155,22 @@ impl Environment {
         }
     }
 
-    /// [`Environment::decide`] when a person's word came, changed or ended.
+    /// [`Environment::decide`] with `order` as the word in force: one that came, changed or ended.
     pub(crate) fn decide_under(&mut self, order: Option<Order>, scene: &mut Scene<'_>) {
         let (service, settings, context) = (scene.service, scene.settings, scene.context);
         let ought = self.ought_now(order, service, settings, context);
-        let mode = settings.mode;
-        let requires_known_changes = settings.require_known_changes;
+        let (mode, requires_known_changes) = (settings.mode, settings.require_known_changes);
         let open = self.incidents.open().iter();
         let incidents: Vec<Box<str>> = open
             .filter(|_| ought.action != Action::Proceed)
             .map(|open| open.incident_id.clone())
             .collect();
         let ground = ought.ground(&incidents);
-        let published = match &mut self.standing {
-            Some(standing) => {
-                standing.order = order;
-                standing.action != ought.action
-                    || standing.requires_known_changes != requires_known_changes
-                    || lapses(standing.valid_until.get(), &ought, context.now)
-                    || (standing.mode != mode && (ought.action != Action::Proceed || requires_known_changes))
-                    || (ought.action != Action::Proceed && standing.ground != ground)
+        if let Some(standing) = &mut self.standing {
+            standing.order = order;
+            if standing.says(&ought, ground, settings, context.now) {
+                return;
             }
-            None => true,
-        };
-        if !published {
-            return;
         }
         let stood = self.standing.as_ref();
         let sequence = stood
@@ -334,19 +349,6 @@ impl Environment {
             (Some(_), true) => Reason::new("healthy", "nothing speaks against it"),
         };
         plain(Action::Proceed, None, reason)
-    }
-}
-
-/// An extra review that still holds is said again so long before its end.
-const RENEW_BEFORE: Duration = Duration::from_mins(2);
-
-/// Whether what stands has to be said again because of its end: whenever the end moved, or came or went; but an extra
-/// review only when it would lapse, since its end follows the clock.
-fn lapses(stands_until: Option<Timestamp>, ought: &Ought, now: Timestamp) -> bool {
-    if ought.has_own_end() {
-        stands_until != ought.valid_until
-    } else {
-        stands_until.is_some_and(|until| now + RENEW_BEFORE >= until)
     }
 }
 
