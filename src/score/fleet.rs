@@ -17,7 +17,9 @@ use super::{
     risk::{LearnedWeight, Learner, Rate},
     trend::{AiEvidence, AiOutlook, Trend},
 };
-use crate::model::{Bulletin, Criticality, Ground, Message, Mode, RiskWeights, Timestamp, Trace, Watched, hash_text};
+use crate::model::{
+    Bulletin, Criticality, Ground, Message, Mode, RiskWeights, Timestamp, Trace, UnitInterval, Watched, hash_text,
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 const FOUR_HOURS: Duration = Duration::from_hours(4);
@@ -118,18 +120,13 @@ impl Fleet {
                     mode: *mode,
                     ground: *ground,
                 };
-                let n_known = self.known.of(environment);
-                let granted = self.grant(asked, n_known, &policy.limiter);
                 let answer = Message::Answer {
                     service: service.clone().into_owned().into(),
                     environment: environment.clone().into_owned().into(),
                     ground: *ground,
-                    granted,
+                    granted: self.grant(asked, self.known.of(environment), &policy.limiter),
                 };
-                sayings.push(Saying {
-                    by: None,
-                    said: Said::Message(answer),
-                });
+                say(answer, sayings);
                 if *ground == Ground::Evidence
                     && let Some(at) = self.counts.alarmed(hash_text(service), now)
                 {
@@ -175,14 +172,16 @@ impl Fleet {
         self.tell(&Criticality::ALL, policy, sayings);
     }
 
+    /// Tells all partitions what is told of the fleet.
+    fn publish(&self, sayings: &mut Vec<Saying>) {
+        say(Message::Bulletin(Box::new(self.told)), sayings);
+    }
+
     /// Told on once an hour.
     fn note_approval(&mut self, at: Timestamp, sayings: &mut Vec<Saying>) {
         if self.told.approved_at.is_none_or(|told| at.since(told) >= HOUR) {
             self.told.approved_at = Some(at);
-            sayings.push(Saying {
-                by: None,
-                said: Said::Message(Message::Bulletin(Box::new(self.told))),
-            });
+            self.publish(sayings);
         }
     }
 
@@ -204,18 +203,15 @@ impl Fleet {
             learner.learn(f64::from(share), guilty, beside);
         }
         let weights = self.learner.as_ref().map(|learner| learner.weights());
-        let is_told = match (&self.told.weights, &weights) {
-            (Some(told), Some(weights)) => !has_moved(told, weights),
-            (None, Some(_)) => false,
-            (_, None) => true,
+        let have_weights_moved = match (&self.told.weights, &weights) {
+            (Some(told), Some(weights)) => has_moved(told, weights),
+            (None, Some(_)) => true,
+            (_, None) => false,
         };
-        if !is_told || self.has_rate_moved() {
+        if have_weights_moved || self.has_rate_moved() {
             self.told.weights = weights.or(self.told.weights);
             self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
-            sayings.push(Saying {
-                by: None,
-                said: Said::Message(Message::Bulletin(Box::new(self.told))),
-            });
+            self.publish(sayings);
         }
     }
 
@@ -239,10 +235,7 @@ impl Fleet {
     /// Tells all partitions what evidence is weighed by.
     fn tell_calibration(&mut self, presumed: f64, shared_alarm_at: Option<Timestamp>, sayings: &mut Vec<Saying>) {
         self.told.calibration = self.counts.told(presumed, shared_alarm_at);
-        sayings.push(Saying {
-            by: None,
-            said: Said::Message(Message::Bulletin(Box::new(self.told))),
-        });
+        self.publish(sayings);
     }
 
     /// Whether it may freeze; `n_known` is how many services its environment has.
@@ -272,24 +265,15 @@ impl Fleet {
                 .filter(|grant| now.since(grant.at) < window)
                 .count()
         };
+        let limit = |share: UnitInterval, min| limit(n_known, share.value(), min);
         let granted = self.grants.len() < GRANTS_MAX
             && match asked.ground {
                 Ground::Evidence | Ground::Burn => {
-                    within(HOUR) < limit(n_known, limiter.new_per_hour_share.value(), limiter.new_per_hour_min)
-                        && within(FOUR_HOURS)
-                            < limit(
-                                n_known,
-                                limiter.new_per_four_hours_share.value(),
-                                limiter.new_per_four_hours_min,
-                            )
+                    within(HOUR) < limit(limiter.new_per_hour_share, limiter.new_per_hour_min)
+                        && within(FOUR_HOURS) < limit(limiter.new_per_four_hours_share, limiter.new_per_four_hours_min)
                 }
                 Ground::Incident => {
-                    within(HOUR)
-                        < limit(
-                            n_known,
-                            limiter.incident_per_hour_share.value(),
-                            limiter.incident_per_hour_min,
-                        )
+                    within(HOUR) < limit(limiter.incident_per_hour_share, limiter.incident_per_hour_min)
                 }
             };
         if granted {
@@ -321,12 +305,16 @@ impl Fleet {
             (self.told.losses, self.told.medians) = (losses, medians);
             self.told.ai_multiplier = ai_multiplier;
             self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
-            sayings.push(Saying {
-                by: None,
-                said: Said::Message(Message::Bulletin(Box::new(self.told))),
-            });
+            self.publish(sayings);
         }
     }
+}
+
+fn say(message: Message<'static>, sayings: &mut Vec<Saying>) {
+    sayings.push(Saying {
+        by: None,
+        said: Said::Message(message),
+    });
 }
 
 /// The value to tell: what was told, unless it has moved by more than [`MOVED`].
