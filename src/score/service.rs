@@ -20,7 +20,8 @@ use super::{
     steps::Totals,
 };
 use crate::model::{
-    Body, Criticality, EnvironmentId, Errors, Happened, Kind, Message, Second, ServiceId, Slo, Subject, Timestamp,
+    Body, Commit, Criticality, EnvironmentId, Errors, Happened, Kind, Message, Second, Service as Catalog, ServiceId,
+    Slo, Subject, Timestamp, UnitInterval,
 };
 
 /// Environments of one service; the next drops the one silent longest.
@@ -297,22 +298,7 @@ impl Service {
             self.default_environment = event.default_environment.parse().ok();
         }
         match &event.body {
-            Body::Commit(commit) => {
-                self.settle(event, context, said);
-                if self.approvals.land(commit, event.time, &context.policy.levels) {
-                    said.push(Said::Message(Message::Approved { at: event.time }));
-                }
-                let landed = self.with_changes(context, said, |changes, scene| changes.land(commit, event.time, scene));
-                if let Some(Landed { loss, lambda }) = landed {
-                    said.push(Said::Message(Message::Loss {
-                        tier: self.tier(context.policy),
-                        loss,
-                    }));
-                    for environment in &mut self.environments {
-                        environment.queue_up(lambda);
-                    }
-                }
-            }
+            Body::Commit(commit) => self.land(commit, event, context, said),
             Body::Deploy(deploy) => self.deploy(deploy, event, context, said),
             Body::Incident(incident) => {
                 self.note_incident(incident, event, context, said);
@@ -335,28 +321,56 @@ impl Service {
                 self.with_changes(context, said, |changes, scene| changes.review(&note, scene));
             }
             Body::Service(catalog) if event.time >= self.catalog_at => {
-                self.catalog_at = event.time;
-                let tier = self.tier(context.policy);
-                self.criticality = catalog.criticality;
-                self.traffic_share = catalog.traffic_share.map(crate::model::UnitInterval::value);
-                self.slo = catalog.slo;
-                for environment in &mut self.environments {
-                    environment.set_slo(catalog.slo);
-                }
-                self.settle(event, context, said);
-                self.relate(catalog, context, said);
-                self.bound_watches(context, said);
-                if tier != self.tier(context.policy) {
-                    // Another mode may hold for it, and other windows.
-                    for place in 0..self.environments.len() {
-                        self.with_environment(place, context, said, Environment::decide);
-                    }
-                    self.reconsider_changes(context, said);
-                }
+                self.take_catalog(catalog, event, context, said);
             }
             Body::Override(word) => self.take_word(word, event, context, said),
             // An older catalog entry than the one that stands; and errors are entries of their own.
             Body::Service(_) | Body::Error(_) => {}
+        }
+    }
+
+    fn land(&mut self, commit: &Commit<'_>, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
+        self.settle(event, context, said);
+        if self.approvals.land(commit, event.time, &context.policy.levels) {
+            said.push(Said::Message(Message::Approved { at: event.time }));
+        }
+        let landed = self.with_changes(context, said, |changes, scene| changes.land(commit, event.time, scene));
+        if let Some(Landed { loss, lambda }) = landed {
+            said.push(Said::Message(Message::Loss {
+                tier: self.tier(context.policy),
+                loss,
+            }));
+            for environment in &mut self.environments {
+                environment.queue_up(lambda);
+            }
+        }
+    }
+
+    /// A catalog entry stands whole: what it does not tell is taken away.
+    fn take_catalog(
+        &mut self,
+        catalog: &Catalog<'_>,
+        event: &Happened<'_>,
+        context: &Context<'_>,
+        said: &mut Vec<Said>,
+    ) {
+        self.catalog_at = event.time;
+        let tier = self.tier(context.policy);
+        self.criticality = catalog.criticality;
+        self.traffic_share = catalog.traffic_share.map(UnitInterval::value);
+        self.slo = catalog.slo;
+        for environment in &mut self.environments {
+            environment.set_slo(catalog.slo);
+        }
+        self.settle(event, context, said);
+        self.relate(catalog, context, said);
+        self.bound_watches(context, said);
+        if tier != self.tier(context.policy) {
+            // Another mode may hold for it, and other windows.
+            for place in 0..self.environments.len() {
+                self.with_environment(place, context, said, Environment::decide);
+            }
+            self.reconsider_changes(context, said);
         }
     }
 
