@@ -47,7 +47,7 @@ fn odd_but_legal_numbers_are_taken() {
     }
 }
 
-/// `RISK_MODEL` §2: two clients' flood counts as two; none affected is not told.
+/// As `docs/events.md` says of `affected`: the flood of two clients counts as two; an `affected` of 0 is none that was told.
 #[test]
 fn the_flood_of_one_client_counts_as_one_client() {
     for (count, affected, errors) in [
