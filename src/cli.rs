@@ -1,4 +1,4 @@
-//! The command line: what may be said, with examples.
+//! The command line: commands and flags, with examples.
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +16,7 @@ use crate::{
     model::{Effect, EnvironmentId, ServiceId, Timestamp},
 };
 
-/// The brake between what happens to services and what pipelines may do to them.
+/// Decides from commits, deploys and errors in Kafka whether the next deploy of a service may go out.
 #[derive(Debug, Parser)]
 #[command(
     name = "holdpoint",
@@ -32,7 +32,7 @@ use crate::{
   holdpoint gate --service checkout --environment production \\
       --url http://holdpoint:8484                 # what a pipeline asks
 
-Data goes to stdout, all else to stderr. HOLDPOINT_LOG=debug says more.")]
+Data goes to stdout, all else to stderr. HOLDPOINT_LOG=debug logs more.")]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -40,11 +40,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Everything in one process on an embedded Kafka: a small fleet, good and bad deploys, live decisions.
+    /// See it work: a small fleet with good and bad deploys, on a Kafka inside the process.
     Demo(Demo),
-    /// The service: reads events, keeps risk state, publishes decisions, answers HTTP.
+    /// Run the service: it reads events, keeps risk state, publishes decisions and answers HTTP.
     Run(Run),
-    /// Holdpoint's own topics.
+    /// Create or check Holdpoint's own topics.
     #[command(after_help = "Examples:
   holdpoint topics ensure --brokers kafka:9092 --partitions 24
   holdpoint topics verify --brokers kafka:9092")]
@@ -52,13 +52,13 @@ pub enum Command {
         #[command(subcommand)]
         command: Topics,
     },
-    /// What a pipeline calls before it deploys.
+    /// Ask whether a deploy may go out: what a pipeline calls before it deploys.
     Gate(Gate),
-    /// Break-glass, or a freeze by hand: an audited event with an end.
+    /// Let deploys of a service pass, or freeze it, by hand and for a time; kept as an audited event.
     Override(Override),
-    /// The same path over recorded events, on recorded time.
+    /// Run recorded events through the same code: what would have been held, and was it right?
     Replay(Replay),
-    /// Events from what is there already.
+    /// Make events from data that exists already: a git history.
     #[command(after_help = "Examples:
   holdpoint import git . > commits.ndjson
   holdpoint import git . | holdpoint replay --events -   # what would be gated")]
@@ -66,7 +66,7 @@ pub enum Command {
         #[command(subcommand)]
         command: Import,
     },
-    /// The policy file.
+    /// Check a policy file, or explain what it sets for a service.
     #[command(after_help = "Examples:
   holdpoint policy check policy.toml
   holdpoint policy explain --service checkout policy.toml")]
@@ -76,7 +76,7 @@ pub enum Command {
     },
 }
 
-/// Where Kafka is, and what else a file or the environment may say too.
+/// Where Kafka is, and the file with all other settings.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
     /// The settings file [default: holdpoint.toml, if there is one].
@@ -110,16 +110,16 @@ fn insert(flags: &mut Flags, key: &str, value: Option<&impl ToString>) {
 
 Exit status: 0 when every bad deploy was frozen and no healthy service was; 1 otherwise.")]
 pub struct Demo {
-    /// The same seed gives the same fleet and deploys.
+    /// Which story is played: the same seed gives the same fleet and deploys.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// How long the live part lasts, such as 40s. Of its 70 minutes three are told a second at most: 24s at least.
+    /// How long the live part lasts, at least 24s: it plays 70 minutes of a fleet, at most three of them a second.
     #[arg(long, default_value = "40s", value_parser = duration)]
     pub duration: Duration,
-    /// Plain lines, also on a terminal.
+    /// Print plain lines, also on a terminal.
     #[arg(long)]
     pub headless: bool,
-    /// Where the page and the API listen; port 0 takes a free one.
+    /// Where the web page and the API listen; port 0 takes a free port.
     #[arg(long, default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
 }
@@ -130,29 +130,29 @@ pub struct Demo {
   HOLDPOINT_POLICY=policy.toml holdpoint run --config holdpoint.toml
 
 Starts without brokers and waits for them. SIGTERM drains, commits and leaves the group within 30 s.
-Exit status: 0 after a clean stop, 70 when it gave up for its supervisor to start it anew.")]
+Exit status: 0 after a clean stop; 70 when it gave up, for its supervisor to start it again.")]
 pub struct Run {
     #[command(flatten)]
     pub common: Common,
-    /// What this instance does: any of ingest, score, api.
+    /// What this instance does, one or more of ingest, score and api [default: all].
     #[arg(long, value_name = "LIST")]
     pub roles: Option<String>,
     /// Where HTTP listens [default: 127.0.0.1:8484].
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
-    /// The policy file, taken up again whenever it changes.
+    /// The policy file; read again whenever it changes.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<String>,
-    /// The name of this instance, the same after a restart [default: host name and port].
+    /// The name of this instance; keep it the same over restarts [default: host name and port].
     #[arg(long, value_name = "NAME")]
     pub instance: Option<String>,
     /// The prefix of consumer groups and transactional ids [default: holdpoint].
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
-    /// The URL others reach this instance by [default: http://<listen>].
+    /// The URL by which other instances and people reach this one [default: http://<listen>].
     #[arg(long, value_name = "URL")]
     pub advertise: Option<String>,
-    /// For events without an environment [default: production].
+    /// The environment of events that name none [default: production].
     #[arg(long, value_name = "NAME")]
     pub default_environment: Option<String>,
 }
@@ -174,22 +174,22 @@ impl Run {
 
 #[derive(Debug, Subcommand)]
 pub enum Topics {
-    /// Create those that are not there; back when they are usable.
+    /// Create the topics that do not exist, and return when they can be used.
     #[command(after_help = "Example:\n  holdpoint topics ensure --brokers kafka:9092 --partitions 24")]
     Ensure {
         #[command(flatten)]
         common: Common,
-        /// Partitions of each; fixed for good [default: 12].
+        /// Partitions of each topic; cannot be changed afterwards [default: 12].
         #[arg(long)]
         partitions: Option<String>,
         /// Replicas of each partition [default: the broker's].
         #[arg(long)]
         replication_factor: Option<String>,
     },
-    /// Check that they are there, three of their settings, and that partition counts match; if nothing differs, also that
-    /// the state can be restored. Each difference is on a line.
+    /// Check that the topics exist, that partition counts match and that three settings of each are right; if all is so,
+    /// also that the state can be restored. Prints a line per difference.
     #[command(
-        after_help = "Example:\n  holdpoint topics verify --brokers kafka:9092\n\nExit status: 0 when all is as it must be, 1 otherwise."
+        after_help = "Example:\n  holdpoint topics verify --brokers kafka:9092\n\nExit status: 0 if nothing differs, 1 otherwise."
     )]
     Verify {
         #[command(flatten)]
@@ -269,38 +269,38 @@ pub struct Gate {
     /// The service to be deployed.
     #[arg(long)]
     pub service: ServiceId,
-    /// Where to.
+    /// The environment it is to be deployed to.
     #[arg(long)]
     pub environment: EnvironmentId,
-    /// A commit that goes with it; may repeat, up to 1,000 times, and the worst decides.
+    /// A commit that goes out; may be repeated, up to 1,000 times. The gravest decision counts.
     #[arg(long, value_name = "SHA")]
     pub change: Vec<String>,
-    /// Rollbacks, security fixes and hotfixes of an open incident pass a freeze.
+    /// What kind of deploy it is: rollbacks, security fixes, and hotfixes for an open incident pass a freeze.
     #[arg(long, value_enum, default_value_t = Kind::Release)]
     pub kind: Kind,
     /// The open incident that a hotfix is for.
     #[arg(long, value_name = "ID", value_parser = incident)]
     pub incident: Option<String>,
-    /// Ask again every 5 s, for so long, such as 10m, while frozen, under review or failing closed.
+    /// How long to ask again, every 5 s, while the answer is freeze, extra review or failing closed; such as 10m.
     #[arg(long, value_parser = duration)]
     pub wait: Option<Duration>,
-    /// The bound on one answer.
+    /// How long one answer may take.
     #[arg(long, default_value = "30s", value_parser = duration_above_zero)]
     pub timeout: Duration,
     /// What to do when nothing is known: `open` lets the deploy go on (exit 0), `closed` stops it (exit 30).
     #[arg(long, value_enum, default_value_t = Fail::Open)]
     pub fail_mode: Fail,
-    /// The whole answer as JSON.
+    /// Print the whole answer as JSON.
     #[arg(long)]
     pub json: bool,
-    /// Ask an instance over HTTP; without either flag, `HOLDPOINT_URL`.
+    /// Ask this instance over HTTP [default: `HOLDPOINT_URL`, unless `--brokers` is given].
     // Not parsed here: clap quotes what is wrong, and an address may hold a password.
     #[arg(long, conflicts_with = "brokers")]
     pub url: Option<String>,
-    /// Read the control topic itself; without either flag, `HOLDPOINT_BROKERS`.
+    /// Read the control topic from these brokers [default: `HOLDPOINT_BROKERS`, if there is no URL].
     #[arg(long, value_name = "LIST")]
     pub brokers: Option<String>,
-    /// The settings file, for names of topics and security.
+    /// The settings file, for names of topics and for security.
     #[arg(long, env = "HOLDPOINT_CONFIG", value_name = "FILE", hide_env_values = true)]
     pub config: Option<PathBuf>,
 }
@@ -329,26 +329,26 @@ impl From<EffectName> for Effect {
   holdpoint override --service checkout --environment production \\
       --effect proceed --for 0 --reason 'no longer needed'
 
-It counts at every gate at once. Without --environment it is about all of them.")]
+It counts at every gate at once, in shadow mode too. Without --environment it is about all environments.")]
 pub struct Override {
     #[command(flatten)]
     pub common: Common,
-    /// The service it is about.
+    /// The service that it is about.
     #[arg(long)]
     pub service: ServiceId,
-    /// Where it holds [default: in every environment].
+    /// The environment in which it holds [default: every environment].
     #[arg(long)]
     pub environment: Option<EnvironmentId>,
     /// What every gate is told: `proceed` lets deploys pass, `freeze` holds them.
     #[arg(long, value_enum)]
     pub effect: EffectName,
-    /// How long it lasts, at most 7d; 0 takes back what was said before.
+    /// How long it lasts, at most 7d; 0 takes back the override before.
     #[arg(long = "for", value_name = "LENGTH", value_parser = length_of_word)]
     pub length: Duration,
-    /// Why; it stays on the topic of overrides.
+    /// Why. Kept on the topic of overrides.
     #[arg(long, value_parser = reason)]
     pub reason: String,
-    /// Who says so [default: the user running this]; it stays on the topic of overrides.
+    /// Who says so [default: the user running this]. Kept on the topic of overrides.
     #[arg(long, env = "USER", hide_env_values = true, default_value = "unknown")]
     pub by: String,
 }
@@ -359,58 +359,58 @@ pub struct Override {
   holdpoint replay --events 2026-*.ndjson.zst --policy policy.toml \\
       --report report.html
   holdpoint replay --events history.ndjson.gz --policy policy.toml \\
-      --compare stricter.toml
+      --compare other.toml
   holdpoint replay --events *.ndjson --policy policy.toml \\
       --decisions decisions.jsonl --json
   zcat history.gz | holdpoint replay --events -
 
-Files may be plain, gzip or Zstandard, and are merged by time: each, and stdin, must be about in order.
+Files may be plain, gzip or Zstandard. They are merged by time; each of them, and stdin, must be about in order of time.
 The same inputs and policy give the same bytes. Exit status: 0; 1 if inputs could not be read.")]
 pub struct Replay {
-    /// Recorded events, one JSON object a line; `-` is stdin. May repeat.
+    /// Recorded events, one JSON object a line; `-` is stdin. May be repeated.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub events: Vec<PathBuf>,
-    /// The policy to go by [default: the built-in one].
+    /// The policy [default: the built-in one].
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// A second policy over the same events: what would change.
+    /// A second policy for the same events, to see what would change.
     #[arg(long, value_name = "FILE")]
     pub compare: Option<PathBuf>,
-    /// For events without an environment, as the setting of the instance that they were recorded of [default: production].
+    /// The environment of events that name none: the setting of the instance they were recorded from [default: production].
     #[arg(long, value_name = "NAME")]
     pub default_environment: Option<EnvironmentId>,
     /// Write every decision here, one a line.
     #[arg(long, value_name = "FILE", value_parser = result())]
     pub decisions: Option<PathBuf>,
-    /// Write a line per commit scored and per deploy watched here.
+    /// Write a line here per commit scored and per deploy watched.
     #[arg(long, value_name = "FILE", value_parser = result())]
     pub scores: Option<PathBuf>,
-    /// Write a page for people here: curves, timelines of freezes, what would change.
+    /// Write a page for people here: figures, timelines of freezes, what would change.
     #[arg(long, value_name = "FILE.html", value_parser = result())]
     pub report: Option<PathBuf>,
-    /// The summary as JSON.
+    /// Print the summary as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Import {
-    /// The commits of a git repository, and its reverts as incidents, as NDJSON on stdout.
+    /// Print the commits of a git repository, and its reverts as incidents, one JSON object a line.
     #[command(after_help = "Examples:
   holdpoint import git . | holdpoint replay --events -   # what would be gated
   holdpoint import git ~/src/shop --service checkout \\
       --since 2026-01-01 > checkout.ndjson
 
 It reads what HEAD reaches by your own git, all but merges, and changes nothing. No name or address of a person \
-goes out. With --since the measures are the same, for the past is read all the same.
+goes out. The measures do not depend on --since: the past is read in any case.
 Exit status: 0; 1 if there is no git, no repository or no history.")]
     Git {
-        /// The repository: any folder of its working tree, or a bare one.
+        /// The repository: any folder of its working tree, or a bare repository.
         path: PathBuf,
-        /// The service that the commits are of [default: the name of the repository's folder].
+        /// The service whose commits they are [default: the name of the repository's folder].
         #[arg(long)]
         service: Option<ServiceId>,
-        /// Write no commits before this: 2026-01-01, in UTC, or 2026-01-01T12:00:00+01:00.
+        /// Leave out commits before this: 2026-01-01, in UTC, or 2026-01-01T12:00:00+01:00.
         #[arg(long, value_name = "DATE", value_parser = date)]
         since: Option<Timestamp>,
     },
@@ -418,34 +418,34 @@ Exit status: 0; 1 if there is no git, no repository or no history.")]
 
 #[derive(Debug, Subcommand)]
 pub enum Policy {
-    /// Validate a policy: all errors at once, each with its line and column.
+    /// Check a policy: prints all mistakes at once, each with its line and column.
     #[command(
-        after_help = "Example:\n  holdpoint policy check policy.toml\n\nExit status: 0 if it is good, which a line says with what it has; 1 otherwise."
+        after_help = "Example:\n  holdpoint policy check policy.toml\n\nExit status: 0 if it is good; 1 otherwise."
     )]
     Check {
         /// The policy.
         file: PathBuf,
     },
-    /// What holds for a service in an environment, and where each value comes from.
+    /// Show every value that holds for a service in an environment, and where it comes from.
     #[command(after_help = "Examples:
   holdpoint policy explain --service checkout policy.toml
   holdpoint policy explain --service checkout --environment staging \\
       --tier critical policy.toml --json
 
-A value is the built-in default, or of a line: at the top, of the tier, of the environment, of the service or of the \
-service in that environment. The last of these that has it counts.
+A value is the built-in default, or comes from a line: at the top, of the tier, of the environment, of the service, or \
+of the service in that environment. The last of these that has it counts.
 Exit status: 0; 1 if the policy has faults, which it prints as `policy check` does.")]
     Explain {
-        /// Of which service.
+        /// The service.
         #[arg(long)]
         service: ServiceId,
-        /// Where.
+        /// The environment.
         #[arg(long, default_value = "production")]
         environment: EnvironmentId,
         /// The service's criticality in the catalog, where the policy names no tier of its own [default: medium].
         #[arg(long, value_enum)]
         tier: Option<Tier>,
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
         /// The policy [default: the built-in one].
