@@ -92,7 +92,7 @@ pub(super) struct Overview {
     /// Services by the worst action that stands for one in any environment.
     pub(super) n_by_action: BTreeMap<Action, u32>,
     /// Services by the worst that gates are told of one in any environment.
-    pub(super) told: Told,
+    pub(super) findings: Findings,
     /// The riskiest services, worst first.
     pub(super) riskiest: Vec<(ServiceId, UnitInterval)>,
 }
@@ -129,14 +129,14 @@ impl LoneWord {
 
 /// Services by what gates are told of them.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Findings {
     pub(super) frozen: u32,
     pub(super) review: u32,
     pub(super) unknown: u32,
     pub(super) free: u32,
 }
 
-impl Told {
+impl Findings {
     fn count(&mut self, worst: Finding) {
         *match worst {
             Finding::Freeze => &mut self.frozen,
@@ -160,7 +160,7 @@ impl Overview {
             held: Vec::new(),
             words: Vec::new(),
             n_by_action: Action::ALL.map(|action| (action, 0)).into(),
-            told: Told::default(),
+            findings: Findings::default(),
             riskiest: Vec::new(),
         };
         // One pass: page by page, each page looks at all there are.
@@ -191,10 +191,10 @@ impl Overview {
     /// Takes in what stands on one service.
     fn take_in(&mut self, glances: &mut dyn Iterator<Item = Glance<'_>>, now: Timestamp) {
         let mut worst: Option<(&ServiceId, Action, UnitInterval)> = None;
-        let mut told: Option<Finding> = None;
+        let mut worst_finding: Option<Finding> = None;
         let (mut service, mut on_all, mut held_on_all) = (None, None, Vec::new());
         for glance in glances {
-            told = Some(told.map_or(glance.finding, |known| worse(known, glance.finding)));
+            worst_finding = Some(worst_finding.map_or(glance.finding, |known| worse(known, glance.finding)));
             let is_held = glance.decision.is_some_and(|decision| {
                 let action = if decision.is_in_force(now) {
                     decision.action
@@ -234,8 +234,8 @@ impl Overview {
             *self.n_by_action.entry(action).or_default() += 1;
             self.note_risk(service, risk);
         }
-        if let Some(told) = told {
-            self.told.count(told);
+        if let Some(finding) = worst_finding {
+            self.findings.count(finding);
         }
     }
 

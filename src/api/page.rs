@@ -12,7 +12,7 @@ use axum::{
 
 use super::{
     Edge, State,
-    overview::{LoneWord, Overview, Told},
+    overview::{Findings, LoneWord, Overview},
 };
 use crate::{
     gate::StandingDecision,
@@ -57,12 +57,12 @@ pub(super) async fn page(extract::State(edge): extract::State<Arc<Edge>>) -> Htm
 type Written = std::fmt::Result;
 
 fn write_page(html: &mut String, state: &State, overview: &Overview, now: Timestamp) -> Written {
-    let Told {
+    let Findings {
         frozen: n_frozen,
         review: n_review,
         unknown: n_unknown,
         free: n_free,
-    } = overview.told;
+    } = overview.findings;
     write!(
         html,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

@@ -43,12 +43,12 @@ pub struct Gate {
 }
 
 /// One answer, as it is printed.
-struct Told {
+struct Reply {
     answer: Answer,
     json: Vec<u8>,
 }
 
-impl From<&Verdict> for Told {
+impl From<&Verdict> for Reply {
     fn from(verdict: &Verdict) -> Self {
         Self {
             answer: verdict.into(),
@@ -70,33 +70,33 @@ pub fn run(gate: &Gate) -> ExitStatus {
     let watch = Stopwatch::start();
     let mut said = Box::default();
     loop {
-        let told = match ask(gate) {
-            Ok(told) => told,
+        let reply = match ask(gate) {
+            Ok(reply) => reply,
             Err(refused) => {
                 complain(&refused.to_string());
                 return ExitStatus::Usage;
             }
         };
-        let answer = &told.answer;
+        let answer = &reply.answer;
         let left = gate.wait.unwrap_or_default().saturating_sub(watch.elapsed());
         let blocked = matches!(
             answer.exit_status,
             ExitStatus::ExtraReview | ExitStatus::Frozen | ExitStatus::FailingClosed
         );
         if !blocked || left.is_zero() {
-            print(gate, &told);
+            print(gate, &reply);
             return answer.exit_status;
         }
         // Each new reason once: a pipeline's log is read by people.
         if answer.text != said {
             complain(&format!("{} – asking again for {} s", answer.text, left.as_secs()));
-            said = told.answer.text;
+            said = reply.answer.text;
         }
         std::thread::sleep(ASK_EVERY.min(left));
     }
 }
 
-fn print(gate: &Gate, Told { answer, json }: &Told) {
+fn print(gate: &Gate, Reply { answer, json }: &Reply) {
     let mut line = if gate.json {
         json.clone()
     } else {
@@ -120,7 +120,7 @@ fn complain(text: &str) {
     drop(writeln!(std::io::stderr(), "holdpoint gate: {text}"));
 }
 
-fn ask(gate: &Gate) -> Result<Told, Refused> {
+fn ask(gate: &Gate) -> Result<Reply, Refused> {
     let asked = match &gate.source {
         Source::Url(url) => http::ask(url, gate),
         Source::Topic {

@@ -195,14 +195,14 @@ mod tests {
     type Played = (i64, Option<u64>);
 
     /// Lives that go as they are told to.
-    struct Told {
+    struct Scripted {
         millis: &'static AtomicI64,
         lives: std::slice::Iter<'static, Played>,
         now: Option<Played>,
         stop: Arc<AtomicBool>,
     }
 
-    impl Life for Told {
+    impl Life for Scripted {
         fn begin(&mut self) -> anyhow::Result<()> {
             self.now = self.lives.next().copied();
             Ok(())
@@ -262,7 +262,7 @@ mod tests {
         for (what, lives, is_given_up) in cases {
             let millis = Box::leak(Box::new(AtomicI64::new(0)));
             let stop = Arc::new(AtomicBool::new(false));
-            let life = Told {
+            let life = Scripted {
                 millis,
                 lives: lives.iter(),
                 now: None,

@@ -128,13 +128,13 @@ mod tests {
     use crate::model::Watermark;
 
     /// Watermarks as (partition, seconds).
-    type Told<'a> = &'a [(i32, i64)];
+    type Seconds<'a> = &'a [(i32, i64)];
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1_000)
     }
 
-    fn tick(wall: i64, told: Told<'_>) -> Tick<'static> {
+    fn tick(wall: i64, told: Seconds<'_>) -> Tick<'static> {
         let watermark = |(partition, seconds): &(i32, i64)| Watermark {
             topic: "errors",
             partition: *partition,
@@ -150,7 +150,7 @@ mod tests {
     fn now_is_the_least_renewed_watermark_and_never_falls() {
         let mut clocks = Clocks::default();
         // The wall clock, the watermarks told as (partition, seconds), and `now` after it.
-        let cases: [(i64, Told<'_>, i64); 6] = [
+        let cases: [(i64, Seconds<'_>, i64); 6] = [
             (1_000, &[(0, 990), (1, 500)], 500),
             (1_001, &[(1, 600)], 600),
             (1_002, &[(1, 550)], 600),
@@ -173,7 +173,7 @@ mod tests {
         for all in [&[(1, 1_002 + YEARS)][..], &[(0, 1_002 + YEARS), (1, 1_002 + YEARS)]] {
             let mut clocks = Clocks::default();
             // The wall clock of the instance, what it tells, and when the broker dates it.
-            let cases: [(i64, Told<'_>, i64); 4] = [
+            let cases: [(i64, Seconds<'_>, i64); 4] = [
                 (1_000, &[(0, 1_000), (1, 1_000)], 1_001),
                 (1_002 + YEARS, all, 1_003),
                 (1_004, &[(0, 1_004)], 1_005),

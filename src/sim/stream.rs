@@ -8,7 +8,7 @@ use super::{
     Simulation,
     calendar::Book,
     chance::Chance,
-    telemetry::{Glimpse, Reporter, Told, World},
+    telemetry::{Glimpse, Line, Reporter, World},
 };
 use crate::model::Timestamp;
 
@@ -38,7 +38,7 @@ pub struct Stream<'a> {
     planned: usize,
     on_the_way: BinaryHeap<Reverse<Sent>>,
     n_sent: u64,
-    told: Vec<Told>,
+    told: Vec<Line>,
     glimpses: Vec<Glimpse>,
 }
 
@@ -132,7 +132,7 @@ impl<'a> Stream<'a> {
         };
         let mut told = std::mem::take(&mut self.told);
         self.reporters[place].speak(world, &mut told, &mut self.glimpses);
-        for Told { time, line } in told.drain(..) {
+        for Line { time, line } in told.drain(..) {
             self.send(time, line);
         }
         self.told = told;

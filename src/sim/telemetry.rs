@@ -71,7 +71,7 @@ pub(super) struct World<'a> {
 
 /// A record on its way.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct Line {
     pub(super) time: Timestamp,
     pub(super) line: String,
 }
@@ -121,7 +121,7 @@ impl Reporter {
     }
 
     /// Tells of its next interval: records, and what they are to whoever knows all.
-    pub(super) fn speak(&mut self, world: World<'_>, told: &mut Vec<Told>, glimpses: &mut Vec<Glimpse>) {
+    pub(super) fn speak(&mut self, world: World<'_>, told: &mut Vec<Line>, glimpses: &mut Vec<Glimpse>) {
         let service = &world.services[self.place];
         if self.preview.is_some() {
             self.speak_of_preview(world, told);
@@ -156,7 +156,7 @@ impl Reporter {
         }
     }
 
-    fn speak_of_preview(&mut self, world: World<'_>, told: &mut Vec<Told>) {
+    fn speak_of_preview(&mut self, world: World<'_>, told: &mut Vec<Line>) {
         let interval = Duration::from_mins(1);
         let end = self.next_at;
         self.next_at = if end + interval > self.until {
@@ -178,7 +178,7 @@ impl Reporter {
         &mut self,
         world: World<'_>,
         (start, end): (Timestamp, Timestamp),
-        told: &mut Vec<Told>,
+        told: &mut Vec<Line>,
         glimpses: &mut Vec<Glimpse>,
     ) {
         let service = &world.services[self.place];
@@ -222,7 +222,7 @@ impl Reporter {
         world: World<'_>,
         (start, end): (Timestamp, Timestamp),
         (version, load, raised): (Option<u32>, Load, &[(Raise, f64)]),
-        (told, glimpses): (&mut Vec<Told>, &mut Vec<Glimpse>),
+        (told, glimpses): (&mut Vec<Line>, &mut Vec<Glimpse>),
     ) {
         let service = &world.services[self.place];
         let of_fault = |raise: &Raise| match raise.cause {
@@ -295,7 +295,7 @@ impl Reporter {
         parts
     }
 
-    fn tell_part(&mut self, world: World<'_>, (start, end): (Timestamp, Timestamp), part: &Part, told: &mut Vec<Told>) {
+    fn tell_part(&mut self, world: World<'_>, (start, end): (Timestamp, Timestamp), part: &Part, told: &mut Vec<Line>) {
         if world.services[self.place].reporting != Reporting::Tracked {
             self.tell(world, (end, Some(world.services[self.place].interval)), part, told);
             return;
@@ -313,7 +313,7 @@ impl Reporter {
         }
     }
 
-    fn tell_storm(&mut self, world: World<'_>, (start, end): (Timestamp, Timestamp), told: &mut Vec<Told>) {
+    fn tell_storm(&mut self, world: World<'_>, (start, end): (Timestamp, Timestamp), told: &mut Vec<Line>) {
         let storms = &world.truth.storms;
         while storms
             .get(self.storm)
@@ -341,12 +341,12 @@ impl Reporter {
         world: World<'_>,
         (time, interval): (Timestamp, Option<Duration>),
         part: &Part,
-        told: &mut Vec<Told>,
+        told: &mut Vec<Line>,
     ) {
         let mut line = String::with_capacity(224);
         self.write(world, (time, interval), part, &mut line)
             .expect("memory takes what is written");
-        told.push(Told { time, line });
+        told.push(Line { time, line });
     }
 
     fn write(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{Gate, Refused, Told};
+use super::{Gate, Refused, Reply};
 use crate::{
     clock::{Clock, Stopwatch},
     gate::{Request, for_terminals, unreachable},
@@ -19,7 +19,7 @@ const NOT_FOUND: u16 = 404;
 /// All parts of the question within the one bound, over the same connection where the other side keeps it. Of a part that
 /// fails nothing is known; the others are asked all the same, for each tells what holds for the service. And it is asked
 /// without changes, for a freeze that let a part by for its changes of low loss does not where some are not known.
-pub(super) fn ask(url: &str, gate: &Gate) -> anyhow::Result<Told> {
+pub(super) fn ask(url: &str, gate: &Gate) -> anyhow::Result<Reply> {
     let Gate { request, timeout, .. } = gate;
     let watch = Stopwatch::start();
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
@@ -33,7 +33,7 @@ pub(super) fn ask(url: &str, gate: &Gate) -> anyhow::Result<Told> {
     };
     let parts = request.parts();
     if let [only] = parts[..] {
-        return told(vec![ask_about(only)?], &shown);
+        return merged(vec![ask_about(only)?], &shown);
     }
     let (mut bodies, mut any_failed) = (Vec::new(), false);
     for changes in parts {
@@ -54,13 +54,13 @@ pub(super) fn ask(url: &str, gate: &Gate) -> anyhow::Result<Told> {
     if any_failed {
         bodies.extend(ask_about(&[]).ok());
     }
-    told(bodies, &shown)
+    merged(bodies, &shown)
 }
 
 /// The answers to all parts as one.
-fn told(bodies: Vec<Vec<u8>>, shown: &str) -> anyhow::Result<Told> {
+fn merged(bodies: Vec<Vec<u8>>, shown: &str) -> anyhow::Result<Reply> {
     let (answer, json) = control::merge_verdicts(bodies).with_context(|| format!("the answer of {shown}"))?;
-    Ok(Told { answer, json })
+    Ok(Reply { answer, json })
 }
 
 /// What the instance `shown` answers to one part within the time that is left.

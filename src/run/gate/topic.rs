@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Gate, Refused, Told};
+use super::{Gate, Refused, Reply};
 use crate::{
     clock::{Clock, Stopwatch},
     gate::{Request, View, assess, without_words},
@@ -26,7 +26,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// The least time that one answer is given.
 const ANSWER_MIN: Duration = Duration::from_millis(100);
 
-pub(super) fn ask(connection: &Connection, control: &str, overrides: &str, gate: &Gate) -> anyhow::Result<Told> {
+pub(super) fn ask(connection: &Connection, control: &str, overrides: &str, gate: &Gate) -> anyhow::Result<Reply> {
     let (tell, told) = mpsc::channel();
     let reading = Reading {
         connection: connection.clone(),
@@ -69,7 +69,7 @@ struct Reading {
     request: Request,
     within: Duration,
     /// Takes each answer that is better than the one before, until there is none or nobody waits for it.
-    tell: mpsc::Sender<anyhow::Result<Told>>,
+    tell: mpsc::Sender<anyhow::Result<Reply>>,
 }
 
 impl Reading {
@@ -89,7 +89,7 @@ impl Reading {
     }
 
     /// Reads all once; `why` is what is known of why overrides are not. Control alone is told as soon as it is read.
-    fn attempt(&self, why: &mut String) -> anyhow::Result<Told> {
+    fn attempt(&self, why: &mut String) -> anyhow::Result<Reply> {
         let id = format!("holdpoint-gate-{}", std::process::id());
         let reader = KafkaReader::new(&self.connection, &id, &id, &Tuning::default());
         // No broker is asked for it: what fails and does not pass is what the settings say.
@@ -112,7 +112,7 @@ impl Reading {
             &view,
             clock,
         )?;
-        let of_control = |why: &str| Told::from(&without_words(&view, &self.request, why, clock.now()));
+        let of_control = |why: &str| Reply::from(&without_words(&view, &self.request, why, clock.now()));
         // Who asks may have gone.
         drop(self.tell.send(Ok(of_control(why))));
         let Err(error) = self.follow_overrides(&mut reader, &view, clock) else {

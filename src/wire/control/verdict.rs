@@ -85,7 +85,7 @@ pub fn encode_verdict(verdict: &Verdict) -> Vec<u8> {
 
 /// An answer as a client reads it.
 #[derive(Serialize, Deserialize)]
-struct Told {
+struct VerdictJson {
     verdict: String,
     known: bool,
     enforced: bool,
@@ -94,14 +94,14 @@ struct Told {
     decision: Value,
     text: String,
     #[serde(default)]
-    changes: Vec<ChangeTold>,
+    changes: Vec<ChangeJson>,
     /// The override, and what this program does not know.
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct ChangeTold {
+struct ChangeJson {
     sha: Box<str>,
     known: bool,
 }
@@ -109,22 +109,22 @@ struct ChangeTold {
 /// Reads an answer. One whose exit status or finding this program does not know is refused: to guess could deploy into
 /// a freeze.
 pub fn decode_verdict(json: &[u8]) -> Result<Answer, Unreadable> {
-    let told: Told = serde_json::from_slice(json).map_err(Unreadable::NotAsExpected)?;
-    let verdict = Finding::ALL.into_iter().find(|finding| finding.name() == told.verdict);
-    let exit_status = ExitStatus::from_code(told.exit_status).filter(|status| *status != ExitStatus::Usage);
+    let read: VerdictJson = serde_json::from_slice(json).map_err(Unreadable::NotAsExpected)?;
+    let verdict = Finding::ALL.into_iter().find(|finding| finding.name() == read.verdict);
+    let exit_status = ExitStatus::from_code(read.exit_status).filter(|status| *status != ExitStatus::Usage);
     let (Some(verdict), Some(exit_status)) = (verdict, exit_status) else {
         return Err(Unreadable::Schema {
-            schema: format!("{} {}", told.verdict, told.exit_status),
+            schema: format!("{} {}", read.verdict, read.exit_status),
         });
     };
-    let asked = |ChangeTold { sha, known }| AskedChange { sha, known };
+    let asked = |ChangeJson { sha, known }| AskedChange { sha, known };
     Ok(Answer {
         verdict,
-        known: told.known,
-        enforced: told.enforced,
+        known: read.known,
+        enforced: read.enforced,
         exit_status,
-        text: told.text.into(),
-        changes: told.changes.into_iter().map(asked).collect(),
+        text: read.text.into(),
+        changes: read.changes.into_iter().map(asked).collect(),
     })
 }
 
@@ -143,16 +143,16 @@ pub fn merge_verdicts(mut parts: Vec<Vec<u8>>) -> Result<(Answer, Vec<u8>), Unre
     if parts.is_empty() {
         return Ok((answer, gravest));
     }
-    let told: Told = serde_json::from_slice(&gravest).map_err(Unreadable::NotAsExpected)?;
-    let change = |AskedChange { sha, known }: &AskedChange| ChangeTold {
+    let read: VerdictJson = serde_json::from_slice(&gravest).map_err(Unreadable::NotAsExpected)?;
+    let change = |AskedChange { sha, known }: &AskedChange| ChangeJson {
         sha: sha.clone(),
         known: *known,
     };
-    let json = to_json(&Told {
+    let json = to_json(&VerdictJson {
         known: answer.known,
         text: answer.text.to_string(),
         changes: answer.changes.iter().map(change).collect(),
-        ..told
+        ..read
     });
     Ok((answer, json))
 }
