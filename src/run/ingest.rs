@@ -42,9 +42,9 @@ const START_TIME_MAX: Duration = Duration::from_secs(1);
 /// Marks of transactions are passed and lag is told so often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What an ingest worker is told.
+/// What an ingest worker goes by.
 #[derive(Debug, Clone)]
-pub(crate) struct Ingest {
+pub(crate) struct IngestSettings {
     pub(crate) instance: Box<str>,
     pub(crate) default_environment: Box<str>,
     /// The kind that records of a topic are of unless they say otherwise.
@@ -57,7 +57,7 @@ pub(crate) struct Ingest {
     pub(crate) clock: Clock,
 }
 
-impl Ingest {
+impl IngestSettings {
     fn kind_of(&self, partition: &TopicPartition) -> Option<Kind> {
         let known = self.kinds.iter().find(|(topic, _)| *topic == partition.topic);
         known.map(|(_, kind)| *kind)
@@ -66,7 +66,7 @@ impl Ingest {
 
 /// One worker, with the one client it owns.
 pub(crate) struct Worker<C> {
-    settings: Ingest,
+    settings: IngestSettings,
     client: C,
     inputs: Inputs,
     /// Assigned, and not started: a broker did not answer.
@@ -96,7 +96,7 @@ pub(crate) struct Worker<C> {
 }
 
 impl<C: Client> Worker<C> {
-    pub(crate) fn new(settings: Ingest, client: C) -> Self {
+    pub(crate) fn new(settings: IngestSettings, client: C) -> Self {
         let batch = Batch::new(usize::try_from(settings.n_partitions).unwrap_or(usize::MAX));
         Self {
             progress: Progress::new(settings.clock),

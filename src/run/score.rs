@@ -47,9 +47,9 @@ const WAIT: Duration = Duration::from_millis(100);
 /// Between two attempts to read on a partition that is restored: each may take seconds, in which the others wait.
 const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// What a score worker is told.
+/// What a score worker goes by.
 #[derive(Debug, Clone)]
-pub(crate) struct Score {
+pub(crate) struct ScoreSettings {
     pub(crate) instance: Box<str>,
     pub(crate) group: Box<str>,
     pub(crate) url: Box<str>,
@@ -84,7 +84,7 @@ pub(crate) struct Restorer {
 
 /// One worker, with the one client it owns.
 pub(crate) struct Worker<C> {
-    settings: Score,
+    settings: ScoreSettings,
     client: C,
     restorer: Restorer,
     restoring: BTreeMap<PartitionIndex, Ask>,
@@ -114,7 +114,7 @@ pub(crate) struct Worker<C> {
 
 impl<C: Client> Worker<C> {
     pub(crate) fn new(
-        settings: Score,
+        settings: ScoreSettings,
         client: C,
         restorer: Restorer,
         queries: mpsc::Receiver<Query>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Ingest;
+use super::IngestSettings;
 use crate::{
     ingest::{self, Arrival, Batch, Origin, Reject},
     model::{self, Kind, PartitionIndex, Timestamp},
@@ -19,7 +19,7 @@ const OWN_HEADERS: &str = "hp_";
 
 /// What turns one record of one partition into its fate.
 pub(super) struct Stage<'a> {
-    pub(super) settings: &'a Ingest,
+    pub(super) settings: &'a IngestSettings,
     pub(super) partition: &'a TopicPartition,
     pub(super) kind: Option<Kind>,
     pub(super) now: Timestamp,
@@ -134,9 +134,9 @@ mod tests {
         }
     }
 
-    fn settings() -> Ingest {
+    fn settings() -> IngestSettings {
         let topic = |name: &str| Arc::<str>::from(name);
-        Ingest {
+        IngestSettings {
             instance: "a".into(),
             default_environment: "production".into(),
             kinds: Vec::new(),
@@ -156,7 +156,7 @@ mod tests {
         }
     }
 
-    fn stage<'a>(settings: &'a Ingest, partition: &'a TopicPartition) -> Stage<'a> {
+    fn stage<'a>(settings: &'a IngestSettings, partition: &'a TopicPartition) -> Stage<'a> {
         Stage {
             settings,
             partition,

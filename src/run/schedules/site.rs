@@ -12,11 +12,11 @@ use crate::{
     gate::{Place, View},
     model::{Entry, Kind, Offset, PartitionIndex, PolicyText, Timestamp},
     run::{
-        ingest::{self, Ingest, log_record},
+        ingest::{self, IngestSettings, log_record},
         policy_file::PolicyFile,
         progress::Stuck,
         restore::{beside, restore},
-        score::{self, Restorer, Score},
+        score::{self, Restorer, ScoreSettings},
         viewer::peers,
     },
     stream::{
@@ -180,8 +180,8 @@ impl Site {
         Restorer { ask, answers }
     }
 
-    fn ingest(&self, instance: &str) -> Ingest {
-        Ingest {
+    fn ingest(&self, instance: &str) -> IngestSettings {
+        IngestSettings {
             instance: instance.into(),
             default_environment: "production".into(),
             kinds: INPUTS.map(|(kind, topic, _)| (Arc::from(topic), kind)).to_vec(),
@@ -194,8 +194,8 @@ impl Site {
         }
     }
 
-    fn score(&self, instance: &str) -> Score {
-        Score {
+    fn score(&self, instance: &str) -> ScoreSettings {
+        ScoreSettings {
             instance: instance.into(),
             group: "hp".into(),
             url: "http://127.0.0.1".into(),

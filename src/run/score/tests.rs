@@ -58,7 +58,7 @@ impl Stage {
         }
         let client = MemoryClient::open(&cluster, Process(0), ("g", "t"), &["events"]).expect("a client");
         let ((ask, asked), (answer, answers)) = (mpsc::channel(), mpsc::channel());
-        let settings = Score {
+        let settings = ScoreSettings {
             instance: "i".into(),
             group: "g".into(),
             url: "http://127.0.0.1".into(),

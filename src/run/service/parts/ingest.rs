@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Instance, close, judge};
 use crate::{
     run::{
-        ingest::{Ingest, Worker},
+        ingest::{IngestSettings, Worker},
         service::probe::Probe,
         supervise::Life,
         viewer::peers,
@@ -73,7 +73,7 @@ fn worker(instance: &Instance) -> anyhow::Result<Worker<KafkaClient>> {
     let inputs: Vec<&str> = topics.consumed().map(|(_, topic)| topic).collect();
     let written = [&*topics.control, &*topics.events, &*topics.rejected];
     let client = instance.client("ingest", &inputs, &written)?;
-    let settings = Ingest {
+    let settings = IngestSettings {
         instance: instance.name.clone(),
         default_environment: instance.settings.default_environment.as_str().into(),
         kinds: topics

@@ -13,7 +13,7 @@ use crate::{
     clock::Stopwatch,
     run::{
         restore::{beside, restore},
-        score::{Ask, Query, Restorer, Score, Worker},
+        score::{Ask, Query, Restorer, ScoreSettings, Worker},
         service::probe::Probe,
         supervise::Life,
     },
@@ -92,9 +92,9 @@ impl Life for ScorePart {
     }
 }
 
-fn score_settings(instance: &Instance, n_partitions: u32) -> Score {
+fn score_settings(instance: &Instance, n_partitions: u32) -> ScoreSettings {
     let topics = &instance.settings.topics;
-    Score {
+    ScoreSettings {
         instance: instance.name.clone(),
         group: instance.settings.group.as_str().into(),
         url: instance.url.clone(),
