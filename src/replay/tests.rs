@@ -386,7 +386,7 @@ fn the_summary_tells_what_was_asked() {
         ("ai-senior-sign-off", 67, Some(0.335))
     );
     assert!(
-        summary.warnings[0].contains("34 % of changes"),
+        summary.warnings[0].contains("34 % of the changes"),
         "{:?}",
         summary.warnings
     );

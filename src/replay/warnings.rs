@@ -1,4 +1,4 @@
-//! What a reader should look at first: what the history lacks, and what the policy does that it hardly means.
+//! What a reader should look at first: what the history lacks, and what the policy probably does not mean to do.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) fn of_summary(summary: &Summary, policy: &Policy) -> Vec<String> {
     for rule in &summary.changes.rules {
         if let Some(share) = rule.share.filter(|share| *share > RULE_SHARE_MAX) {
             warnings.push(format!(
-                "the rule {:?} asks something of {:.0} % of changes; above {:.0} % people work around it",
+                "the rule {:?} asks for approvals on {:.0} % of the changes; above {:.0} % people work around a rule",
                 rule.name,
                 share * 100.0,
                 RULE_SHARE_MAX * 100.0
@@ -31,15 +31,15 @@ pub(super) fn of_summary(summary: &Summary, policy: &Policy) -> Vec<String> {
     let allowed = policy.base.freeze.false_freezes_per_week;
     if let Some(found) = summary.freezes.not_borne_out_per_week.filter(|found| *found > allowed) {
         warnings.push(format!(
-            "{found:.2} freezes a week were borne out by no incident or rollback; the policy allows {allowed} false ones"
+            "{found:.2} freezes a week were borne out by no incident or rollback; the policy allows {allowed} false ones a week"
         ));
     }
     let events = &summary.events;
     if events.applied == 0 {
         warnings.push(match events.consumed {
-            0 => "no events at all: there is no line to read".to_owned(),
+            0 => "no events at all: the input has no lines".to_owned(),
             n => format!(
-                "no events at all: of {} none is one; a JSON object a line is wanted, with its `kind`",
+                "no events at all: none of {} is one; each line must be a JSON object with its `kind`",
                 counted(n, "line")
             ),
         });
@@ -47,8 +47,8 @@ pub(super) fn of_summary(summary: &Summary, policy: &Policy) -> Vec<String> {
     }
     if ratio(events.late, events.consumed).is_some_and(|share| share > LATE_SHARE_MAX) {
         warnings.push(format!(
-            "{} errors came too late to be evidence: are the files in the order of arrival, and is the policy's `lateness` of \
-             {} s as long as errors take?",
+            "{} errors came too late to be evidence: are the lines of each file in the order of arrival, and is the policy's \
+             `lateness` of {} s as long as errors take to arrive?",
             grouped(events.late),
             policy.lateness.as_secs()
         ));
@@ -66,7 +66,7 @@ pub(super) fn of_summary(summary: &Summary, policy: &Policy) -> Vec<String> {
     } = summary.freezes;
     if withheld > 0 {
         warnings.push(format!(
-            "the limit on new freezes held back those of {}, which were under extra review instead; they were asked for {}, \
+            "the limiter held back the freezes of {}, which were under extra review instead; they asked for them {} in all, \
              each once a minute",
             counted(withheld_services, "service"),
             counted(withheld, "time")
@@ -74,7 +74,7 @@ pub(super) fn of_summary(summary: &Summary, policy: &Policy) -> Vec<String> {
     }
     if summary.capture.sampled < 1.0 {
         warnings.push(format!(
-            "there are too many commits to keep all: capture is of {:.2} % of them",
+            "there are too many commits to keep all scores: capture is computed from {:.2} % of them",
             summary.capture.sampled * 100.0
         ));
     }
@@ -89,13 +89,13 @@ pub(super) fn of_copies(n: u64, told: &Twice) -> String {
         files: [one, other],
     } = told;
     format!(
-        "some {} lines are copies of lines of another file, such as {id:?} of {service:?} in {one:?} and {other:?}: without \
-         a `source`, each counts as another event; name one file of each",
+        "some {} lines are copies of lines in another file, such as {id:?} of {service:?} in {one:?} and {other:?}: without \
+         a `source` each copy counts as an event of its own; name only one of such files",
         grouped(n)
     )
 }
 
-/// What services tell so that errors and deploys never meet.
+/// Services whose errors and deploys are never in the same environment.
 pub(super) fn of_apart(apart: &Apart<'_>, default_environment: &str) -> String {
     let Apart {
         n_services,
@@ -104,9 +104,9 @@ pub(super) fn of_apart(apart: &Apart<'_>, default_environment: &str) -> String {
         deploys,
     } = apart;
     format!(
-        "no deploy can be convicted in {n_services} of the services, for they tell errors and deploys in different \
-         environments, such as {service:?} errors in {}, deploys in {}; what names none is of {default_environment:?} \
-         (--default-environment)",
+        "no deploy can be convicted in {n_services} of the services, because their errors and deploys are in different \
+         environments: {service:?}, for example, has errors in {} and deploys in {}; events that name no environment are in \
+         {default_environment:?} (--default-environment)",
         quoted(errors),
         quoted(deploys)
     )
@@ -115,14 +115,14 @@ pub(super) fn of_apart(apart: &Apart<'_>, default_environment: &str) -> String {
 /// Services whose errors come too seldom to judge a deploy by.
 pub(super) fn of_coarse(coarse: &Coarse<'_>) -> String {
     let Coarse { n_services, service } = coarse;
-    let tell = if *n_services == 1 {
-        "service tells"
+    let send = if *n_services == 1 {
+        "service sends"
     } else {
-        "services tell"
+        "services send"
     };
     format!(
-        "{n_services} {tell} errors by intervals of more than 15 minutes, such as {service:?}: what deploys break there is found \
-         late or not at all; a count every 10 to 60 seconds is wanted (`interval_ms`)"
+        "{n_services} {send} errors by intervals of more than 15 minutes, such as {service:?}: what deploys break there is found \
+         late or not at all; send a count every 10 to 60 seconds (`interval_ms`)"
     )
 }
 
@@ -136,17 +136,17 @@ pub(super) fn of_lonely(lonely: &Lonely<'_>) -> String {
         are_alike,
     } = lonely;
     let are = |n: usize, what: &str, whats: &str| format!("{n} {}", if n == 1 { what } else { whats });
-    let deployed = are(*n_with_deploys, "service tells deploys", "services tell deploys");
-    let erring = are(*n_with_errors, "tells errors", "tell errors");
+    let deployed = are(*n_with_deploys, "service has deploys", "services have deploys");
+    let erring = are(*n_with_errors, "has errors", "have errors");
     if *are_alike {
         format!(
             "{deployed} and no errors, {erring} and no deploys, such as deploys of {with_deploys:?} and errors of \
-             {with_errors:?}: where one is the other by another name, none of its deploys can be convicted"
+             {with_errors:?}: if these are one service by two names, none of its deploys can be convicted"
         )
     } else {
         format!(
-            "{deployed} and no errors, most of those deployed, such as {with_deploys:?}; {erring} and no deploys, such \
-             as {with_errors:?}: where they are the same by other names, none of these deploys can be convicted"
+            "{deployed} and no errors, which is most of those deployed, such as {with_deploys:?}; {erring} and no deploys, \
+             such as {with_errors:?}: where two of them are one service by two names, none of its deploys can be convicted"
         )
     }
 }
@@ -160,13 +160,13 @@ pub(super) fn of_strange(strange: &Strange<'_>) -> String {
         other,
     } = strange;
     let are = if *n_services == 1 {
-        "service tells no commits and is"
+        "service has no commits of its own and is"
     } else {
-        "services tell no commits and are"
+        "services have no commits of their own and are"
     };
     format!(
-        "{n_services} {are} deployed with those of another, such as {service:?} with {sha:?} of {other:?}: the risk of their \
-         changes is not known; commits must name the service that is deployed (`import git --service`)"
+        "{n_services} {are} deployed with commits of another service, such as {service:?} with {sha:?} of {other:?}: the risk \
+         of these changes is not known; commits must name the service that is deployed (`import git --service`)"
     )
 }
 
@@ -185,7 +185,7 @@ pub(super) fn of_held(held: &StillHeld, run_on: Duration) -> String {
     };
     let until = until.map_or_else(String::new, |until| format!(" until {until}"));
     format!(
-        "{service}@{environment} {are} still held {} hours after the last event ({ground}{until}): no more of it is counted",
+        "{service}@{environment} {are} still held {} hours after the last event ({ground}{until}): hours beyond that are not counted",
         run_on.as_secs() / 3_600
     )
 }

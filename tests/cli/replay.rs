@@ -118,16 +118,16 @@ fn the_first_refused_lines_are_named_and_all_are_counted() {
 #[test]
 fn an_input_without_events_is_warned_of_and_what_it_seems_to_be_is_said() {
     let cases: [(&[u8], &str, &str); 4] = [
-        (b"", "there is no line to read", ""),
-        (b"\n\n", "there is no line to read", ""),
+        (b"", "the input has no lines", ""),
+        (b"\n\n", "the input has no lines", ""),
         (
             b"[{\"kind\":\"error\"}]\n",
-            "of 1 line none is one",
+            "none of 1 line is one",
             "-: it begins as a JSON array",
         ),
         (
             b"id,time\n1,2\n",
-            "of 2 lines none is one",
+            "none of 2 lines is one",
             "CSV and the like must be converted",
         ),
     ];

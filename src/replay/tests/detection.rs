@@ -37,8 +37,8 @@ fn what_is_held_when_time_ends_is_said() {
         at(390 + 6 * 24 * 60)
     );
     files.push(("more", line(0, 390, &word)));
-    let expected = "cart@production is still held 54 hours after the last event (override until 2026-03-08T06:30:00.000Z): no \
-                    more of it is counted";
+    let expected = "cart@production is still held 54 hours after the last event (override until 2026-03-08T06:30:00.000Z): \
+                    hours beyond that are not counted";
     assert_eq!(replay(&files, None).summary.warnings, [expected]);
     files.push(("again", line(1, 390, &word.replace("cart", "search"))));
     let warnings = replay(&files, None).summary.warnings;

@@ -52,9 +52,9 @@ fn events_without_an_environment_are_of_the_default_one() {
 fn errors_and_deploys_that_never_meet_are_warned_of() {
     let (frozen, warnings, html) = told(&history(), None);
     assert_eq!(frozen, [""; 0]);
-    let expected = "no deploy can be convicted in 2 of the services, for they tell errors and deploys in different \
-                    environments, such as \"checkout\" errors in \"production\", deploys in \"prod\"; what names none is of \
-                    \"production\" (--default-environment)";
+    let expected = "no deploy can be convicted in 2 of the services, because their errors and deploys are in different \
+                    environments: \"checkout\", for example, has errors in \"production\" and deploys in \"prod\"; events \
+                    that name no environment are in \"production\" (--default-environment)";
     assert_eq!(warnings, [expected]);
     assert!(html.contains("no deploy can be convicted in 2 of the services"));
 
@@ -75,11 +75,11 @@ fn services_whose_errors_and_deploys_have_other_names_are_warned_of() {
     *deploys = deploys.replace("\"search\"", "\"search-api\"");
     let (frozen, warnings, html) = told(&files, None);
     assert_eq!(frozen, [""; 0]);
-    let expected = "2 services tell deploys and no errors, 3 tell errors and no deploys, such as deploys of \
-                    \"checkout-api\" and errors of \"checkout\": where one is the other by another name, none of its \
+    let expected = "2 services have deploys and no errors, 3 have errors and no deploys, such as deploys of \
+                    \"checkout-api\" and errors of \"checkout\": if these are one service by two names, none of its \
                     deploys can be convicted";
     assert_eq!(warnings, [expected]);
-    assert!(html.contains("2 services tell deploys and no errors"));
+    assert!(html.contains("2 services have deploys and no errors"));
 }
 
 /// A database that is never deployed tells errors, and a job that never errs is deployed.
@@ -105,9 +105,9 @@ fn services_that_only_err_or_are_only_deployed_are_ordinary() {
         "jobs",
         jobs.map(|(n, job)| super::line(2 + n, 7, &deploy(job))).collect(),
     ));
-    let expected = "4 services tell deploys and no errors, most of those deployed, such as \"billing\"; 2 tell errors \
-                    and no deploys, such as \"cart\": where they are the same by other names, none of these deploys can be \
-                    convicted";
+    let expected = "4 services have deploys and no errors, which is most of those deployed, such as \"billing\"; 2 have \
+                    errors and no deploys, such as \"cart\": where two of them are one service by two names, none of its \
+                    deploys can be convicted";
     assert_eq!(told(&files, None).1, [expected]);
 }
 
@@ -125,7 +125,7 @@ fn errors_that_are_told_too_coarsely_are_warned_of() {
         assert_eq!(
             coarse.map(|warning| warning.split(':').next().unwrap_or_default().to_owned()),
             (n_warned > 0).then(|| format!(
-                "{n_warned} services tell errors by intervals of more than 15 minutes, such as \"checkout\""
+                "{n_warned} services send errors by intervals of more than 15 minutes, such as \"checkout\""
             )),
             "{interval_ms}"
         );
@@ -158,17 +158,17 @@ fn deploys_with_commits_of_another_service_are_warned_of() {
     };
     let expected = |services: &str, first: &str| {
         format!(
-            "{services} deployed with those of another, such as {first}: the risk of their changes is not known; commits must \
-             name the service that is deployed (`import git --service`)"
+            "{services} deployed with commits of another service, such as {first}: the risk of these changes is not known; \
+             commits must name the service that is deployed (`import git --service`)"
         )
     };
     let both = expected(
-        "2 services tell no commits and are",
+        "2 services have no commits of their own and are",
         r#""checkout" with "c0" of "shop""#,
     );
     assert_eq!(warned("shop", "shop"), [both]);
     let one = expected(
-        "1 service tells no commits and is",
+        "1 service has no commits of its own and is",
         r#""search" with "c0" of "checkout""#,
     );
     assert_eq!(warned("checkout", "cart"), [one]);

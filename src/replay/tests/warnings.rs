@@ -14,7 +14,7 @@ fn services_whose_freezes_the_limiter_refused_are_counted() {
     let [warning] = &summary.warnings[..] else {
         panic!("{:?}", summary.warnings);
     };
-    let expected = "the limit on new freezes held back those of 1 service, which";
+    let expected = "the limiter held back the freezes of 1 service, which";
     assert!(warning.starts_with(expected), "{warning}");
     assert_eq!(replay(&files, None).summary.freezes.withheld_services, 0);
 }

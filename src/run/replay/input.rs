@@ -184,11 +184,9 @@ fn hint(beginning: &[u8]) -> Option<&'static str> {
     match text.trim_ascii_start().first()? {
         b'{' => None,
         b'[' => {
-            Some("it begins as a JSON array, and one event a line is wanted: `jq --compact-output '.[]'` makes them")
+            Some("it begins as a JSON array; each line must be one event: `jq --compact-output '.[]'` makes such lines")
         }
-        _ => {
-            Some("it does not begin as JSON, and one JSON object a line is wanted: CSV and the like must be converted")
-        }
+        _ => Some("it does not begin as JSON; each line must be one JSON object: CSV and the like must be converted"),
     }
 }
 
