@@ -137,6 +137,8 @@ pub enum Unreadable {
     Key { key: String },
     #[error("schema `{schema}`, not one this program reads")]
     Schema { schema: String },
+    #[error("not UTF-8")]
+    NotUtf8,
     #[error("not the JSON expected")]
     NotAsExpected(#[source] serde_json::Error),
     #[error("the value is about something else than its key")]

@@ -263,7 +263,9 @@ struct ObligationRead<'a> {
 /// A freeze without an end is refused. Kinds of exemption or obligation that a later program added are passed over:
 /// they can only let more by, or ask for what this one cannot name.
 pub fn decode_decision(value: &[u8]) -> Result<StandingDecision, Unreadable> {
-    let read: Read<'_> = serde_json::from_slice(value).map_err(Unreadable::NotAsExpected)?;
+    // Of strings that nobody reads, the parser does not ask whether they are text.
+    let text = std::str::from_utf8(value).map_err(|_not_text| Unreadable::NotUtf8)?;
+    let read: Read<'_> = serde_json::from_str(text).map_err(Unreadable::NotAsExpected)?;
     check_schema(&read.schema, NAME)?;
     if read.action == Action::Freeze && read.valid_until.is_none() {
         return Err(Unreadable::EndlessFreeze);
@@ -293,7 +295,7 @@ pub fn decode_decision(value: &[u8]) -> Result<StandingDecision, Unreadable> {
         incidents: read.incidents.into(),
         requires_known_changes: read.requires_known_changes,
         low_loss: read.low_loss,
-        json: on_one_line(value),
+        json: on_one_line(text),
     })
 }
 
@@ -330,10 +332,10 @@ fn exemption(name: &str) -> Option<Exemption> {
     }
 }
 
-/// The value, which was read as JSON before and so is text. Line breaks in JSON stand between its parts only, where a
-/// space does as well: what is passed on fits on a line of NDJSON and into a server-sent event.
-fn on_one_line(value: &[u8]) -> KeptText {
-    let text = std::str::from_utf8(value).expect("JSON that was read is UTF-8").trim();
+/// The value, which was read as JSON before. Line breaks in JSON stand between its parts only, where a space does as well:
+/// what is passed on fits on a line of NDJSON and into a server-sent event.
+fn on_one_line(text: &str) -> KeptText {
+    let text = text.trim();
     if text.contains(['\n', '\r']) {
         KeptText::new(&text.replace(['\n', '\r'], " "))
     } else {

@@ -252,6 +252,22 @@ fn readers_pass_over_what_was_added_and_refuse_another_major() {
     }
 }
 
+/// A parser skips what nobody reads without looking at its letters; the whole is passed on as text.
+#[test]
+fn bytes_that_are_no_text_are_refused_in_fields_that_nobody_reads_too() {
+    let value = text(encode_decision(&freeze())).into_bytes();
+    let opened = [br#"{"added":"x","#, &value[1..]].concat();
+    decode_decision(&opened).expect("what was added is passed over");
+    for byte in [0x80, 0xc3, 0xff] {
+        let mut broken = opened.clone();
+        broken[br#"{"added":""#.len()] = byte;
+        assert!(
+            matches!(decode_decision(&broken), Err(Unreadable::NotUtf8)),
+            "{byte:#x}"
+        );
+    }
+}
+
 #[test]
 fn a_record_is_about_its_key() {
     let value = encode_decision(&freeze());
