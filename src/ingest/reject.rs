@@ -72,6 +72,8 @@ pub enum Reject {
         expected: &'static [&'static str],
         found: Excerpt,
     },
+    #[error("an override counts on the topic of overrides alone, and this is another")]
+    StrayOverride,
     #[error("`{field}` must be one of {}, not `{found}`", expected.join(", "))]
     InvalidValue {
         field: &'static str,
@@ -119,7 +121,7 @@ impl Reject {
             Self::InvalidName { .. } => "invalid_name",
             Self::InvalidTime { .. } | Self::TooOld { .. } => "invalid_time",
             Self::InTheFuture { .. } | Self::Unconfirmed { .. } => "in_the_future",
-            Self::NoKind | Self::UnknownKind { .. } => "unknown_kind",
+            Self::NoKind | Self::UnknownKind { .. } | Self::StrayOverride => "unknown_kind",
             Self::InvalidValue { .. } => "invalid_value",
         }
     }

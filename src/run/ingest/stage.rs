@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::IngestSettings;
 use crate::{
     ingest::{self, Arrival, Batch, Origin, Reject},
-    model::{self, Kind, PartitionIndex, Timestamp},
+    model::{self, Event, Kind, PartitionIndex, Timestamp},
     run::books::{Books, Fate},
     stream::{Header, Record, TopicPartition, Write},
     wire::{events, partition::partition_of},
@@ -43,7 +43,7 @@ impl Stage<'_> {
             Some(Kind::Override) => ingest::judged_at(record.timestamp, self.now),
             Some(_) | None => self.now,
         };
-        match ingest::decode(record.value, &origin, now) {
+        match ingest::decode(record.value, &origin, now).and_then(|event| self.at_home(event)) {
             Ok(event) => {
                 let partition = partition_of(&event.service, self.settings.n_partitions);
                 let arrival = Arrival {
@@ -72,6 +72,15 @@ impl Stage<'_> {
                 size_bytes
             }
         }
+    }
+
+    /// Refuses an override on another topic than its own: who may write some input may not open and shut gates with it, and
+    /// gates would not hear it.
+    fn at_home<'e>(&self, event: Event<'e>) -> Result<Event<'e>, Reject> {
+        if event.kind() == Kind::Override && self.kind != Some(Kind::Override) {
+            return Err(Reject::StrayOverride);
+        }
+        Ok(event)
     }
 
     /// The record as it was, with why it is no event and where it came from. What a producer may have made too large
@@ -162,6 +171,47 @@ mod tests {
             partition,
             kind: None,
             now: Timestamp::from_millis(0),
+        }
+    }
+
+    /// That is for who may write the topic of overrides.
+    #[test]
+    fn an_override_counts_on_its_own_topic_alone() {
+        let settings = settings();
+        let partition = partition();
+        let value = |kind: &str| {
+            let said = r#""id":"o-1","time":"1999-01-01T00:00:00Z","service":"checkout","effect":"proceed","until":"1999-01-02T00:00:00Z","reason":"let me","by":"mira""#;
+            format!("{{{kind}{said}}}")
+        };
+        let told = value(r#""kind":"override","#);
+        let cases = [
+            (Some(Kind::Override), value(""), None),
+            (Some(Kind::Override), told.clone(), None),
+            (Some(Kind::Error), told.clone(), Some("unknown_kind")),
+            (Some(Kind::Commit), told, Some("unknown_kind")),
+        ];
+        for (kind, value, refused) in cases {
+            let stage = Stage {
+                kind,
+                now: "1999-01-01T00:00:01Z".parse().expect("a time"),
+                ..stage(&settings, &partition)
+            };
+            let record = Record {
+                offset: Offset(0),
+                timestamp: None,
+                key: None,
+                value: Some(value.as_bytes()),
+                headers: &Vec::new,
+            };
+            let (mut batch, mut writes, mut books) = (Batch::new(1), Vec::new(), Books::default());
+            stage.take_in(&record, &mut batch, &mut writes, &mut books);
+            let reasons: Vec<&str> = writes
+                .iter()
+                .flat_map(|write| &write.headers)
+                .filter(|header| &*header.name == "hp_reason")
+                .filter_map(|header| std::str::from_utf8(header.value.as_deref()?).ok())
+                .collect();
+            assert_eq!(reasons, Vec::from_iter(refused), "{value} in a topic of {kind:?}");
         }
     }
 
