@@ -198,6 +198,16 @@ fn what_an_instance_refuses_is_wrong_usage_and_not_unknown() {
     assert_eq!(gate(&["--url", &format!("http://{address}")]).status.code(), Some(0));
 }
 
+/// In a pipeline's log a line may be a command, and on a terminal an escape one.
+#[test]
+fn an_instances_text_stays_on_its_line_and_acts_on_no_terminal() {
+    let body = r#"{"verdict":"freeze","known":true,"enforced":true,"exit_status":20,"text":"\u001b[2Jso\n::set-env::\u202e\u009b0m"}"#;
+    let address = instance("200 OK", body);
+    let output = gate(&["--url", &format!("http://{address}")]);
+    assert_eq!(output.status.code(), Some(20));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), " [2Jso ::set-env::  0m\n");
+}
+
 #[test]
 fn a_thousand_changes_pass_a_proxy_in_parts_and_the_worst_of_them_decides() {
     let (url, asked) = behind_proxy(|question, changes| match question {

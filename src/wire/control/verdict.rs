@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{instant, to_json};
 use crate::{
-    gate::{Answer, AskedChange, ExitStatus, Finding, Unreadable, Verdict, merge},
+    gate::{Answer, AskedChange, ExitStatus, Finding, Unreadable, Verdict, for_terminals, merge},
     model::{Effect, Timestamp},
 };
 
@@ -106,8 +106,8 @@ struct ChangeJson {
     known: bool,
 }
 
-/// Reads an answer. One whose exit status or finding this program does not know is refused: to guess could deploy into
-/// a freeze.
+/// Reads an answer, and makes its text fit for terminals and logs. One whose exit status or finding this program does not
+/// know is refused: to guess could deploy into a freeze.
 pub fn decode_verdict(json: &[u8]) -> Result<Answer, Unreadable> {
     let read: VerdictJson = serde_json::from_slice(json).map_err(Unreadable::NotAsExpected)?;
     let verdict = Finding::ALL.into_iter().find(|finding| finding.name() == read.verdict);
@@ -123,7 +123,8 @@ pub fn decode_verdict(json: &[u8]) -> Result<Answer, Unreadable> {
         known: read.known,
         enforced: read.enforced,
         exit_status,
-        text: read.text.into(),
+        // Who answers may be a proxy, or whoever is between.
+        text: for_terminals(&read.text).into(),
         changes: read.changes.into_iter().map(asked).collect(),
     })
 }
