@@ -300,7 +300,7 @@ pub struct Gate {
     /// Read the control topic from these brokers [default: `HOLDPOINT_BROKERS`, if there is no URL].
     #[arg(long, value_name = "LIST")]
     pub brokers: Option<String>,
-    /// The settings file, for names of topics and for security.
+    /// The settings file, for names of topics and for security. None is looked for in the working directory.
     #[arg(long, env = "HOLDPOINT_CONFIG", value_name = "FILE", hide_env_values = true)]
     pub config: Option<PathBuf>,
 }

@@ -71,15 +71,20 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// File, environment and flags, with the warnings on stderr.
+/// File, environment and flags, with the warnings on stderr; without a file named, the one that lies here.
 fn settings(config: Option<&Path>, flags: &Flags) -> anyhow::Result<Settings> {
-    let path = config.unwrap_or(Path::new(DEFAULT_CONFIG));
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => Some(text),
-        Err(error) if config.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
-    };
-    let file = text.as_deref().map(|text| (path, text));
+    let here = Path::new(DEFAULT_CONFIG);
+    // One of which that cannot be said is an error when it is read.
+    let lies_here = || here.try_exists().unwrap_or(true).then_some(here);
+    settings_of(config.or_else(lies_here), flags)
+}
+
+/// The same, with no file but one that is named.
+fn settings_of(config: Option<&Path>, flags: &Flags) -> anyhow::Result<Settings> {
+    let read_config =
+        |path: &Path| std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
+    let text = config.map(read_config).transpose()?;
+    let file = config.zip(text.as_deref());
     let read = |path: &Path| std::fs::read_to_string(path);
     let (settings, warnings) = Settings::load(file, environment(), flags, &read)?;
     warn(&warnings);
@@ -203,7 +208,8 @@ fn gate_source(gate: &cli::Gate) -> Result<run::gate::Source, String> {
         .brokers
         .iter()
         .map(|brokers| ("brokers".to_owned(), brokers.clone()));
-    let settings = settings(gate.config.as_deref(), &flags.collect()).map_err(|error| format!("{error:#}"))?;
+    // It runs where what it is to judge is checked out: a file there could turn it to other topics.
+    let settings = settings_of(gate.config.as_deref(), &flags.collect()).map_err(|error| format!("{error:#}"))?;
     Ok(run::gate::Source::Topic {
         connection: run::connection(&settings),
         control: settings.topics.control,

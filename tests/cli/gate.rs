@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
+    path::Path,
     process::{Command, Output},
     sync::mpsc,
     thread,
@@ -103,11 +104,17 @@ fn gate(arguments: &[impl AsRef<OsStr>]) -> Output {
 
 /// With no variable of Holdpoint's but these.
 fn gate_in(variables: &[(&str, &str)], arguments: &[impl AsRef<OsStr>]) -> Output {
+    gate_at(Path::new("."), variables, arguments)
+}
+
+/// The same, run in `folder`.
+fn gate_at(folder: &Path, variables: &[(&str, &str)], arguments: &[impl AsRef<OsStr>]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdpoint"));
     for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("HOLDPOINT_")) {
         command.env_remove(variable);
     }
     command
+        .current_dir(folder)
         .envs(variables.iter().copied())
         .args(["gate", "--service", "checkout", "--environment", "production"])
         .args(arguments);
@@ -206,6 +213,20 @@ fn an_instances_text_stays_on_its_line_and_acts_on_no_terminal() {
     let output = gate(&["--url", &format!("http://{address}")]);
     assert_eq!(output.status.code(), Some(20));
     assert_eq!(String::from_utf8_lossy(&output.stdout), " [2Jso ::set-env::  0m\n");
+}
+
+/// A gate runs where what it is to judge is checked out: a file in there would turn it to other topics, or have it load a
+/// library.
+#[test]
+fn settings_that_lie_where_a_gate_runs_are_not_its_own() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    std::fs::write(folder.path().join("holdpoint.toml"), "no_such_key = 1\n").expect("written");
+    let to = ["--brokers", "127.0.0.1:1", "--timeout", "1s"];
+    let of = |more: &[&str]| status_and_stderr(&gate_at(folder.path(), &[], &[&to, more].concat()));
+    let (status, stderr) = of(&[]);
+    assert!(status == Some(0) && stderr.contains("failing open"), "{stderr}");
+    let (status, stderr) = of(&["--config", "holdpoint.toml"]);
+    assert!(status == Some(2) && stderr.contains("no_such_key"), "{stderr}");
 }
 
 #[test]
