@@ -9,6 +9,7 @@ use holdpoint::{
     config::{self, Flags, Origin, Settings, SettingsErrors, Warning},
     gate::{ExitStatus, Request, parse_changes},
     ingest::Reject,
+    model::shown,
     run, telemetry,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -233,7 +234,7 @@ fn run_override(said: cli::Override) -> anyhow::Result<ExitCode> {
         reason: said.reason,
         by: said.by,
     };
-    print_lines(&[run::overrides::run(&settings, &said)?]);
+    print_lines(&[shown(&run::overrides::run(&settings, &said)?)]);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -271,7 +272,7 @@ fn run_policy(command: cli::Policy) -> anyhow::Result<ExitCode> {
             };
             match run::policy::explain(&args)? {
                 Ok(explanation) if json => Ok(serde_json::to_string_pretty(&explanation)?),
-                Ok(explanation) => Ok(explanation.to_string().trim_end().to_owned()),
+                Ok(explanation) => Ok(shown(explanation.to_string().trim_end())),
                 Err(faults) => Err(faults),
             }
         }
@@ -310,5 +311,5 @@ fn print_lines(lines: &[String]) {
 
 fn complain(text: &str) {
     use std::io::Write as _;
-    drop(writeln!(std::io::stderr(), "holdpoint: {text}"));
+    drop(writeln!(std::io::stderr(), "holdpoint: {}", shown(text)));
 }

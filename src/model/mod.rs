@@ -30,6 +30,6 @@ pub use identity::{EventHash, hash_text};
 pub use name::{EnvironmentId, InvalidName, MAX_NAME_BYTES, ServiceId, check_name};
 pub use number::{Offset, OutOfRange, PartitionIndex, Sequence, UnitInterval};
 pub use question::{Ask, Clue, Health, Path, Told};
-pub use text::is_unshowable;
+pub use text::{is_unshowable, shown};
 pub(crate) use text::{nearest, shorten};
 pub use time::{InvalidTimestamp, Second, Timestamp};

@@ -15,6 +15,19 @@ pub fn is_unshowable(letter: char) -> bool {
     letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Lines as terminals and logs are given them: what is shown to nobody as it is, but for line ends, is a space.
+#[must_use]
+pub fn shown(lines: &str) -> String {
+    let show = |letter| {
+        if letter != '\n' && is_unshowable(letter) {
+            ' '
+        } else {
+            letter
+        }
+    };
+    lines.chars().map(show).collect()
+}
+
 /// On one line, and not too much of it.
 pub(crate) fn shorten(text: &str) -> String {
     let mut short: String = text

@@ -24,7 +24,7 @@ use self::{git::Git, progress::Progress};
 use crate::{
     clock::Clock,
     import::{Counts, Import, LOG_ARGUMENTS, Log, Options},
-    model::{ServiceId, Timestamp},
+    model::{ServiceId, Timestamp, shown},
 };
 
 /// Commits for which one `git diff-tree` lives: its start costs little beside them, and what it keeps is bounded.
@@ -272,5 +272,5 @@ fn tell(counts: &Counts) {
 
 fn say(text: &str) {
     // Who closed standard error wants no words.
-    drop(writeln!(io::stderr(), "holdpoint: {text}"));
+    drop(writeln!(io::stderr(), "holdpoint: {}", shown(text)));
 }

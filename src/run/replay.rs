@@ -25,7 +25,7 @@ use self::{
 use super::policy;
 use crate::{
     ingest::Reject,
-    model::EnvironmentId,
+    model::{EnvironmentId, shown},
     replay::{Arrival, ComparedPolicies, ComparedSummary, Comparison, Merge, Replay, Report, Scores},
     score::Said,
     wire::control::encode_decision,
@@ -200,7 +200,7 @@ fn write_summary(
             .map_err(io::Error::from)
             .and_then(|()| writeln!(out))
     } else {
-        write!(out, "{summary}")
+        out.write_all(shown(&summary.to_string()).as_bytes())
     };
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -336,7 +336,7 @@ impl Refused {
 
 /// A reader of standard error who went away is no reason to stop.
 fn complain(text: &str) {
-    drop(writeln!(io::stderr(), "holdpoint: {text}"));
+    drop(writeln!(io::stderr(), "holdpoint: {}", shown(text)));
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use holdpoint::model::is_unshowable;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -251,4 +252,37 @@ fn a_file_that_is_not_there_is_named() {
         .expect("runs");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/file"));
+}
+
+/// Names may hold marks that turn what follows around, and keys of a settings file what acts on a terminal.
+#[test]
+fn nothing_from_outside_acts_on_a_terminal_or_turns_a_line_around() {
+    let folder = TempDir::new().expect("a folder");
+    let of = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let rule = "[[rule]]\nname = \"r\\u202e\"\nwhen = {}\nthen = { action = \"extra_review\", approvals = 1 }\n";
+    let policy = of("policy.toml", rule);
+    let settings = of("holdpoint.toml", "\"\\u001b[2Jx\\u202e\" = 1\n");
+    let events = of(
+        "events.ndjson",
+        r#"{"kind":"commit","id":"c","time":"2026-03-02T00:00:00Z","service":"s\u202e\u2028","sha":"4f1c\u2066"}"#,
+    );
+    for (arguments, named) in [
+        (&["replay", "--events", &events, "--policy", &policy][..], "4f1c"),
+        (&["policy", "explain", "--service", "s", &policy], "r "),
+        (&["topics", "verify", "--config", &settings], "unknown key"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+            .args(arguments)
+            .output()
+            .expect("it runs");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains(named), "{text}");
+        let unshowable = text.chars().find(|c| *c != '\n' && is_unshowable(*c));
+        assert_eq!(unshowable, None, "{arguments:?}: {text}");
+    }
 }
