@@ -345,7 +345,7 @@ pub struct Override {
     /// How long it lasts, at most 7d; 0 takes back the override before.
     #[arg(long = "for", value_name = "LENGTH", value_parser = length_of_word)]
     pub length: Duration,
-    /// Why. Kept on the topic of overrides.
+    /// Why. Everybody can read it: every gate says it, and so does the page.
     #[arg(long, value_parser = reason)]
     pub reason: String,
     /// Who says so [default: the user running this]. Kept on the topic of overrides.
