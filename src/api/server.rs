@@ -1,9 +1,16 @@
-//! Connections: taken, bounded in number and in time, and ended.
+//! Connections: taken, bounded in number, all together and of each address, and in time, and ended.
 //!
 //! `axum::serve` gives hyper no timer, and so waits for a request's head without end; here it has one. A connection
 //! without a request is closed after the same time, and so is one whose client does not read its answer ([`Socket`]).
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use hyper_util::{
@@ -23,6 +30,8 @@ use super::{State, guard::Terms, host::Hosts, router, socket::Socket};
 /// Connections open at once; the next waits for one to end. With 128 KiB of buffer each, at most 512 MiB, beside
 /// [`Limits::answers_kib`] and what the system keeps; what is not taken is let go of after [`Limits::request`].
 const CONNECTIONS_MAX: usize = 4_096;
+/// Of one address, at most: who loses count of theirs does not keep all others out, nor a probe that asks whether it lives.
+const CONNECTIONS_OF_ONE_MAX: usize = CONNECTIONS_MAX / 2;
 /// Connections that may wait to be accepted, as `TcpListener::bind` has it.
 const BACKLOG: u32 = 1_024;
 /// What the system keeps of an answer until it is taken; Linux keeps twice as much. Left to itself, it keeps megabytes of
@@ -43,6 +52,7 @@ pub(super) struct Limits {
     /// For the head; then again for the body and the answer's beginning; then for each wait until more of it is taken.
     pub(super) request: Duration,
     pub(super) body_bytes: usize,
+    pub(super) connections_of_one: usize,
     /// Of all answers together that wait to be taken, but short ones.
     pub(super) answers_kib: usize,
     /// How old what is told of all services may be.
@@ -54,6 +64,7 @@ pub(super) struct Limits {
 pub(super) const LIMITS: Limits = Limits {
     request: Duration::from_secs(30),
     body_bytes: 1_024 * 1_024,
+    connections_of_one: CONNECTIONS_OF_ONE_MAX,
     answers_kib: 256 * 1_024,
     overview_age: Duration::from_secs(1),
 };
@@ -99,16 +110,30 @@ pub(super) async fn serve_within(
     let router = router(state, Terms { limits, hosts, room }, stopped.clone());
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
+    let mut peers = Peers::default();
     let mut stop = pin!(stop);
     let ended = loop {
         let accepted = tokio::select! {
             () = &mut stop => break Ok(()),
             accepted = accept(&listener, &permits) => accepted,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                if let Ok(peer) = ended {
+                    peers.leave(peer);
+                }
+                continue;
+            }
         };
         match accepted {
-            Ok((stream, permit)) => {
-                connections.spawn(converse(limits, stream, router.clone(), stopped.clone(), permit));
+            Ok((stream, peer, permit)) => {
+                if !peers.enter(peer, limits.connections_of_one) {
+                    // Dropped, it is closed.
+                    continue;
+                }
+                let conversation = converse(limits, stream, router.clone(), stopped.clone(), permit);
+                connections.spawn(async move {
+                    conversation.await;
+                    peer
+                });
             }
             Err(fault) => break Err(fault),
         }
@@ -122,12 +147,37 @@ pub(super) async fn serve_within(
     ended
 }
 
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+/// How many connections each address has; of those without any, nothing is kept.
+#[derive(Debug, Default)]
+struct Peers(HashMap<IpAddr, usize>);
+
+impl Peers {
+    /// Counts one more, unless it has `max`.
+    fn enter(&mut self, peer: IpAddr, max: usize) -> bool {
+        let n_open = self.0.entry(peer).or_default();
+        let is_let_in = *n_open < max;
+        *n_open += usize::from(is_let_in);
+        is_let_in
+    }
+
+    fn leave(&mut self, peer: IpAddr) {
+        if let Entry::Occupied(mut open) = self.0.entry(peer) {
+            *open.get_mut() -= 1;
+            if *open.get() == 0 {
+                open.remove();
+            }
+        }
+    }
+}
+
+type Accepted = (TcpStream, IpAddr, OwnedSemaphorePermit);
+
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<Accepted> {
     let permit = permits.clone().acquire_owned().await.expect("it is never closed");
     let mut n_failures = 0;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Ok((stream, permit)),
+            Ok((stream, from)) => return Ok((stream, from.ip().to_canonical(), permit)),
             // The other side left before its turn.
             Err(fault) if is_of_one_connection(&fault) => {}
             Err(fault) => {

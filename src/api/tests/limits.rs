@@ -1,12 +1,12 @@
 //! What is too large or too slow is refused.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{io::ErrorKind, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     extract::{self, RawQuery},
     http::StatusCode,
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{net::TcpStream, sync::watch, time::timeout};
 
 use super::support::{PATIENCE, Server, state};
 use crate::{
@@ -104,6 +104,42 @@ async fn one_who_reads_its_answers_slowly_is_given_them_whole() {
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), N, "{} bytes", answers.len());
     assert!(answers.ends_with('}'), "the last is not whole");
     server.stop().await;
+}
+
+/// One who loses count of its connections would keep a probe out, and have a good instance restarted.
+#[tokio::test]
+async fn one_address_has_so_many_connections_and_leaves_the_rest_to_others() {
+    let limits = Limits {
+        connections_of_one: 2,
+        ..LIMITS
+    };
+    let server = Server::start_within(limits, state()).await;
+    let (first, _second) = (server.connect(1).await, server.connect(1).await);
+    assert!(!is_answered(&server.connect(1).await).await, "a third of the same");
+    assert!(is_answered(&server.connect(2).await).await, "another address");
+    drop(first);
+    let again = timeout(PATIENCE, async {
+        while !is_answered(&server.connect(1).await).await {}
+    });
+    again.await.expect("one that ended makes room");
+    server.stop().await;
+}
+
+/// Whether a connection is served: one that is closed, or reset, is not.
+async fn is_answered(stream: &TcpStream) -> bool {
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.writable().await.expect("a socket");
+    if stream.try_write(request).is_err() {
+        return false;
+    }
+    loop {
+        stream.readable().await.expect("a socket");
+        match stream.try_read(&mut [0]) {
+            Ok(n_read) => return n_read > 0,
+            Err(fault) if fault.kind() == ErrorKind::WouldBlock => {}
+            Err(_reset) => return false,
+        }
+    }
 }
 
 /// Memory is the scorer's: what clients have asked for and do not take has a bound together, not only each.

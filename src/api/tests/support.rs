@@ -11,6 +11,7 @@ use std::{
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::{
+    net::{TcpSocket, TcpStream},
     sync::{broadcast, oneshot, watch},
     task::JoinHandle,
 };
@@ -233,6 +234,14 @@ impl Server {
             stop,
             ended,
         }
+    }
+
+    /// A connection from the `n`th address of this machine.
+    pub(super) async fn connect(&self, n: u8) -> TcpStream {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let own = SocketAddr::from(([127, 0, 0, n], 0));
+        socket.bind(own).expect("an address of this machine");
+        socket.connect(self.address).await.expect("connected")
     }
 
     /// Stops it, and sees that it ends.
