@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use self::scan::{Place, Scan};
 pub(crate) use self::{
-    control::{Concentration, Control, DECLARED_MIN, SHARE_MAX, SHARE_MIN, Shares},
+    control::{Control, DECLARED_MIN, SHARE_MAX, SHARE_MIN, Shares},
     recovery::{Recovery, Still},
     scan::{Blocks, Recent},
     since::Since,

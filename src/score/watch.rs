@@ -10,8 +10,7 @@ use super::{
     baseline::Sizes,
     blame::{density, steps_between},
     evidence::{
-        Blocks, Concentration, Control, DECLARED_MIN, EProcess, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen,
-        Shares, Since, narrow,
+        Blocks, Control, DECLARED_MIN, EProcess, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen, Shares, Since, narrow,
     },
     exposure::Exposure,
     short::Short,
@@ -93,7 +92,7 @@ pub(crate) struct Step<'a> {
     /// The margin where attempts are known.
     pub(crate) margin: f64,
     /// How far the shares of healthy versions scatter.
-    pub(crate) concentration: Concentration,
+    pub(crate) concentration: f64,
     /// What a step counts as at most, as a multiple of what is expected.
     pub(crate) spike: f64,
     /// How much of the traffic restarts for a deploy under watch, of which errors had not risen before: the part of what the
@@ -353,7 +352,7 @@ impl Watch {
         let exposure = self.exposure.value().max(DECLARED_MIN);
         if let Some(control) = control {
             return Seen {
-                ln_ratios: control.ln_ratios(1.0, step.concentration, self.shares.least()),
+                ln_ratios: control.ln_ratios(1.0, step.concentration),
                 errors: control.new,
                 expected: control.expected(),
                 blocks: None,
