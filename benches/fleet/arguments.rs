@@ -13,6 +13,7 @@ Usage: cargo bench --no-default-features --bench fleet -- [options]
   --days N         length of each (default: 8)
   --services N     services of each (default: the family's)
   --policy FILE    policy to judge by (default: the built-in one, enforced)
+  --told           attempts tell what is usual, where they are told
   --threads N      fleets at once (default: 1)
   --cases N        single cases printed of each kind (default: 0)
   --trace SERVICE  all that one service of the first fleet went through, and nothing else
@@ -28,6 +29,7 @@ pub(crate) struct Arguments {
     pub(crate) cases: usize,
     pub(crate) trace: Option<String>,
     pub(crate) policy: Option<String>,
+    pub(crate) told: bool,
 }
 
 /// Enforced: only there are false freezes a cost.
@@ -45,6 +47,7 @@ impl Arguments {
             cases: 0,
             trace: None,
             policy: Some(POLICY.to_owned()),
+            told: false,
         };
         let (mut services, mut is_bench, mut is_test) = (None, false, false);
         let mut given = given;
@@ -62,6 +65,7 @@ impl Arguments {
                 "--threads" => arguments.threads = number(&value()?)?,
                 "--cases" => arguments.cases = number(&value()?)?,
                 "--trace" => arguments.trace = Some(value()?),
+                "--told" => arguments.told = true,
                 "--policy" => arguments.policy = Some(policy(&value()?)?),
                 _ => return Err(format!("{option} is no option")),
             }

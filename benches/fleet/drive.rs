@@ -11,10 +11,10 @@ use holdpoint::{
     model::{Action, Decision, Evidence, Reason, Subject, Timestamp},
     replay::{Input, Merge, Replay},
     score::{ClosedWatch, Said},
-    sim::{Family, Simulation, Stream},
+    sim::{Simulation, Stream},
 };
 
-use crate::{oracle::Oracle, sights::Sights};
+use crate::{arguments::Arguments, oracle::Oracle, sights::Sights, told::Telling};
 
 /// Lines made at a time.
 const LINES: usize = 256;
@@ -70,14 +70,15 @@ pub(crate) struct Heard {
     pub(crate) text: Box<str>,
 }
 
-pub(crate) fn run(family: &Family, seed: u64, days: u16, policy: Option<&str>) -> Run {
-    let simulation = Simulation::new(family, seed, days);
+pub(crate) fn run(arguments: &Arguments, seed: u64) -> Run {
+    let simulation = Simulation::new(&arguments.family, seed, arguments.days);
     let knows = Rc::new(RefCell::new(Knows::default()));
-    let mut replay = Replay::new(policy);
+    let mut replay = Replay::new(arguments.policy.as_deref());
     let (mut voices, mut watches) = (BTreeMap::new(), BTreeMap::new());
     {
         let lines = Lines {
             stream: simulation.stream(),
+            telling: arguments.told.then(|| Telling::of(&simulation)),
             knows: Rc::clone(&knows),
             line: String::new(),
             buffer: Vec::new(),
@@ -169,6 +170,7 @@ struct Knows {
 /// The stream as a file; those who know all look on.
 struct Lines<'a> {
     stream: Stream<'a>,
+    telling: Option<Telling<'a>>,
     knows: Rc<RefCell<Knows>>,
     line: String,
     buffer: Vec<u8>,
@@ -189,6 +191,9 @@ impl BufRead for Lines<'_> {
                 }
                 if is_over {
                     break;
+                }
+                if let Some(telling) = &self.telling {
+                    telling.rewrite(&mut self.line, &knows.sights);
                 }
                 self.buffer.extend_from_slice(self.line.as_bytes());
                 self.buffer.push(b'\n');

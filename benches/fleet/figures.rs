@@ -1,6 +1,6 @@
 //! The figures that are aimed at, pooled over seeds.
 
-use holdpoint::sim::Fault;
+use holdpoint::sim::{Fault, Reporting};
 
 use crate::{
     interval::{Median, Share},
@@ -60,6 +60,9 @@ pub(crate) struct Recall {
     pub(crate) burning: Share,
     /// Of those that leave time.
     pub(crate) timely: Share,
+    /// Of services that tell requests; and of one who keeps to the margin.
+    pub(crate) by_requests: Share,
+    pub(crate) by_requests_beyond_margin: Share,
     /// The same as `share`, of one who knows what is usual, and of one who keeps to the policy's margin as well.
     pub(crate) to_be_found: Share,
     pub(crate) beyond_margin: Share,
@@ -160,6 +163,7 @@ fn recall(faults: &[&Found], (from, until): (f64, f64)) -> Recall {
     let excused = |why| count(all().filter(|found| found.excused == Some(why)).count());
     let seen = || all().filter(|found| found.excused.is_none());
     let outcome = |of| count(seen().filter(|found| found.outcome == of).count());
+    let by_requests = || all().filter(|found| is_counted(found) && found.traits.reporting == Reporting::WithRequests);
     let frozen = |found: &&&Found| found.outcome == Outcome::Frozen;
     Recall {
         from,
@@ -174,6 +178,8 @@ fn recall(faults: &[&Found], (from, until): (f64, f64)) -> Recall {
         burning: Share::of(all().filter(|found| is_counted(found) && !found.burns_little), frozen),
         to_be_found: Share::of(all().filter(|found| is_counted(found)), |found| found.searched.usual),
         beyond_margin: Share::of(all().filter(|found| is_counted(found)), |found| found.searched.margin),
+        by_requests: Share::of(by_requests(), frozen),
+        by_requests_beyond_margin: Share::of(by_requests(), |found| found.searched.margin),
         timely: Share::of(all().filter(|found| is_counted(found) && found.leaves_time), frozen),
     }
 }

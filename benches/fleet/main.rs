@@ -16,6 +16,7 @@ mod oracle;
 mod searching;
 mod sights;
 mod table;
+mod told;
 mod trace;
 
 use std::{
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
     };
     if let Some(service) = &arguments.trace {
         let seed = arguments.family.seed(arguments.first);
-        let run = drive::run(&arguments.family, seed, arguments.days, arguments.policy.as_deref());
+        let run = drive::run(&arguments, seed);
         trace::print(&run, service);
         return ExitCode::SUCCESS;
     }
@@ -67,7 +68,7 @@ fn judge_all(arguments: &Arguments) -> Vec<Judged> {
                         return;
                     }
                     let seed = arguments.family.seed(arguments.first + n);
-                    let run = drive::run(&arguments.family, seed, arguments.days, arguments.policy.as_deref());
+                    let run = drive::run(arguments, seed);
                     let judged = judge::judge(&run);
                     eprintln!("seed {seed}: {}", judged.line());
                     done.lock().expect("no thread panics while it holds it").push(judged);

@@ -88,6 +88,12 @@ fn print_recalls(figures: &Figures) {
         );
         share("… of one who knows what is usual", Some(recall.to_be_found), None);
         share("… and keeps the margin", Some(recall.beyond_margin), None);
+        share("… of services that tell requests", Some(recall.by_requests), None);
+        share(
+            "… of one who knows what is usual and keeps the margin",
+            Some(recall.by_requests_beyond_margin),
+            None,
+        );
         let Recall {
             n_faults,
             n_after_watch,

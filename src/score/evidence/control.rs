@@ -84,7 +84,7 @@ impl Control {
     }
 
     /// ln of the greatest chance of x where the new version's share is `q` in the mean, over concentrations from `c` on. They
-    /// are taken by doubling; between two of them it is greater by a few hundredths at the most, and no L has a mean above 1.
+    /// are taken by doubling: between two of them it may be a little greater, and yet no L has a mean above 1 there.
     fn ln_likeliest(&self, q: f64, c: f64) -> f64 {
         let binomial = self.new * q.ln() + self.old * (1.0 - q).ln();
         let doubled = std::iter::successors(Some(2.0 * c), |c| Some(2.0 * c)).take_while(|c| c * q < NO_SCATTER);
