@@ -2,8 +2,8 @@
 //!
 //! Where requests are told, as many are told instead as make the errors that are usual in that interval, by the service's
 //! errors a request. So errors per attempt are the same all the time but for faults of its own: whoever holds errors against
-//! attempts knows of traffic, hour and drift, and of what callees and outages add. How errors scatter, when a fault began and by
-//! how much it raises them is left to find out.
+//! attempts knows of traffic, hour and drift, and of what callees, outages and restarts add. The level, how errors scatter, when a
+//! fault began and by how much it raises them is left to find out; and so is all of services that tell no requests.
 
 use std::collections::BTreeMap;
 

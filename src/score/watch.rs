@@ -63,7 +63,7 @@ pub(crate) struct Watch {
     /// The version it brings, and the one it takes the place of; none where they are not told apart.
     version: Version,
     previous: Version,
-    /// How its shares scattered: what it is judged by itself, and what is usual if it turns out healthy.
+    /// How its shares scattered: what is usual if it turns out healthy.
     pub(crate) shares: Shares,
     /// Whether a judged step had no control.
     was_uncontrolled: bool,
@@ -329,7 +329,6 @@ impl Watch {
             } else {
                 self.process.observe(&seen, &self.first_steps, self.horizon);
             }
-            // After it was judged: what decides how a step is judged is what was seen before.
             if let Some(control) = &control {
                 self.shares.note(control);
             }
