@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! S_r  ← (S_r + w_t) · L_r            rest ← rest − w_t        E = rest + Σ v_r S_r + scan
-//! (A) with a control: L_r of a beta-binomial, `control`          v_r = 1/6
+//! (A) with a control: L_r of `control`                            v_r = 1/6
 //! (B) without: ln L_r = x ln r − (k + x) [ln(k + r m) − ln(k + m)]
 //! ```
 //!
