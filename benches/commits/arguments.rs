@@ -1,4 +1,4 @@
-//! What it is told: `--data DIR`, `--git PATH`, `--generated`, `--seeds N`, `--sigma S`, `--test`.
+//! What it is told: `--data DIR`, `--git PATH`, `--generated`, `--ai`, `--seeds N`, `--sigma S`, `--test`.
 
 use std::str::FromStr;
 
@@ -9,6 +9,8 @@ pub(crate) struct Arguments {
     pub(crate) repositories: Vec<String>,
     /// Whether repositories are made up, to see what candidates find.
     pub(crate) is_generated: bool,
+    /// Whether it is about AI's part in failures.
+    pub(crate) is_ai: bool,
     /// How many times delays are drawn.
     pub(crate) n_seeds: u64,
     /// The spread of the lognormal delays.
@@ -21,6 +23,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, St
         data: std::env::var("HOLDPOINT_DATA").ok(),
         repositories: Vec::new(),
         is_generated: false,
+        is_ai: false,
         n_seeds: 5,
         sigma: 1.0,
         is_test: false,
@@ -32,6 +35,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, St
         match word.as_str() {
             "--data" => arguments.data = Some(words.next().ok_or("--data needs a folder")?),
             "--git" => arguments.repositories.push(words.next().ok_or("--git needs a path")?),
+            "--ai" => arguments.is_ai = true,
             "--generated" => arguments.is_generated = true,
             "--seeds" => arguments.n_seeds = value(&word, words.next())?,
             "--sigma" => arguments.sigma = value(&word, words.next())?,
@@ -39,8 +43,8 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, St
             "--bench" => is_bench = true,
             unknown => {
                 return Err(format!(
-                    "unknown argument `{unknown}`; known are --data DIR, --git PATH, --generated, --seeds N, --sigma S and \
-                     --test"
+                    "unknown argument `{unknown}`; known are --data DIR, --git PATH, --generated, --ai, --seeds N, --sigma \
+                     S and --test"
                 ));
             }
         }

@@ -4,14 +4,17 @@
 //! commit later found to be buggy becomes an incident that names it, after a simulated delay. Each score is of the
 //! moment its commit landed (prequential). The baselines are refitted on the labels known by then: a bug once it is
 //! revealed, clean after 90 days without. Of git repositories the labels are reverts, known when they landed, and candidates
-//! that see paths and authors stand beside.
+//! that see paths and authors stand beside. With `--ai` the same commits show what the comparison of changes with and without
+//! AI is worth.
 
 #[path = "../scale/chance.rs"]
 #[expect(dead_code, reason = "each program uses its part")]
 mod chance;
 
+mod ai;
 mod arguments;
 mod boosting;
+mod feed;
 mod figures;
 mod generated;
 mod git;
@@ -47,8 +50,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
+    if arguments.is_ai || arguments.is_test {
+        ai::run(&histories(arguments)?, arguments).map_err(|error| error.to_string())?;
+    }
     let is_of_repositories = !arguments.repositories.is_empty() || arguments.is_generated;
-    if arguments.is_test || !is_of_repositories {
+    if arguments.is_test || !(is_of_repositories || arguments.is_ai) {
         report::run(&histories(arguments)?, arguments).map_err(|error| error.to_string())?;
     }
     if is_of_repositories {
