@@ -36,7 +36,7 @@ fn write_outlook(html: &mut String, outlook: &AiOutlook) -> fmt::Result {
         )?,
         None => write!(
             html,
-            "Whether they fail more often than others of the same risk and tier: not enough data, {n} comparable failures \
+            "Whether they fail more often than others of the same service and risk: not enough data, {n} comparable failures \
              of the {AI_FAILURES_MIN} that are needed."
         )?,
     }

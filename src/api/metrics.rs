@@ -117,7 +117,7 @@ fn of_fleet(outlook: &AiOutlook) -> String {
     gauge(
         &mut text,
         name,
-        "How many times as often a change with AI fails as one without, of the same tier and risk; 95 % at all times.",
+        "How many times as often a change with AI fails as one without, of the same service and risk; 95 % at all times.",
     );
     for (bound, ratio) in [
         ("estimate", comparison.ratio),

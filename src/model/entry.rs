@@ -1,6 +1,6 @@
 //! What the log holds: everything that ever moves state.
 
-use std::{borrow::Cow, num::NonZeroU8};
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -285,24 +285,22 @@ pub enum Ground {
     Burn,
 }
 
-/// What the fleet learns of one change that is deployed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Unit {
-    pub ai: Assistance,
-    /// The chance that it causes an incident, by a model that knows nothing of AI or of its author.
-    pub probability: f32,
-}
-
 /// What fails as one: a deploy whose changes are all of one class, or one change of any other deploy.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lot {
     pub ai: Assistance,
-    /// Of a deploy the mean of its changes'.
-    pub probability: f32,
     /// To the second.
     pub deployed_at: Timestamp,
-    /// How many changes the deploy brought; `None`: this is one change of a deploy that is no lot as a whole.
-    pub n_changes: Option<NonZeroU8>,
+    pub n_changes: u8,
+}
+
+/// Λ = −Σ ln(1 − p) of what a service had at risk with a lot that failed, itself among it.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Rivals {
+    /// Of changes without AI.
+    pub human: f32,
+    /// Of changes that AI had a part in.
+    pub ai: f32,
 }
 
 /// What one state machine tells another.
@@ -365,18 +363,12 @@ pub enum Message<'a> {
         /// Whether the callee is to tell its own callees, if the shares of its callers have changed by it.
         goes_on: bool,
     },
-    /// A deploy brought these changes of a tier, none of which was deployed before.
-    Deployed {
-        tier: Criticality,
-        at: Timestamp,
-        units: Vec<Unit>,
-        /// Whether they are one lot; else each is one.
-        is_one_lot: bool,
-    },
+    /// A deploy brought so many changes without AI, with it, and of which that was not told. None was deployed before.
+    Deployed { at: Timestamp, n_changes: [u32; 3] },
     /// A lot failed that was at risk.
-    Failed { tier: Criticality, at: Timestamp, lot: Lot },
+    Failed { lot: Lot, rivals: Rivals },
     /// A lot is at risk no more, and did not fail as far as is counted.
-    Left { tier: Criticality, lot: Lot },
+    Left { lot: Lot },
     #[serde(borrow)]
     Ask(Ask<'a>),
     #[serde(borrow)]
@@ -420,7 +412,7 @@ pub struct Bulletin {
     pub losses: [Option<f64>; 4],
     /// Per tier: the median loss, up to which a change is among the harmless half; `None` before 50 changes.
     pub medians: [Option<f64>; 4],
-    /// How much likelier AI-assisted changes fail than others of the same risk and tier, once even the lower end of what
+    /// How much likelier AI-assisted changes fail than others of the same service and risk, once even the lower end of what
     /// is known is above 1.
     pub ai_multiplier: Option<f64>,
     /// When an approval with a known level was last seen anywhere.

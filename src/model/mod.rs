@@ -18,7 +18,7 @@ pub use decision::{
 };
 pub use entry::{
     Bulletin, Calibration, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Lot, Message, Origin, Original, Originals,
-    PolicyText, RATE_CLASSES, Recipient, RiskWeights, Tail, Tick, Trace, Unit, VARIANTS_MAX, Variant, Variants,
+    PolicyText, RATE_CLASSES, Recipient, RiskWeights, Rivals, Tail, Tick, Trace, VARIANTS_MAX, Variant, Variants,
     Watched, Watermark,
 };
 pub use event::{

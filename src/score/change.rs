@@ -21,6 +21,7 @@ pub use self::pages::ChangePage;
 pub(crate) use self::{
     loss::{Landed, tier_weight},
     pages::Pages,
+    release::Failure,
 };
 use self::{
     loss::{Rank, ai_weight, rank},
@@ -206,10 +207,10 @@ impl Changes {
             .for_each(|change| change.action != Action::Proceed && change.decide(Occasion::Other, scene));
     }
 
-    pub(crate) fn forget(&mut self, (service, tier): (&ServiceId, Criticality), now: Timestamp, said: &mut Vec<Said>) {
+    pub(crate) fn forget(&mut self, service: &ServiceId, now: Timestamp, said: &mut Vec<Said>) {
         let over = |last_event: Second| now.since(last_event.start()) >= FORGET_AFTER;
         if self.list.oldest().is_some_and(over) {
-            self.leave_old(|change| over(change.last_event), (now, tier), said);
+            self.leave_old(|change| over(change.last_event), now, said);
             let gone = self.list.take_where(|change| over(change.last_event));
             said.extend(gone.iter().map(|change| Said::Forget(change.subject(service))));
         }

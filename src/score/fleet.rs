@@ -147,17 +147,12 @@ impl Fleet {
                 }
                 self.learn(*share, *guilty, beside, sayings);
             }
-            Message::Deployed {
-                tier,
-                at,
-                units,
-                is_one_lot,
-            } => self.trend.deployed(*tier, *at, units, *is_one_lot),
-            Message::Failed { tier, at, lot } => {
-                self.trend.failed(*tier, *at, lot);
+            Message::Deployed { at, n_changes } => self.trend.deployed(*at, *n_changes),
+            Message::Failed { lot, rivals } => {
+                self.trend.failed(lot, *rivals);
                 self.tell(&[], policy, sayings);
             }
-            Message::Left { tier, lot } => self.trend.left(*tier, lot),
+            Message::Left { lot } => self.trend.left(lot),
             // Not for the fleet.
             Message::Answer { .. }
             | Message::Bulletin(_)
@@ -365,10 +360,7 @@ fn nearest_rank(values: &mut [f64], quantile: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::{Assistance, Unit},
-        score::SNAPSHOT_BYTES_MAX,
-    };
+    use crate::score::SNAPSHOT_BYTES_MAX;
 
     fn at(minutes: i64) -> Timestamp {
         Timestamp::from_millis(minutes * 60_000)
@@ -433,12 +425,8 @@ mod tests {
             for tier in Criticality::ALL {
                 hears(&mut fleet, &Message::Loss { tier, loss });
                 let deployed = Message::Deployed {
-                    tier,
                     at: at(50_000_000 + i64::from(i) * 360),
-                    units: [Assistance::None, Assistance::Authored, Assistance::Unknown]
-                        .map(|ai| Unit { ai, probability: 0.1 })
-                        .repeat(100),
-                    is_one_lot: i % 2 == 0,
+                    n_changes: [u32::MAX; 3],
                 };
                 hears(&mut fleet, &deployed);
             }

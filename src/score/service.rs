@@ -301,7 +301,7 @@ impl Service {
             Body::Commit(commit) => self.land(commit, event, context, said),
             Body::Deploy(deploy) => self.deploy(deploy, event, context, said),
             Body::Incident(incident) => {
-                self.note_incident(incident, event, context, said);
+                self.note_incident(incident, event, said);
                 for place in self.places_meant(event, context, said) {
                     self.with_environment(place, context, said, |environment, scene| {
                         environment.incident(incident, event.time, scene);
@@ -450,8 +450,7 @@ impl Service {
             }
         }
         self.tell_callees_again(context, said);
-        let tier = self.tier(context.policy);
-        self.changes.forget((&self.name, tier), context.now, said);
+        self.changes.forget(&self.name, context.now, said);
         self.approvals
             .forget(context.now, |note| self.changes.is_meant_by(note));
         self.forget_words(context.now);

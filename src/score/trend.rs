@@ -1,43 +1,40 @@
-//! Whether changes that AI had a part in fail more often than others of the same risk and tier.
+//! Whether changes that AI had a part in fail more often than others of the same service and risk.
 //!
-//! Compared without strata, a class of changes that are merely larger is blamed for what size does. So changes are set
-//! beside those of the same tier and the same quarter of commit risk, in which neither AI nor the author has a part.
+//! Compared as they come, a class of changes that are merely larger is blamed for what size does, and one of a team whose
+//! service fails often for what the service does. So a change is set beside those that its own service had at risk with
+//! it, and each is expected to fail as often as its risk says, in which neither AI nor the author has a part.
 //!
 //! What is at risk is what can be counted, or a share of what is at risk says nothing of whose the next failure is: of
 //! deploys that bring both classes the failure of the deploy is nobody's. So there are two kinds of *lots*, made where
 //! changes are kept (`change/release.rs`), and each is set beside its own kind only:
 //!
-//! - a **deploy** whose changes are all of one class. It fails once, and is set beside deploys of about as many changes, in
-//!   the quarter of its changes' mean risk. In a stratum it counts as its changes: had deploys of three and of four
-//!   changes the same chance each, or each of their changes, makes little difference there, and none elsewhere;
+//! - a **deploy** whose changes are all of one class. It fails once, and is set beside deploys of about as many changes;
 //! - a **change** of any other deploy, which fails where it is named, and is set beside other such changes.
 //!
-//! The null hypothesis: of all that is at risk in a stratum, which change's lot is the next that is told to have failed
-//! does not depend on its class. At each failure, with `n_a` AI and `n_h` other changes of its stratum at risk (deployed
-//! within 7 days, not failed, and remembered by their service),
+//! The null hypothesis: of all lots of a kind that a service has at risk, each is the next that is told to have failed in
+//! proportion to its Λ = −Σ ln(1 − p), whatever its class. At each failure, with `Λ_a` the sum of those of AI and `Λ_h` of
+//! the others at risk (deployed within 7 days, not failed, and remembered by their service),
 //!
 //! ```text
-//! q(θ) = θ n_a / (θ n_a + n_h)      lik(θ) ← lik(θ) · (q(θ) if the failed one is of the AI class, else 1 − q(θ))
+//! q(θ) = θ Λ_a / (θ Λ_a + Λ_h)      lik(θ) ← lik(θ) · (q(θ) if the failed one is of the AI class, else 1 − q(θ))
 //! ```
 //!
-//! which is Cox's partial likelihood of a hazard ratio θ. `lik(θ) / lik(1)` is a nonnegative martingale where θ is 1, so
-//! a mixture of them passes 1/α with a chance of at most α, whenever it is looked at (Ville); the mirror image asks for
-//! θ < 1. With a mixture M over all θ, {θ : M / lik(θ) < 1/α} is a confidence sequence: it holds θ at all times at once
-//! with a chance of at least 1 − α. After Lindon and Malek, *Anytime-Valid Inference for Multinomial Count Data*
-//! (2011.03567), and Cox, *Regression Models and Life-Tables* (1972).
-//!
-//! The quarters are set anew every four weeks; what was deployed before stays in the one it was deployed in.
+//! which is Cox's partial likelihood of a hazard ratio θ, with a baseline for each service and ln Λ for an offset. `lik(θ) /
+//! lik(1)` is a nonnegative martingale where θ is 1, so a mixture of them passes 1/α with a chance of at most α, whenever
+//! it is looked at (Ville); the mirror image asks for θ < 1. With a mixture M over all θ, {θ : M / lik(θ) < 1/α} is a
+//! confidence sequence: it holds θ at all times at once with a chance of at least 1 − α. After Lindon and Malek,
+//! *Anytime-Valid Inference for Multinomial Count Data* (2011.03567), and Cox, *Regression Models and Life-Tables* (1972).
 //!
 //! A class that was not told is its own: silence is not "human". It is counted and takes no part in the test.
 //!
-//! **Invariant:** state is bounded: 33 buckets of six hours, 500 probabilities, two sets of quarters, one number per θ.
+//! **Invariant:** state is bounded: 33 buckets of six hours, and one number per θ.
 
-use std::{collections::VecDeque, num::NonZeroU8, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::evidence::narrow;
-use crate::model::{Assistance, Criticality, Lot, Timestamp, Unit};
+use crate::model::{Assistance, Lot, Rivals, Timestamp};
 
 /// A deployed change is at risk for so long.
 pub(super) const AT_RISK: Duration = Duration::from_hours(7 * 24);
@@ -45,16 +42,10 @@ pub(super) const AT_RISK: Duration = Duration::from_hours(7 * 24);
 const BUCKET: Duration = Duration::from_hours(6);
 /// A week of them, and a day for what comes late.
 const BUCKETS_MAX: usize = 33;
-const N_BINS: usize = 4;
-/// Deploys are told apart by how many changes they bring, up to so many, and more; then there are changes by themselves.
+/// Deploys are told apart by how many changes they bring, up to so many, and more.
 const SIZES: [u8; 4] = [1, 2, 4, 8];
-const N_SIZES: usize = SIZES.len() + 2;
-const N_STRATA: usize = 4 * N_BINS * N_SIZES;
-/// Probabilities from which the quarters are told, and the least number for it.
-const PROBABILITIES_MAX: usize = 500;
-const PROBABILITIES_MIN: usize = 100;
-/// The quarters stand still for so long: a change is to be in one stratum while it is at risk.
-const EDGES_LAST: Duration = Duration::from_hours(28 * 24);
+/// What is surer to fail than this counts as this.
+const PROBABILITY_MAX: f32 = 0.999;
 /// θ from 1/8 to 8, evenly in its logarithm.
 const N_THETAS: usize = 97;
 const LN_THETA_MAX: f64 = 2.079_441_541_679_835_7;
@@ -71,10 +62,6 @@ const MULTIPLIER_MAX: f64 = 3.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trend {
     buckets: VecDeque<Bucket>,
-    probabilities: VecDeque<f32>,
-    edges: Option<Edges>,
-    /// Those in force before: of what was deployed then.
-    edges_before: Option<Edges>,
     /// ln lik(θ) for each of [`thetas`], then for the alternatives and their mirror images, over ln lik(1).
     ln_grid: Vec<f64>,
     ln_more: [f64; 4],
@@ -85,18 +72,30 @@ pub(crate) struct Trend {
     n_compared: u64,
 }
 
-/// Where quarters of commit risk end, and since when that holds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Edges {
-    ends: [f32; N_BINS - 1],
-    since: Timestamp,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Bucket {
     begins: Timestamp,
-    /// Per stratum, changes: human, AI, not told. There are [`N_STRATA`].
-    counts: Vec<[u32; 3]>,
+    /// Changes at risk: human, AI, not told.
+    n: [u32; 3],
+}
+
+/// What a lot is set beside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Deploys of about as many changes.
+    Deploys(u8),
+    /// Changes by themselves.
+    Changes,
+}
+
+/// A change that a service has at risk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct AtRisk<L> {
+    /// What tells the deploy from others, where it is of one.
+    pub(super) lot: L,
+    pub(super) ai: Assistance,
+    /// The chance that it causes an incident, by a model that knows nothing of AI or of its author.
+    pub(super) probability: f32,
 }
 
 /// What is known of AI-assisted changes in the fleet, for people.
@@ -131,7 +130,7 @@ pub struct Classes {
     pub unknown: u64,
 }
 
-/// How much likelier an AI change fails than another of its tier and risk.
+/// How much likelier an AI change fails than another of its service and risk.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Comparison {
     /// The likeliest ratio, and what it lies within with 95 % at all times at once; from ⅛ to 8.
@@ -147,9 +146,6 @@ impl Default for Trend {
     fn default() -> Self {
         Self {
             buckets: VecDeque::new(),
-            probabilities: VecDeque::new(),
-            edges: None,
-            edges_before: None,
             ln_grid: vec![0.0; N_THETAS],
             ln_more: [0.0; 4],
             ln_less: [0.0; 4],
@@ -160,37 +156,29 @@ impl Default for Trend {
     }
 }
 
-/// A change by itself.
-pub(super) fn lot_of(unit: Unit, deployed_at: Timestamp) -> Lot {
-    Lot {
-        ai: unit.ai,
-        probability: unit.probability,
-        deployed_at,
-        n_changes: None,
+/// Λ by class of what is at risk, as far as it is of a kind.
+pub(super) fn rivals<L: Copy + Ord>(kind: Kind, mut at_risk: Vec<AtRisk<L>>) -> Rivals {
+    at_risk.sort_by_key(|change| change.lot);
+    let lots = at_risk.chunk_by(|a, b| a.lot == b.lot);
+    let is_of_kind = |lot: &&[AtRisk<L>]| match kind {
+        Kind::Deploys(n_changes) => size(lot.len()) == size(usize::from(n_changes)),
+        Kind::Changes => true,
+    };
+    let mut hazards = [0.0; 3];
+    for change in lots.filter(is_of_kind).flatten() {
+        hazards[class(change.ai)] -= (-f64::from(change.probability.min(PROBABILITY_MAX))).ln_1p();
     }
+    let [human, ai, _] = hazards.map(narrow);
+    Rivals { human, ai }
 }
 
-/// All that a deploy brought, as one; `None` unless it is of one class.
-pub(super) fn one_lot(units: &[Unit], deployed_at: Timestamp) -> Option<Lot> {
-    let n_changes = NonZeroU8::new(u8::try_from(units.len()).ok()?)?;
-    let first = units.first()?.ai;
-    let is_alike = units.iter().all(|unit| class(unit.ai) == class(first));
-    let sum: f64 = units.iter().map(|unit| f64::from(unit.probability)).sum();
-    is_alike.then(|| Lot {
-        ai: first,
-        probability: narrow(sum / f64::from(n_changes.get())),
-        deployed_at,
-        n_changes: Some(n_changes),
-    })
-}
-
-/// How many changes it stands for.
-fn weight(lot: &Lot) -> u32 {
-    lot.n_changes.map_or(1, |n| u32::from(n.get()))
+/// Deploys of so many changes are alike.
+fn size(n_changes: usize) -> usize {
+    SIZES.iter().filter(|size| n_changes > usize::from(**size)).count()
 }
 
 /// Without AI, with it, not told: assisted and authored are one class, as the question is whether AI was in it.
-fn class(ai: Assistance) -> usize {
+pub(super) fn class(ai: Assistance) -> usize {
     match ai {
         Assistance::None => 0,
         Assistance::Assisted | Assistance::Authored => 1,
@@ -220,68 +208,44 @@ fn ln_mean(lns: &[f64]) -> f64 {
 }
 
 impl Trend {
-    /// A deploy brought changes of a tier at `at`, all as one lot or each as one.
-    pub(crate) fn deployed(&mut self, tier: Criticality, at: Timestamp, units: &[Unit], is_one_lot: bool) {
-        for unit in units {
-            if self.probabilities.len() >= PROBABILITIES_MAX {
-                self.probabilities.pop_front();
+    /// A deploy brought so many changes of each class at `at`.
+    pub(crate) fn deployed(&mut self, at: Timestamp, n_changes: [u32; 3]) {
+        for (n, more) in self.n_deployed.iter_mut().zip(n_changes) {
+            *n += u64::from(more);
+        }
+        if let Some(bucket) = self.bucket(at) {
+            for (n, more) in bucket.n.iter_mut().zip(n_changes) {
+                *n = n.saturating_add(more);
             }
-            self.probabilities.push_back(unit.probability);
-            self.n_deployed[class(unit.ai)] += 1;
-        }
-        self.settle_edges(at);
-        match one_lot(units, at).filter(|_| is_one_lot) {
-            Some(lot) => self.expose(tier, &lot),
-            None => units.iter().for_each(|unit| self.expose(tier, &lot_of(*unit, at))),
         }
     }
 
-    fn expose(&mut self, tier: Criticality, lot: &Lot) {
-        if let Some(stratum) = self.stratum(tier, lot)
-            && let Some(bucket) = self.bucket(lot.deployed_at)
-        {
-            let counts = &mut bucket.counts[stratum][class(lot.ai)];
-            *counts = counts.saturating_add(weight(lot));
-        }
-    }
-
-    /// A lot is at risk no more. Says in which stratum it was and what that held, itself among it: human and AI changes.
-    fn take_out(&mut self, tier: Criticality, at: Timestamp, lot: &Lot) -> Option<[f64; 2]> {
-        let stratum = self.stratum(tier, lot)?;
-        let at_risk = self.at_risk(stratum, at);
+    /// A lot is at risk no more.
+    pub(crate) fn left(&mut self, lot: &Lot) {
         let begins = lot.deployed_at.floor(BUCKET);
-        let is_at_risk = self.buckets_at_risk(at).any(|bucket| bucket.begins == begins);
-        let bucket = self.buckets.iter_mut().find(|bucket| bucket.begins == begins)?;
-        let counts = &mut bucket.counts[stratum][class(lot.ai)];
-        // Its service may have come to another tier since.
-        let is_known = *counts >= weight(lot);
-        *counts = counts.saturating_sub(weight(lot));
-        (is_at_risk && is_known).then_some(at_risk)
+        if let Some(bucket) = self.buckets.iter_mut().find(|bucket| bucket.begins == begins) {
+            let n = &mut bucket.n[class(lot.ai)];
+            *n = n.saturating_sub(u32::from(lot.n_changes));
+        }
     }
 
-    /// A lot will not be told to have failed any more.
-    pub(crate) fn left(&mut self, tier: Criticality, lot: &Lot) {
-        self.take_out(tier, lot.deployed_at, lot);
-    }
-
-    /// A lot of a tier failed at `at`.
-    pub(crate) fn failed(&mut self, tier: Criticality, at: Timestamp, lot: &Lot) {
+    /// A lot failed that was at risk with its `rivals`, which it is among.
+    pub(crate) fn failed(&mut self, lot: &Lot, rivals: Rivals) {
         self.n_failed[class(lot.ai)] += 1;
-        let Some([n_human, n_ai]) = self.take_out(tier, at, lot) else {
-            return;
-        };
+        self.left(lot);
         let failed_ai = match lot.ai {
             Assistance::None => false,
             Assistance::Assisted | Assistance::Authored => true,
             Assistance::Unknown => return,
         };
+        let (human, ai) = (f64::from(rivals.human), f64::from(rivals.ai));
         // Where only one class is at risk, its failing says nothing.
-        if n_human <= 0.0 || n_ai <= 0.0 {
+        if human <= 0.0 || ai <= 0.0 {
             return;
         }
         self.n_compared += 1;
         let ln_share = |theta: f64| {
-            let share = theta * n_ai / (theta * n_ai + n_human);
+            let share = theta * ai / (theta * ai + human);
             if failed_ai { share.ln() } else { (1.0 - share).ln() }
         };
         let ln_one = ln_share(1.0);
@@ -300,14 +264,6 @@ impl Trend {
         self.buckets.iter().filter(is_within)
     }
 
-    /// Human and AI changes of a stratum at risk at `at`.
-    fn at_risk(&self, stratum: usize, at: Timestamp) -> [f64; 2] {
-        let counts = self.buckets_at_risk(at).map(|bucket| bucket.counts[stratum]);
-        counts.fold([0.0; 2], |[human, ai], [more_human, more_ai, _]| {
-            [human + f64::from(more_human), ai + f64::from(more_ai)]
-        })
-    }
-
     /// The bucket that holds `at`; the oldest makes place. `None`: it is from before all that are kept.
     fn bucket(&mut self, at: Timestamp) -> Option<&mut Bucket> {
         let begins = at.floor(BUCKET);
@@ -317,36 +273,9 @@ impl Trend {
                 place = place.checked_sub(1)?;
                 self.buckets.pop_front();
             }
-            let counts = vec![[0; 3]; N_STRATA];
-            self.buckets.insert(place, Bucket { begins, counts });
+            self.buckets.insert(place, Bucket { begins, n: [0; 3] });
         }
         self.buckets.get_mut(place)
-    }
-
-    fn stratum(&self, tier: Criticality, lot: &Lot) -> Option<usize> {
-        let mut known = self.edges.iter().chain(&self.edges_before);
-        let edges = known.find(|edges| edges.since <= lot.deployed_at)?;
-        let bin = edges.ends.iter().filter(|end| lot.probability > **end).count();
-        let size = lot
-            .n_changes
-            .map_or(0, |n| 1 + SIZES.iter().filter(|size| n.get() > **size).count());
-        Some((tier.index() * N_BINS + bin) * N_SIZES + size)
-    }
-
-    /// Sets the quarters of commit risk by the last changes, once there are enough, and then every four weeks.
-    fn settle_edges(&mut self, at: Timestamp) {
-        let stand = self.edges.is_some_and(|edges| at < edges.since + EDGES_LAST);
-        if stand || self.probabilities.len() < PROBABILITIES_MIN {
-            return;
-        }
-        let mut sorted: Vec<f32> = self.probabilities.iter().copied().collect();
-        sorted.sort_unstable_by(f32::total_cmp);
-        let n = sorted.len();
-        self.edges_before = self.edges;
-        self.edges = Some(Edges {
-            ends: [sorted[n / 4], sorted[n / 2], sorted[3 * n / 4]],
-            since: at,
-        });
     }
 
     /// What an AI change's loss is to be multiplied by; `None` for 1.
@@ -378,9 +307,9 @@ impl Trend {
 
     pub(crate) fn outlook(&self, now: Timestamp) -> AiOutlook {
         let mut n_at_risk = [0_u64; 3];
-        for counts in self.buckets_at_risk(now).flat_map(|bucket| &bucket.counts) {
-            for (n, more) in n_at_risk.iter_mut().zip(counts) {
-                *n += u64::from(*more);
+        for bucket in self.buckets_at_risk(now) {
+            for (n, more) in n_at_risk.iter_mut().zip(bucket.n) {
+                *n += u64::from(more);
             }
         }
         AiOutlook {

@@ -11,8 +11,12 @@ const HOUR: i64 = 60;
 const DAY: i64 = 24 * HOUR;
 
 fn commit(sha: &str, minutes: i64, ai: &str) -> String {
+    commit_of("checkout", sha, minutes, ai)
+}
+
+fn commit_of(service: &str, sha: &str, minutes: i64, ai: &str) -> String {
     format!(
-        r#"{{"kind":"commit","id":"c-{sha}","time":"{}","service":"checkout","sha":"{sha}",
+        r#"{{"kind":"commit","id":"c-{sha}","time":"{}","service":"{service}","sha":"{sha}",
             "ai":{{"assistance":"{ai}"}},"change":{{"lines_added":10,"lines_deleted":1,"files":1}}}}"#,
         at(minutes)
     )
@@ -39,44 +43,32 @@ fn commits(shas: &[&str]) -> String {
     format!(r#","commits":[{}]"#, shas.join(","))
 }
 
-/// A service from which the fleet knows the quarters of risk; minutes count from then.
+/// Minutes count from when nothing of it was known.
+#[derive(Default)]
 struct Fleet(Driver);
 
-const BEGINS: i64 = 30 * DAY;
-
 impl Fleet {
-    fn new() -> Self {
-        let mut fleet = Self(Driver::default());
-        for i in 0..100 {
-            let minutes = i * HOUR - BEGINS;
-            let sha = format!("early{i}");
-            fleet.hears(minutes, &[commit(&sha, BEGINS + minutes, "none")]);
-            fleet.deploys(&format!("early{i}"), minutes, "started", &[&sha]);
-        }
-        fleet
-    }
-
     fn hears(&mut self, minutes: i64, events: &[String]) {
-        self.0.events(events, at(BEGINS + minutes));
+        self.0.events(events, at(minutes));
     }
 
     fn lands(&mut self, minutes: i64, ai: &str, shas: &[&str]) {
         for sha in shas {
-            self.hears(minutes, &[commit(sha, BEGINS + minutes, ai)]);
+            self.hears(minutes, &[commit(sha, minutes, ai)]);
         }
     }
 
     fn deploys(&mut self, id: &str, minutes: i64, status: &str, shas: &[&str]) {
-        let event = deploy("checkout", id, at(BEGINS + minutes), status, &commits(shas));
+        let event = deploy("checkout", id, at(minutes), status, &commits(shas));
         self.hears(minutes, &[event]);
     }
 
     fn is_told(&mut self, id: &str, minutes: i64, status: &str, caused_by: &str) {
-        self.hears(minutes, &[incident(id, BEGINS + minutes, status, caused_by)]);
+        self.hears(minutes, &[incident(id, minutes, status, caused_by)]);
     }
 
     fn outlook(&self, minutes: i64) -> AiOutlook {
-        self.0.partition.fleet().ai_outlook(at(BEGINS + minutes))
+        self.0.partition.fleet().ai_outlook(at(minutes))
     }
 
     /// Failures and what is at risk: without AI, and with it.
@@ -91,7 +83,7 @@ impl Fleet {
 
 #[test]
 fn a_deploy_of_more_than_is_known_is_of_no_class() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::default();
     fleet.lands(0, "authored", &["a", "b", "c"]);
     fleet.lands(0, "unknown", &["u"]);
     fleet.deploys(
@@ -117,7 +109,7 @@ fn a_deploy_of_more_than_is_known_is_of_no_class() {
 
 #[test]
 fn a_deploy_of_one_class_fails_once_by_whatever_names_it() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::default();
     fleet.lands(0, "authored", &["a"]);
     fleet.lands(0, "assisted", &["b"]);
     fleet.deploys("d1", 1, "started", &["a", "b"]);
@@ -131,7 +123,7 @@ fn a_deploy_of_one_class_fails_once_by_whatever_names_it() {
 
 #[test]
 fn a_change_fails_once_however_often_and_late_it_is_named() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::default();
     fleet.lands(0, "authored", &["a"]);
     fleet.lands(0, "none", &["h"]);
     fleet.deploys("d1", 1, "started", &["a", "h"]);
@@ -147,7 +139,7 @@ fn a_change_fails_once_however_often_and_late_it_is_named() {
 
 #[test]
 fn a_cause_counts_when_it_is_first_told_which_is_mostly_at_the_end() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::default();
     fleet.lands(0, "authored", &["a"]);
     fleet.lands(0, "none", &["h"]);
     fleet.deploys("d1", 1, "started", &["a"]);
@@ -163,7 +155,7 @@ fn a_cause_counts_when_it_is_first_told_which_is_mostly_at_the_end() {
 
 #[test]
 fn within_six_hours_a_service_fails_once() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::default();
     fleet.lands(0, "authored", &["a", "b"]);
     fleet.deploys("d1", 1, "started", &["a"]);
     fleet.deploys("d2", 2, "started", &["b"]);
@@ -177,7 +169,7 @@ fn within_six_hours_a_service_fails_once() {
 
 #[test]
 fn only_what_was_deployed_within_a_week_can_fail() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::default();
     fleet.lands(0, "authored", &["a", "never"]);
     fleet.deploys("d1", 10, "started", &["a"]);
     fleet.is_told("before", 5, "detected", &by_sha("a"));
@@ -189,12 +181,12 @@ fn only_what_was_deployed_within_a_week_can_fail() {
 
 #[test]
 fn a_change_is_at_risk_by_the_first_deploy_that_brought_it() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::default();
     fleet.lands(0, "authored", &["a", "b"]);
     fleet.deploys("d1", 1, "started", &["a", "a"]);
     fleet.deploys("d1", 2, "succeeded", &["a"]);
     let back = commits(&["b"]) + r#","change_kind":"rollback""#;
-    let back = deploy("checkout", "back", at(BEGINS + HOUR), "started", &back);
+    let back = deploy("checkout", "back", at(HOUR), "started", &back);
     fleet.hears(HOUR, &[back]);
     fleet.expect(HOUR, [0, 0], [0, 1]);
     fleet.deploys("again", 2 * HOUR, "started", &["a"]);
@@ -210,7 +202,7 @@ fn a_change_is_at_risk_by_the_first_deploy_that_brought_it() {
 
 #[test]
 fn what_is_forgotten_for_want_of_room_is_at_risk_no_more() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::default();
     let n_landed = 600;
     for i in 0..n_landed / 2 {
         let shas = [0, 1].map(|of| format!("{:040x}", i * 2 + of));
@@ -235,15 +227,39 @@ fn what_is_forgotten_for_want_of_room_is_at_risk_no_more() {
 /// Changes land days before the one that completes their deploy, and are forgotten a fortnight after they landed.
 #[test]
 fn what_is_forgotten_for_its_age_leaves_with_its_lot() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::default();
     fleet.lands(0, "authored", &["old"]);
     fleet.lands(8 * DAY, "authored", &["a", "b"]);
     fleet.deploys("train", 10 * DAY, "started", &["old", "a", "b"]);
     fleet.expect(13 * DAY, [0, 0], [0, 3]);
-    fleet.0.time(at(BEGINS + 14 * DAY + HOUR));
+    fleet.0.time(at(14 * DAY + HOUR));
     fleet.expect(14 * DAY + 2 * HOUR, [0, 0], [0, 0]);
     fleet.deploys("train", 15 * DAY, "rolled_back", &[]);
     fleet.expect(15 * DAY, [0, 0], [0, 0]);
+}
+
+/// Those of other services say nothing of it: what fails more often may be the service.
+#[test]
+fn a_failure_is_compared_with_what_its_own_service_had_at_risk() {
+    let mut fleet = Fleet::default();
+    fleet.lands(0, "authored", &["a", "b", "c", "d"]);
+    let elsewhere = deploy("search", "s1", at(1), "started", &commits(&["h"]));
+    fleet.hears(1, &[commit_of("search", "h", 1, "none"), elsewhere]);
+    fleet.deploys("d1", 1, "started", &["a"]);
+    let n_compared = |fleet: &Fleet| fleet.outlook(0).evidence.n_compared;
+    fleet.is_told("i", HOUR, "detected", &by_sha("a"));
+    fleet.expect(HOUR, [0, 1], [1, 0]);
+    assert_eq!(n_compared(&fleet), 0, "nothing was at risk with it");
+    fleet.lands(DAY, "none", &["own"]);
+    fleet.deploys("d2", DAY, "started", &["own"]);
+    fleet.deploys("d3", DAY, "started", &["b"]);
+    fleet.is_told("j", DAY + HOUR, "detected", &by_sha("b"));
+    assert_eq!(n_compared(&fleet), 1);
+    // A deploy of two is not set beside a deploy of one.
+    fleet.deploys("d4", 2 * DAY, "started", &["c", "d"]);
+    fleet.is_told("k", 2 * DAY + HOUR, "detected", &by_deploy("d4"));
+    fleet.expect(2 * DAY + HOUR, [0, 3], [2, 0]);
+    assert_eq!(n_compared(&fleet), 1);
 }
 
 /// A squash has another sha than what was announced; the deploy is named beside it.
@@ -251,7 +267,7 @@ fn what_is_forgotten_for_its_age_leaves_with_its_lot() {
 fn a_deploy_named_beside_a_sha_of_nothing_known_fails() {
     let of = |sha: &str| format!(r#","caused_by":{{"sha":"{sha}","deploy_id":"d1"}}"#);
     for (sha, failed, at_risk) in [("squashed", [0, 1], [0, 0]), ("other", [0, 0], [0, 2])] {
-        let mut fleet = Fleet::new();
+        let mut fleet = Fleet::default();
         fleet.lands(0, "authored", &["a", "b"]);
         fleet.lands(0, "none", &["other"]);
         fleet.deploys("d1", 1, "started", &["a", "b"]);

@@ -11,25 +11,27 @@
 //!
 //! **Invariant:** a change is in one lot once, however often it is deployed, and a lot fails once.
 
+use std::mem;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Changes, Remembered, Scene};
 use crate::{
-    model::{Criticality, Deploy, Lot, Message, Second, Timestamp, Unit, hash_text},
+    model::{Deploy, Lot, Message, Rivals, Second, Timestamp, hash_text},
     score::{
         Said,
-        trend::{AT_RISK, lot_of, one_lot},
+        trend::{AT_RISK, AtRisk, Kind, class, rivals},
     },
 };
 
 /// Changes of one deploy that are told of; more ride together than anybody can tell apart.
-const UNITS_MAX: usize = 64;
+const CHANGES_MAX: usize = 64;
 
 /// A part of the hash of a deploy's id: of a hundred deploys, two fall together in one service of three thousand.
 type DeployTag = [u8; 3];
 
 /// What became of a change beyond its landing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub(super) enum Release {
     /// No deploy brought it so far.
     #[default]
@@ -42,13 +44,11 @@ pub(super) enum Release {
     Over,
 }
 
-/// What a deploy brought that none had brought before.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Brought {
-    /// To the second.
-    pub(crate) at: Timestamp,
-    pub(crate) units: Vec<Unit>,
-    pub(crate) is_one_lot: bool,
+/// A lot that failed, and what was at risk with it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) lot: Lot,
+    pub(crate) rivals: Rivals,
 }
 
 impl Release {
@@ -74,18 +74,11 @@ fn tag(deploy_id: &str) -> DeployTag {
     [a, b, c]
 }
 
-fn unit(change: &Remembered) -> Unit {
-    Unit {
-        ai: change.ai,
-        probability: change.probability,
-    }
-}
-
 impl Changes {
-    /// A deploy to the default environment is under way: what it brought, or `None` if that is nothing, or known already.
+    /// A deploy to the default environment is under way: says what it brought, unless that is nothing, or known already.
     ///
     /// It is one lot only if all that it lists is remembered, was in no deploy before, and is of one class.
-    pub(crate) fn bring(&mut self, deploy: &Deploy<'_>, at: Timestamp) -> Option<Brought> {
+    pub(crate) fn bring(&mut self, deploy: &Deploy<'_>, at: Timestamp) -> Option<Message<'static>> {
         let mut shas: Vec<&str> = deploy.commits.iter().map(AsRef::as_ref).collect();
         shas.sort_unstable();
         shas.dedup();
@@ -94,17 +87,20 @@ impl Changes {
             let known = self.list.find(sha);
             known.is_some_and(|change| change.release == Release::Awaited)
         });
-        let is_all = shas.len() == n_listed && n_listed <= UNITS_MAX;
-        shas.truncate(UNITS_MAX);
-        let units: Vec<Unit> = shas.iter().filter_map(|sha| self.list.find(sha)).map(unit).collect();
-        if units.is_empty() {
+        let is_all = shas.len() == n_listed && n_listed <= CHANGES_MAX;
+        shas.truncate(CHANGES_MAX);
+        let mut n_changes = [0; 3];
+        for change in shas.iter().filter_map(|sha| self.list.find(sha)) {
+            n_changes[class(change.ai)] += 1;
+        }
+        if shas.is_empty() {
             return None;
         }
         let (deploy, at) = (tag(&deploy.deploy_id), Second::of(at));
         // It may have begun before all of its commits were known.
         let has_begun = self.list.iter().any(|change| change.release.deploy() == Some(deploy));
-        let is_one_lot = is_all && !has_begun && one_lot(&units, at.start()).is_some();
-        let release = if is_one_lot {
+        let is_alike = n_changes.iter().filter(|n| **n > 0).count() == 1;
+        let release = if is_all && is_alike && !has_begun {
             Release::Together { deploy, at }
         } else {
             Release::Apart { deploy, at }
@@ -116,49 +112,76 @@ impl Changes {
             }
             is_brought
         });
-        Some(Brought {
+        Some(Message::Deployed {
             at: at.start(),
-            units,
-            is_one_lot,
+            n_changes,
         })
     }
 
     /// A deploy failed at `at`: the lot that it is, if it is one and was at risk. What it is not, is nobody's failure.
-    pub(crate) fn fail_deploy(&mut self, deploy_id: &str, at: Timestamp) -> Option<Lot> {
+    pub(crate) fn fail_deploy(&mut self, deploy_id: &str, at: Timestamp) -> Option<Failure> {
         let deploy = tag(deploy_id);
         let is_of = |release: &Release| matches!(release, Release::Together { deploy: own, .. } if *own == deploy);
         let release = self.list.iter().map(|change| change.release).find(is_of)?;
-        self.end(release, None, at)
+        self.fail(release, None, at)
     }
 
     /// A change failed at `at`: its lot, if that was at risk.
-    pub(crate) fn fail_change(&mut self, sha: &str, at: Timestamp) -> Option<Lot> {
+    pub(crate) fn fail_change(&mut self, sha: &str, at: Timestamp) -> Option<Failure> {
         let release = self.list.find(sha)?.release;
-        self.end(release, Some(sha), at)
+        self.fail(release, Some(sha), at)
+    }
+
+    fn fail(&mut self, release: Release, sha: Option<&str>, at: Timestamp) -> Option<Failure> {
+        let at_risk = self.at_risk_with(release, at);
+        let lot = self.end(release, sha, at)?;
+        let kind = match release {
+            Release::Together { .. } => Kind::Deploys(lot.n_changes),
+            Release::Awaited | Release::Apart { .. } | Release::Over => Kind::Changes,
+        };
+        Some(Failure {
+            lot,
+            rivals: rivals(kind, at_risk),
+        })
+    }
+
+    /// The changes at risk at `at` that are released as those of `release` are: together, or each by itself.
+    fn at_risk_with(&self, release: Release, at: Timestamp) -> Vec<AtRisk<Release>> {
+        let is_alike = |own: Release| mem::discriminant(&own) == mem::discriminant(&release);
+        let changes = self.list.iter();
+        let at_risk = changes.filter(|change| is_alike(change.release) && change.release.is_at_risk(at));
+        let at_risk = at_risk.map(|change| AtRisk {
+            lot: change.release,
+            ai: change.ai,
+            probability: change.probability,
+        });
+        at_risk.collect()
     }
 
     /// Takes a lot out of what is at risk: that of the change `sha`, or all that is together in `release`.
     fn end(&mut self, release: Release, sha: Option<&str>, at: Timestamp) -> Option<Lot> {
+        let (Release::Together { at: since, .. } | Release::Apart { at: since, .. }) = release else {
+            return None;
+        };
         if !release.is_at_risk(at) {
             return None;
         }
-        let is_of = |change: &Remembered| {
-            let is_meant = matches!(release, Release::Together { .. }) || sha == Some(&*change.sha);
-            is_meant && change.release == release
-        };
-        let units: Vec<Unit> = self.list.iter().filter(|change| is_of(change)).map(unit).collect();
+        let (mut n_changes, mut ai) = (0_u8, None);
         self.list.for_each(|change| {
-            let is_over = is_of(change);
+            let is_meant = matches!(release, Release::Together { .. }) || sha == Some(&*change.sha);
+            let is_over = is_meant && change.release == release;
             if is_over {
                 change.release = Release::Over;
+                n_changes = n_changes.saturating_add(1);
+                ai = Some(change.ai);
             }
             is_over
         });
-        match release {
-            Release::Together { at, .. } => one_lot(&units, at.start()),
-            Release::Apart { at, .. } => units.first().map(|unit| lot_of(*unit, at.start())),
-            Release::Awaited | Release::Over => None,
-        }
+        Some(Lot {
+            ai: ai?,
+            deployed_at: since.start(),
+            n_changes,
+        })
     }
 
     /// Whether a change of this sha is remembered.
@@ -169,18 +192,13 @@ impl Changes {
     /// The `n` oldest changes are about to be forgotten for want of room: nothing could be told of them any more.
     pub(super) fn leave_oldest(&mut self, n: usize, scene: &mut Scene<'_>) {
         let leaving = Self::at_risk(self.list.iter().take(n), scene.context.at);
-        self.leave(leaving, (scene.context.at, scene.tier), scene.said);
+        self.leave(leaving, scene.context.at, scene.said);
     }
 
     /// The changes that `is_gone` are about to be forgotten for their age.
-    pub(super) fn leave_old(
-        &mut self,
-        is_gone: impl Fn(&Remembered) -> bool,
-        (at, tier): (Timestamp, Criticality),
-        said: &mut Vec<Said>,
-    ) {
+    pub(super) fn leave_old(&mut self, is_gone: impl Fn(&Remembered) -> bool, at: Timestamp, said: &mut Vec<Said>) {
         let leaving = Self::at_risk(self.list.iter().filter(|change| is_gone(change)), at);
-        self.leave(leaving, (at, tier), said);
+        self.leave(leaving, at, said);
     }
 
     fn at_risk<'a>(changes: impl Iterator<Item = &'a Remembered>, at: Timestamp) -> Vec<(Box<str>, Release)> {
@@ -188,10 +206,10 @@ impl Changes {
         changes.map(|change| (change.sha.clone(), change.release)).collect()
     }
 
-    fn leave(&mut self, leaving: Vec<(Box<str>, Release)>, (at, tier): (Timestamp, Criticality), said: &mut Vec<Said>) {
+    fn leave(&mut self, leaving: Vec<(Box<str>, Release)>, at: Timestamp, said: &mut Vec<Said>) {
         for (sha, release) in leaving {
             if let Some(lot) = self.end(release, Some(&sha), at) {
-                said.push(Said::Message(Message::Left { tier, lot }));
+                said.push(Said::Message(Message::Left { lot }));
             }
         }
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Service;
 use crate::{
-    model::{CausedBy, ChangeKind, Deploy, DeployStatus, Happened, Incident, Lot, Message, Second, Timestamp},
-    score::{Context, Said, watch::WatchVerdict},
+    model::{CausedBy, ChangeKind, Deploy, DeployStatus, Happened, Incident, Message, Second, Timestamp},
+    score::{Context, Said, change::Failure, watch::WatchVerdict},
 };
 
 /// What fails within this of another failure of the service, on either side, is the same one told in another way: as an
@@ -39,7 +39,7 @@ impl Service {
         };
         let is_default = name == event.default_environment;
         if is_default {
-            self.note_deploy(deploy, event.time, context, said);
+            self.note_deploy(deploy, event.time, said);
         }
         if is_default && deploy.status == DeployStatus::Started {
             self.tell_callees(context, said);
@@ -70,43 +70,26 @@ impl Service {
     }
 
     /// A deploy to the default environment began, or was taken back: a rollback is a failure.
-    pub(super) fn note_deploy(
-        &mut self,
-        deploy: &Deploy<'_>,
-        at: Timestamp,
-        context: &Context<'_>,
-        said: &mut Vec<Said>,
-    ) {
+    pub(super) fn note_deploy(&mut self, deploy: &Deploy<'_>, at: Timestamp, said: &mut Vec<Said>) {
         match deploy.status {
             DeployStatus::Failed => {}
             DeployStatus::RolledBack => {
-                let lot = self.changes.fail_deploy(&deploy.deploy_id, at);
-                self.tell_failure(lot, at, context, said);
+                let failure = self.changes.fail_deploy(&deploy.deploy_id, at);
+                self.tell_failure(failure, at, said);
             }
             // What it lists is taken away, or was there before.
             DeployStatus::Started | DeployStatus::Progressing | DeployStatus::Succeeded
                 if deploy.change_kind == ChangeKind::Rollback => {}
             DeployStatus::Started | DeployStatus::Progressing | DeployStatus::Succeeded => {
                 if let Some(brought) = self.changes.bring(deploy, at) {
-                    said.push(Said::Message(Message::Deployed {
-                        tier: self.tier(context.policy),
-                        at: brought.at,
-                        units: brought.units,
-                        is_one_lot: brought.is_one_lot,
-                    }));
+                    said.push(Said::Message(brought));
                 }
             }
         }
     }
 
     /// An incident that names its cause is a failure of that change or deploy. Mostly that is told when it is resolved.
-    pub(super) fn note_incident(
-        &mut self,
-        incident: &Incident<'_>,
-        event: &Happened<'_>,
-        context: &Context<'_>,
-        said: &mut Vec<Said>,
-    ) {
+    pub(super) fn note_incident(&mut self, incident: &Incident<'_>, event: &Happened<'_>, said: &mut Vec<Said>) {
         let Some(CausedBy { deploy_id, sha }) = &incident.caused_by else {
             return;
         };
@@ -117,25 +100,24 @@ impl Service {
         let known = sha
             .as_ref()
             .filter(|sha| self.changes.knows(sha) || deploy_id.is_none());
-        let lot = match (known, deploy_id) {
+        let failure = match (known, deploy_id) {
             (Some(sha), _) => self.changes.fail_change(sha, event.time),
             (None, Some(deploy_id)) => self.changes.fail_deploy(deploy_id, event.time),
             (None, None) => None,
         };
-        self.tell_failure(lot, event.time, context, said);
+        self.tell_failure(failure, event.time, said);
     }
 
     /// A lot failed, if one did. Either way it is at risk no more.
-    fn tell_failure(&mut self, lot: Option<Lot>, at: Timestamp, context: &Context<'_>, said: &mut Vec<Said>) {
-        let Some(lot) = lot else { return };
-        let tier = self.tier(context.policy);
+    fn tell_failure(&mut self, failure: Option<Failure>, at: Timestamp, said: &mut Vec<Said>) {
+        let Some(Failure { lot, rivals }) = failure else { return };
         let last = self.failed_at.start();
         let is_same = at.since(last) < SAME_FAILURE && last.since(at) < SAME_FAILURE;
         said.push(Said::Message(if is_same {
-            Message::Left { tier, lot }
+            Message::Left { lot }
         } else {
             self.failed_at = self.failed_at.max(Second::of(at));
-            Message::Failed { tier, at, lot }
+            Message::Failed { lot, rivals }
         }));
     }
 }
