@@ -1,7 +1,7 @@
-//! Changes with AI against changes without, of like risk.
+//! Changes with AI against changes without, of the same service and like risk.
 //!
-//! Compared as they come, AI is found guilty of being given other changes. So they are compared within quarters of risk
-//! of each tier, and the comparisons are put together: N. Mantel and W. Haenszel, "Statistical aspects of the analysis
+//! Compared as they come, AI is found guilty of being given other changes, or changes of other services. So they are compared
+//! within each service and tenth of risk, and the comparisons are put together: N. Mantel and W. Haenszel, "Statistical aspects of the analysis
 //! of data from retrospective studies of disease" (JNCI 22, 1959), with the variance of J. Robins, N. Breslow and
 //! S. Greenland, "Estimators of the Mantel–Haenszel variance consistent in both sparse data and large-strata limiting
 //! models" (Biometrics 42, 1986). It describes one recorded history, looked at once; it is no test to be repeated.
@@ -21,13 +21,20 @@ pub struct Cell {
     pub tier: &'static str,
     /// 1 holds the least risky.
     pub risk_quarter: usize,
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// Changes with AI and without, and how many of them caused incidents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
     pub with_ai: u64,
     pub with_ai_failed: u64,
     pub without_ai: u64,
     pub without_ai_failed: u64,
 }
 
-/// How the odds of failing with AI compare with those without, risk and tier being alike: 1 is no difference.
+/// How the odds of failing with AI compare with those without, service and risk being alike: 1 is no difference.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct OddsRatio {
     pub ratio: f64,
@@ -35,18 +42,7 @@ pub struct OddsRatio {
     pub high: f64,
 }
 
-impl Cell {
-    pub(super) fn new(tier: &'static str, risk_quarter: usize) -> Self {
-        Self {
-            tier,
-            risk_quarter,
-            with_ai: 0,
-            with_ai_failed: 0,
-            without_ai: 0,
-            without_ai_failed: 0,
-        }
-    }
-
+impl Counts {
     pub(super) fn add(&mut self, has_ai: bool, failed: bool) {
         let (n, n_failed) = if has_ai {
             (&mut self.with_ai, &mut self.with_ai_failed)
@@ -60,17 +56,20 @@ impl Cell {
 
 impl OddsRatio {
     /// `None` where there is not enough data.
-    pub(super) fn of(cells: &[Cell]) -> Option<Self> {
-        let sum = |of: fn(&Cell) -> u64| cells.iter().map(of).sum::<u64>();
-        if sum(|cell| cell.with_ai_failed).min(sum(|cell| cell.without_ai_failed)) < FAILED_MIN {
+    pub(super) fn of<'a>(strata: impl Iterator<Item = &'a Counts> + Clone) -> Option<Self> {
+        let sum = |of: fn(&Counts) -> u64| strata.clone().map(of).sum::<u64>();
+        if sum(|stratum| stratum.with_ai_failed).min(sum(|stratum| stratum.without_ai_failed)) < FAILED_MIN {
             return None;
         }
         // In the letters of the paper: R, S, PR, PS + QR and QS, each summed over the strata.
         let (mut for_ai_sum, mut against_sum, mut alike_for, mut mixed, mut apart_against) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        for cell in cells {
-            let all = number(cell.with_ai + cell.without_ai);
-            let (failed, failed_without) = (number(cell.with_ai_failed), number(cell.without_ai_failed));
-            let (well, well_without) = (number(cell.with_ai) - failed, number(cell.without_ai) - failed_without);
+        for stratum in strata {
+            let all = number(stratum.with_ai + stratum.without_ai);
+            let (failed, failed_without) = (number(stratum.with_ai_failed), number(stratum.without_ai_failed));
+            let (well, well_without) = (
+                number(stratum.with_ai) - failed,
+                number(stratum.without_ai) - failed_without,
+            );
             let concordant = (failed + well_without) / all;
             let discordant = (well + failed_without) / all;
             let (for_ai, against) = (failed * well_without / all, well * failed_without / all);
@@ -99,26 +98,25 @@ impl OddsRatio {
 mod tests {
     use super::*;
 
-    fn cell(with: (u64, u64), without: (u64, u64)) -> Cell {
-        Cell {
+    fn counts(with: (u64, u64), without: (u64, u64)) -> Counts {
+        Counts {
             with_ai: with.1,
             with_ai_failed: with.0,
             without_ai: without.1,
             without_ai_failed: without.0,
-            ..Cell::new("medium", 1)
         }
     }
 
     /// By hand: 10·85/200 over 15·90/200, and for one table the variance is 1/10 + 1/90 + 1/15 + 1/85.
     #[test]
     fn one_table_has_the_odds_ratio_and_the_variance_of_woolf() {
-        let found = OddsRatio::of(&[cell((10, 100), (15, 100))]).expect("enough");
+        let found = OddsRatio::of([counts((10, 100), (15, 100))].iter()).expect("enough");
         let spread = (DEVIATIONS * (0.1_f64 + 1.0 / 90.0 + 1.0 / 15.0 + 1.0 / 85.0).sqrt()).exp();
         let ratio = 850.0 / 1_350.0;
         assert!((found.ratio - ratio).abs() < 1e-3, "{found:?}");
         assert!((found.low - ratio / spread).abs() < 1e-3, "{found:?}");
         assert!((found.high - ratio * spread).abs() < 1e-3, "{found:?}");
-        assert_eq!(OddsRatio::of(&[cell((4, 100), (15, 100))]), None, "too few");
-        assert_eq!(OddsRatio::of(&[]), None);
+        assert_eq!(OddsRatio::of([counts((4, 100), (15, 100))].iter()), None, "too few");
+        assert_eq!(OddsRatio::of([].iter()), None);
     }
 }

@@ -7,21 +7,21 @@
 //! those left, and so on: by the hash of the commit, so that which ones stay does not depend on their order, and a
 //! commit that caused an incident is dropped as likely as any other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::{HashMap, HashMapExt};
 
 use super::{
-    adjusted::{Cell, OddsRatio},
+    adjusted::{Cell, Counts, OddsRatio},
     interval::Share,
     summary::{AiClass, AiSummary, CaptureSummary, Captured, ChangeFates, count, number, ratio, round},
 };
 use crate::{
-    model::{Assistance, CausedBy, Criticality, Deploy, EventHash},
+    model::{Assistance, CausedBy, Criticality, Deploy, EventHash, hash_text},
     score::{AiEvidence, ScoredChange},
 };
 
-/// Scores kept: 40 MiB.
+/// Scores kept: 50 MiB.
 const SCORES_MAX: usize = 1_000_000;
 /// Commits named by incidents that are remembered.
 const CULPRITS_MAX: usize = 100_000;
@@ -30,8 +30,9 @@ const DEPLOYS_MAX: usize = 200_000;
 const DEPLOYED_MAX: usize = 2_000_000;
 /// The shares of the riskiest that are looked at.
 pub(super) const SHARES: [f64; 4] = [0.05, 0.10, 0.20, 0.50];
-/// Bins of equal numbers of changes by risk, within which those with AI are compared with those without.
-const BINS: usize = 4;
+/// Those with AI are shown beside those without in quarters of risk, and compared in tenths, service by service.
+const QUARTERS: usize = 4;
+const TENTHS: usize = 10;
 
 const CLASSES: [(Assistance, &str); 4] = [
     (Assistance::None, "none"),
@@ -55,9 +56,14 @@ pub(super) struct Capture {
     n_gated: u64,
 }
 
+/// By tier, tenth of its risk, and service.
+type Strata = BTreeMap<(Criticality, usize, u32), Counts>;
+
 #[derive(Debug, Clone, Copy)]
 struct Score {
     probability: f32,
+    /// A part of its service's hash.
+    service: u32,
     gated: bool,
     tier: Criticality,
     assistance: Assistance,
@@ -83,6 +89,12 @@ fn hash(service: &str, id: &str) -> u64 {
     EventHash::of(service, "", id).0
 }
 
+/// A part of the hash of a service's name: of fleets of a thousand, one in ten thousand has two of the same.
+fn tag(service: &str) -> u32 {
+    let [a, b, c, d, ..] = hash_text(service).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
 impl Capture {
     pub(super) fn score(&mut self, scored: &ScoredChange, tier: Criticality) {
         self.n_scored += 1;
@@ -100,6 +112,7 @@ impl Capture {
         // A commit scored again after it was forgotten: its first score is the one it was judged by.
         self.scores.entry(hash).or_insert(Score {
             probability,
+            service: tag(scored.change.service.as_str()),
             gated: scored.gated,
             tier,
             assistance: scored.ai,
@@ -249,18 +262,19 @@ impl Capture {
                 failed_share: self.failed_share(failed, changes),
             }
         });
-        let cells = self.cells();
+        let (cells, strata) = self.cells();
         AiSummary {
             classes: classes.into(),
-            same_risk: OddsRatio::of(&cells),
+            same_risk: OddsRatio::of(strata.values()),
             strata: cells,
             tested,
         }
     }
 
-    /// Changes with AI and without by quarters of risk within each tier. What is not known is in neither.
-    fn cells(&self) -> Vec<Cell> {
-        let mut cells = Vec::new();
+    /// Changes with AI and without by quarters of risk within each tier, and what they are compared in: by services and
+    /// tenths. What is not known is in neither.
+    fn cells(&self) -> (Vec<Cell>, Strata) {
+        let (mut cells, mut strata) = (Vec::new(), Strata::new());
         for tier in Criticality::ALL {
             let mut scores: Vec<(f32, u64, Score)> = self
                 .scores
@@ -269,16 +283,22 @@ impl Capture {
                 .map(|(hash, score)| (score.probability, *hash, *score))
                 .collect();
             scores.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            let size = scores.len().div_ceil(BINS).max(1);
-            for (bin, scores) in scores.chunks(size).enumerate() {
-                let mut cell = Cell::new(tier.name(), bin + 1);
-                for (_, hash, score) in scores {
-                    cell.add(score.assistance != Assistance::None, self.culprits.contains(hash));
-                }
-                cells.push(cell);
+            let n = scores.len();
+            let mut quarters = [Counts::default(); QUARTERS];
+            for (place, (_, hash, score)) in scores.into_iter().enumerate() {
+                let (has_ai, failed) = (score.assistance != Assistance::None, self.culprits.contains(&hash));
+                quarters[place * QUARTERS / n].add(has_ai, failed);
+                let stratum = strata.entry((tier, place * TENTHS / n, score.service)).or_default();
+                stratum.add(has_ai, failed);
             }
+            let quarters = quarters.into_iter().enumerate();
+            cells.extend(quarters.filter(|_| n > 0).map(|(quarter, counts)| Cell {
+                tier: tier.name(),
+                risk_quarter: quarter + 1,
+                counts,
+            }));
         }
-        cells
+        (cells, strata)
     }
 }
 
@@ -379,6 +399,29 @@ mod tests {
         assert_eq!(with(&rising, &[10]), [Some(0.0); 4]);
         assert_eq!(with(&[0.3; 40], &[7]), [Some(0.05), Some(0.1), Some(0.2), Some(0.5)]);
         assert_eq!(with(&rising, &[1_000]), [None; 4], "a commit never seen is no miss");
+    }
+
+    /// AI makes most changes of a service that fails three times as often as another whose changes look as risky.
+    #[test]
+    fn what_a_service_does_is_not_put_down_to_ai_that_is_used_there() {
+        let mut capture = Capture::default();
+        for i in 0..4_000 {
+            let is_frail = i % 2 == 0;
+            let service = if is_frail { "frail" } else { "steady" };
+            let has_ai = i / 2 % 10 < if is_frail { 8 } else { 2 };
+            let assistance = if has_ai { Assistance::Assisted } else { Assistance::None };
+            let mut change = scored(i, 0.1, assistance);
+            change.change.service = service.parse().expect("a name");
+            capture.score(&change, Criticality::Medium);
+            if i / 20 % 10 < if is_frail { 3 } else { 1 } {
+                capture.blame(service, &by_sha(i));
+            }
+        }
+        let (cells, strata) = capture.cells();
+        let odds = OddsRatio::of(strata.values()).expect("enough");
+        assert!(odds.low < 1.0 && odds.high > 1.0, "{odds:?}");
+        let crude = OddsRatio::of(cells.iter().map(|cell| &cell.counts)).expect("enough");
+        assert!(crude.low > 1.0, "the confounder is one: {crude:?}");
     }
 
     /// AI makes the riskier half of the changes here, and of equal risk fails as often as people do.

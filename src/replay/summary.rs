@@ -171,8 +171,9 @@ impl Quantiles {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AiSummary {
     pub classes: Vec<AiClass>,
-    /// With AI against without, within quarters of risk of each tier; `None` for fewer than 5 failures on either side.
+    /// With AI against without, within services and tenths of risk; `None` for fewer than 5 failures on either side.
     pub same_risk: Option<OddsRatio>,
+    /// By tier and quarter of risk, to look at.
     pub strata: Vec<Cell>,
     /// What the fleet's own test had come to at the end: of changes that were deployed, by rollbacks and incidents.
     pub tested: AiEvidence,

@@ -280,10 +280,10 @@ impl Summary {
         match &self.ai.same_risk {
             Some(odds) => writeln!(
                 f,
-                "             of like risk, odds of failing with AI: {:.2} times those without ({:.2} to {:.2})",
+                "             of like service and risk, odds of failing with AI: {:.2} times those without ({:.2} to {:.2})",
                 odds.ratio, odds.low, odds.high
             )?,
-            None => writeln!(f, "             of like risk: not enough data to compare")?,
+            None => writeln!(f, "             of like service and risk: not enough data to compare")?,
         }
         let tested = &self.ai.tested;
         match &tested.comparison {

@@ -15,7 +15,7 @@ pub(super) fn write(page: &mut Page, summary: &Summary) {
     add!(
         page,
         "<section>\n<h2>Changes made with AI</h2>\n<p>As the events say, silence being no answer. Changes with AI may be other \
-         changes: larger, or in other services. So what can be compared is compared within like risk.</p>\n"
+         changes: larger, or in other services. So what can be compared is compared within services and like risk.</p>\n"
     );
     let rows: Vec<Vec<String>> = ai
         .classes
@@ -40,16 +40,16 @@ pub(super) fn write(page: &mut Page, summary: &Summary) {
     match &ai.same_risk {
         Some(odds) => add!(
             page,
-            "<p><strong>Risk being alike, the odds that a change with AI caused an incident are {:.2} times those of one \
-             without</strong> (95 % interval {:.2} – {:.2}; 1 is no difference). Put together over the strata below after \
-             Mantel and Haenszel (1959); one look at one history, which shows no cause.</p>\n",
+            "<p><strong>Service and risk being alike, the odds that a change with AI caused an incident are {:.2} times those of one \
+             without</strong> (95 % interval {:.2} – {:.2}; 1 is no difference). Put together over services and tenths of \
+             risk after Mantel and Haenszel (1959); one look at one history, which shows no cause.</p>\n",
             odds.ratio,
             odds.low,
             odds.high
         ),
         None => add!(
             page,
-            "<p>Risk being alike: <strong>not enough data</strong>, fewer than five incidents on one of the two sides.</p>\n"
+            "<p>Service and risk being alike: <strong>not enough data</strong>, fewer than five incidents on one of the two sides.</p>\n"
         ),
     }
     strata(page, &ai.strata);
@@ -90,18 +90,24 @@ fn strata(page: &mut Page, cells: &[Cell]) {
         .map(|cell| {
             vec![
                 format!("{}, quarter {}", cell.tier, cell.risk_quarter),
-                whole(cell.with_ai),
-                side(cell.with_ai_failed, cell.with_ai),
-                whole(cell.without_ai),
-                side(cell.without_ai_failed, cell.without_ai),
+                whole(cell.counts.with_ai),
+                side(cell.counts.with_ai_failed, cell.counts.with_ai),
+                whole(cell.counts.without_ai),
+                side(cell.counts.without_ai_failed, cell.counts.without_ai),
             ]
         })
         .collect();
     add!(
         page,
-        "<details><summary>By stratum: tier and quarter of risk, the first being the least risky</summary>"
+        "<details><summary>By tier and quarter of risk, the first being the least risky</summary>"
     );
-    let heads = ["stratum", "with AI", "caused incidents", "without", "caused incidents"];
-    table(page, "Strata, with 95 % intervals", &heads, &rows);
+    let heads = [
+        "tier and risk",
+        "with AI",
+        "caused incidents",
+        "without",
+        "caused incidents",
+    ];
+    table(page, "Not adjusted for services; with 95 % intervals", &heads, &rows);
     add!(page, "</details>\n");
 }
