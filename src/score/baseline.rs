@@ -121,10 +121,18 @@ impl Baseline {
 
     /// The mean to expect in the step that begins at `start`.
     pub(crate) fn expect(&self, grain: Grain, start: Timestamp, requests: Option<u64>) -> Expectation {
-        let factor = self.hour.factor(start);
+        let usual = self.expect_by_days(grain, start, requests);
+        Expectation {
+            mean: (usual.mean * self.hour.factor(start)).max(MEAN_MIN),
+            ..usual
+        }
+    }
+
+    /// The same whatever the hours before were like.
+    pub(crate) fn expect_by_days(&self, grain: Grain, start: Timestamp, requests: Option<u64>) -> Expectation {
         let by_requests = requests.is_some() && self.requests > 0.0;
         Expectation {
-            mean: (self.usual(grain, start, (1.0, requests.map(count))) * factor).max(MEAN_MIN),
+            mean: self.usual(grain, start, (1.0, requests.map(count))).max(MEAN_MIN),
             by_requests,
             is_of_known_hour: by_requests || self.profile.has(start),
         }

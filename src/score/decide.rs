@@ -11,12 +11,12 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use self::{
-    grounds::{put_elsewhere, withhold},
+    grounds::{outlasting_reason, put_elsewhere, withhold},
     kinds::name_dominant,
 };
 use super::{
     Context, Said,
-    environment::{Environment, OpenIncident, Proposal, Scene},
+    environment::{Environment, OpenIncident, Outlasting, Proposal, Scene},
     hold::{Beside, Found, SPEAKS_BEFORE},
     lease::Because,
     moment::Moment,
@@ -322,10 +322,15 @@ impl Environment {
             return Some(ought);
         }
         if let Some(until) = self.cooldown_until.get() {
-            return Some(Ought {
-                to_lift: vec![only_wait_until(until)],
-                ..plain(Action::ExtraReview, Some(until), self.cooldown_reason())
-            });
+            let mut ought = plain(Action::ExtraReview, Some(until), self.cooldown_reason());
+            ought.to_lift = vec![only_wait_until(until)];
+            ought.reasons.extend(self.outlasting().map(outlasting_reason));
+            return Some(ought);
+        }
+        if let Some(outlasting) = self.outlasting() {
+            let mut ought = plain(Action::ExtraReview, Some(until), outlasting_reason(outlasting));
+            ought.to_lift = vec![wait_until_back(outlasting)];
+            return Some(ought);
         }
         let reason = match self.budget().and_then(|budget| budget.raised) {
             Some((alert, _)) => self.burn_reason(alert),
@@ -380,6 +385,11 @@ fn wait_until(until: Timestamp) -> Box<str> {
 /// Where nothing else lifts it.
 fn only_wait_until(until: Timestamp) -> Box<str> {
     format!("wait: it ends {until}").into()
+}
+
+fn wait_until_back(outlasting: Outlasting) -> Box<str> {
+    let until = outlasting.until();
+    format!("wait: it ends when errors are back, and {until} at the latest").into()
 }
 
 /// Decisions say that a person decided, and never who.

@@ -7,6 +7,8 @@
 //!    │  ▲                                                              ▲
 //!    ▼  └── E < 20, 15 min ──┐      incident of severity ≤ 2, granted ─┘
 //!   E ≥ 100: extra review ───┘      a person's override: at once, over everything
+//!
+//! frozen, or refused, for four hours while errors go on ─► extra review until they are back, for a day at most ─► proceed
 //! ```
 //!
 //! **Invariant:** steps are closed in order, each once, and none before `now` allows it.
@@ -18,6 +20,7 @@ mod deploys;
 mod ended;
 mod incidents;
 mod kinds;
+mod outlasting;
 mod presence;
 mod report;
 mod surroundings;
@@ -30,12 +33,14 @@ pub(crate) use closed::margin;
 pub(crate) use conviction::Terms;
 pub(super) use deploys::short_hash;
 pub(crate) use incidents::OpenIncident;
+pub(crate) use outlasting::Outlasting;
 pub(super) use report::EnvironmentReport;
 
 use self::{
     burning::{Concerns, RELAPSED_FROM},
     ended::EndedDeploys,
     incidents::{Incidents, Outcome},
+    outlasting::Back,
     presence::Presence,
 };
 use super::{
@@ -106,6 +111,9 @@ pub(crate) struct Environment {
     concerns: Option<Box<Concerns>>,
     pub(crate) elevated_since: Moment,
     pub(crate) cooldown_until: Moment,
+    /// Since when errors are risen that have outlasted a freeze; 1970 where none have. And how much says that they are back.
+    outlasting_since: Second,
+    back: Back,
     pub(crate) incidents: Incidents,
     /// When a deploy was last told of that takes another back, with nothing frozen.
     undone_at: Second,
@@ -173,6 +181,8 @@ impl Environment {
             concerns: None,
             elevated_since: Moment::NONE,
             cooldown_until: Moment::NONE,
+            outlasting_since: Second::default(),
+            back: Back::default(),
             incidents: Incidents::default(),
             undone_at: Second::default(),
             freezes: [Second::default(); RELAPSED_FROM],
@@ -291,6 +301,7 @@ impl Environment {
         self.forget_askers(now);
         self.propose_again(scene);
         self.settle_lease(scene);
+        self.settle_outlasting(now);
         self.decide(scene);
     }
 
@@ -299,9 +310,16 @@ impl Environment {
         let Some(hold) = &mut self.hold else { return };
         let is_due = now >= hold.due_at();
         let goes_on = hold.goes_on() || burning;
-        if hold.may_end(now) || (is_due && !(goes_on && hold.renew(settings.freeze.lease, now))) {
+        let has_recovered = hold.may_end(now);
+        if has_recovered || (is_due && !(goes_on && hold.renew(settings.freeze.lease, now))) {
+            // What goes on and is not renewed has had its longest time.
+            let outlasts = hold.goes_on() && !has_recovered;
+            let since = hold.found.onset();
             self.hold = None;
             self.cool_down(now + self.cooldown(now));
+            if outlasts {
+                self.outlast(since);
+            }
         }
     }
 
@@ -340,7 +358,7 @@ impl Environment {
         if !self.is_kept() {
             next = next.min(self.last_event() + FORGET_AFTER);
         }
-        if self.is_watched() || self.budget().is_some() {
+        if self.is_watched() || self.budget().is_some() || self.outlasting().is_some() {
             next = next.min(self.steps.next_close(lateness));
         }
         let elevated_since = self.elevated_since.get().filter(|_| self.watches.is_empty());

@@ -25,7 +25,7 @@ const MULTIPLES: [f64; 2] = [3.0, 1.5];
 const LN_UNREST: f32 = 4.605_17;
 /// Harmless steps count against a rise as if errors scattered no more than this: what a service learns of its own trouble,
 /// where nothing is watched, makes its scatter look so large that it would seem ill for most of an hour after it.
-const SIZE_MIN: f64 = 3.0;
+pub(super) const SIZE_MIN: f64 = 3.0;
 /// ln W grows no further, or it would outlast what it tells of.
 const LN_MAX: f32 = 11.5;
 

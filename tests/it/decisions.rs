@@ -377,7 +377,7 @@ fn a_freeze_by_evidence_has_a_life() {
         ],
     );
     check(
-        "going on: renewed, four hours at most",
+        "going on: renewed, four hours at most, and then extra review until errors are back",
         ENFORCE,
         regression(300, 60, None),
         &[
@@ -387,8 +387,9 @@ fn a_freeze_by_evidence_has_a_life() {
             "393 production#4 enforce freeze deploy_regression until 453",
             "453 production#5 enforce freeze deploy_regression until 513",
             "513 production#6 enforce freeze deploy_regression until 573",
-            "573 production#7 enforce extra_review cooldown until 603",
-            "603 production#8 enforce proceed healthy",
+            "573 production#7 enforce extra_review cooldown errors_go_on until 603",
+            "603 production#8 enforce extra_review errors_go_on until 663",
+            "637 production#9 enforce proceed healthy",
         ],
     );
 }

@@ -6,6 +6,7 @@ mod decisions;
 mod freeze;
 mod learning;
 mod losses;
+mod outlasting;
 mod pages;
 mod properties;
 mod reference;

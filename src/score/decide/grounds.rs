@@ -6,7 +6,7 @@ use super::{COOLDOWN_CODE, Ought, plain, round, significant};
 use crate::{
     model::{Action, Evidence, Reason, Timestamp},
     score::{
-        environment::{Environment, Proposal},
+        environment::{Environment, Outlasting, Proposal},
         lease::{Because, Lease},
         slo::Alert,
     },
@@ -98,6 +98,15 @@ impl Environment {
             ));
         }
     }
+}
+
+/// There is no freeze any more, and what it was for goes on.
+pub(super) fn outlasting_reason(outlasting: Outlasting) -> Reason {
+    let since = outlasting.since;
+    let text = format!("errors have been above what is usual since {since}, longer than a freeze may last");
+    let mut reason = Reason::new("errors_go_on", text);
+    reason.evidence = BTreeMap::from([("risen_since", Evidence::Text(since.to_string().into()))]);
+    reason
 }
 
 /// The rise of errors is put down to another service: it is frozen there.

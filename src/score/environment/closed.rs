@@ -7,7 +7,7 @@ use crate::{
     model::Timestamp,
     score::{
         Context,
-        baseline::count,
+        baseline::{Expectation, count},
         evidence::{Blocks, Observation, Recent, Seen, without_spike},
         policy::{Evidence, Policy, Settings},
         steps::Closed,
@@ -51,6 +51,9 @@ impl Environment {
         } else if self.unrest.minds(closed.errors) && self.baseline.is_known(closed.start, &context.policy.evidence) {
             let (observation, _) = self.judge(closed, settings, context.policy);
             self.unrest.observe(&observation);
+        }
+        if is_known {
+            self.observe_outlasting(closed, settings, context.policy);
         }
         if !is_known || touched {
             self.baseline.break_off();
@@ -149,10 +152,20 @@ impl Environment {
 
     /// A step beside the baseline, and what it was judged with.
     fn judge(&self, closed: &Closed, settings: &Settings, policy: &Policy) -> (Observation, Allowance) {
-        let grain = self.steps.grain;
-        let mut expectation = self.baseline.expect(grain, closed.start, closed.requests);
+        let expectation = self.baseline.expect(self.steps.grain, closed.start, closed.requests);
+        self.judge_by(expectation, closed, settings, policy)
+    }
+
+    /// A step beside what is expected of one of its length.
+    pub(super) fn judge_by(
+        &self,
+        mut expectation: Expectation,
+        closed: &Closed,
+        settings: &Settings,
+        policy: &Policy,
+    ) -> (Observation, Allowance) {
         if !expectation.by_requests {
-            expectation.mean *= f64::from(closed.n_steps(grain));
+            expectation.mean *= f64::from(closed.n_steps(self.steps.grain));
         }
         let mut margin = margin(settings, expectation.by_requests);
         if !expectation.is_of_known_hour {
@@ -191,6 +204,7 @@ impl Environment {
             return;
         }
         let (observation, allowance) = self.judge(closed, scene.settings, policy);
+        self.observe_outlasting(closed, scene.settings, policy);
         let is_elsewhere = self.is_elsewhere();
         // Of the steps before: which allowance this one has rests on none of its errors.
         let risen_since = self.unrest.since(closed.start, grain.duration());

@@ -224,7 +224,14 @@ impl Environment {
                 *deploy_id == watch.deploy_id && !is_old && now < watch.ends_by()
             })
         };
-        self.close_watches(scene, |watch| watch.is_over(now) && !stays(watch));
+        let ends = |watch: &Watch| watch.is_over(now) && !stays(watch);
+        let is_given_up = |proposal: &&Proposal| self.watch_of(&proposal.deploy_id).is_some_and(ends);
+        let withheld = self.proposal.as_deref().filter(|proposal| proposal.withheld);
+        let given_up = withheld.filter(|_| self.unrest.has_risen()).filter(is_given_up);
+        if let Some(since) = given_up.map(|proposal| proposal.found.onset()) {
+            self.outlast(since);
+        }
+        self.close_watches(scene, ends);
     }
 
     pub(super) fn close_watches(&mut self, scene: &mut Scene<'_>, over: impl Fn(&Watch) -> bool) {

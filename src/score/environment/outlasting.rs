@@ -1,0 +1,168 @@
+//! Errors that outlast a freeze by evidence: it has had its longest time, or was withheld for as long, and they go on. Then
+//! there is extra review until they are back, for a day at most.
+//!
+//! They are held against what is usual by days: the hours before are those of the fault by then. They are back when that is 20
+//! times likelier than that there are half as many again as is harmless, by Page's cumulative sum
+//!
+//! ```text
+//! ln B ← max(0, ln B + min(ln 20 / 5, −ln L₁.₅(x)))
+//! ```
+//!
+//! in which no step counts for more than a fifth of it: one quiet minute is no end.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Environment;
+use crate::{
+    model::{Second, Timestamp},
+    score::{
+        evidence::Observation,
+        hold::LEASE_MAX,
+        policy::{Policy, Settings},
+        steps::Closed,
+        unrest::SIZE_MIN,
+    },
+};
+
+/// How long after errors rose it ends at the latest: a freeze, and a day.
+const OUTLASTING_MAX: Duration = LEASE_MAX.saturating_add(Duration::from_hours(24));
+/// Of errors that were not told for so long nobody knows that they go on: a nightly batch that failed makes none all day.
+const SILENT_MAX: Duration = Duration::from_hours(1);
+/// ln 20, in ten-thousandths.
+const LN_BACK: u16 = 29_957;
+/// Fewer steps show nothing.
+const STEPS_MIN: u16 = 5;
+
+/// ln of how much likelier it is that errors are back, ≥ 0, in ten-thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Back(u16);
+
+impl Back {
+    fn observe(&mut self, o: &Observation) {
+        let size = o.sizes.step.max(SIZE_MIN);
+        let [ln_least, ..] = o.ln_ratios(size, 1.0);
+        let most = f64::from(LN_BACK.div_ceil(STEPS_MIN));
+        let sum = f64::from(self.0) + (-1e4 * ln_least).min(most);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::as_conversions,
+            reason = "clamped to what it may be"
+        )]
+        let sum = sum.round().clamp(0.0, f64::from(LN_BACK)) as u16;
+        self.0 = sum;
+    }
+
+    fn is_shown(self) -> bool {
+        self.0 >= LN_BACK
+    }
+}
+
+/// Errors that have outlasted a freeze.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outlasting {
+    /// Since when they are risen.
+    pub(crate) since: Timestamp,
+}
+
+impl Outlasting {
+    /// When the extra review ends at the latest.
+    pub(crate) fn until(self) -> Timestamp {
+        self.since + OUTLASTING_MAX
+    }
+}
+
+impl Environment {
+    /// Errors go on that rose at `since`, and no freeze for them may any more.
+    pub(super) fn outlast(&mut self, since: Timestamp) {
+        if self.outlasting().is_none() {
+            self.outlasting_since = Second::of(since);
+        }
+    }
+
+    pub(crate) fn outlasting(&self) -> Option<Outlasting> {
+        let since = self.outlasting_since;
+        (since != Second::default()).then(|| Outlasting { since: since.start() })
+    }
+
+    /// Takes in a step of which something is known.
+    pub(super) fn observe_outlasting(&mut self, closed: &Closed, settings: &Settings, policy: &Policy) {
+        if self.outlasting().is_none() {
+            return;
+        }
+        let grain = self.steps.grain;
+        let usual = self.baseline.expect_by_days(grain, closed.start, closed.requests);
+        let (observation, _) = self.judge_by(usual, closed, settings, policy);
+        self.back.observe(&observation);
+    }
+
+    /// Lets go of errors that are back, are told no more, or have been above what is usual for so long that this ends.
+    pub(super) fn settle_outlasting(&mut self, now: Timestamp) {
+        let Some(outlasting) = self.outlasting() else { return };
+        let silent = self.presence.silent_between(now - SILENT_MAX, now);
+        if self.back.is_shown() || silent >= SILENT_MAX || now >= outlasting.until() {
+            self.outlasting_since = Second::default();
+            self.back = Back::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::baseline::Sizes;
+
+    /// Steps of so many errors where ten are usual, which are learned to scatter by `size`.
+    fn after(steps: &[f64], size: f64) -> Back {
+        let mut back = Back::default();
+        for errors in steps {
+            back.observe(&Observation {
+                errors: *errors,
+                counted: *errors,
+                harmless: 12.5,
+                expected: 10.0,
+                sizes: Sizes {
+                    step: size,
+                    blocks: [size; 6],
+                },
+            });
+        }
+        back
+    }
+
+    #[test]
+    fn errors_are_back_after_minutes_of_usual_ones_and_not_after_one() {
+        let usual = [10.0; 30];
+        for (size, least, most) in [(0.5, 5, 9), (5.0, 5, 6), (1_000.0, 5, 5)] {
+            let n = (1..30).find(|n| after(&usual[..*n], size).is_shown());
+            assert!(n.is_some_and(|n| (least..=most).contains(&n)), "{n:?} of size {size}");
+        }
+        let lulls = [0.0, 0.0, 0.0, 0.0, 80.0].repeat(20);
+        assert!(!after(&lulls, 1_000.0).is_shown(), "quiet minutes between bad ones");
+        assert!(!after(&[20.0; 200], 5.0).is_shown(), "twice as many");
+    }
+
+    /// One error in a thousand minutes is little to tell by, and none is lost in rounding.
+    #[test]
+    fn rare_errors_that_are_back_are_seen_to_be_in_the_end() {
+        let mut back = Back::default();
+        let quiet = Observation {
+            errors: 0.0,
+            counted: 0.0,
+            harmless: 0.001_25,
+            expected: 0.001,
+            sizes: Sizes {
+                step: 5.0,
+                blocks: [5.0; 6],
+            },
+        };
+        let n = (1..10_000).find(|_| {
+            back.observe(&quiet);
+            back.is_shown()
+        });
+        assert!(n.is_some_and(|n| (4_000..6_000).contains(&n)), "{n:?}");
+    }
+}
