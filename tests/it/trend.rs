@@ -260,6 +260,18 @@ fn a_failure_is_compared_with_what_its_own_service_had_at_risk() {
     fleet.is_told("k", 2 * DAY + HOUR, "detected", &by_deploy("d4"));
     fleet.expect(2 * DAY + HOUR, [0, 3], [2, 0]);
     assert_eq!(n_compared(&fleet), 1);
+    // Nor is a change of a deploy that is no lot set beside one that is.
+    fleet.lands(3 * DAY, "authored", &["e"]);
+    fleet.deploys("d5", 3 * DAY, "started", &["e", "unheard-of"]);
+    fleet.is_told("l", 3 * DAY + HOUR, "detected", &by_sha("e"));
+    fleet.expect(3 * DAY + HOUR, [0, 4], [2, 0]);
+    assert_eq!(n_compared(&fleet), 1);
+    // Nor is what has had its week.
+    fleet.lands(9 * DAY, "authored", &["late"]);
+    fleet.deploys("d6", 9 * DAY, "started", &["late"]);
+    fleet.is_told("m", 9 * DAY + HOUR, "detected", &by_sha("late"));
+    fleet.expect(9 * DAY + HOUR, [0, 5], [0, 0]);
+    assert_eq!(n_compared(&fleet), 1);
 }
 
 /// A squash has another sha than what was announced; the deploy is named beside it.
