@@ -334,7 +334,7 @@ impl Share {
     }
 
     /// Most variants of an entry are of one version: `before` may have it already.
-    fn keep_variant(&mut self, variant: Variant<'_>, before: Option<u32>) -> u32 {
+    fn keep_variant(&mut self, variant: Variant<&str>, before: Option<u32>) -> u32 {
         let version = before.and_then(|before| self.variants.get(usize_of(before)));
         let version = version
             .map(|before| before.version)
@@ -460,7 +460,7 @@ fn for_log<'a>(body: &Body<'a>) -> Body<'a> {
 }
 
 impl PendingVariant {
-    fn of<'a>(&self, texts: &'a str) -> Variant<'a> {
+    fn of<'a>(&self, texts: &'a str) -> Variant<&'a str> {
         Variant {
             version: self.version.of(texts),
             fingerprint: self.fingerprint.of(texts),
@@ -468,7 +468,7 @@ impl PendingVariant {
         }
     }
 
-    fn is(&self, texts: &str, variant: Variant<'_>) -> bool {
+    fn is(&self, texts: &str, variant: Variant<&str>) -> bool {
         self.of(texts) == variant
     }
 }

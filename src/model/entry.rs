@@ -66,15 +66,25 @@ fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Erro
     serializer.serialize_bytes(bytes)
 }
 
-/// What combined errors may differ in besides their numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Variant<'a> {
-    pub version: Option<&'a str>,
-    pub fingerprint: Option<&'a str>,
-    pub upstream: Option<&'a str>,
+/// What combined errors may differ in besides their numbers: texts, or the bytes that they were packed as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variant<T> {
+    pub version: Option<T>,
+    pub fingerprint: Option<T>,
+    pub upstream: Option<T>,
 }
 
-impl<'a> Variant<'a> {
+impl<T> Default for Variant<T> {
+    fn default() -> Self {
+        Self {
+            version: None,
+            fingerprint: None,
+            upstream: None,
+        }
+    }
+}
+
+impl<'a> Variant<&'a str> {
     /// The same as they are told in an event.
     #[must_use]
     pub fn of(count: &'a ErrorCount<'_>) -> Self {
@@ -102,15 +112,16 @@ fn length(text: &str) -> u64 {
     u64::try_from(text.len()).expect("a length fits in 64 bits")
 }
 
-/// Reads packed variants.
+/// Reads packed variants. Their bytes are not looked at: texts are told apart by hashes, and whoever reads one sees
+/// whether it is any.
 #[derive(Debug, Clone)]
 pub struct Variants<'a> {
     packed: Packed<'a>,
 }
 
 impl<'a> Iterator for Variants<'a> {
-    type Item = Variant<'a>;
-    fn next(&mut self) -> Option<Variant<'a>> {
+    type Item = Variant<&'a [u8]>;
+    fn next(&mut self) -> Option<Variant<&'a [u8]>> {
         let mut variant = Variant::default();
         for text in [&mut variant.version, &mut variant.fingerprint, &mut variant.upstream] {
             self.packed.text(text)?;
@@ -140,14 +151,14 @@ impl<'a> Packed<'a> {
     }
 
     /// Reads a text, or that there is none, into `text`. `None`: these are no packed bytes.
-    fn text(&mut self, text: &mut Option<&'a str>) -> Option<()> {
+    fn text(&mut self, text: &mut Option<&'a [u8]>) -> Option<()> {
         let Some(length) = self.number()?.checked_sub(1) else {
             *text = None;
             return Some(());
         };
         let (bytes, rest) = self.bytes.split_at_checked(usize::try_from(length).ok()?)?;
         self.bytes = rest;
-        *text = Some(std::str::from_utf8(bytes).ok()?);
+        *text = Some(bytes);
         Some(())
     }
 }

@@ -39,7 +39,13 @@ impl EventHash {
 /// A hash of one text, for comparing people, commits and versions without keeping them.
 #[must_use]
 pub fn hash_text(text: &str) -> u64 {
-    xxh3_64(text.as_bytes())
+    hash_bytes(text.as_bytes())
+}
+
+/// [`hash_text`] of the text with these bytes.
+#[must_use]
+pub fn hash_bytes(bytes: &[u8]) -> u64 {
+    xxh3_64(bytes)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::known::Known;
 use super::steps::Totals;
-use crate::model::{Errors, VARIANTS_MAX, Variant, hash_text};
+use crate::model::{Errors, Variant, hash_bytes};
 
 /// Fingerprints counted at once, and callees.
 const FINGERPRINTS_MAX: usize = 3;
@@ -60,8 +60,8 @@ struct Upstream {
 pub(crate) struct Tag(u16);
 
 impl Tag {
-    pub(crate) fn of(text: &str) -> Self {
-        let [.., low, high] = hash_text(text).to_le_bytes();
+    pub(crate) fn of<T: AsRef<[u8]> + ?Sized>(text: &T) -> Self {
+        let [.., low, high] = hash_bytes(text.as_ref()).to_le_bytes();
         Self(u16::from_le_bytes([low, high]).max(1))
     }
 }
@@ -112,7 +112,7 @@ impl Kinds {
         });
     }
 
-    fn count_fingerprint(&mut self, text: &str, errors: u32, known: &Known) {
+    fn count_fingerprint(&mut self, text: &[u8], errors: u32, known: &Known) {
         let tag = Tag::of(text);
         if !known.has(tag) {
             self.new = self.new.saturating_add(errors);
@@ -124,12 +124,12 @@ impl Kinds {
             *kind = Fingerprint {
                 tag,
                 errors,
-                text: Beginning::of(text),
+                text: Beginning::of(std::str::from_utf8(text).unwrap_or_default()),
             };
         }
     }
 
-    fn count_upstream(&mut self, text: &str, errors: u32) {
+    fn count_upstream(&mut self, text: &[u8], errors: u32) {
         let tag = Tag::of(text);
         self.named = self.named.saturating_add(errors);
         let places = &mut self.upstreams;
@@ -203,7 +203,7 @@ impl Kinds {
             errors,
             ..Self::default()
         };
-        kinds.count_upstream(callee, named);
+        kinds.count_upstream(callee.as_bytes(), named);
         kinds
     }
 
@@ -220,14 +220,11 @@ impl Kinds {
 }
 
 /// The parts of an entry that have errors, in the order in which the first of each came.
-fn for_each<'a>(errors: &Errors<'a>, totals: &Totals, mut of: impl FnMut(Variant<'a>, u32)) {
-    let mut variants = [Variant::default(); VARIANTS_MAX];
-    for (place, variant) in variants.iter_mut().zip(errors.variants()) {
-        *place = variant;
-    }
-    for (variant, part) in totals.in_order() {
-        if let Some(variant) = variants.get(variant) {
-            of(*variant, narrow(part.errors));
+fn for_each<'a>(errors: &Errors<'a>, totals: &Totals, mut of: impl FnMut(Variant<&'a [u8]>, u32)) {
+    for (place, part) in totals.in_order() {
+        // Nearly all entries have one or two.
+        if let Some(variant) = errors.variants().nth(place) {
+            of(variant, narrow(part.errors));
         }
     }
 }
@@ -246,7 +243,7 @@ mod tests {
         for (counts, n_steps) in steps {
             for (text, errors) in *counts {
                 kinds.errors += errors;
-                kinds.count_fingerprint(text, *errors, &Known::default());
+                kinds.count_fingerprint(text.as_bytes(), *errors, &Known::default());
             }
             kinds.settle(*n_steps);
         }
@@ -274,14 +271,14 @@ mod tests {
     fn told(kinds: &mut Kinds, known: &mut Known, is_watched: bool, variants: &[(&str, &str, u32)]) {
         for (fingerprint, upstream, n) in variants {
             if !is_watched {
-                known.learn_one(fingerprint);
+                known.learn_one(fingerprint.as_bytes());
             }
             kinds.errors += n;
             if !fingerprint.is_empty() {
-                kinds.count_fingerprint(fingerprint, *n, known);
+                kinds.count_fingerprint(fingerprint.as_bytes(), *n, known);
             }
             if !upstream.is_empty() {
-                kinds.count_upstream(upstream, *n);
+                kinds.count_upstream(upstream.as_bytes(), *n);
             }
         }
         kinds.settle(1);

@@ -42,7 +42,8 @@ fn combined(fingerprints: &[String]) -> Vec<(usize, Vec<(String, u64)>)> {
         let Entry::Errors(errors) = entry else {
             unreachable!("only errors")
         };
-        let variants: Vec<&str> = errors.variants().filter_map(|variant| variant.fingerprint).collect();
+        let fingerprints = errors.variants().filter_map(|variant| variant.fingerprint);
+        let variants: Vec<&str> = fingerprints.filter_map(|text| std::str::from_utf8(text).ok()).collect();
         let originals = errors
             .originals()
             .map(|original| (variants[usize::from(original.variant)].to_owned(), original.errors));

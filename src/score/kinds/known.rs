@@ -48,7 +48,7 @@ impl Known {
         });
     }
 
-    pub(super) fn learn_one(&mut self, fingerprint: &str) {
+    pub(super) fn learn_one(&mut self, fingerprint: &[u8]) {
         let tag = Tag::of(fingerprint);
         if let Some(place) = self.tags.iter().position(|known| *known == tag) {
             self.seen |= 1 << place;
@@ -125,29 +125,29 @@ mod tests {
         let name = |n: usize| format!("kind {n}");
         let is_known = |known: &Known, n: usize| known.has(Tag::of(&name(n)));
         for n in 0..=KNOWN_MAX {
-            known.learn_one(&name(n));
+            known.learn_one(name(n).as_bytes());
         }
         assert!(
             (0..KNOWN_MAX).all(|n| is_known(&known, n)) && !is_known(&known, KNOWN_MAX),
             "no room"
         );
         known.forget();
-        known.learn_one(&name(KNOWN_MAX));
+        known.learn_one(name(KNOWN_MAX).as_bytes());
         assert!(
             (0..=KNOWN_MAX).all(|n| is_known(&known, n) == (n != KNOWN_MAX)),
             "all were told"
         );
         for n in [0, 2, 3] {
-            known.learn_one(&name(n));
+            known.learn_one(name(n).as_bytes());
         }
         known.forget();
         for n in [KNOWN_MAX, KNOWN_MAX + 1] {
-            known.learn_one(&name(n));
+            known.learn_one(name(n).as_bytes());
         }
         assert!((0..KNOWN_MAX + 2).all(|n| is_known(&known, n) != [1, KNOWN_MAX + 1].contains(&n)));
         for _ in 0..100 {
             for n in [0, 2] {
-                known.learn_one(&name(n));
+                known.learn_one(name(n).as_bytes());
             }
             known.forget();
         }

@@ -12,7 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Grain, versions::Version};
-use crate::model::{Original, Variant, hash_text};
+use crate::model::{Original, Variant, hash_bytes};
 
 /// Clients told of a minute that may be one: five instances that tell every ten seconds.
 const SAME_PER_MINUTE: u16 = 30;
@@ -74,7 +74,7 @@ pub(super) struct Storms {
 
 impl Storms {
     /// Takes in what an entry told of a storm in the open step `slot`, and says how many errors more that makes there.
-    pub(super) fn book(&mut self, variant: Variant<'_>, (slot, grain): (usize, Grain), told: Storm) -> u64 {
+    pub(super) fn book(&mut self, variant: Variant<&[u8]>, (slot, grain): (usize, Grain), told: Storm) -> u64 {
         let slot = narrow(slot);
         let kind = kind(variant);
         let place = self.known.iter().position(|known| known.is(kind, slot));
@@ -132,9 +132,9 @@ impl Known {
 fn kind(
     Variant {
         version, fingerprint, ..
-    }: Variant<'_>,
+    }: Variant<&[u8]>,
 ) -> u16 {
-    let hash = |text: Option<&str>| text.map_or(0, hash_text);
+    let hash = |text: Option<&[u8]>| text.map_or(0, hash_bytes);
     u16::try_from((hash(fingerprint) ^ hash(version).rotate_left(17)) >> 48).unwrap_or(u16::MAX)
 }
 
@@ -163,9 +163,9 @@ mod tests {
     /// Fingerprint, open step and clients.
     type Record = (Option<&'static str>, usize, u64);
 
-    fn variant(fingerprint: Option<&str>) -> Variant<'_> {
+    fn variant(fingerprint: Option<&str>) -> Variant<&[u8]> {
         Variant {
-            fingerprint,
+            fingerprint: fingerprint.map(str::as_bytes),
             ..Variant::default()
         }
     }
