@@ -242,9 +242,7 @@ impl Replay {
     }
 
     fn advance_to(&mut self, to: Timestamp) {
-        let mut sayings = std::mem::take(&mut self.sayings);
-        self.partition.advance_to(to, self.offset, &mut sayings);
-        self.sayings = sayings;
+        self.partition.advance_to(to, self.offset, &mut self.sayings);
         self.hear();
         self.settle();
     }
@@ -263,6 +261,10 @@ impl Replay {
     }
 
     fn hear(&mut self) {
+        // As after nearly every line.
+        if self.sayings.is_empty() {
+            return;
+        }
         for saying in self.sayings.drain(..) {
             match saying.said {
                 Said::Message(message) => self.messages.push_back(message),

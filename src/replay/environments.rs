@@ -78,20 +78,22 @@ impl Default for Environments {
 }
 
 impl Environments {
-    pub(super) fn note(&mut self, event: &Event<'_>, default_environment: &str) {
+    /// Whether anything was told of its service before.
+    pub(super) fn note(&mut self, event: &Event<'_>, default_environment: &str) -> bool {
         let (errors, deploys, is_coarse) = match &event.body {
             Body::Error(count) => (true, false, Duration::from_millis(count.interval_ms) > STEP_MAX),
             Body::Deploy(_) => (false, true, false),
-            Body::Commit(_) | Body::Incident(_) | Body::Override(_) | Body::Review(_) | Body::Service(_) => return,
-        };
-        if !self.services.contains_key(&*event.service) {
-            if self.services.len() >= SERVICES_MAX {
-                return;
+            Body::Commit(_) | Body::Incident(_) | Body::Override(_) | Body::Review(_) | Body::Service(_) => {
+                return false;
             }
-            self.services.insert((&*event.service).into(), Vec::new());
-        }
-        let Some(told) = self.services.get_mut(&*event.service) else {
-            return;
+        };
+        let n_services = self.services.len();
+        let known = self.services.get_mut(&*event.service);
+        let is_known = known.is_some();
+        let told = match known {
+            Some(told) => told,
+            None if n_services >= SERVICES_MAX => return false,
+            None => self.services.entry((&*event.service).into()).or_default(),
         };
         let environment = event.environment.as_deref().unwrap_or(default_environment);
         if let Some(own) = told.iter_mut().find(|own| *own.environment == *environment) {
@@ -108,6 +110,7 @@ impl Environments {
                 n_coarse: u64::from(is_coarse),
             });
         }
+        is_known
     }
 
     /// `None` if there are none.

@@ -99,8 +99,9 @@ impl Tally {
     pub(super) fn note(&mut self, event: &Event<'_>, file: &str, default_environment: &str) {
         self.first = Some(self.first.map_or(event.time, |first| first.min(event.time)));
         self.last = self.last.max(Some(event.time));
-        self.services.insert(hash_text(&event.service));
-        self.environments.note(event, default_environment);
+        if !self.environments.note(event, default_environment) {
+            self.services.insert(hash_text(&event.service));
+        }
         self.copies.note(event, file);
         self.strangers.note(event);
         if let Some(chronicle) = &mut self.chronicle {

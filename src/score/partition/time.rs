@@ -51,6 +51,9 @@ impl Partition {
                 fired.push(slot);
             }
         }
+        if fired.is_empty() {
+            return;
+        }
         // A timer may be older than what has happened since. Whether a service is looked at must follow from its state
         // alone, or a restored one would be looked at at other times than the one it was restored from.
         let mut due = Vec::new();
