@@ -214,11 +214,11 @@ impl EProcess {
             0
         };
         let j = f64::from(self.n_steps);
-        let harmonic = f64::from(horizon.max(1)).ln() + 0.577_215_664_901_532_9 + 0.5 / f64::from(horizon.max(1));
         // Of what is laid no part rests on errors: only on when stages came, and which steps were judged how.
         let rest = f64::from(self.rest);
         let late = LATE_SHARE * rest;
         let (spread, of_blocks) = if self.n_steps <= horizon {
+            let harmonic = f64::from(horizon.max(1)).ln() + 0.577_215_664_901_532_9 + 0.5 / f64::from(horizon.max(1));
             (SPREAD_MASS / (j * harmonic.max(1.0)), SPREAD_MASS)
         } else {
             (late / f64::from(horizon.max(1)), late)

@@ -50,17 +50,19 @@ impl Unrest {
     /// Takes in a closed step.
     pub(crate) fn observe(&mut self, o: &Observation) {
         let (x, m, k) = (o.counted, o.harmless, o.sizes.step);
+        if x <= m && self.n_steps == [0; 2] {
+            return;
+        }
+        let ln_ratio_of = |r: f64, k: f64, base: f64| x * r.ln() - (k + x) * ((k + r * m).ln() - base);
+        let base = (k + m).ln();
         for ((ln_w, n_steps), r) in self.ln_w.iter_mut().zip(&mut self.n_steps).zip(MULTIPLES) {
             if *n_steps == 0 && x <= m {
                 continue;
             }
-            let of_size = |k: f64| x * r.ln() - (k + x) * ((k + r * m).ln() - (k + m).ln());
-            let ln_ratio = of_size(k);
-            let ln_ratio = if ln_ratio < 0.0 {
-                of_size(k.max(SIZE_MIN))
-            } else {
-                ln_ratio
-            };
+            let mut ln_ratio = ln_ratio_of(r, k, base);
+            if ln_ratio < 0.0 && k < SIZE_MIN {
+                ln_ratio = ln_ratio_of(r, SIZE_MIN, (SIZE_MIN + m).ln());
+            }
             *ln_w = (*ln_w + narrow(ln_ratio)).clamp(0.0, LN_MAX);
             *n_steps = if *ln_w > 0.0 { n_steps.saturating_add(1) } else { 0 };
         }

@@ -46,11 +46,13 @@ impl Environment {
         if touched || self.has_lease_for_errors() {
             self.abandon_placebo(closed.start + self.steps.grain.duration());
         }
+        let mut judged = None;
         if !is_known {
             self.unrest.pass();
         } else if self.unrest.minds(closed.errors) && self.baseline.is_known(closed.start, &context.policy.evidence) {
             let (observation, _) = self.judge(closed, settings, context.policy);
             self.unrest.observe(&observation);
+            judged = Some(observation);
         }
         if is_known {
             self.observe_outlasting(closed, settings, context.policy);
@@ -59,7 +61,7 @@ impl Environment {
             self.baseline.break_off();
             return;
         }
-        self.observe_placebo(closed, settings, context);
+        self.observe_placebo(closed, judged, settings, context);
         if self.is_passed_over(closed) {
             self.baseline.break_off();
             return;
@@ -88,8 +90,15 @@ impl Environment {
         is_passed_over
     }
 
-    /// Lets a placebo window see a step in which nothing was deployed, and begins one where it is time for it.
-    fn observe_placebo(&mut self, closed: &Closed, settings: &Settings, context: &Context<'_>) {
+    /// Lets a placebo window see a step in which nothing was deployed, as it was `judged` if it was, and begins one where it
+    /// is time for it.
+    fn observe_placebo(
+        &mut self,
+        closed: &Closed,
+        mut judged: Option<Observation>,
+        settings: &Settings,
+        context: &Context<'_>,
+    ) {
         let is_quarter = closed.start.millis().rem_euclid(PLACEBO_EVERY_MS) == 0;
         if is_quarter {
             self.known.forget();
@@ -100,12 +109,14 @@ impl Environment {
             let placebo = self.placebo.get_or_insert_default();
             if placebo.begin(self.seed, closed.start, horizon) {
                 self.baseline.anchor(closed.start);
+                // Something else is expected by that.
+                judged = None;
             }
         }
         if self.placebo.as_ref().is_none_or(|placebo| !placebo.is_on()) {
             return;
         }
-        let (observation, _) = self.judge(closed, settings, context.policy);
+        let observation = judged.unwrap_or_else(|| self.judge(closed, settings, context.policy).0);
         let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
         recent.push(observation.errors, observation.expected);
         let seen = Seen {

@@ -35,8 +35,10 @@ pub(crate) struct Recent {
     expected: [Short; STEPS],
 }
 
-/// Sums over steps.
+/// Sums over the last so many steps.
+#[derive(Debug, Clone, Copy, Default)]
 struct Sums {
+    n_steps: u16,
     errors: f64,
     /// Those that count as evidence.
     counted: f64,
@@ -58,20 +60,17 @@ impl Recent {
         }
     }
 
-    /// The last `n` steps, each counted as at most `spike` times what was expected; see [`Recent::counted`].
-    fn last(&self, n: usize, spike: f64) -> Sums {
-        let mut sums = Sums {
-            errors: 0.0,
-            counted: 0.0,
-            expected: 0.0,
-        };
-        for (i, (errors, expected)) in self.errors.iter().zip(&self.expected).take(n).enumerate() {
+    /// Takes sums over fewer steps on to the last `n`, each counted as at most `spike` times what was expected; see
+    /// [`Recent::counted`].
+    fn extend(&self, sums: &mut Sums, n: u16, spike: f64) {
+        let steps = self.errors.iter().zip(&self.expected).take(usize::from(n));
+        for (i, (errors, expected)) in steps.enumerate().skip(usize::from(sums.n_steps)) {
             let (errors, expected) = (errors.value(), expected.value());
             sums.errors += errors;
             sums.counted += self.counted((errors, expected), spike, i + 1);
             sums.expected += expected;
         }
-        sums
+        sums.n_steps = n;
     }
 
     /// The errors that count of a step before which there were those from the `n_after`-th on: at most `spike` times what
@@ -148,28 +147,31 @@ impl Scan {
     pub(super) fn observe(&mut self, blocks: Option<&Blocks<'_>>, place: &Place<'_>, masses: (&[f64], f64)) -> f64 {
         self.ln_sum -= narrow(FADES);
         let Some(blocks) = blocks else { return 0.0 };
-        let last = blocks.recent.last(1, blocks.spike);
-        self.since.errors += narrow(last.errors);
-        self.since.expected += narrow(last.expected);
+        let mut sums = Sums::default();
+        blocks.recent.extend(&mut sums, 1, blocks.spike);
+        self.since.errors += narrow(sums.errors);
+        self.since.expected += narrow(sums.expected);
         self.since.n_steps = self.since.n_steps.saturating_add(1);
         let mut laid = 0.0;
         for scale in 0..SCALES {
             let mass = mass_of(1 << scale, place, masses);
             if mass > 0.0 {
                 laid += mass;
-                self.lay(blocks, scale, mass);
+                blocks.recent.extend(&mut sums, 1 << scale, blocks.spike);
+                self.lay(blocks, &sums, (scale, mass));
             }
         }
         laid
     }
 
-    fn lay(&mut self, blocks: &Blocks<'_>, scale: usize, mass: f64) {
-        let n_steps = 1_u16 << scale;
+    /// Lays `mass` on the block that the sums are of, the one at `scale`.
+    fn lay(&mut self, blocks: &Blocks<'_>, sums: &Sums, (scale, mass): (usize, f64)) {
         let Sums {
+            n_steps,
             errors,
             counted: x,
             expected,
-        } = blocks.recent.last(usize::from(n_steps), blocks.spike);
+        } = *sums;
         let (m, k) = (expected * blocks.harmless, blocks.sizes.blocks[scale]);
         // Fewer errors than are harmless: next to nothing is added.
         if x <= m {
