@@ -138,14 +138,15 @@ struct Packed<'a> {
 
 impl<'a> Packed<'a> {
     fn number(&mut self) -> Option<u64> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
+        let (mut number, mut shift) = (0_u64, 0);
+        while shift < u64::BITS {
             let (byte, rest) = self.bytes.split_first()?;
             self.bytes = rest;
             number |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 return Some(number);
             }
+            shift += 7;
         }
         None
     }

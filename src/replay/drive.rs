@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
     time::Duration,
 };
 
@@ -13,8 +12,8 @@ use super::{holding::Total, merge::Arrival, source::MAX_AHEAD, summary::Summary,
 use crate::{
     ingest::{HeldAgainst, Reject},
     model::{
-        Body, ERROR_GRAIN_MS, Entry, EnvironmentId, Errors, Event, EventHash, Happened, Message, Offset, Origin,
-        Original, PolicyText, ServiceId, Timestamp, Variant,
+        Body, ERROR_GRAIN_MS, Entry, EnvironmentId, ErrorCount, Errors, Event, EventHash, Happened, Message, Offset,
+        Origin, Original, PolicyText, ServiceId, Timestamp, Variant,
     },
     score::{Partition, Said, Saying, Service},
 };
@@ -46,8 +45,7 @@ pub struct Replay {
     /// The one variant and the one original of an error, packed: kept for their memory.
     packed: [Vec<u8>; 2],
     tally: Tally,
-    /// Shared with the entry of an event, not copied into it.
-    default_environment: Arc<str>,
+    default_environment: Box<str>,
     /// A service that was watched when it was last asked.
     watched: Option<ServiceId>,
 }
@@ -117,46 +115,51 @@ impl Replay {
     }
 
     fn step_event(&mut self, event: &Event<'_>, origin: Origin<'_>) {
-        let hash = EventHash::of(&event.service, &event.source, &event.id);
-        let default_environment = Arc::clone(&self.default_environment);
+        let default_environment = std::mem::take(&mut self.default_environment);
         if let Body::Error(count) = &event.body {
-            let mut packed = std::mem::take(&mut self.packed);
-            let [variants, originals] = &mut packed;
-            variants.clear();
-            originals.clear();
-            Variant::of(count).pack(variants);
-            let original = Original {
-                hash,
-                variant: 0,
-                is_storm: count.is_storm,
-                errors: count.errors,
-                requests: count.requests,
-            };
-            original.pack(originals);
-            self.step(&Entry::Errors(Errors {
+            let environment = event.environment.as_deref().unwrap_or(&default_environment);
+            self.step_errors(event, count, (environment, origin));
+        } else {
+            self.step(&Entry::Event(Happened {
+                hash: EventHash::of(&event.service, &event.source, &event.id),
+                id: &event.id,
+                time: event.time,
                 service: &event.service,
-                environment: event.environment.as_deref().unwrap_or(&default_environment),
-                time: Timestamp::from_millis(event.time.millis().div_euclid(ERROR_GRAIN_MS) * ERROR_GRAIN_MS),
+                environment: event.environment.as_deref(),
+                default_environment: &default_environment,
                 origin,
-                errors: count.errors,
-                requests: count.requests,
-                interval_ms: count.interval_ms,
-                variants,
-                originals,
+                body: event.body.clone(),
             }));
-            self.packed = packed;
-            return;
         }
-        self.step(&Entry::Event(Happened {
-            hash,
-            id: &event.id,
-            time: event.time,
+        self.default_environment = default_environment;
+    }
+
+    fn step_errors(&mut self, event: &Event<'_>, count: &ErrorCount<'_>, (environment, origin): (&str, Origin<'_>)) {
+        let mut packed = std::mem::take(&mut self.packed);
+        let [variants, originals] = &mut packed;
+        variants.clear();
+        originals.clear();
+        Variant::of(count).pack(variants);
+        let original = Original {
+            hash: EventHash::of(&event.service, &event.source, &event.id),
+            variant: 0,
+            is_storm: count.is_storm,
+            errors: count.errors,
+            requests: count.requests,
+        };
+        original.pack(originals);
+        self.step(&Entry::Errors(Errors {
             service: &event.service,
-            environment: event.environment.as_deref(),
-            default_environment: &default_environment,
+            environment,
+            time: Timestamp::from_millis(event.time.millis().div_euclid(ERROR_GRAIN_MS) * ERROR_GRAIN_MS),
             origin,
-            body: event.body.clone(),
+            errors: count.errors,
+            requests: count.requests,
+            interval_ms: count.interval_ms,
+            variants,
+            originals,
         }));
+        self.packed = packed;
     }
 
     /// After the last line: time runs on until nothing is open, at most [`RUN_ON_MAX`].

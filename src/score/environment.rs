@@ -202,11 +202,11 @@ impl Environment {
         if !self.is_watched() {
             self.regrain();
         }
-        let is_booked = self.steps.book(errors, totals, self.tells_versions_apart());
-        if is_booked {
-            self.note_kinds(errors, totals);
-        }
-        is_booked
+        let Some(tells) = self.steps.book(errors, totals, self.tells_versions_apart()) else {
+            return false;
+        };
+        self.note_kinds(tells, errors, totals);
+        true
     }
 
     /// Under a freeze nothing stands beside another version; and where versions are first told while many deploys are

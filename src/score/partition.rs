@@ -55,6 +55,8 @@ pub struct Partition {
     n_late: u64,
     dropped: Vec<Dropped>,
     scratch: Vec<Said>,
+    /// Kept for its memory.
+    totals: Totals,
 }
 
 #[derive(Debug)]
@@ -95,6 +97,7 @@ impl Default for Partition {
             applied: Applied::default(),
             n_late: 0,
             scratch: Vec::new(),
+            totals: Totals::default(),
         }
     }
 }
@@ -113,7 +116,8 @@ impl Partition {
     }
 
     fn errors(&mut self, errors: &Errors<'_>, place: RecordPlace, sayings: &mut Vec<Saying>) {
-        let mut totals = Totals::default();
+        let mut totals = std::mem::take(&mut self.totals);
+        totals.clear();
         let mut n_duplicates = 0_u64;
         for original in errors.originals() {
             if self.window.is_duplicate(original.hash, place) {
@@ -141,6 +145,7 @@ impl Partition {
             booked.is_regrained
         });
         self.n_late += u64::from(n_late);
+        self.totals = totals;
     }
 
     fn event(&mut self, event: &Happened<'_>, place: RecordPlace, sayings: &mut Vec<Saying>) {

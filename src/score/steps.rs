@@ -152,6 +152,13 @@ impl Closed {
     }
 }
 
+/// Which kinds of errors a booked entry told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tells {
+    pub(crate) fingerprints: bool,
+    pub(crate) upstreams: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Steps {
     pub(crate) grain: Grain,
@@ -191,14 +198,14 @@ impl Steps {
 
     /// When the first open step closes.
     pub(crate) fn next_close(&self, lateness: Duration) -> Timestamp {
-        self.next_start() + self.grain.duration() + lateness
+        Timestamp::from_millis((self.next + 1) * self.grain.millis()) + lateness
     }
 
-    /// Sums what an entry told, versions apart if `by_version`. False: it came late, and is not in.
-    pub(crate) fn book(&mut self, errors: &Errors<'_>, totals: &Totals, by_version: bool) -> bool {
+    /// Sums what an entry told, versions apart if `by_version`. `None`: it came late, and is not in.
+    pub(crate) fn book(&mut self, errors: &Errors<'_>, totals: &Totals, by_version: bool) -> Option<Tells> {
         let step = errors.time.millis().div_euclid(self.grain.millis());
         if step < self.next || step >= self.next + OPEN_MAX {
-            return false;
+            return None;
         }
         let index = Self::index(step);
         let (slot, all) = (&mut self.slots[index], totals.all());
@@ -212,12 +219,14 @@ impl Steps {
             Some(requests) => slot.requests = slot.requests.saturating_add(requests),
             None => slot.lacks_requests |= all.n_records > 0,
         }
-        let mut n_without_version = all.n_records;
+        let (mut n_without_version, mut tells) = (all.n_records, Tells::default());
         for (variant, part) in errors.variants().zip(totals.parts()) {
             // What was all seen before has told its version then.
             if part.n_records == 0 {
                 continue;
             }
+            tells.fingerprints |= variant.fingerprint.is_some();
+            tells.upstreams |= variant.upstream.is_some();
             let mut errors = part.errors;
             if !part.storm.is_none() {
                 let storms = self.storms.get_or_insert_default();
@@ -235,7 +244,7 @@ impl Steps {
             }
         }
         slot.lacks_version |= n_without_version > 0;
-        true
+        Some(tells)
     }
 
     /// Whether versions are told apart.
@@ -400,7 +409,7 @@ mod tests {
             errors,
             requests,
         });
-        steps.book(&entry, &totals, true)
+        steps.book(&entry, &totals, true).is_some()
     }
 
     /// Seconds of events, then the second of `now`, then what is booked and what closes.

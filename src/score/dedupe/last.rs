@@ -113,8 +113,16 @@ impl Last {
 impl Bucket {
     /// The cells with that tag, and perhaps others.
     fn tagged(&self, tag: u8) -> impl Iterator<Item = usize> + use<> {
-        let tags = self.tags;
-        (0..CELLS).filter(move |cell| tags[*cell] == tag)
+        // A bit for each, without a branch: nearly always there is none.
+        let cells = (0_u32..).zip(self.tags);
+        let mut bits = cells.fold(0_u32, |bits, (cell, known)| bits | u32::from(known == tag) << cell);
+        std::iter::from_fn(move || {
+            let cell = usize::try_from(bits.trailing_zeros())
+                .ok()
+                .filter(|cell| *cell < CELLS)?;
+            bits &= bits - 1;
+            Some(cell)
+        })
     }
 }
 

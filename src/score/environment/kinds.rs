@@ -1,19 +1,19 @@
 //! Which kinds of errors are counted while something is watched, and which are usual.
 
 use super::{Environment, Scene};
-use crate::{model::Errors, score::steps::Totals};
+use crate::{
+    model::Errors,
+    score::steps::{Tells, Totals},
+};
 
 /// Steps that are lately.
 const LATELY: u16 = 5;
 
 impl Environment {
-    /// Takes in what an entry told in time.
-    pub(super) fn note_kinds(&mut self, errors: &Errors<'_>, totals: &Totals) {
-        for (variant, part) in errors.variants().zip(totals.parts()) {
-            let is_told = part.n_records > 0;
-            self.known.tells_fingerprints |= is_told && variant.fingerprint.is_some();
-            self.known.tells_upstreams |= is_told && variant.upstream.is_some();
-        }
+    /// Takes in what an entry told in time, and that it `tells` these kinds.
+    pub(super) fn note_kinds(&mut self, tells: Tells, errors: &Errors<'_>, totals: &Totals) {
+        self.known.tells_fingerprints |= tells.fingerprints;
+        self.known.tells_upstreams |= tells.upstreams;
         if self.is_watched() || self.unrest.is_on() {
             self.known.pause();
         } else {

@@ -32,22 +32,34 @@ impl Sum {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Totals {
     all: Sum,
-    parts: [Sum; VARIANTS_MAX],
-    /// Variants that have errors, as they came, and how many.
-    order: [u8; VARIANTS_MAX],
-    n_order: u8,
+    /// By variant, up to the last that has records.
+    parts: Vec<Sum>,
+    /// Variants that have errors, as they came.
+    order: Vec<u8>,
 }
 
 impl Totals {
+    /// Begins anew, and keeps the memory: an entry allocates nothing.
+    pub(crate) fn clear(&mut self) {
+        self.all = Sum::default();
+        self.parts.clear();
+        self.order.clear();
+    }
+
     pub(crate) fn note(&mut self, original: &Original) {
         self.all.note(original);
-        if let Some(part) = self.parts.get_mut(usize::from(original.variant)) {
-            let had = part.errors > 0;
-            part.note(original);
-            if !had && part.errors > 0 {
-                self.order[usize::from(self.n_order)] = original.variant;
-                self.n_order += 1;
-            }
+        let place = usize::from(original.variant);
+        if place >= VARIANTS_MAX {
+            return;
+        }
+        if place >= self.parts.len() {
+            self.parts.resize(place + 1, Sum::default());
+        }
+        let part = &mut self.parts[place];
+        let had = part.errors > 0;
+        part.note(original);
+        if !had && part.errors > 0 {
+            self.order.push(original.variant);
         }
     }
 
@@ -62,11 +74,12 @@ impl Totals {
     /// The parts that have errors, by the place of their variant, in the order in which the first of each came: which is
     /// the same however errors are combined.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (usize, &Sum)> {
-        let order = self.order.iter().take(usize::from(self.n_order));
-        order.map(|variant| (usize::from(*variant), &self.parts[usize::from(*variant)]))
+        self.order
+            .iter()
+            .map(|variant| (usize::from(*variant), &self.parts[usize::from(*variant)]))
     }
 
-    /// In the order of the entry's variants.
+    /// In the order of the entry's variants, as far as any has records.
     pub(crate) fn parts(&self) -> &[Sum] {
         &self.parts
     }
