@@ -246,28 +246,32 @@ impl Replay {
 
     fn advance_to(&mut self, to: Timestamp) {
         self.partition.advance_to(to, self.offset, &mut self.sayings);
-        self.hear();
-        self.settle();
+        self.heed();
     }
 
     /// Appends an entry to the log that there would be, steps it, and what is said to it.
     fn step(&mut self, entry: &Entry<'_>) {
         self.step_once(entry);
-        self.settle();
+        self.heed();
     }
 
     fn step_once(&mut self, entry: &Entry<'_>) {
         let now = self.partition.now();
         self.partition.step(entry, self.offset, now, &mut self.sayings);
         self.offset = self.offset.next();
-        self.hear();
     }
 
-    fn hear(&mut self) {
+    /// Takes in what was said, and what is said to that.
+    fn heed(&mut self) {
         // As after nearly every line.
         if self.sayings.is_empty() {
             return;
         }
+        self.hear();
+        self.settle();
+    }
+
+    fn hear(&mut self) {
         for saying in self.sayings.drain(..) {
             match saying.said {
                 Said::Message(message) => self.messages.push_back(message),
@@ -287,6 +291,7 @@ impl Replay {
             }
             for message in std::mem::take(&mut self.messages) {
                 self.step_once(&Entry::Message(message));
+                self.hear();
             }
         }
         assert!(self.messages.is_empty(), "messages answer each other without end");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use foldhash::{HashMap, HashMapExt};
 
-use crate::model::{Body, Event, nearest};
+use crate::model::{Body, Event, hash_text, nearest};
 
 /// Services remembered: 5 MiB with an environment or two of each, 100 MiB with 16 of the longest names. What is beyond is not
 /// warned of.
@@ -25,13 +25,22 @@ const BEGINNING_BYTES_MIN: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Environments {
-    services: HashMap<Box<str>, Vec<Told>>,
+    /// By the hashes of their names: no name is read, and so waited for, with each line.
+    services: HashMap<u64, Service>,
+}
+
+#[derive(Debug)]
+struct Service {
+    name: Box<str>,
+    told: Vec<Told>,
 }
 
 /// What is told of an environment.
 #[derive(Debug)]
 struct Told {
     environment: Box<str>,
+    /// Of its name.
+    hash: u64,
     errors: bool,
     deploys: bool,
     /// Records of errors, and those of an interval above [`STEP_MAX`].
@@ -87,16 +96,20 @@ impl Environments {
                 return false;
             }
         };
-        let n_services = self.services.len();
-        let known = self.services.get_mut(&*event.service);
+        let (n_services, name) = (self.services.len(), hash_text(&event.service));
+        let known = self.services.get_mut(&name);
         let is_known = known.is_some();
-        let told = match known {
-            Some(told) => told,
+        let service = match known {
+            Some(service) => service,
             None if n_services >= SERVICES_MAX => return false,
-            None => self.services.entry((&*event.service).into()).or_default(),
+            None => self.services.entry(name).or_insert_with(|| Service {
+                name: (&*event.service).into(),
+                told: Vec::new(),
+            }),
         };
         let environment = event.environment.as_deref().unwrap_or(default_environment);
-        if let Some(own) = told.iter_mut().find(|own| *own.environment == *environment) {
+        let (told, hash) = (&mut service.told, hash_text(environment));
+        if let Some(own) = told.iter_mut().find(|own| own.hash == hash) {
             own.errors |= errors;
             own.deploys |= deploys;
             own.n_errors += u64::from(errors);
@@ -104,6 +117,7 @@ impl Environments {
         } else if told.len() < ENVIRONMENTS_MAX {
             told.push(Told {
                 environment: environment.into(),
+                hash,
                 errors,
                 deploys,
                 n_errors: u64::from(errors),
@@ -115,10 +129,11 @@ impl Environments {
 
     /// `None` if there are none.
     pub(super) fn apart(&self) -> Option<Apart<'_>> {
-        let all = self.services.iter();
-        let mut apart: Vec<(&str, &[Told])> = all
-            .filter(|(_, told)| is_apart(told))
-            .map(|(service, told)| (&**service, told.as_slice()))
+        let mut apart: Vec<(&str, &[Told])> = self
+            .services
+            .values()
+            .filter(|service| is_apart(&service.told))
+            .map(|service| (&*service.name, service.told.as_slice()))
             .collect();
         apart.sort_unstable_by_key(|(service, _)| *service);
         let (service, told) = *apart.first()?;
@@ -139,11 +154,11 @@ impl Environments {
     /// Services of which most errors are too coarse where they are deployed; `None` if there are none.
     pub(super) fn coarse(&self) -> Option<Coarse<'_>> {
         let is_coarse = |told: &Told| told.deploys && told.n_coarse * 2 > told.n_errors;
-        let all = self.services.iter().filter(|(_, told)| told.iter().any(is_coarse));
+        let all = self.services.values();
         let (mut n_services, mut first) = (0, None::<&str>);
-        for (service, _) in all {
+        for Service { name, .. } in all.filter(|service| service.told.iter().any(is_coarse)) {
             n_services += 1;
-            first = Some(first.map_or(service, |first| first.min(service)));
+            first = Some(first.map_or(&**name, |first| first.min(name)));
         }
         first.map(|service| Coarse { n_services, service })
     }
@@ -152,8 +167,8 @@ impl Environments {
     /// deploys and a job that never errs.
     pub(super) fn lonely(&self) -> Option<Lonely<'_>> {
         let names = |is_meant: fn(&[Told]) -> bool| {
-            let meant = self.services.iter().filter(|(_, told)| is_meant(told));
-            let mut names: Vec<&str> = meant.map(|(service, _)| &**service).collect();
+            let meant = self.services.values().filter(|service| is_meant(&service.told));
+            let mut names: Vec<&str> = meant.map(|service| &*service.name).collect();
             names.sort_unstable();
             names
         };
@@ -162,7 +177,7 @@ impl Environments {
         let n_deployed = self
             .services
             .values()
-            .filter(|told| told.iter().any(|told| told.deploys))
+            .filter(|service| service.told.iter().any(|told| told.deploys))
             .count();
         let first = with_errors.first().zip(with_deploys.first());
         let first = first.map(|(errors, deploys)| (*errors, *deploys));
