@@ -63,9 +63,8 @@ impl Recent {
     /// Takes sums over fewer steps on to the last `n`, each counted as at most `spike` times what was expected; see
     /// [`Recent::counted`].
     fn extend(&self, sums: &mut Sums, n: u16, spike: f64) {
-        let steps = self.errors.iter().zip(&self.expected).take(usize::from(n));
-        for (i, (errors, expected)) in steps.enumerate().skip(usize::from(sums.n_steps)) {
-            let (errors, expected) = (errors.value(), expected.value());
+        for i in usize::from(sums.n_steps)..usize::from(n) {
+            let (errors, expected) = (self.errors[i].value(), self.expected[i].value());
             sums.errors += errors;
             sums.counted += self.counted((errors, expected), spike, i + 1);
             sums.expected += expected;
