@@ -137,6 +137,7 @@ struct Packed<'a> {
 }
 
 impl<'a> Packed<'a> {
+    #[inline]
     fn number(&mut self) -> Option<u64> {
         let (mut number, mut shift) = (0_u64, 0);
         while shift < u64::BITS {

@@ -106,9 +106,9 @@ impl Slot {
 }
 
 /// The stretch that a record tells of, in seconds from the start of its step: its interval, or of an instant all the step.
-fn stretch(errors: &Errors<'_>, grain: Grain) -> (i16, i16) {
+fn stretch(errors: &Errors<'_>, step: i64, grain: Grain) -> (i16, i16) {
     let seconds = |ms: i64| i16::try_from((ms.div_euclid(1_000)).clamp(-32_000, 32_000)).unwrap_or(0);
-    let until = errors.time.millis().rem_euclid(grain.millis());
+    let until = errors.time.millis() - step * grain.millis();
     match i64::try_from(errors.interval_ms).unwrap_or(i64::MAX) {
         0 => (0, seconds(grain.millis() - ERROR_GRAIN_MS)),
         interval_ms => (seconds(until.saturating_sub(interval_ms)), seconds(until)),
@@ -136,6 +136,9 @@ impl Closed {
     /// How many steps of this length it tells of, at least one: an interval may be longer.
     pub(crate) fn n_steps(&self, grain: Grain) -> u16 {
         let step = grain.duration();
+        if self.length == step {
+            return 1;
+        }
         let n = (self.length + step / 2).as_millis() / step.as_millis();
         u16::try_from(n).unwrap_or(u16::MAX).max(1)
     }
@@ -212,7 +215,7 @@ impl Steps {
         slot.errors = slot.errors.saturating_add(all.errors);
         if all.n_records > 0 {
             let n_records = u8::try_from(all.n_records).unwrap_or(u8::MAX);
-            slot.cover(stretch(errors, self.grain), n_records);
+            slot.cover(stretch(errors, step, self.grain), n_records);
             slot.is_long |= Grain::for_interval(errors.interval_ms) > self.grain;
         }
         match all.requests {
