@@ -87,7 +87,7 @@ impl Default for Environments {
 }
 
 impl Environments {
-    /// Whether anything was told of its service before.
+    /// Whether it knew the service, as far as it looked: of errors and deploys only.
     pub(super) fn note(&mut self, event: &Event<'_>, default_environment: &str) -> bool {
         let (errors, deploys, is_coarse) = match &event.body {
             Body::Error(count) => (true, false, Duration::from_millis(count.interval_ms) > STEP_MAX),

@@ -120,11 +120,13 @@ impl Kinds {
         let (places, is_same) = (&mut self.fingerprints, |kind: &Fingerprint| kind.tag == tag);
         if let Some(kind) = places.iter_mut().find(|kind| kind.errors > 0 && is_same(kind)) {
             kind.errors = kind.errors.saturating_add(errors);
-        } else if let Some(kind) = places.iter_mut().find(|kind| kind.errors == 0) {
+        } else if let Some(kind) = places.iter_mut().find(|kind| kind.errors == 0)
+            && let Ok(text) = std::str::from_utf8(text)
+        {
             *kind = Fingerprint {
                 tag,
                 errors,
-                text: Beginning::of(std::str::from_utf8(text).unwrap_or_default()),
+                text: Beginning::of(text),
             };
         }
     }
@@ -323,6 +325,17 @@ mod tests {
             "{:?}",
             kinds.new_share()
         );
+    }
+
+    /// Nothing writes such a log; who reads one shows nobody what is no text.
+    #[test]
+    fn bytes_that_are_no_text_are_counted_and_not_named() {
+        let mut kinds = Kinds {
+            errors: 9,
+            ..Kinds::default()
+        };
+        kinds.count_fingerprint(b"total\xff", 9, &Known::default());
+        assert_eq!((kinds.new_share(), kinds.dominant()), (Some(1.0), None));
     }
 
     #[test]

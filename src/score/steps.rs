@@ -105,7 +105,8 @@ impl Slot {
     }
 }
 
-/// The stretch that a record tells of, in seconds from the start of its step: its interval, or of an instant all the step.
+/// The stretch that a record tells of, in seconds from the start of its step, counted from the epoch: its interval, or of
+/// an instant all the step.
 fn stretch(errors: &Errors<'_>, step: i64, grain: Grain) -> (i16, i16) {
     let seconds = |ms: i64| i16::try_from((ms.div_euclid(1_000)).clamp(-32_000, 32_000)).unwrap_or(0);
     let until = errors.time.millis() - step * grain.millis();
