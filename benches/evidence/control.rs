@@ -1,7 +1,8 @@
 //! The null grid of what is judged beside the version it replaces: false alarms at a nominal 1 %, and power.
 //!
 //! A rollout that stays at a share of the traffic for its whole watch, by records that name the version. Versions scatter
-//! together, as the hour and the traffic make them, or each by itself, as instances do; the old one's records may be lost.
+//! together, as the hour and the traffic make them, or each by itself, as instances do; the old one's records may be lost, and
+//! each may wander by itself.
 
 use std::time::Duration;
 
@@ -42,10 +43,18 @@ enum Scatter {
     Instances,
     /// Each by itself, and one in ten of the old version's records is lost.
     Lost,
+    /// Each version's rate wanders by itself, minutes at a time.
+    Wandering,
 }
 
 impl Scatter {
-    const ALL: [Self; 4] = [Self::Poisson, Self::Shared, Self::Instances, Self::Lost];
+    const ALL: [Self; 5] = [
+        Self::Poisson,
+        Self::Shared,
+        Self::Instances,
+        Self::Lost,
+        Self::Wandering,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -53,6 +62,7 @@ impl Scatter {
             Self::Shared => "shared NB5+AR+diurnal",
             Self::Instances => "instances NB k=5",
             Self::Lost => "instances, records lost",
+            Self::Wandering => "versions AR(1) sd .3",
         }
     }
 }
@@ -71,6 +81,8 @@ enum Known {
 struct Service {
     trial: Trial,
     source: Source,
+    /// What the new version's rate is multiplied by, and the old one's, where each wanders.
+    own: Option<[Source; 2]>,
     mean: f64,
     scatter: Scatter,
     known: Known,
@@ -82,15 +94,15 @@ struct Service {
 struct Minute {
     /// The new version's errors.
     new: u64,
-    /// What strikes both versions alike, as a multiple of the mean.
-    shared: f64,
+    /// What strikes the new version, alone or with the old one, as a multiple of the mean.
+    of_new: f64,
 }
 
 impl Service {
     fn new(scatter: Scatter, known: Known, mean: f64, policy: &str, chance: &mut Chance) -> Self {
         let truth = match scatter {
             Scatter::Shared => Truth::Nb5ArDiurnal,
-            Scatter::Poisson | Scatter::Instances | Scatter::Lost => Truth::Poisson,
+            Scatter::Poisson | Scatter::Instances | Scatter::Lost | Scatter::Wandering => Truth::Poisson,
         };
         let names = (
             "service".parse().expect("a name"),
@@ -100,6 +112,7 @@ impl Service {
         Self {
             trial: Trial::new(names.0, names.1, policy, Timestamp::from_millis(0)),
             source: Source::new(truth, mean, chance),
+            own: (scatter == Scatter::Wandering).then(|| [0, 1].map(|_| Source::new(Truth::Ar, 1.0, chance))),
             mean,
             scatter,
             known,
@@ -116,8 +129,10 @@ impl Service {
     /// Lets a minute pass in which the last deploy has the share `p` of the traffic, and `multiple` times the usual errors.
     fn pass(&mut self, p: f64, multiple: f64, chance: &mut Chance) -> Minute {
         let shared = self.source.rate(self.minute, chance) / self.mean;
+        let own = self.own.as_mut();
+        let [own_new, own_old] = own.map_or([1.0; 2], |own| own.each_mut().map(|own| own.rate(self.minute, chance)));
         let size = |of: f64| match self.scatter {
-            Scatter::Poisson | Scatter::Shared => None,
+            Scatter::Poisson | Scatter::Shared | Scatter::Wandering => None,
             Scatter::Instances | Scatter::Lost => Some(INSTANCES * of),
         };
         let mut errors = |of: f64, multiple: f64| {
@@ -127,7 +142,7 @@ impl Service {
             let own = size(of).map_or(1.0, |size| chance.gamma_of_mean_one(size));
             chance.poisson(self.mean * of * multiple * shared * own)
         };
-        let (new, old) = (errors(p, multiple), errors(1.0 - p, 1.0));
+        let (new, old) = (errors(p, multiple * own_new), errors(1.0 - p, own_old));
         let requests = |of: f64, chance: &mut Chance| {
             (self.known == Known::Requests).then(|| chance.poisson(self.mean.max(1.0) * REQUESTS * of))
         };
@@ -155,7 +170,10 @@ impl Service {
         self.minute += 1;
         self.trial
             .advance(Timestamp::from_millis(self.minute * MINUTE_MS) + Duration::from_secs(10));
-        Minute { new, shared }
+        Minute {
+            new,
+            of_new: shared * own_new,
+        }
     }
 
     fn idle(&mut self, minutes: i64, chance: &mut Chance) {
@@ -176,7 +194,7 @@ impl Service {
         );
         let mut oracle = Oracle::new(
             match self.scatter {
-                Scatter::Poisson | Scatter::Shared => 1e9,
+                Scatter::Poisson | Scatter::Shared | Scatter::Wandering => 1e9,
                 Scatter::Instances | Scatter::Lost => INSTANCES * p,
             },
             fault.map_or(1.0, |fault| fault.multiple),
@@ -196,7 +214,7 @@ impl Service {
             let errors = self.pass(p, running.map_or(base, |fault| fault.multiple), chance);
             if let Some(fault) = running {
                 #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "a small count")]
-                let ln_ratio = oracle.observe(errors.new as f64, self.mean * p * errors.shared);
+                let ln_ratio = oracle.observe(errors.new as f64, self.mean * p * errors.of_new);
                 if ln_ratio >= LN_NOMINAL && shown.oracle_delay.is_none() {
                     shown.oracle_delay = u32::try_from(minute - fault.from + 1).ok();
                 }
