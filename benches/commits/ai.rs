@@ -3,7 +3,7 @@
 //! Which commits were buggy is as the histories say, and so is what bugs go with; which commits AI had a part in is drawn,
 //! by a rule of each story. So where the ratio is 1, AI does no harm, however much its changes differ from others. For
 //! another ratio, failures of one class are left out by chance. Commits are deployed soon after they land, one or a few
-//! at a time, and of what is buggy a part is told to have failed, within six days.
+//! at a time, and of what is buggy a part is told to have failed, most of it within a day.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -30,8 +30,9 @@ use crate::{
 const SERVICES: usize = 20;
 /// The share of buggy commits that is told to have failed: incidents are rarer than bugs.
 const FAILS: f64 = 0.2;
-/// A failure is told within so many days of its commit.
-const FAILS_WITHIN: (f64, f64) = (0.1, 6.0);
+/// It is told half a day after the deploy in the mean, mostly sooner, and within six days.
+const MEAN_DAYS: f64 = 0.5;
+const DAYS_MAX: f64 = 6.0;
 /// A deploy goes out with each commit with this chance, and with so many at the latest.
 const DEPLOYS: f64 = 0.6;
 const CHANGES_MAX: usize = 4;
@@ -56,17 +57,20 @@ enum Rule {
     Adopted,
     /// Four in five of the first project's, one in five of the second's, half of the third's.
     ByProject,
+    /// One in twenty of a service's until it goes over, then all but one; one service after the other.
+    GoingOver,
 }
 
 /// A rule, and how often changes of AI fail for each time that others of the same risk do.
 #[derive(Debug, Clone, Copy)]
 struct Story(Rule, f64);
 
-const STORIES: [Story; 8] = [
+const STORIES: [Story; 9] = [
     Story(Rule::Evenly, 1.0),
     Story(Rule::Larger, 1.0),
     Story(Rule::Adopted, 1.0),
     Story(Rule::ByProject, 1.0),
+    Story(Rule::GoingOver, 1.0),
     Story(Rule::Evenly, 1.5),
     Story(Rule::Larger, 1.5),
     Story(Rule::Larger, 2.0),
@@ -80,17 +84,20 @@ impl Rule {
             Self::Larger => "mostly the larger",
             Self::Adopted => "more with the years",
             Self::ByProject => "one project's mostly",
+            Self::GoingOver => "services going over",
         }
     }
 
     /// The chance that AI had a part in a change: by its place among its project's by lines added and its place in time,
-    /// both within 0 and 1, and by its project.
-    fn share(self, lines: f64, time: f64, project: usize) -> f64 {
+    /// both within 0 and 1, by its project, and by when its service goes over.
+    fn share(self, (lines, time): (f64, f64), project: usize, goes_over_at: f64) -> f64 {
         match self {
             Self::Evenly => 0.4,
             Self::Larger => 0.05 + 0.9 * lines,
             Self::Adopted => 0.8 * time,
             Self::ByProject => [0.8, 0.2, 0.5][project.min(2)],
+            Self::GoingOver if time < goes_over_at => 0.05,
+            Self::GoingOver => 0.95,
         }
     }
 }
@@ -216,8 +223,12 @@ impl Telling {
         let lines = places_by_lines(history);
         let n_commits = number(history.commits.len());
         let mut waiting: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut goes_over_at: BTreeMap<&str, f64> = BTreeMap::new();
         for (commit, landed) in history.commits.iter().enumerate() {
-            let share = story.0.share(lines[commit], number(commit) / n_commits, place);
+            let goes_over_at = *goes_over_at.entry(&services[commit]).or_insert_with(|| unit(chance));
+            let share = story
+                .0
+                .share((lines[commit], number(commit) / n_commits), place, goes_over_at);
             let (n, is_ai) = (self.changes.len(), unit(chance) < share);
             self.changes.push(Change {
                 history: place,
@@ -226,19 +237,25 @@ impl Telling {
             });
             let at = landed.at - history.commits[0].at;
             self.happenings.push((at, Happening::Lands(n)));
-            if unit(chance) < story.fails(is_ai) && landed.is_buggy {
-                let (soonest, latest) = FAILS_WITHIN;
-                let after = seconds(soonest + (latest - soonest) * unit(chance));
-                self.happenings.push((at + after, Happening::Fails(n)));
-            }
             let rides = waiting.entry(&services[commit]).or_default();
             rides.push(n);
             if unit(chance) < DEPLOYS || rides.len() >= CHANGES_MAX {
-                let deployed = Happening::Deployed(self.deploys.len());
-                self.happenings.push((at + DEPLOYS_AFTER, deployed));
-                self.deploys.push(mem::take(rides));
+                self.deploy(mem::take(rides), at + DEPLOYS_AFTER, (history, story), chance);
             }
         }
+    }
+
+    /// Changes of one history go out, of which some fail.
+    fn deploy(&mut self, changes: Vec<usize>, at: i64, (history, story): (&History, Story), chance: &mut Chance) {
+        self.happenings.push((at, Happening::Deployed(self.deploys.len())));
+        for n in &changes {
+            let Change { commit, is_ai, .. } = self.changes[*n];
+            let after = (-MEAN_DAYS * unit(chance).ln()).min(DAYS_MAX);
+            if unit(chance) < story.fails(is_ai) && history.commits[commit].is_buggy {
+                self.happenings.push((at + seconds(after), Happening::Fails(*n)));
+            }
+        }
+        self.deploys.push(changes);
     }
 
     fn play(&self, histories: &[History], services: &[Vec<String>], Story(_, ratio): Story) -> Outcome {

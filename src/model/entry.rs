@@ -307,13 +307,18 @@ pub struct Lot {
     pub n_changes: u8,
 }
 
-/// Λ = −Σ ln(1 − p) of what a service had at risk with a lot that failed, itself among it.
+/// Ages of what was deployed are told apart by which of so many stretches they are in.
+pub const N_AGES: usize = 8;
+
+/// Λ = −Σ ln(1 − p) of what a service had at risk with a lot that failed, itself among it, by age.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Rivals {
     /// Of changes without AI.
-    pub human: f32,
+    pub human: [f32; N_AGES],
     /// Of changes that AI had a part in.
-    pub ai: f32,
+    pub ai: [f32; N_AGES],
+    /// Of the lot that failed.
+    pub age: u8,
 }
 
 /// What one state machine tells another.

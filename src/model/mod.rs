@@ -17,9 +17,9 @@ pub use decision::{
     Reason, Subject, Suspect, When,
 };
 pub use entry::{
-    Bulletin, Calibration, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Lot, Message, Origin, Original, Originals,
-    PolicyText, RATE_CLASSES, Recipient, RiskWeights, Rivals, Tail, Tick, Trace, VARIANTS_MAX, Variant, Variants,
-    Watched, Watermark,
+    Bulletin, Calibration, ERROR_GRAIN_MS, Entry, Errors, Ground, Happened, Lot, Message, N_AGES, Origin, Original,
+    Originals, PolicyText, RATE_CLASSES, Recipient, RiskWeights, Rivals, Tail, Tick, Trace, VARIANTS_MAX, Variant,
+    Variants, Watched, Watermark,
 };
 pub use event::{
     Ai, Approval, Assistance, Author, Body, CausedBy, ChangeKind, Commit, Confidence, Criticality, Deploy,

@@ -2,7 +2,8 @@
 //!
 //! Compared as they come, a class of changes that are merely larger is blamed for what size does, and one of a team whose
 //! service fails often for what the service does. So a change is set beside those that its own service had at risk with
-//! it, and each is expected to fail as often as its risk says, in which neither AI nor the author has a part.
+//! it, and each is expected to fail as often as its age and its risk say, in which neither AI nor its author's level has a
+//! part.
 //!
 //! What is at risk is what can be counted, or a share of what is at risk says nothing of whose the next failure is: of
 //! deploys that bring both classes the failure of the deploy is nobody's. So there are two kinds of *lots*, made where
@@ -12,29 +13,31 @@
 //! - a **change** of any other deploy, which fails where it is named, and is set beside other such changes.
 //!
 //! The null hypothesis: of all lots of a kind that a service has at risk, each is the next that is told to have failed in
-//! proportion to its Λ = −Σ ln(1 − p), whatever its class. At each failure, with `Λ_a` the sum of those of AI and `Λ_h` of
-//! the others at risk (deployed within 7 days, not failed, and remembered by their service),
+//! proportion to its Λ = −Σ ln(1 − p) times h, the hazard of its age, whatever its class. Most that fails does so soon, and
+//! what a team deployed last may all be of one class. At each failure, with `Λ_a` the sum of those of AI and `Λ_h` of the
+//! others at risk (deployed within 7 days, not failed, and remembered by their service),
 //!
 //! ```text
-//! q(θ) = θ Λ_a / (θ Λ_a + Λ_h)      lik(θ) ← lik(θ) · (q(θ) if the failed one is of the AI class, else 1 − q(θ))
+//! h = (1 + failures at such an age so far) / the length of the stretch of ages
+//! q(θ) = θ ΣhΛ_a / (θ ΣhΛ_a + ΣhΛ_h)      lik(θ) ← lik(θ) · (q(θ) if the failed one is of the AI class, else 1 − q(θ))
 //! ```
 //!
-//! which is Cox's partial likelihood of a hazard ratio θ, with a baseline for each service and ln Λ for an offset. `lik(θ) /
-//! lik(1)` is a nonnegative martingale where θ is 1, so a mixture of them passes 1/α with a chance of at most α, whenever
-//! it is looked at (Ville); the mirror image asks for θ < 1. With a mixture M over all θ, {θ : M / lik(θ) < 1/α} is a
-//! confidence sequence: it holds θ at all times at once with a chance of at least 1 − α. After Lindon and Malek,
+//! which is Cox's partial likelihood of a hazard ratio θ, with a baseline for each service and ln hΛ for an offset; h rests
+//! on failures before this one, in the whole fleet, of whatever class. `lik(θ) / lik(1)` is a nonnegative martingale where
+//! θ is 1, so a mixture of them passes 1/α with a chance of at most α, whenever it is looked at (Ville); the mirror image
+//! asks for θ < 1. With a mixture M over all θ, {θ : M / lik(θ) < 1/α} is a confidence sequence: it holds θ at all times at once with a chance of at least 1 − α. After Lindon and Malek,
 //! *Anytime-Valid Inference for Multinomial Count Data* (2011.03567), and Cox, *Regression Models and Life-Tables* (1972).
 //!
 //! A class that was not told is its own: silence is not "human". It is counted and takes no part in the test.
 //!
-//! **Invariant:** state is bounded: 33 buckets of six hours, and one number per θ.
+//! **Invariant:** state is bounded: 33 buckets of six hours, and one number per θ and stretch of ages.
 
 use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::evidence::narrow;
-use crate::model::{Assistance, Lot, Rivals, Timestamp};
+use crate::model::{Assistance, Lot, N_AGES, Rivals, Timestamp};
 
 /// A deployed change is at risk for so long.
 pub(super) const AT_RISK: Duration = Duration::from_hours(7 * 24);
@@ -44,6 +47,8 @@ const BUCKET: Duration = Duration::from_hours(6);
 const BUCKETS_MAX: usize = 33;
 /// Deploys are told apart by how many changes they bring, up to so many, and more.
 const SIZES: [u8; 4] = [1, 2, 4, 8];
+/// Where stretches of ages end, in hours; the last is that of [`AT_RISK`].
+const AGES: [u32; N_AGES] = [1, 3, 6, 12, 24, 48, 96, 168];
 /// What is surer to fail than this counts as this.
 const PROBABILITY_MAX: f32 = 0.999;
 /// θ from 1/8 to 8, evenly in its logarithm.
@@ -62,6 +67,8 @@ const MULTIPLIER_MAX: f64 = 3.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trend {
     buckets: VecDeque<Bucket>,
+    /// Failures by age, of every class.
+    n_by_age: [u32; N_AGES],
     /// ln lik(θ) for each of [`thetas`], then for the alternatives and their mirror images, over ln lik(1).
     ln_grid: Vec<f64>,
     ln_more: [f64; 4],
@@ -93,8 +100,9 @@ pub(super) enum Kind {
 pub(super) struct AtRisk<L> {
     /// What tells the deploy from others, where it is of one.
     pub(super) lot: L,
+    pub(super) age: Duration,
     pub(super) ai: Assistance,
-    /// The chance that it causes an incident, by a model that knows nothing of AI or of its author.
+    /// The chance that it causes an incident, by a model that knows nothing of AI or of its author's level.
     pub(super) probability: f32,
 }
 
@@ -146,6 +154,7 @@ impl Default for Trend {
     fn default() -> Self {
         Self {
             buckets: VecDeque::new(),
+            n_by_age: [0; N_AGES],
             ln_grid: vec![0.0; N_THETAS],
             ln_more: [0.0; 4],
             ln_less: [0.0; 4],
@@ -156,20 +165,31 @@ impl Default for Trend {
     }
 }
 
-/// Λ by class of what is at risk, as far as it is of a kind.
-pub(super) fn rivals<L: Copy + Ord>(kind: Kind, mut at_risk: Vec<AtRisk<L>>) -> Rivals {
+/// Λ by class and age of what is at risk with a lot of some `age`, as far as it is of its kind.
+pub(super) fn rivals<L: Copy + Ord>((kind, age): (Kind, Duration), mut at_risk: Vec<AtRisk<L>>) -> Rivals {
     at_risk.sort_by_key(|change| change.lot);
     let lots = at_risk.chunk_by(|a, b| a.lot == b.lot);
     let is_of_kind = |lot: &&[AtRisk<L>]| match kind {
         Kind::Deploys(n_changes) => size(lot.len()) == size(usize::from(n_changes)),
         Kind::Changes => true,
     };
-    let mut hazards = [0.0; 3];
+    let mut hazards = [[0.0; N_AGES]; 3];
     for change in lots.filter(is_of_kind).flatten() {
-        hazards[class(change.ai)] -= (-f64::from(change.probability.min(PROBABILITY_MAX))).ln_1p();
+        let hazard = -(-f64::from(change.probability.min(PROBABILITY_MAX))).ln_1p();
+        hazards[class(change.ai)][stretch(change.age)] += hazard;
     }
-    let [human, ai, _] = hazards.map(narrow);
-    Rivals { human, ai }
+    let [human, ai, _] = hazards.map(|hazards| hazards.map(narrow));
+    Rivals {
+        human,
+        ai,
+        age: u8::try_from(stretch(age)).unwrap_or(u8::MAX),
+    }
+}
+
+/// Which stretch an age is in.
+fn stretch(age: Duration) -> usize {
+    let ends = AGES.iter().take(N_AGES - 1);
+    ends.filter(|hours| age.as_secs() >= u64::from(**hours) * 3_600).count()
 }
 
 /// Deploys of so many changes are alike.
@@ -233,12 +253,15 @@ impl Trend {
     pub(crate) fn failed(&mut self, lot: &Lot, rivals: Rivals) {
         self.n_failed[class(lot.ai)] += 1;
         self.left(lot);
+        let (human, ai) = (self.hazard(rivals.human), self.hazard(rivals.ai));
+        if let Some(n) = self.n_by_age.get_mut(usize::from(rivals.age)) {
+            *n = n.saturating_add(1);
+        }
         let failed_ai = match lot.ai {
             Assistance::None => false,
             Assistance::Assisted | Assistance::Authored => true,
             Assistance::Unknown => return,
         };
-        let (human, ai) = (f64::from(rivals.human), f64::from(rivals.ai));
         // Where only one class is at risk, its failing says nothing.
         if human <= 0.0 || ai <= 0.0 {
             return;
@@ -256,6 +279,17 @@ impl Trend {
             self.ln_more[i] += ln_share(theta) - ln_one;
             self.ln_less[i] += ln_share(1.0 / theta) - ln_one;
         }
+    }
+
+    /// What adds up to how likely the next failure is of these: Λ by age, times the hazard of the age.
+    fn hazard(&self, lambdas: [f32; N_AGES]) -> f64 {
+        let mut begins = 0;
+        let mut sum = 0.0;
+        for ((ends, n), lambda) in AGES.into_iter().zip(self.n_by_age).zip(lambdas) {
+            sum += f64::from(lambda) * (1.0 + f64::from(n)) / f64::from(ends - begins);
+            begins = ends;
+        }
+        sum
     }
 
     /// The buckets of what is at risk at `at`.

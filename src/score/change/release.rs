@@ -11,7 +11,7 @@
 //!
 //! **Invariant:** a change is in one lot once, however often it is deployed, and a lot fails once.
 
-use std::mem;
+use std::{mem, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,13 +59,17 @@ impl Release {
         }
     }
 
-    fn is_at_risk(self, at: Timestamp) -> bool {
+    /// Since when it is at risk, or was.
+    fn since(self) -> Option<Timestamp> {
         match self {
-            Self::Together { at: since, .. } | Self::Apart { at: since, .. } => {
-                since.start() <= at && at.since(since.start()) < AT_RISK
-            }
-            Self::Awaited | Self::Over => false,
+            Self::Together { at, .. } | Self::Apart { at, .. } => Some(at.start()),
+            Self::Awaited | Self::Over => None,
         }
+    }
+
+    fn is_at_risk(self, at: Timestamp) -> bool {
+        let since = self.since();
+        since.is_some_and(|since| since <= at && at.since(since) < AT_RISK)
     }
 }
 
@@ -141,7 +145,7 @@ impl Changes {
         };
         Some(Failure {
             lot,
-            rivals: rivals(kind, at_risk),
+            rivals: rivals((kind, at.since(lot.deployed_at)), at_risk),
         })
     }
 
@@ -152,6 +156,7 @@ impl Changes {
         let at_risk = changes.filter(|change| is_alike(change.release) && change.release.is_at_risk(at));
         let at_risk = at_risk.map(|change| AtRisk {
             lot: change.release,
+            age: change.release.since().map_or(Duration::ZERO, |since| at.since(since)),
             ai: change.ai,
             probability: change.probability,
         });
@@ -160,12 +165,7 @@ impl Changes {
 
     /// Takes a lot out of what is at risk: that of the change `sha`, or all that is together in `release`.
     fn end(&mut self, release: Release, sha: Option<&str>, at: Timestamp) -> Option<Lot> {
-        let (Release::Together { at: since, .. } | Release::Apart { at: since, .. }) = release else {
-            return None;
-        };
-        if !release.is_at_risk(at) {
-            return None;
-        }
+        let deployed_at = release.since().filter(|_| release.is_at_risk(at))?;
         let (mut n_changes, mut ai) = (0_u8, None);
         self.list.for_each(|change| {
             let is_meant = matches!(release, Release::Together { .. }) || sha == Some(&*change.sha);
@@ -179,7 +179,7 @@ impl Changes {
         });
         Some(Lot {
             ai: ai?,
-            deployed_at: since.start(),
+            deployed_at,
             n_changes,
         })
     }
