@@ -31,7 +31,7 @@ fn write_outlook(html: &mut String, outlook: &AiOutlook) -> fmt::Result {
             ..
         }) => write!(
             html,
-            "Risk and tier being alike, they fail {ratio:.2} times as often as others: between {ratio_low:.2} and \
+            "Service and risk being alike, they fail {ratio:.2} times as often as others: between {ratio_low:.2} and \
              {ratio_high:.2} times with 95 % at all times, by {n} comparable failures. 1 is no difference."
         )?,
         None => write!(

@@ -1,10 +1,11 @@
 //! Changes with AI against changes without, of the same service and like risk.
 //!
-//! Compared as they come, AI is found guilty of being given other changes, or changes of other services. So they are compared
-//! within each service and tenth of risk, and the comparisons are put together: N. Mantel and W. Haenszel, "Statistical aspects of the analysis
-//! of data from retrospective studies of disease" (JNCI 22, 1959), with the variance of J. Robins, N. Breslow and
-//! S. Greenland, "Estimators of the Mantel–Haenszel variance consistent in both sparse data and large-strata limiting
-//! models" (Biometrics 42, 1986). It describes one recorded history, looked at once; it is no test to be repeated.
+//! Compared as they come, AI is found guilty of being given other changes, or changes of other services. So they are
+//! compared within each service and tenth of its tier's risk, and the comparisons are put together: N. Mantel and
+//! W. Haenszel, "Statistical aspects of the analysis of data from retrospective studies of disease" (JNCI 22, 1959), with
+//! the variance of J. Robins, N. Breslow and S. Greenland, "Estimators of the Mantel–Haenszel variance consistent in both
+//! sparse data and large-strata limiting models" (Biometrics 42, 1986). It describes one recorded history, looked at once;
+//! it is no test to be repeated.
 
 use serde::Serialize;
 
@@ -55,8 +56,10 @@ impl Counts {
 }
 
 impl OddsRatio {
-    /// `None` where there is not enough data.
+    /// `None` where there is not enough data: fewer than 5 failures on either side that both sides could have had.
     pub(super) fn of<'a>(strata: impl Iterator<Item = &'a Counts> + Clone) -> Option<Self> {
+        // What could not have been of either says nothing.
+        let strata = strata.filter(|stratum| stratum.with_ai > 0 && stratum.without_ai > 0);
         let sum = |of: fn(&Counts) -> u64| strata.clone().map(of).sum::<u64>();
         if sum(|stratum| stratum.with_ai_failed).min(sum(|stratum| stratum.without_ai_failed)) < FAILED_MIN {
             return None;
@@ -118,5 +121,10 @@ mod tests {
         assert!((found.high - ratio * spread).abs() < 1e-3, "{found:?}");
         assert_eq!(OddsRatio::of([counts((4, 100), (15, 100))].iter()), None, "too few");
         assert_eq!(OddsRatio::of([].iter()), None);
+        let apart = [counts((90, 100), (0, 0)), counts((0, 0), (80, 100))];
+        assert_eq!(OddsRatio::of(apart.iter()), None, "none that both could have had");
+        let both = counts((10, 100), (15, 100));
+        let mixed = OddsRatio::of([both, apart[0], apart[1]].iter());
+        assert_eq!(mixed, OddsRatio::of([both].iter()), "they say nothing");
     }
 }

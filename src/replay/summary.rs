@@ -171,7 +171,8 @@ impl Quantiles {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AiSummary {
     pub classes: Vec<AiClass>,
-    /// With AI against without, within services and tenths of risk; `None` for fewer than 5 failures on either side.
+    /// With AI against without, within services and tenths of their tier's risk; `None` for fewer than 5 failures on
+    /// either side that both could have had.
     pub same_risk: Option<OddsRatio>,
     /// By tier and quarter of risk, to look at.
     pub strata: Vec<Cell>,

@@ -28,6 +28,7 @@ use crate::model::{
 };
 
 const COOLDOWN_CODE: &str = "cooldown";
+const OUTLASTING_CODE: &str = "errors_go_on";
 /// An extra review that still holds is said again so long before its end.
 const RENEW_BEFORE: Duration = Duration::from_mins(2);
 
@@ -121,11 +122,17 @@ impl Ought {
         self.reasons.first().map_or("", |reason| &reason.code)
     }
 
-    /// The hash of its ground and of what that is about.
+    /// The hash of its ground, of what that is about, and of what is told beside it for as long as it holds.
     fn ground(&self, incidents: &[Box<str>]) -> u64 {
         let passes = if self.low_loss_passes { " low loss passes" } else { "" };
+        let mut beside = self.reasons.iter().skip(1);
+        let goes_on = if beside.any(|reason| &*reason.code == OUTLASTING_CODE) {
+            " errors go on"
+        } else {
+            ""
+        };
         let (code, about) = (self.code(), &self.about);
-        hash_text(&format!("{code}:{about}:{}{passes}", incidents.join(" ")))
+        hash_text(&format!("{code}:{about}:{}{passes}{goes_on}", incidents.join(" ")))
     }
 
     /// An extra review lasts as long as its ground does, which nobody knows; all else ends when it says.

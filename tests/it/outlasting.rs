@@ -65,6 +65,10 @@ fn errors_that_outlast_a_freeze_are_told_until_they_are_back() {
         let expected = [&FROZEN[..], &["369 proceed healthy"]].concat();
         assert_eq!(told(&decisions), expected, "{case}");
     }
+    // What was told beside the cooldown is taken back as soon as it holds no more.
+    let soon = told(&play(ENFORCE, &[(4 * HOUR + 8, 60), (2 * HOUR, 8)], &[]));
+    let expected = [&FROZEN[..4], &["254 extra_review cooldown", "273 proceed healthy"]].concat();
+    assert_eq!(soon, expected);
     let said = told(&play(ENFORCE, &back(2), &[]));
     assert!(!said.iter().any(|line| line.contains("errors_go_on")), "{said:#?}");
     // The level of a day and a half is not usual yet, and this ends all the same.

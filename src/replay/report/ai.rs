@@ -40,16 +40,17 @@ pub(super) fn write(page: &mut Page, summary: &Summary) {
     match &ai.same_risk {
         Some(odds) => add!(
             page,
-            "<p><strong>Service and risk being alike, the odds that a change with AI caused an incident are {:.2} times those of one \
-             without</strong> (95 % interval {:.2} – {:.2}; 1 is no difference). Put together over services and tenths of \
-             risk after Mantel and Haenszel (1959); one look at one history, which shows no cause.</p>\n",
+            "<p><strong>Service and risk being alike, the odds that a change with AI caused an incident are {:.2} \
+             times those of one without</strong> (95 % interval {:.2} – {:.2}; 1 is no difference). Put together over services and tenths of \
+             their tier's risk after Mantel and Haenszel (1959); one look at one history, which shows no cause.</p>\n",
             odds.ratio,
             odds.low,
             odds.high
         ),
         None => add!(
             page,
-            "<p>Service and risk being alike: <strong>not enough data</strong>, fewer than five incidents on one of the two sides.</p>\n"
+            "<p>Service and risk being alike: <strong>not enough data</strong>, fewer than five incidents on one of the \
+             two sides, of services and tenths of risk that have changes of both.</p>\n"
         ),
     }
     strata(page, &ai.strata);

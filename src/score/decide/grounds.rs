@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{COOLDOWN_CODE, Ought, plain, round, significant};
+use super::{COOLDOWN_CODE, OUTLASTING_CODE, Ought, plain, round, significant};
 use crate::{
     model::{Action, Evidence, Reason, Timestamp},
     score::{
@@ -104,7 +104,7 @@ impl Environment {
 pub(super) fn outlasting_reason(outlasting: Outlasting) -> Reason {
     let since = outlasting.since;
     let text = format!("errors have been above what is usual since {since}, longer than a freeze may last");
-    let mut reason = Reason::new("errors_go_on", text);
+    let mut reason = Reason::new(OUTLASTING_CODE, text);
     reason.evidence = BTreeMap::from([("risen_since", Evidence::Text(since.to_string().into()))]);
     reason
 }
