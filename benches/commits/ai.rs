@@ -170,8 +170,8 @@ pub(crate) fn run(histories: &[History], arguments: &Arguments) -> io::Result<()
             .map(|seed| Telling::new(histories, &services, *story, seed).play(histories, &services, *story))
             .collect();
         row(&mut out, *story, &outcomes)?;
-        if outcomes.iter().any(|outcome| outcome.last.is_none()) {
-            return Err(io::Error::other("too few failures were compared to say anything"));
+        if outcomes.iter().all(|outcome| outcome.n_compared == 0) {
+            return Err(io::Error::other("no failure was compared with anything"));
         }
     }
     Ok(())
@@ -180,9 +180,20 @@ pub(crate) fn run(histories: &[History], arguments: &Arguments) -> io::Result<()
 fn row(out: &mut impl Write, story: Story, outcomes: &[Outcome]) -> io::Result<()> {
     let n = number(outcomes.len().max(1));
     let share = |is: fn(&Outcome) -> bool| number(outcomes.iter().filter(|outcome| is(outcome)).count()) / n;
+    let found: Vec<&Comparison> = outcomes.iter().filter_map(|outcome| outcome.last.as_ref()).collect();
     let mean = |of: fn(&Comparison) -> f64| {
-        let found = outcomes.iter().filter_map(|outcome| outcome.last.as_ref());
-        (found.map(|found| of(found).ln()).sum::<f64>() / n).exp()
+        let lns = found.iter().map(|found| of(found).ln());
+        (lns.sum::<f64>() / number(found.len().max(1))).exp()
+    };
+    let at_the_end = if found.is_empty() {
+        "not enough data".to_owned()
+    } else {
+        let [ratio, low, high] = [
+            mean(|found| found.ratio),
+            mean(|found| found.ratio_low),
+            mean(|found| found.ratio_high),
+        ];
+        format!("{ratio:.2} ({low:.2} to {high:.2})")
     };
     let median = |of: fn(&Outcome) -> Option<u64>| {
         let mut all: Vec<u64> = outcomes.iter().map(|outcome| of(outcome).unwrap_or(u64::MAX)).collect();
@@ -192,7 +203,7 @@ fn row(out: &mut impl Write, story: Story, outcomes: &[Outcome]) -> io::Result<(
     };
     writeln!(
         out,
-        "| {} | {} | {:.3} | {:.3} | {:.3} | {} | {} | {:.2} ({:.2} to {:.2}) | {:.3} |",
+        "| {} | {} | {:.3} | {:.3} | {:.3} | {} | {} | {at_the_end} | {:.3} |",
         story.0.name(),
         story.1,
         share(|outcome| outcome.convicted_after.is_some()),
@@ -200,9 +211,6 @@ fn row(out: &mut impl Write, story: Story, outcomes: &[Outcome]) -> io::Result<(
         share(|outcome| outcome.was_beside),
         median(|outcome| outcome.convicted_after.or(outcome.acquitted_after)),
         median(|outcome| Some(outcome.n_compared)),
-        mean(|found| found.ratio),
-        mean(|found| found.ratio_low),
-        mean(|found| found.ratio_high),
         share(|outcome| outcome.is_blamed),
     )?;
     out.flush()
