@@ -268,8 +268,8 @@ impl Trend {
         }
         self.n_compared += 1;
         let ln_share = |theta: f64| {
-            let share = theta * ai / (theta * ai + human);
-            if failed_ai { share.ln() } else { (1.0 - share).ln() }
+            let of_class = if failed_ai { theta * ai } else { human };
+            (of_class / (theta * ai + human)).ln()
         };
         let ln_one = ln_share(1.0);
         for (ln, theta) in self.ln_grid.iter_mut().zip(thetas()) {

@@ -437,6 +437,28 @@ fn few_failures_are_not_enough_and_what_was_not_told_takes_no_part() {
     assert!(trend.buckets.len() <= BUCKETS_MAX);
 }
 
+/// A change of next to no risk fails beside a thousand of the other class, after all others failed within the hour.
+#[test]
+fn what_was_hardly_to_be_expected_is_a_number() {
+    let mut trend = Trend {
+        n_by_age: [u32::MAX, 0, 0, 0, 0, 0, 0, 0],
+        ..Trend::default()
+    };
+    let lot = Lot {
+        ai: Assistance::None,
+        deployed_at: Timestamp::from_millis(0),
+        n_changes: 1,
+    };
+    let (mut human, mut ai) = ([0.0; N_AGES], [0.0; N_AGES]);
+    (human[N_AGES - 1], ai[0]) = (1e-6, 6_900.0);
+    for _ in 0..AI_FAILURES_MIN {
+        trend.failed(&lot, Rivals { human, ai, age: 7 });
+    }
+    let found = trend.comparison().expect("enough failures");
+    assert!(found.e_less >= CONVICTS && found.ratio_high < 1.0, "{found:?}");
+    assert!(trend.ln_grid.iter().all(|ln| ln.is_finite()), "{:?}", trend.ln_grid);
+}
+
 #[test]
 fn what_is_at_risk_is_what_was_deployed_within_a_week_and_has_not_failed() {
     let mut trend = Trend::default();
