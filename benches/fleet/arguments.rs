@@ -13,6 +13,7 @@ Usage: cargo bench --no-default-features --bench fleet -- [options]
   --days N         length of each (default: 8)
   --services N     services of each (default: the family's)
   --policy FILE    policy to judge by (default: the built-in one, enforced)
+  --plain          by the plain detector that the design starts from, in score's place
   --told           attempts tell what is usual, where they are told
   --threads N      fleets at once (default: 1)
   --cases N        single cases printed of each kind (default: 0)
@@ -30,6 +31,7 @@ pub(crate) struct Arguments {
     pub(crate) trace: Option<String>,
     pub(crate) policy: Option<String>,
     pub(crate) told: bool,
+    pub(crate) plain: bool,
 }
 
 /// Enforced: only there are false freezes a cost.
@@ -48,6 +50,7 @@ impl Arguments {
             trace: None,
             policy: Some(POLICY.to_owned()),
             told: false,
+            plain: false,
         };
         let (mut services, mut is_bench, mut is_test) = (None, false, false);
         let mut given = given;
@@ -65,6 +68,7 @@ impl Arguments {
                 "--threads" => arguments.threads = number(&value()?)?,
                 "--cases" => arguments.cases = number(&value()?)?,
                 "--trace" => arguments.trace = Some(value()?),
+                "--plain" => arguments.plain = true,
                 "--told" => arguments.told = true,
                 "--policy" => arguments.policy = Some(policy(&value()?)?),
                 _ => return Err(format!("{option} is no option")),

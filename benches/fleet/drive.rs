@@ -14,16 +14,18 @@ use holdpoint::{
     sim::{Simulation, Stream},
 };
 
-use crate::{arguments::Arguments, oracle::Oracle, sights::Sights, told::Telling};
+use crate::{arguments::Arguments, oracle::Oracle, plain, sights::Sights, told::Telling};
 
 /// Lines made at a time.
 const LINES: usize = 256;
+
+pub(crate) type Voices = BTreeMap<(Box<str>, Box<str>), Vec<Heard>>;
 
 /// What came of it.
 pub(crate) struct Run {
     pub(crate) simulation: Simulation,
     /// By service and environment, what was decided, in order.
-    pub(crate) voices: BTreeMap<(Box<str>, Box<str>), Vec<Heard>>,
+    pub(crate) voices: Voices,
     /// By deploy id.
     pub(crate) watches: BTreeMap<Box<str>, ClosedWatch>,
     pub(crate) oracle: Oracle,
@@ -74,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments, seed: u64) -> Run {
     let simulation = Simulation::new(&arguments.family, seed, arguments.days);
     let knows = Rc::new(RefCell::new(Knows::default()));
     let mut replay = Replay::new(arguments.policy.as_deref());
-    let (mut voices, mut watches) = (BTreeMap::new(), BTreeMap::new());
+    let (mut voices, mut watches) = (Voices::new(), BTreeMap::new());
     {
         let lines = Lines {
             stream: simulation.stream(),
@@ -98,6 +100,9 @@ pub(crate) fn run(arguments: &Arguments, seed: u64) -> Run {
     hear(&mut replay, &mut voices, &mut watches);
     let events = replay.summary().events;
     let Knows { oracle, sights } = Rc::into_inner(knows).expect("the reader is gone").into_inner();
+    if arguments.plain {
+        (voices, watches) = (plain::voices(&simulation, &sights), BTreeMap::new());
+    }
     Run {
         simulation,
         voices,
@@ -110,11 +115,7 @@ pub(crate) fn run(arguments: &Arguments, seed: u64) -> Run {
     }
 }
 
-fn hear(
-    replay: &mut Replay,
-    voices: &mut BTreeMap<(Box<str>, Box<str>), Vec<Heard>>,
-    watches: &mut BTreeMap<Box<str>, ClosedWatch>,
-) {
+fn hear(replay: &mut Replay, voices: &mut Voices, watches: &mut BTreeMap<Box<str>, ClosedWatch>) {
     for said in replay.take_said() {
         match said {
             Said::Decision(decision) => {

@@ -13,6 +13,7 @@ mod groups;
 mod interval;
 mod judge;
 mod oracle;
+mod plain;
 mod searching;
 mod sights;
 mod table;

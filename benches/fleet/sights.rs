@@ -20,6 +20,7 @@ pub(crate) struct Sight {
     interval_s: u16,
     pub(crate) version: Option<u32>,
     errors: f32,
+    requests: f32,
     usual: f32,
     /// With what others do, and without a fault of its own.
     mean_without: f32,
@@ -39,6 +40,7 @@ impl Sights {
             interval_s: u16::try_from(glimpse.interval.as_secs()).unwrap_or(u16::MAX),
             version: glimpse.version,
             errors: short(real(glimpse.errors)),
+            requests: short(real(glimpse.requests)),
             usual: short(glimpse.usual),
             mean_without: short(glimpse.mean_without),
             size: short(glimpse.size),
@@ -60,6 +62,10 @@ impl Sight {
 
     pub(crate) fn errors(&self) -> f64 {
         f64::from(self.errors)
+    }
+
+    pub(crate) fn requests(&self) -> f64 {
+        f64::from(self.requests)
     }
 
     /// Above 0: what is divided by it stays finite.

@@ -31,6 +31,8 @@ pub struct Glimpse {
     pub time: Timestamp,
     pub interval: Duration,
     pub errors: u64,
+    /// Whether they are told or not.
+    pub requests: u64,
     /// Mean with the fault and without it: traffic, hour, drift and what others do included.
     pub mean: f64,
     pub mean_without: f64,
@@ -246,6 +248,7 @@ impl Reporter {
             time: end,
             interval: service.interval,
             errors,
+            requests: load.requests,
             mean,
             mean_without: (load.mean * (total - own)).min(cap),
             usual: load.mean,

@@ -9,6 +9,7 @@ mod interval;
 #[path = "../../benches/fleet/oracle.rs"]
 mod oracle;
 #[path = "../../benches/fleet/sights.rs"]
+#[expect(dead_code, reason = "requests are for the plain detector")]
 mod sights;
 
 use std::time::Duration;
@@ -93,6 +94,7 @@ fn glimpse(deploy: usize, minute: u64, (errors, factor): (u64, f64)) -> Glimpse 
         time: START + Duration::from_mins(minute),
         interval: Duration::from_mins(1),
         errors,
+        requests: 1_000,
         mean: factor * usual,
         mean_without: usual,
         usual,
