@@ -12,6 +12,7 @@ Usage: cargo bench --no-default-features --bench fleet -- [options]
   --first N        number of the family's first seed (default: 0)
   --days N         length of each (default: 8)
   --services N     services of each (default: the family's)
+  --repair X       people take X times as long to end a fault (default: 1)
   --policy FILE    policy to judge by (default: the built-in one, enforced)
   --plain          by the plain detector that the design starts from, in score's place
   --told           attempts tell what is usual, where they are told
@@ -52,7 +53,7 @@ impl Arguments {
             told: false,
             plain: false,
         };
-        let (mut services, mut is_bench, mut is_test) = (None, false, false);
+        let (mut services, mut repair, mut is_bench, mut is_test) = (None, 1.0, false, false);
         let mut given = given;
         while let Some(option) = given.next() {
             let mut value = || given.next().ok_or(format!("{option} needs a value"));
@@ -70,6 +71,7 @@ impl Arguments {
                 "--trace" => arguments.trace = Some(value()?),
                 "--plain" => arguments.plain = true,
                 "--told" => arguments.told = true,
+                "--repair" => repair = positive(&value()?)?,
                 "--policy" => arguments.policy = Some(policy(&value()?)?),
                 _ => return Err(format!("{option} is no option")),
             }
@@ -78,6 +80,7 @@ impl Arguments {
         if is_test || !is_bench {
             (arguments.seeds, arguments.days, services) = (1, 2, Some(20));
         }
+        arguments.family = arguments.family.with_repair(repair);
         if let Some(services) = services {
             arguments.family = arguments.family.with_services(services);
         }
@@ -95,6 +98,12 @@ fn family(name: &str) -> Result<Family, String> {
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_not_one| format!("{text} is no number"))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let x: f64 = number(text)?;
+    let is_good = x.is_finite() && x > 0.0;
+    is_good.then_some(x).ok_or_else(|| format!("{text} is not above 0"))
 }
 
 fn policy(path: &str) -> Result<String, String> {

@@ -41,6 +41,8 @@ pub struct Family {
     pub(super) bad: f64,
     /// Share of faults that begin later than their deploy.
     pub(super) latent: f64,
+    /// How long people take to end a fault, as a multiple of the usual medians.
+    pub(super) repair: f64,
     /// Share of stages with a blip while instances restart.
     pub(super) blips: f64,
     /// Share of calls whose failures reach the caller, and how much of them.
@@ -77,6 +79,7 @@ impl Family {
         cut_over: 0.4,
         bad: 0.08,
         latent: 0.35,
+        repair: 1.0,
         blips: 0.25,
         coupled: 0.5,
         coupling: (0.1, 0.6),
@@ -107,6 +110,7 @@ impl Family {
         cut_over: 0.35,
         bad: 0.07,
         latent: 0.4,
+        repair: 1.0,
         blips: 0.3,
         coupled: 0.5,
         coupling: (0.1, 0.8),
@@ -136,5 +140,11 @@ impl Family {
             n_services,
             ..self.clone()
         }
+    }
+
+    /// The same with people who take so many times as long to end a fault.
+    #[must_use]
+    pub fn with_repair(&self, repair: f64) -> Self {
+        Self { repair, ..self.clone() }
     }
 }

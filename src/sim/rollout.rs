@@ -242,7 +242,7 @@ impl Walk<'_> {
             _ => 240.0,
         };
         let minutes = (median * (0.6 * chance.normal()).exp()).clamp(15.0, 480.0);
-        Duration::from_millis(whole(minutes * 60_000.0))
+        Duration::from_millis(whole(minutes * self.family.repair * 60_000.0))
     }
 
     fn record(&self, kind: ChangeKind, stages: Vec<Stage>, version: u32, fault: Option<Fault>) -> Deploy {
