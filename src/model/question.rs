@@ -64,6 +64,8 @@ pub enum Health {
     /// Its errors have risen.
     Ill {
         since: Timestamp,
+        /// It is frozen for them, or they have outlasted its freeze.
+        is_held: bool,
     },
     /// They have risen, and it puts that down to another service.
     Suffers {

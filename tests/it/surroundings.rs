@@ -553,12 +553,48 @@ fn a_callee_in_a_lull_of_its_freeze_is_still_ill() {
     assert_eq!(freezes(&driver, "api"), 1, "{:#?}", told(&driver, "api"));
 }
 
-/// Nothing is explained for longer than the longest freeze, however ill the callee still is.
+/// What nothing holds explains for no longer than the longest freeze, however ill it still is.
 #[test]
-fn a_callee_explains_for_four_hours_at_most() {
-    let driver = play(&[SUFFERING_WEB, GUILTY_API, DB], 270);
+fn a_callee_that_is_not_held_explains_for_four_hours_at_most() {
+    let api = Part {
+        rises_at: Some(0),
+        risen_to: 6_000,
+        ..API
+    };
+    let driver = play(&[SUFFERING_WEB, api, DB], 270);
+    assert_eq!(freezes(&driver, "api"), 0, "{:#?}", told(&driver, "api"));
     let after = freeze_after(&driver, "web").expect("it is frozen in the end");
-    assert!((240..260).contains(&after), "frozen after {after} minutes");
+    assert!((235..260).contains(&after), "frozen after {after} minutes");
+}
+
+/// A callee that is frozen for its errors, or whose errors have outlasted its freeze, explains those of its callers as long as
+/// they last; a deploy there in between is no new trouble. Who goes on when the callee is back is judged anew.
+#[test]
+fn a_callee_that_is_held_explains_for_as_long_as_its_errors_go_on() {
+    const BACK_AT: i64 = 420;
+    let web = Part {
+        falls_at: BACK_AT + 3,
+        ..SUFFERING_WEB
+    };
+    for again in [i64::MAX, 245] {
+        let api = Part {
+            falls_at: BACK_AT,
+            again: (again, BACK_AT),
+            deploys_again: true,
+            ..GUILTY_API
+        };
+        let driver = play(&[web, api, DB], BACK_AT + 60);
+        let case = format!("deployed again at {again}");
+        assert_eq!(freezes(&driver, "web"), 0, "{case}: {:#?}", told(&driver, "web"));
+        assert!(freezes(&driver, "api") > 0, "{case}: {:#?}", told(&driver, "api"));
+    }
+    let api = Part {
+        falls_at: BACK_AT,
+        ..GUILTY_API
+    };
+    let driver = play(&[SUFFERING_WEB, api, DB], BACK_AT + 40);
+    let after = freeze_after(&driver, "web").expect("it is frozen in the end");
+    assert!((BACK_AT..BACK_AT + 30).contains(&after), "frozen after {after} minutes");
 }
 
 /// What has lasted an hour may be how it is from now on: a deploy that came into it is judged all the same.

@@ -22,7 +22,7 @@ const ALARM_WINDOW: Duration = Duration::from_mins(5);
 pub(crate) const DEPENDENTS_MIN: usize = 3;
 /// How long a service whose rise goes best with a callee's deploy waits for the callee to show that it is ill.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// Nothing is explained by others for longer, as no freeze is longer.
+/// Nothing is explained for longer by others that nothing holds, as no freeze is longer.
 const EXPLAINED_MAX: Duration = Duration::from_hours(4);
 /// After so many explanations that were over before the errors were, nothing explains them: services that call each other
 /// in a circle would else each leave it to the next. One may be over for a lull only.
@@ -49,7 +49,7 @@ pub(crate) struct Inquiry {
     pub(crate) shared: bool,
     /// It is put down to another service, until then.
     explained_until: Option<Timestamp>,
-    /// When it first was, since the deploys under watch began to be.
+    /// When it first was, since the deploys under watch began to be; or when it last was by a service that is held.
     explained_since: Option<Timestamp>,
     /// How often what explained it was over and its errors were not.
     n_given_up: u8,
@@ -166,10 +166,14 @@ impl Inquiry {
         self.explained_since.is_some()
     }
 
-    /// It is put down to another service, for a while; not for longer than a freeze would last. False: it no longer is.
-    pub(crate) fn explain(&mut self, now: Timestamp) -> bool {
+    /// It is put down to another service, for a while; not for longer than a freeze would last, unless that service is held
+    /// for it: then somebody is, whoever calls whom. False: it no longer is.
+    pub(crate) fn explain(&mut self, now: Timestamp, by_held: bool) -> bool {
+        if by_held {
+            self.explained_since = Some(now);
+        }
         let since = *self.explained_since.get_or_insert(now);
-        let may = now < since + EXPLAINED_MAX && self.n_given_up < GIVEN_UP_MAX;
+        let may = by_held || (now < since + EXPLAINED_MAX && self.n_given_up < GIVEN_UP_MAX);
         self.explained_until = may.then_some(now + EXPLAINED_FOR);
         may
     }
@@ -233,19 +237,24 @@ mod tests {
     fn what_was_given_up_twice_is_explained_again_only_once_its_errors_are_over() {
         let minute = |n: u32| Timestamp::from_millis(1_772_409_600_000) + Duration::from_mins(1) * n;
         let mut inquiry = Inquiry::new(minute(0), minute(0), 1);
-        assert!(inquiry.explain(minute(0)) && inquiry.is_explained());
+        assert!(inquiry.explain(minute(0), false) && inquiry.is_explained());
         assert!(!inquiry.is_stale(minute(4)) && inquiry.is_stale(minute(5)));
         inquiry.give_up();
         assert!(
-            !inquiry.is_explained() && inquiry.explain(minute(6)),
+            !inquiry.is_explained() && inquiry.explain(minute(6), false),
             "it may have been a lull"
         );
         inquiry.give_up();
-        assert!(!inquiry.is_explained() && !inquiry.explain(minute(12)));
+        assert!(!inquiry.is_explained() && !inquiry.explain(minute(12), false));
         inquiry.begin_again(minute(13), minute(13), 1);
-        assert!(!inquiry.explain(minute(13)), "the same errors, convicted anew");
+        assert!(!inquiry.explain(minute(13), false), "the same errors, convicted anew");
         inquiry.believe_again();
-        assert!(inquiry.explain(minute(14)) && inquiry.is_explained());
-        assert!(!inquiry.explain(minute(240)), "four hours after it first was");
+        assert!(inquiry.explain(minute(14), false) && inquiry.is_explained());
+        assert!(!inquiry.explain(minute(240), false), "four hours after it first was");
+        assert!(inquiry.explain(minute(300), true), "by one that is held");
+        assert!(inquiry.explain(minute(539), false) && !inquiry.explain(minute(540), false));
+        inquiry.give_up();
+        inquiry.give_up();
+        assert!(inquiry.explain(minute(541), true) && !inquiry.explain(minute(542), false));
     }
 }

@@ -169,6 +169,8 @@ pub(crate) struct Posterior {
     /// The likeliest first, at most three.
     pub(crate) blamed: Box<[Blamed]>,
     pub(crate) whose: Whose,
+    /// Whether what may be ill of itself is held for it.
+    pub(crate) is_held: bool,
 }
 
 /// Who is to be frozen for it.
@@ -208,7 +210,7 @@ pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
         .step
         .max(candidate.stage_at.start().since(candidate.started_at.start()));
     match (candidate.path, candidate.state) {
-        (Path::Callee(_), Health::Ill { since }) => {
+        (Path::Callee(_), Health::Ill { since, .. }) => {
             cause * of_path * rise.onsets.mean(|onset| together(since, onset, step))
         }
         (Path::Callee(_), Health::Suffers { since }) => {
@@ -288,6 +290,7 @@ struct Weighed {
     says: Says,
     /// Whether trouble may have begun there.
     is_root: bool,
+    is_held: bool,
     is_background: bool,
 }
 
@@ -310,6 +313,7 @@ impl Weighed {
             weight,
             says: Says::Nothing,
             is_root: false,
+            is_held: false,
             is_background: false,
         }
     }
@@ -346,6 +350,7 @@ impl Weighed {
             },
             weight: weight(candidate, rise),
             is_root: says == Says::Ill && !matches!(candidate.state, Health::Suffers { .. }),
+            is_held: says == Says::Ill && matches!(candidate.state, Health::Ill { is_held: true, .. }),
             is_background: false,
             says,
         }
@@ -387,9 +392,9 @@ pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -
             && of >= ELSEWHERE_TIMES * of_convicted
     };
     let greatest = leading.map_or(0.0, |leading| leading.weight);
-    let has_root = weighed
-        .iter()
-        .any(|weighed| weighed.is_root && weighed.weight >= ROOT * greatest);
+    let weighs = |weighed: &&Weighed| weighed.weight >= ROOT * greatest;
+    let has_root = weighed.iter().filter(weighs).any(|weighed| weighed.is_root);
+    let is_held = weighed.iter().filter(weighs).any(|weighed| weighed.is_held);
     let of_own = sum(&Weighed::is_own_deploy);
     let is_named = rise.named.is_some()
         && leading.is_some_and(|leading| leading.is_background || leading.is_of(rise.named))
@@ -417,7 +422,7 @@ pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -
             ..weighed.blamed
         })
         .collect();
-    Posterior { blamed, whose }
+    Posterior { blamed, whose, is_held }
 }
 
 #[cfg(test)]

@@ -12,7 +12,10 @@ fn minutes(n: i64) -> Timestamp {
 }
 
 fn ill(since: i64) -> Health {
-    Health::Ill { since: minutes(since) }
+    Health::Ill {
+        since: minutes(since),
+        is_held: false,
+    }
 }
 
 /// Errors rise at minute 100, by all estimates.

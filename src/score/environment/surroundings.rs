@@ -225,7 +225,7 @@ impl Environment {
             }
             return;
         };
-        let Posterior { blamed, whose } = self.put_down(&proposal.deploy_id, &proposal.found, scene);
+        let Posterior { blamed, whose, is_held } = self.put_down(&proposal.deploy_id, &proposal.found, scene);
         let goes_on = self.unrest.is_on();
         let Some(inquiry) = self.inquiry_mut() else {
             self.proposal = Some(proposal);
@@ -238,7 +238,7 @@ impl Environment {
             Whose::Named => goes_on || !inquiry.is_explained(),
             Whose::Doubtful | Whose::Own => false,
         };
-        let elsewhere = explains && inquiry.explain(now);
+        let elsewhere = explains && inquiry.explain(now, is_held);
         let waits = whose == Whose::Doubtful && inquiry.is_young(now);
         if !elsewhere && goes_on && inquiry.is_stale(now) {
             inquiry.give_up();
@@ -323,12 +323,13 @@ impl Environment {
     /// How it is by its own errors.
     fn health(&self, policy: &Policy, now: Timestamp) -> Health {
         let unrest = self.unrest.is_on() && !self.is_silent(policy);
-        if let Some(hold) = &self.hold
-            && (unrest || hold.may_go_on() || now.since(hold.since) < FRESH_HOLD)
-        {
-            return Health::Ill {
-                since: hold.found.onset(),
-            };
+        let hold = self.hold.as_ref();
+        let hold = hold.filter(|hold| unrest || hold.may_go_on() || now.since(hold.since) < FRESH_HOLD);
+        let held_since = hold.map(|hold| hold.found.onset());
+        // Of errors that outlast a freeze neither evidence nor unrest sees anything: the hours before are theirs by now.
+        let outlasting_since = self.outlasting().map(|outlasting| outlasting.since);
+        if let Some(since) = held_since.into_iter().chain(outlasting_since).min() {
+            return Health::Ill { since, is_held: true };
         }
         let end = self.steps.next_start();
         if let Some(proposal) = self.proposal.as_ref().filter(|proposal| !proposal.is_noisy()) {
@@ -336,7 +337,7 @@ impl Environment {
             return if self.is_elsewhere() {
                 Health::Suffers { since }
             } else {
-                Health::Ill { since }
+                Health::Ill { since, is_held: false }
             };
         }
         let step = self.steps.grain.duration();
@@ -345,10 +346,11 @@ impl Environment {
         if let Some(watch) = leading.filter(|watch| watch.ln_e() >= ILL.ln()) {
             return Health::Ill {
                 since: end - step * u32::from(watch.since_onset().n_steps),
+                is_held: false,
             };
         }
         if let Some(since) = self.unrest.since(end, step).filter(|_| unrest) {
-            return Health::Ill { since };
+            return Health::Ill { since, is_held: false };
         }
         if self.has_baseline(now, policy) && !self.is_silent(policy) {
             Health::Well
@@ -360,7 +362,7 @@ impl Environment {
     /// What here could be why another service alarms.
     fn clues(&self, path: Path, state: Health, scene: &Scene<'_>) -> Vec<Clue<'static>> {
         let ill_since = match (path, state) {
-            (Path::Callee(_), Health::Ill { since } | Health::Suffers { since }) => Some(since),
+            (Path::Callee(_), Health::Ill { since, .. } | Health::Suffers { since }) => Some(since),
             (Path::Callee(_), Health::Well | Health::Unknown) | (Path::Caller, _) => None,
         };
         let Some(since) = ill_since else {
