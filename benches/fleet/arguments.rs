@@ -12,7 +12,7 @@ Usage: cargo bench --no-default-features --bench fleet -- [options]
   --first N        number of the family's first seed (default: 0)
   --days N         length of each (default: 8)
   --services N     services of each (default: the family's)
-  --repair X       people take X times as long to end a fault (default: 1)
+  --repair X       people take X times as long to end a fault or an outage (default: 1)
   --policy FILE    policy to judge by (default: the built-in one, enforced)
   --plain          by the plain detector that the design starts from, in score's place
   --told           attempts tell what is usual, where they are told

@@ -41,7 +41,7 @@ pub struct Family {
     pub(super) bad: f64,
     /// Share of faults that begin later than their deploy.
     pub(super) latent: f64,
-    /// How long people take to end a fault, as a multiple of the usual medians.
+    /// How long people take to end a fault or an outage, as a multiple of the usual medians.
     pub(super) repair: f64,
     /// Share of stages with a blip while instances restart.
     pub(super) blips: f64,
@@ -142,7 +142,7 @@ impl Family {
         }
     }
 
-    /// The same with people who take so many times as long to end a fault.
+    /// The same with people who take so many times as long to end a fault or an outage.
     #[must_use]
     pub fn with_repair(&self, repair: f64) -> Self {
         Self { repair, ..self.clone() }

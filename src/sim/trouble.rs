@@ -45,7 +45,7 @@ pub(super) fn outages(
         Outage {
             service: *chance.pick(&callees),
             from,
-            until: from + chance.seconds((480.0, 2_700.0)),
+            until: from + chance.seconds((480.0 * family.repair, 2_700.0 * family.repair)),
             factor: chance.log_between((6.0, 40.0)),
         }
     })
