@@ -128,6 +128,19 @@ impl Baseline {
         }
     }
 
+    /// By how much the hours before raise what is usual by days at `start`, or lower it.
+    pub(crate) fn factor(&self, start: Timestamp) -> f64 {
+        self.hour.factor(start)
+    }
+
+    /// How many times what is usual at `now` was usual at `then` by the time of day; 1 where it is held against attempts.
+    pub(crate) fn shape_then(&self, then: Timestamp, now: Timestamp, by_requests: bool) -> f64 {
+        if by_requests {
+            return 1.0;
+        }
+        (self.profile.ratio(then) / self.profile.ratio(now).max(MEAN_MIN)).max(MEAN_MIN)
+    }
+
     /// The same whatever the hours before were like.
     pub(crate) fn expect_by_days(&self, grain: Grain, start: Timestamp, requests: Option<u64>) -> Expectation {
         let by_requests = requests.is_some() && self.requests > 0.0;

@@ -484,6 +484,7 @@ fn by_found(found: &Found, deploy_id: &str, action: Action, until: Timestamp) ->
         Beside::Requests => "the baseline (per request)",
         Beside::Minutes => "the baseline (per minute, requests not known)",
         Beside::Version => "those of the version beside it",
+        Beside::Raised => "what they had risen to before it",
     };
     let text = format!("errors at {ratio} times {usual} since deploy {deploy_id}");
     let mut reason = Reason::new("deploy_regression", text);

@@ -24,6 +24,7 @@ mod outlasting;
 mod presence;
 mod report;
 mod surroundings;
+mod trouble;
 
 use std::time::Duration;
 
@@ -331,7 +332,7 @@ impl Environment {
     fn settle_elevated(&mut self, now: Timestamp) {
         let judged = self.watches.iter().filter(|watch| watch.judged);
         let ln_e = judged.map(Watch::ln_e).fold(f64::NEG_INFINITY, f64::max);
-        let in_trouble = self.watches.iter().any(|watch| watch.judged && watch.in_trouble) && self.unrest.is_on();
+        let in_trouble = self.watches.iter().any(|watch| watch.judged && watch.raised.is_some()) && self.unrest.is_on();
         match self.elevated_since.get() {
             None if ln_e >= ELEVATED_IN.ln() || in_trouble => self.elevated_since = Moment::at(now),
             Some(since) if ln_e < ELEVATED_OUT.ln() && !in_trouble && now.since(since) >= ELEVATED_MIN => {

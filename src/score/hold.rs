@@ -76,6 +76,8 @@ pub(crate) enum Beside {
     Minutes,
     /// In each step the version beside the new one.
     Version,
+    /// What errors had risen to before the deploy.
+    Raised,
 }
 
 impl Found {

@@ -75,6 +75,11 @@ impl Unrest {
         }
     }
 
+    /// Whether the last steps may be the first of unrest, or are of it.
+    pub(crate) fn may_rise(self) -> bool {
+        self.n_steps[LARGE] > 0
+    }
+
     /// Whether errors are far above what is usual.
     pub(crate) fn is_on(self) -> bool {
         self.ln_w[LARGE] >= LN_UNREST

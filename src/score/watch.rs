@@ -1,11 +1,13 @@
 //! One deploy under watch.
 
+mod raised;
 mod restart;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::raised::Raised;
 use super::{
     baseline::Sizes,
     blame::{density, steps_between},
@@ -49,8 +51,8 @@ pub(crate) struct Watch {
     first_steps: [u16; STAGES_MAX],
     /// Whether there was a baseline when it began.
     pub(crate) judged: bool,
-    /// Whether errors were far above what is usual when it began, and still are: they are not this deploy's.
-    pub(crate) in_trouble: bool,
+    /// What errors had risen to before it began, while they are there: they are not this deploy's.
+    pub(crate) raised: Raised,
     /// The chance that one of its changes causes an incident, from commit risk.
     pub(crate) prior: f32,
     exposure: Exposure,
@@ -124,7 +126,7 @@ pub struct ClosedWatch {
     pub closed_at: Timestamp,
     /// Whether there was history enough to judge it by.
     pub judged: bool,
-    /// Whether errors had risen before it, and still were, so that it was not judged for them.
+    /// Whether errors had risen before it, and still were, so that it was not judged by what is usual.
     pub in_trouble: bool,
     /// Steps that it was judged by.
     pub n_steps: u16,
@@ -157,7 +159,7 @@ impl Watch {
             n_stages: 0,
             first_steps: [0; STAGES_MAX],
             judged,
-            in_trouble: false,
+            raised: Raised::NONE,
             prior: narrow(prior),
             exposure: Exposure::default(),
             restarted: Short::default(),
@@ -188,10 +190,19 @@ impl Watch {
         self
     }
 
-    /// Errors were far above what is usual before it began.
-    pub(crate) fn amid_trouble(mut self, in_trouble: bool) -> Self {
-        self.in_trouble = in_trouble;
+    /// Errors had risen before it began.
+    pub(crate) fn amid(mut self, raised: Raised) -> Self {
+        self.raised = raised;
         self
+    }
+
+    /// What had risen before it is over: by the usual level nothing was seen of it yet, and it has all of its time for that.
+    pub(crate) fn leave_trouble(&mut self) {
+        self.raised = Raised::NONE;
+        if self.process.n_steps() > 0 {
+            self.last_step = self.process.n_steps().saturating_add(self.horizon);
+            self.begin_anew();
+        }
     }
 
     /// What was seen so far is explained by something else: it is judged by what follows.
@@ -264,7 +275,7 @@ impl Watch {
 
     /// Whether something speaks against the deploy, little as it may be.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.has_alarmed() || self.is_doubtful() || self.in_trouble
+        self.has_alarmed() || self.is_doubtful() || self.raised.is_some()
     }
 
     /// A step went by of which a record to come tells: it lasts as long by the clock, and takes ten steps at least.
@@ -362,7 +373,8 @@ impl Watch {
             ln_ratios: step.observation.ln_ratios(size, exposure),
             errors: step.observation.errors,
             expected: step.observation.expected,
-            blocks: Some(Blocks {
+            // The steps before were held against another level.
+            blocks: (!self.raised.is_some()).then(|| Blocks {
                 recent: step.recent,
                 sizes: &step.observation.sizes,
                 harmless: step.observation.harmless / step.observation.expected,
@@ -519,9 +531,12 @@ impl Watch {
         (self.left() == 0 && !self.goes_on()) || now >= self.ends_by()
     }
 
-    /// Whether it is not left yet though it has had its length: something speaks against the deploy. E stays what it is
-    /// however long it is looked at.
+    /// Whether it is not left yet though it has had its length: something speaks against the deploy, or errors that had risen
+    /// before may hide what it brings. E stays what it is however long it is looked at.
     fn goes_on(&self) -> bool {
+        if self.raised.is_some() {
+            return true;
+        }
         let longest = self.horizon.saturating_mul(DOUBTED_MAX);
         self.judged && self.is_doubtful() && !self.has_alarmed() && self.process.n_steps() < longest
     }
@@ -531,7 +546,8 @@ impl Watch {
         self.stage_at() + WATCH_MAX
     }
 
-    /// What it says when nothing alarmed: too little seen is not healthy, nor are errors ten times likelier of a fault.
+    /// What it says when nothing alarmed: too little seen is not healthy, nor are errors ten times likelier of a fault, nor
+    /// what was only held against errors that had risen before.
     pub(crate) fn quiet_verdict(&self, is_silent: bool) -> WatchVerdict {
         // A source that has fallen silent said something for half of the watch, or nothing good.
         let least = if is_silent {
@@ -539,7 +555,7 @@ impl Watch {
         } else {
             STEPS_MIN
         };
-        if self.judged && self.process.n_steps() >= least && !self.is_doubtful() {
+        if self.judged && self.process.n_steps() >= least && !self.is_doubtful() && !self.raised.is_some() {
             WatchVerdict::Healthy
         } else {
             WatchVerdict::Unknown
@@ -556,7 +572,7 @@ impl Watch {
             started_at: self.started_at(),
             closed_at: ends.at,
             judged: self.judged,
-            in_trouble: self.in_trouble,
+            in_trouble: self.raised.is_some(),
             n_steps: self.process.n_steps(),
             e_value_max: f64::from(self.ln_e_max).min(700.0).exp(),
             e_threshold: ends.ln_threshold.min(700.0).exp(),

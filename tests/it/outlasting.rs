@@ -1,6 +1,6 @@
 //! What is said of a service whose errors outlast a freeze.
 
-use holdpoint::model::{Decision, Evidence};
+use holdpoint::model::{Action, Decision, Evidence};
 
 use crate::{
     script::{Act, ENFORCE, drive, until},
@@ -123,25 +123,86 @@ fn a_freeze_that_was_withheld_for_as_long_is_followed_by_the_same() {
     );
 }
 
-/// The deploy that mends it is watched as any other, and one that multiplies errors again is frozen for.
+/// What it is; so many errors a minute for so many minutes each; and after how many minutes the deploy is convicted.
+type Case = (&'static str, &'static [(i64, u64)], std::ops::Range<i64>);
+
+/// What a deploy that comes five hours after errors rose is convicted of: minutes since then, if it is.
+fn convicted_after(minutes: &[(i64, u64)]) -> Option<i64> {
+    let started = deploy("checkout", "d-82", at(DEPLOYED_AT + 5 * HOUR), "started", "");
+    let minutes = [&[(5 * HOUR, 60)], minutes].concat();
+    let decisions = play(ENFORCE, &minutes, &[(5 * HOUR, started)]);
+    let is_of = |decision: &&Decision| {
+        let suspect = decision
+            .suspects
+            .first()
+            .and_then(|suspect| suspect.deploy_id.as_deref());
+        decision.action == Action::Freeze && suspect == Some("d-82")
+    };
+    let convicted = decisions.iter().find(is_of)?;
+    Some((convicted.decided_at.millis() - at(DEPLOYED_AT + 5 * HOUR).millis()) / 60_000)
+}
+
+/// The deploy that is to mend it, and does not or not all of it, made none of these errors.
 #[test]
-fn a_deploy_that_comes_meanwhile_is_judged_as_ever() {
-    let started = |minute: i64, id: &str| deploy("checkout", id, at(DEPLOYED_AT + minute), "started", "");
-    let mends = [(5 * HOUR, started(5 * HOUR, "d-82"))];
-    let said = told(&play(ENFORCE, &[(5 * HOUR, 60), (4 * HOUR, 8)], &mends));
-    assert_eq!(
-        said.last().map(String::as_str),
-        Some("316 proceed healthy"),
-        "{said:#?}"
-    );
-    let worse = play(ENFORCE, &[(5 * HOUR, 60), (2 * HOUR, 900)], &mends);
-    let last = worse.last().expect("it was seen");
-    assert_eq!(
-        last.suspects[0].deploy_id.as_deref(),
-        Some("d-82"),
-        "{:#?}",
-        told(&worse)
-    );
+fn a_deploy_is_not_convicted_of_errors_that_had_risen_before_it() {
+    let cases: [(&str, &[(i64, u64)]); 5] = [
+        ("it mends them", &[(6 * HOUR, 8)]),
+        ("it does not", &[(36 * HOUR, 60), (4 * HOUR, 8)]),
+        ("it mends half of them", &[(10, 60), (6 * HOUR, 30), (4 * HOUR, 8)]),
+        ("they fade hours later", &[(3 * HOUR, 60), (20, 30), (6 * HOUR, 8)]),
+        ("a little worse", &[(6 * HOUR, 105), (4 * HOUR, 8)]),
+    ];
+    for (case, minutes) in cases {
+        assert_eq!(convicted_after(minutes), None, "{case}");
+    }
+    let started = deploy("checkout", "d-82", at(DEPLOYED_AT + 5 * HOUR), "started", "");
+    let said = told(&play(
+        ENFORCE,
+        &[(10 * HOUR, 60), (4 * HOUR, 8)],
+        &[(5 * HOUR, started)],
+    ));
+    let expected = [&FROZEN[..], &["606 proceed healthy"]].concat();
+    assert_eq!(said, expected, "extra review until they are back");
+}
+
+/// The opposite: what a deploy made worse, and what it brought and shows when what had risen has gone.
+#[test]
+fn a_deploy_amid_errors_is_convicted_of_its_own() {
+    let cases: [Case; 5] = [
+        ("three times as many at once", &[(2 * HOUR, 190)], 2..20),
+        ("and after two hours", &[(2 * HOUR, 60), (2 * HOUR, 190)], 122..140),
+        ("eleven times as many", &[(2 * HOUR, 900)], 2..6),
+        ("less is left in the end", &[(3 * HOUR, 60), (2 * HOUR, 25)], 205..225),
+        (
+            "errors again after they were back",
+            &[(3 * HOUR, 60), (HOUR, 8), (HOUR, 60)],
+            241..247,
+        ),
+    ];
+    for (case, minutes, after) in cases {
+        let convicted = convicted_after(minutes);
+        assert!(
+            convicted.is_some_and(|minutes| after.contains(&minutes)),
+            "{case}: {convicted:?}"
+        );
+    }
+}
+
+/// While errors rise nobody knows how far. An hour later they are held against what they were before.
+#[test]
+fn a_deploy_amid_rising_errors_is_judged_an_hour_after_the_rise() {
+    let started = deploy("checkout", "d-82", at(DEPLOYED_AT + 16 * HOUR), "started", "");
+    for (to, is_convicted) in [(60, false), (100, false), (400, true)] {
+        let minutes = [(16 * HOUR - 6, 8), (6, 60), (4 * HOUR, to)];
+        let decisions = play(ENFORCE, &minutes, &[(16 * HOUR, started.clone())]);
+        let freeze = decisions.iter().find(|decision| decision.action == Action::Freeze);
+        let after = freeze.map(|freeze| (freeze.decided_at.millis() - at(DEPLOYED_AT + 16 * HOUR).millis()) / 60_000);
+        assert_eq!(after.is_some(), is_convicted, "to {to}: {after:?}");
+        assert!(
+            after.is_none_or(|after| (54..64).contains(&after)),
+            "to {to}: {after:?}"
+        );
+    }
 }
 
 /// A budget that is spent twice as fast as it may be, at all times, says nothing of whether errors go on.

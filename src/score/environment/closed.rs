@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Environment, PLACEBO_EVERY_MS, Scene};
+use super::{
+    Environment, PLACEBO_EVERY_MS, Scene,
+    trouble::{beside_raised, times_raised},
+};
 use crate::{
     model::Timestamp,
     score::{
@@ -16,8 +19,7 @@ use crate::{
     },
 };
 
-/// A deploy into errors that had risen before is judged after this at the latest, and risen errors are learned from: what
-/// lasts so long may be a new level.
+/// Where nothing is watched, errors that rose are learned from after this: what lasts so long may be a new level.
 const TROUBLE_MAX: Duration = Duration::from_hours(1);
 /// So many usual steps make up for one that was passed over: an hour of them takes a week.
 const TROUBLE_A_WEEK: u16 = 7 * 24;
@@ -52,6 +54,10 @@ impl Environment {
         } else if self.unrest.minds(closed.errors) && self.baseline.is_known(closed.start, &context.policy.evidence) {
             let (observation, _) = self.judge(closed, settings, context.policy);
             self.unrest.observe(&observation);
+            if self.unrest.may_rise() && self.placebo.as_ref().is_none_or(|placebo| !placebo.is_on()) {
+                // A deploy that comes into it is held against what it was before.
+                self.note_recent(&observation);
+            }
             judged = Some(observation);
         }
         if is_known {
@@ -117,8 +123,8 @@ impl Environment {
             return;
         }
         let observation = judged.unwrap_or_else(|| self.judge(closed, settings, context.policy).0);
+        self.note_recent(&observation);
         let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
-        recent.push(observation.errors, observation.expected);
         let seen = Seen {
             ln_ratios: observation.ln_ratios(observation.sizes.step, 1.0),
             errors: observation.errors,
@@ -135,6 +141,11 @@ impl Environment {
         if let Some(placebo) = &mut self.placebo {
             placebo.observe(closed.start, &seen, shared_alarm_at);
         }
+    }
+
+    fn note_recent(&mut self, observation: &Observation) {
+        let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
+        recent.push(observation.errors, observation.expected);
     }
 
     /// How many observed steps a watch that begins with the next one lasts.
@@ -223,8 +234,9 @@ impl Environment {
             self.unrest.observe(&observation);
         }
         let restarting = self.restarting(closed, risen_since, policy.evidence.restart_blip);
+        self.note_recent(&observation);
+        let is_level = self.settle_trouble(closed, allowance.by_requests);
         let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
-        recent.push(observation.errors, observation.expected);
         let step = Step {
             closed,
             grain,
@@ -248,9 +260,13 @@ impl Environment {
             return;
         }
         for watch in &mut self.watches {
-            watch.in_trouble &= self.unrest.is_on() && closed.start < watch.started_at() + TROUBLE_MAX;
-            if !watch.in_trouble {
-                watch.observe(&step);
+            match times_raised(watch, &self.baseline, (closed.start, allowance.by_requests)) {
+                None => watch.observe(&step),
+                Some(times) if is_level => {
+                    let observation = &beside_raised(&observation, times, (step.recent, step.spike));
+                    watch.observe(&Step { observation, ..step });
+                }
+                Some(_) => {}
             }
         }
         self.settle_kinds(scene);

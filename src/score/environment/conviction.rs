@@ -1,6 +1,6 @@
 //! From evidence to a freeze: what convicts a deploy, asking the fleet, its answer, and the end of a watch.
 
-use super::{Environment, PROPOSE_EVERY, Proposal, Scene, closed::Allowance, margin};
+use super::{Environment, PROPOSE_EVERY, Proposal, Scene, closed::Allowance, margin, trouble::HARMLESS_RISE};
 use crate::{
     model::{Criticality, Ground, Message, Second, Suspect, Timestamp},
     score::{
@@ -80,7 +80,10 @@ impl Environment {
         let mut guilty: Option<(&Watch, Calibration)> = None;
         for watch in &self.watches {
             // No threshold is lower; most steps of most watches end here.
-            if !watch.judged || watch.ln_e() < LN_THRESHOLD_MIN || !is_material(watch, &sizes, margin) {
+            if !watch.judged || watch.ln_e() < LN_THRESHOLD_MIN {
+                continue;
+            }
+            if !is_material(watch, &sizes, margin_of(watch, margin)) {
                 continue;
             }
             if !self.lets_convict(watch, scene.tier) {
@@ -101,9 +104,11 @@ impl Environment {
         let deploy_id = leading.deploy_id.clone();
         let beside = match (leading.is_controlled(), by_requests) {
             (true, _) => Beside::Version,
+            (false, _) if leading.raised.is_some() => Beside::Raised,
             (false, true) => Beside::Requests,
             (false, false) => Beside::Minutes,
         };
+        let margin = margin_of(leading, margin);
         let mut found = Found::new(
             (leading.ln_e(), leading.since_onset()),
             (beside, margin),
@@ -339,6 +344,15 @@ const LN_THRESHOLD_MIN: f64 = 2.995_732_273_553_991;
 fn is_material(watch: &Watch, sizes: &Sizes, margin: f64) -> bool {
     let since = watch.since_onset();
     since.excess() >= EXCESS_MIN && since.ratio() > 1.0 + margin && since.ratio_low(sizes.of_block(since.n_steps)) > 1.0
+}
+
+/// The margin that a watch was judged with, where others have `margin`.
+fn margin_of(watch: &Watch, margin: f64) -> f64 {
+    if watch.raised.is_some() && !watch.is_controlled() {
+        margin.max(HARMLESS_RISE - 1.0)
+    } else {
+        margin
+    }
 }
 
 /// What the watch of a deploy says that was taken back: nobody takes back what is well.

@@ -99,6 +99,7 @@ impl Environment {
             self.regrain();
             self.baseline.break_off();
         }
+        let raised = self.raised_by(time, &scene.context.policy.evidence);
         self.baseline.anchor(time);
         self.make_room(1, scene);
         self.watches.reserve_exact(1);
@@ -111,7 +112,7 @@ impl Environment {
             Watch::new(&deploy.deploy_id, time, judged, prior, versions)
                 .lasting(horizon)
                 .following(ended.and_then(|ended| ended.verdict))
-                .amid_trouble(self.had_risen_by(time)),
+                .amid(raised),
         );
         if self.kinds.is_none() {
             self.settle_kinds(scene);

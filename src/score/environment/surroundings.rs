@@ -64,7 +64,8 @@ impl Environment {
                 prior: f64::from(watch.prior),
                 ln_e: watch.ln_e(),
                 at_stage: rise.onsets.mean(|onset| watch.at_stage(onset, rise.step, silent)),
-                came_after: watch.in_trouble,
+                // One that is convicted made it worse.
+                came_after: watch.raised.is_some() && !watch.has_alarmed(),
             })
             .collect()
     }

@@ -83,6 +83,15 @@ impl Recent {
         }
     }
 
+    /// Errors, and how many were expected, of `n` steps before which there were those from the `n_after`-th on.
+    pub(crate) fn sums(&self, n_after: u16, n: u16) -> (f64, f64) {
+        let of = |steps: &[Short; STEPS]| {
+            let steps = steps.iter().skip(n_after.into()).take(n.into());
+            steps.map(|step| step.value()).sum()
+        };
+        (of(&self.errors), of(&self.expected))
+    }
+
     /// The multiple of what was expected that each of the [`SPIKE_STEPS`] steps reached from the `n_after`-th on; 0 where
     /// they are not all known.
     fn lasting(&self, n_after: usize) -> f64 {

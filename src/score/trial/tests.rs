@@ -1,6 +1,7 @@
 //! What the evidence promises of a service, from the records to the question for a freeze.
 
 mod intervals;
+mod trouble;
 mod versions;
 
 use super::*;

@@ -1,0 +1,59 @@
+//! The level that errors had risen to before a deploy.
+
+use serde::{Deserialize, Serialize};
+
+/// A multiple of what is usual by days from 1 to 58,000, in sixteenths of a doubling, which is a part in 46; 0 where errors
+/// had not risen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Raised(u8);
+
+const PER_DOUBLING: f64 = 16.0;
+
+impl Raised {
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The nearest; no less than 1.
+    pub(crate) fn of(multiple: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::as_conversions,
+            reason = "clamped to what it may be"
+        )]
+        let code = (multiple.max(1.0).log2() * PER_DOUBLING + 1.0)
+            .round()
+            .clamp(1.0, 255.0) as u8;
+        Self(code)
+    }
+
+    pub(crate) fn multiple(self) -> Option<f64> {
+        let doublings = f64::from(self.0.checked_sub(1)?) / PER_DOUBLING;
+        Some(doublings.exp2())
+    }
+
+    pub(crate) fn is_some(self) -> bool {
+        self != Self::NONE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_multiple_is_kept_to_a_part_in_forty_six() {
+        for multiple in [1.0, 1.7, 8.0, 333.0, 57_000.0] {
+            let back = Raised::of(multiple).multiple().expect("it is one");
+            assert!(
+                (back / multiple - 1.0).abs() < 1.0 / 45.0,
+                "{multiple} came back as {back}"
+            );
+        }
+        for (odd, kept) in [(0.0, 1.0), (f64::NAN, 1.0), (1e9, 59_871.0), (f64::INFINITY, 59_871.0)] {
+            let back = Raised::of(odd).multiple().expect("it is one");
+            assert!((back / kept - 1.0).abs() < 0.05, "{odd} came back as {back}");
+        }
+        assert_eq!(Raised::NONE.multiple(), None);
+    }
+}
