@@ -1,10 +1,12 @@
 //! The figures that are aimed at, pooled over seeds.
 
+use std::collections::BTreeMap;
+
 use holdpoint::sim::{Fault, Reporting};
 
 use crate::{
     interval::{Median, Share},
-    judge::{Found, Freeze, Ground, Guilty, Judged, Outcome},
+    judge::{Found, Freeze, Ground, Guilty, Judged, Outcome, Reviewed},
 };
 
 /// "Five times": multiples of all errors at the fault's beginning whose delay is aimed at.
@@ -24,6 +26,8 @@ pub(crate) struct Figures {
     pub(crate) n_false: u32,
     pub(crate) held_hours: f64,
     pub(crate) held_hours_wrong: f64,
+    /// Extra review of services by its first reason.
+    pub(crate) reviews: BTreeMap<Box<str>, Reviewed>,
     pub(crate) precision: Option<Share>,
     /// Of freezes whose service truly failed, however it came by it.
     pub(crate) truly_failing: Option<Share>,
@@ -100,6 +104,9 @@ impl Figures {
             recalls: CLASSES.map(|class| recall(&faults, class)).to_vec(),
             ..Self::default()
         };
+        for (code, reviewed) in judged.iter().flat_map(|judged| &judged.reviews) {
+            figures.reviews.entry(code.clone()).or_default().add(*reviewed);
+        }
         figures.add_delays(&faults);
         figures.add_blame(judged);
         figures

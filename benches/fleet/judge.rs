@@ -3,8 +3,9 @@
 mod blames;
 mod faults;
 mod freezes;
+mod reviews;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use holdpoint::{
     model::{Action, ChangeKind, Timestamp},
@@ -15,6 +16,7 @@ pub(crate) use self::{
     blames::{Blame, Guilty},
     faults::{Excused, Found, Outcome, RATIO_MAX},
     freezes::{Freeze, Ground, Suffers},
+    reviews::Reviewed,
 };
 use crate::drive::{Heard, Run};
 
@@ -34,6 +36,7 @@ pub(crate) struct Judged {
     pub(crate) weeks: f64,
     pub(crate) n_healthy: u32,
     pub(crate) freezes: Vec<Freeze>,
+    pub(crate) reviews: BTreeMap<Box<str>, Reviewed>,
     pub(crate) faults: Vec<Found>,
     pub(crate) blames: Vec<Blame>,
 }
@@ -90,6 +93,7 @@ pub(crate) fn judge(run: &Run) -> Judged {
         weeks: lives.sum(),
         n_healthy: u32::try_from(healthy.count()).unwrap_or(u32::MAX),
         freezes: freezes::freezes(run),
+        reviews: reviews::reviews(run),
         faults: faults::faults(run),
         blames: blames::blames(run),
     }

@@ -55,9 +55,18 @@ fn print_freezes(figures: &Figures) {
     ));
     let weeks = figures.weeks.max(1e-9);
     say(&format!(
-        "  hours held per service-week: {:.2}, of which innocent or false {:.2}\n",
+        "  hours held per service-week: {:.2}, of which innocent or false {:.2}",
         figures.held_hours / weeks,
         figures.held_hours_wrong / weeks
+    ));
+    let reviews = figures.reviews.iter().map(|(code, reviewed)| {
+        let [all, for_nothing] = [reviewed.hours, reviewed.hours_for_nothing].map(|hours| hours / weeks);
+        format!("{code} {all:.2} ({for_nothing:.2})")
+    });
+    let reviews: Vec<String> = reviews.collect();
+    say(&format!(
+        "  hours of extra review per service-week (while nothing raised errors): {}\n",
+        reviews.join(", ")
     ));
 }
 
