@@ -331,10 +331,10 @@ impl Environment {
         if let Some(until) = self.cooldown_until.get() {
             let mut ought = plain(Action::ExtraReview, Some(until), self.cooldown_reason());
             ought.to_lift = vec![only_wait_until(until)];
-            ought.reasons.extend(self.outlasting().map(outlasting_reason));
+            ought.reasons.extend(self.told_outlasting(at).map(outlasting_reason));
             return Some(ought);
         }
-        if let Some(outlasting) = self.outlasting() {
+        if let Some(outlasting) = self.told_outlasting(at) {
             let mut ought = plain(Action::ExtraReview, Some(until), outlasting_reason(outlasting));
             ought.to_lift = vec![wait_until_back(outlasting)];
             return Some(ought);

@@ -112,8 +112,10 @@ pub(crate) struct Environment {
     concerns: Option<Box<Concerns>>,
     pub(crate) elevated_since: Moment,
     pub(crate) cooldown_until: Moment,
-    /// Since when errors are risen that have outlasted a freeze; 1970 where none have. And how much says that they are back.
+    /// Since when errors are risen that go on; 1970 where none do. Whether they have outlasted a freeze, and how much says
+    /// that they are back.
     outlasting_since: Second,
+    outlasts_freeze: bool,
     back: Back,
     pub(crate) incidents: Incidents,
     /// When a deploy was last told of that takes another back, with nothing frozen.
@@ -183,6 +185,7 @@ impl Environment {
             elevated_since: Moment::NONE,
             cooldown_until: Moment::NONE,
             outlasting_since: Second::default(),
+            outlasts_freeze: false,
             back: Back::default(),
             incidents: Incidents::default(),
             undone_at: Second::default(),

@@ -142,7 +142,7 @@ impl Partition {
             }
             let booked = service.book(errors, &totals, context, said);
             n_late = booked.n_late;
-            booked.is_regrained
+            booked.may_be_nearer
         });
         self.n_late += u64::from(n_late);
         self.totals = totals;
@@ -204,7 +204,8 @@ impl Partition {
             return;
         };
         service.note_duplicates(seen.n_duplicates);
-        // Errors bring no deadline nearer while their steps stay as long: those close by the timers of what watches them.
+        // Errors bring no deadline nearer while their steps stay as long and none go on: those close by the timers of what
+        // watches them.
         let may_be_nearer = act(service, &context, &mut self.scratch);
         let retime = may_be_nearer || !self.scratch.is_empty() || self.slots[slot].timer == Timestamp::NEVER;
         self.after(slot, seen.place.offset, sayings);

@@ -60,8 +60,8 @@ pub struct Service {
 pub(crate) struct Booked {
     /// Records that came late.
     pub(crate) n_late: u32,
-    /// Whether steps are of another length from now on, so that they may close sooner.
-    pub(crate) is_regrained: bool,
+    /// Whether its next deadline may have come nearer: steps are of another length from now on, or errors go on.
+    pub(crate) may_be_nearer: bool,
 }
 
 impl Service {
@@ -153,6 +153,7 @@ impl Service {
         let Some(environment) = place.and_then(|place| self.environments.get_mut(place)) else {
             return Booked::default();
         };
+        let went_on = environment.outlasting().is_some();
         if environment.has_quiet_steps(context) {
             let tier = context.policy.tier(self.name.as_str(), self.criticality);
             let settings = context
@@ -166,7 +167,7 @@ impl Service {
         self.late += u64::from(n_late);
         Booked {
             n_late,
-            is_regrained: environment.grain() != grain,
+            may_be_nearer: environment.grain() != grain || (environment.outlasting().is_some() && !went_on),
         }
     }
 

@@ -65,7 +65,7 @@ fn a_burning_budget_freezes_without_any_deploy_and_lets_go_when_it_stops() {
         ],
         "renewed to four hours, then half an hour of extra review: {told:#?}"
     );
-    let without_slo = play(ENFORCE, story(r#""criticality":"high""#, &[(400, 8), (60, 3_000)], &[]));
+    let without_slo = play(ENFORCE, story(r#""criticality":"high""#, &[(400, 8), (50, 3_000)], &[]));
     assert_eq!(without_slo.len(), 1, "no objective, no budget: {without_slo:#?}");
 }
 

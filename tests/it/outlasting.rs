@@ -1,4 +1,4 @@
-//! What is said of a service whose errors outlast a freeze.
+//! What is said of a service whose errors go on: with nothing deployed, or longer than a freeze may last.
 
 use holdpoint::model::{Action, Decision, Evidence};
 
@@ -73,7 +73,7 @@ fn errors_that_outlast_a_freeze_are_told_until_they_are_back() {
     assert!(!said.iter().any(|line| line.contains("errors_go_on")), "{said:#?}");
     // The level of a day and a half is not usual yet, and this ends all the same.
     let decisions = play(ENFORCE, &back(36), &[]);
-    let expected = [&FROZEN[..], &["1681 proceed healthy"]].concat();
+    let expected = [&FROZEN[..], &["1680 proceed healthy"]].concat();
     assert_eq!(told(&decisions), expected);
     // An hour at a time, so that whoever goes by a decision is never without one.
     let extra_review = decisions
@@ -96,7 +96,7 @@ fn errors_that_outlast_a_freeze_are_told_until_they_are_back() {
 fn it_says_since_when_and_what_ends_it() {
     let decisions = play(ENFORCE, &[(5 * HOUR, 60)], &[]);
     let last = decisions.last().expect("it was seen");
-    let (since, until) = (at(DEPLOYED_AT + 1), at(DEPLOYED_AT + 1 + 28 * HOUR));
+    let (since, until) = (at(DEPLOYED_AT), at(DEPLOYED_AT + 28 * HOUR));
     assert_eq!(
         *last.reasons[0].text,
         *format!("errors have been above what is usual since {since}, longer than a freeze may last")
@@ -105,6 +105,29 @@ fn it_says_since_when_and_what_ends_it() {
     assert_eq!(risen_since, Some(&Evidence::Text(since.to_string().into())));
     let to_lift = format!("wait: it ends when errors are back, and {until} at the latest");
     assert_eq!(last.to_lift, [to_lift.into()]);
+}
+
+/// Of errors that nobody deployed: after an hour far above what is usual, and no sooner.
+#[test]
+fn errors_that_no_deploy_brought_are_told_after_an_hour_until_they_are_back() {
+    let quiet = |minutes: i64, errors: u64| {
+        let mut script = Vec::new();
+        for i in 0..DEPLOYED_AT + minutes + 2 * HOUR {
+            let risen = (0..minutes).contains(&(i - DEPLOYED_AT));
+            let jitter = u64::try_from(i * 7 % 5).expect("small");
+            let errors = if risen { errors } else { 8 } + jitter;
+            script.push((i, Act::Event(minute("checkout", at(i), errors, Some(6_000)))));
+        }
+        script.push(until(DEPLOYED_AT + minutes + 2 * HOUR + 2));
+        told(&drive(ENFORCE, script).decisions)
+    };
+    let nothing = ["-2880 proceed new_service"];
+    assert_eq!(quiet(50, 60), nothing, "over within the hour");
+    assert_eq!(quiet(3 * HOUR, 14), nothing, "not far above what is usual");
+    assert_eq!(
+        quiet(3 * HOUR, 60),
+        ["-2880 proceed new_service", "59 extra_review errors_go_on", "188 proceed healthy"]
+    );
 }
 
 #[test]

@@ -558,7 +558,6 @@ fn a_callee_in_a_lull_of_its_freeze_is_still_ill() {
 fn a_callee_that_is_not_held_explains_for_four_hours_at_most() {
     let api = Part {
         rises_at: Some(0),
-        risen_to: 6_000,
         ..API
     };
     let driver = play(&[SUFFERING_WEB, api, DB], 270);

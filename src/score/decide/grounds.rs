@@ -100,10 +100,14 @@ impl Environment {
     }
 }
 
-/// There is no freeze any more, and what it was for goes on.
+/// There is no freeze, or none any more, and errors go on.
 pub(super) fn outlasting_reason(outlasting: Outlasting) -> Reason {
     let since = outlasting.since;
-    let text = format!("errors have been above what is usual since {since}, longer than a freeze may last");
+    let text = if outlasting.a_freeze {
+        format!("errors have been above what is usual since {since}, longer than a freeze may last")
+    } else {
+        format!("errors have been far above what is usual since {since}")
+    };
     let mut reason = Reason::new(OUTLASTING_CODE, text);
     reason.evidence = BTreeMap::from([("risen_since", Evidence::Text(since.to_string().into()))]);
     reason

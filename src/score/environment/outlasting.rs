@@ -1,5 +1,6 @@
-//! Errors that outlast a freeze by evidence: it has had its longest time, or was withheld for as long, and they go on. Then
-//! there is extra review until they are back, for a day at most.
+//! Errors that go on: they have outlasted a freeze by evidence, which has had its longest time, or was withheld for as long; or
+//! they are far above what is usual for an hour, and nothing is frozen for them. Then there is extra review until they are
+//! back, for a day at most.
 //!
 //! They are held against what is usual by days: the hours before are those of the fault by then. They are back when that is 20
 //! times likelier than that there are half as many again as is harmless, by Page's cumulative sum
@@ -26,6 +27,10 @@ use crate::{
     },
 };
 
+/// Errors far above what is usual for so long go on; from then on they are held against what is usual by days.
+const RISEN_MIN: Duration = Duration::from_mins(15);
+/// There is extra review for them from here on: what is over sooner is no state of a service.
+const TOLD_AFTER: Duration = Duration::from_hours(1);
 /// How long after errors rose it ends at the latest: a freeze, and a day.
 const OUTLASTING_MAX: Duration = LEASE_MAX.saturating_add(Duration::from_hours(24));
 /// Of errors that were not told for so long nobody knows that they go on: a nightly batch that failed makes none all day.
@@ -61,14 +66,21 @@ impl Back {
     }
 }
 
-/// Errors that have outlasted a freeze.
+/// Errors that go on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outlasting {
     /// Since when they are risen.
     pub(crate) since: Timestamp,
+    /// Whether they have outlasted a freeze, or its like.
+    pub(crate) a_freeze: bool,
 }
 
 impl Outlasting {
+    /// Whether there is extra review for them.
+    pub(crate) fn is_told(self, now: Timestamp) -> bool {
+        self.a_freeze || now >= self.since + TOLD_AFTER
+    }
+
     /// When the extra review ends at the latest.
     pub(crate) fn until(self) -> Timestamp {
         self.since + OUTLASTING_MAX
@@ -81,19 +93,32 @@ impl Environment {
         if self.outlasting().is_none() {
             self.outlasting_since = Second::of(since);
         }
+        self.outlasts_freeze = true;
     }
 
     pub(crate) fn outlasting(&self) -> Option<Outlasting> {
         let since = self.outlasting_since;
-        (since != Second::default()).then(|| Outlasting { since: since.start() })
+        (since != Second::default()).then(|| Outlasting {
+            since: since.start(),
+            a_freeze: self.outlasts_freeze,
+        })
+    }
+
+    /// Those that there is extra review for.
+    pub(crate) fn told_outlasting(&self, now: Timestamp) -> Option<Outlasting> {
+        self.outlasting().filter(|outlasting| outlasting.is_told(now))
     }
 
     /// Takes in a step of which something is known.
     pub(super) fn observe_outlasting(&mut self, closed: &Closed, settings: &Settings, policy: &Policy) {
-        if self.outlasting().is_none() {
-            return;
-        }
         let grain = self.steps.grain;
+        if self.outlasting().is_none() {
+            let risen = self.unrest.since(closed.start, grain.duration());
+            let Some(since) = risen.filter(|since| closed.start.since(*since) >= RISEN_MIN) else {
+                return;
+            };
+            self.outlasting_since = Second::of(since);
+        }
         let usual = self.baseline.expect_by_days(grain, closed.start, closed.requests);
         let (observation, _) = self.judge_by(usual, closed, settings, policy);
         self.back.observe(&observation);
@@ -105,6 +130,7 @@ impl Environment {
         let silent = self.presence.silent_between(now - SILENT_MAX, now);
         if self.back.is_shown() || silent >= SILENT_MAX || now >= outlasting.until() {
             self.outlasting_since = Second::default();
+            self.outlasts_freeze = false;
             self.back = Back::default();
         }
     }

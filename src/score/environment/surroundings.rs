@@ -327,19 +327,28 @@ impl Environment {
         let hold = self.hold.as_ref();
         let hold = hold.filter(|hold| unrest || hold.may_go_on() || now.since(hold.since) < FRESH_HOLD);
         let held_since = hold.map(|hold| hold.found.onset());
-        // Of errors that outlast a freeze neither evidence nor unrest sees anything: the hours before are theirs by now.
-        let outlasting_since = self.outlasting().map(|outlasting| outlasting.since);
-        if let Some(since) = held_since.into_iter().chain(outlasting_since).min() {
-            return Health::Ill { since, is_held: true };
+        // Of errors that go on neither evidence nor unrest sees anything in the end: the hours before are theirs by then.
+        let outlasting = self.outlasting();
+        let outlasting_since = outlasting.map(|outlasting| outlasting.since);
+        let is_held = hold.is_some() || outlasting.is_some_and(|outlasting| outlasting.a_freeze);
+        let since = held_since.into_iter().chain(outlasting_since).min();
+        if let Some(since) = since.filter(|_| is_held) {
+            return Health::Ill { since, is_held };
         }
         let end = self.steps.next_start();
         if let Some(proposal) = self.proposal.as_ref().filter(|proposal| !proposal.is_noisy()) {
-            let since = proposal.found.onset();
+            let onset = proposal.found.onset();
             return if self.is_elsewhere() {
-                Health::Suffers { since }
+                Health::Suffers { since: onset }
             } else {
-                Health::Ill { since, is_held: false }
+                Health::Ill {
+                    since: since.map_or(onset, |since| since.min(onset)),
+                    is_held,
+                }
             };
+        }
+        if let Some(since) = since {
+            return Health::Ill { since, is_held };
         }
         let step = self.steps.grain.duration();
         let judged = self.watches.iter().filter(|watch| watch.has_judged());
