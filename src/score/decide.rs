@@ -341,7 +341,7 @@ impl Environment {
         }
         let reason = match self.budget().and_then(|budget| budget.raised) {
             Some((alert, _)) => self.burn_reason(alert),
-            None if self.elevated_since.is_some() => self.elevated_reason(),
+            None if self.elevated_since().is_some() => self.elevated_reason(),
             None => return None,
         };
         Some(plain(Action::ExtraReview, Some(until), reason))

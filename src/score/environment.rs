@@ -86,7 +86,7 @@ pub(crate) struct Environment {
     baseline: Baseline,
     /// Steps under watch that it may learn from yet.
     pending: Pending,
-    /// How the shares of healthy versions scatter.
+    /// How the shares of healthy versions scatter and wander.
     shares: Shares,
     presence: Presence,
     /// The last steps; made when something is first judged by them.
@@ -110,7 +110,8 @@ pub(crate) struct Environment {
     pub(crate) proposal: Option<Box<Proposal>>,
     /// Few services have any.
     concerns: Option<Box<Concerns>>,
-    pub(crate) elevated_since: Moment,
+    /// Since when evidence asks for extra review; 1970 where it does not.
+    elevated_since: Second,
     pub(crate) cooldown_until: Moment,
     /// Since when errors are risen that go on; 1970 where none do. Whether they have outlasted a freeze, and how much says
     /// that they are back.
@@ -182,7 +183,7 @@ impl Environment {
             hold: None,
             proposal: None,
             concerns: None,
-            elevated_since: Moment::NONE,
+            elevated_since: Second::default(),
             cooldown_until: Moment::NONE,
             outlasting_since: Second::default(),
             outlasts_freeze: false,
@@ -332,14 +333,18 @@ impl Environment {
         self.cooldown_until = Moment::at(known.map_or(until, |known| known.max(until)));
     }
 
+    pub(crate) fn elevated_since(&self) -> Option<Timestamp> {
+        (self.elevated_since != Second::default()).then(|| self.elevated_since.start())
+    }
+
     fn settle_elevated(&mut self, now: Timestamp) {
         let judged = self.watches.iter().filter(|watch| watch.judged);
         let ln_e = judged.map(Watch::ln_e).fold(f64::NEG_INFINITY, f64::max);
         let in_trouble = self.watches.iter().any(|watch| watch.judged && watch.raised.is_some()) && self.unrest.is_on();
-        match self.elevated_since.get() {
-            None if ln_e >= ELEVATED_IN.ln() || in_trouble => self.elevated_since = Moment::at(now),
+        match self.elevated_since() {
+            None if ln_e >= ELEVATED_IN.ln() || in_trouble => self.elevated_since = Second::of(now),
             Some(since) if ln_e < ELEVATED_OUT.ln() && !in_trouble && now.since(since) >= ELEVATED_MIN => {
-                self.elevated_since = Moment::NONE;
+                self.elevated_since = Second::default();
             }
             None | Some(_) => {}
         }
@@ -365,7 +370,7 @@ impl Environment {
         if self.is_watched() || self.budget().is_some() || self.outlasting().is_some() {
             next = next.min(self.steps.next_close(lateness));
         }
-        let elevated_since = self.elevated_since.get().filter(|_| self.watches.is_empty());
+        let elevated_since = self.elevated_since().filter(|_| self.watches.is_empty());
         let others = [
             self.hold.as_ref().map(|hold| hold.due_at()),
             self.lease().map(|lease| lease.next_deadline(PROPOSE_EVERY)),

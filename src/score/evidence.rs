@@ -20,15 +20,17 @@
 mod control;
 mod recovery;
 mod scan;
+mod shares;
 mod since;
 
 use serde::{Deserialize, Serialize};
 
 use self::scan::{Place, Scan};
 pub(crate) use self::{
-    control::{Control, DECLARED_MIN, SHARE_MAX, SHARE_MIN, Shares},
+    control::{Control, DECLARED_MIN, SHARE_MAX, SHARE_MIN},
     recovery::{Recovery, Still},
     scan::{Blocks, Recent},
+    shares::{Likeness, Shares},
     since::Since,
 };
 use super::baseline::Sizes;

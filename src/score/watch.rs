@@ -12,7 +12,8 @@ use super::{
     baseline::Sizes,
     blame::{density, steps_between},
     evidence::{
-        Blocks, Control, DECLARED_MIN, EProcess, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen, Shares, Since, narrow,
+        Blocks, Control, DECLARED_MIN, EProcess, Likeness, Observation, Recent, SHARE_MAX, SHARE_MIN, Seen, Shares,
+        Since, narrow,
     },
     exposure::Exposure,
     short::Short,
@@ -54,7 +55,7 @@ pub(crate) struct Watch {
     /// What errors had risen to before it began, while they are there: they are not this deploy's.
     pub(crate) raised: Raised,
     /// The chance that one of its changes causes an incident, from commit risk.
-    pub(crate) prior: f32,
+    prior: Short,
     exposure: Exposure,
     /// How much of the traffic the last stage added.
     restarted: Short,
@@ -67,6 +68,8 @@ pub(crate) struct Watch {
     previous: Version,
     /// How its shares scattered: what is usual if it turns out healthy.
     pub(crate) shares: Shares,
+    /// How many errors more its last step had than its share of all; 0 where that was no step beside a control.
+    last_residual: Short,
     /// Whether a judged step had no control.
     was_uncontrolled: bool,
     /// What an earlier watch of the same deploy found, if there was one.
@@ -93,8 +96,8 @@ pub(crate) struct Step<'a> {
     pub(crate) recent: &'a Recent,
     /// The margin where attempts are known.
     pub(crate) margin: f64,
-    /// How far the shares of healthy versions scatter.
-    pub(crate) concentration: f64,
+    /// How alike the shares of healthy versions are.
+    pub(crate) likeness: Likeness,
     /// What a step counts as at most, as a multiple of what is expected.
     pub(crate) spike: f64,
     /// How much of the traffic restarts for a deploy under watch, of which errors had not risen before: the part of what the
@@ -160,7 +163,7 @@ impl Watch {
             first_steps: [0; STAGES_MAX],
             judged,
             raised: Raised::NONE,
-            prior: narrow(prior),
+            prior: Short::of(prior),
             exposure: Exposure::default(),
             restarted: Short::default(),
             horizon: STEPS_MIN,
@@ -168,6 +171,7 @@ impl Watch {
             version: versions.0,
             previous: versions.1,
             shares: Shares::default(),
+            last_residual: Short::default(),
             was_uncontrolled: false,
             earlier: None,
             process: EProcess::new(),
@@ -217,6 +221,11 @@ impl Watch {
         self.seen_of_blip = 0;
         self.ln_e_max = 0.0;
         self.acquit();
+    }
+
+    /// The chance that one of its changes causes an incident, from commit risk.
+    pub(crate) fn prior(&self) -> f64 {
+        self.prior.value()
     }
 
     pub(crate) fn started_at(&self) -> Timestamp {
@@ -328,6 +337,7 @@ impl Watch {
             let beyond = self.beyond_restarts(step, control.as_ref(), own.max(others));
             let seen = self.take_of_blip(step, own > 0.0);
             self.process.observe_restart(&beyond, (stage, seen));
+            self.last_residual = Short::default();
         } else {
             let has_restarted = std::mem::take(&mut self.seen_of_blip) > 0;
             if of_stage && self.first_steps[stage] == 0 {
@@ -341,7 +351,9 @@ impl Watch {
                 self.process.observe(&seen, &self.first_steps, self.horizon);
             }
             if let Some(control) = &control {
-                self.shares.note(control);
+                self.shares.note(control, &mut self.last_residual);
+            } else {
+                self.last_residual = Short::default();
             }
         }
         self.ln_e_max = self.ln_e_max.max(narrow(self.ln_e()));
@@ -362,7 +374,7 @@ impl Watch {
         let exposure = self.exposure.value().max(DECLARED_MIN);
         if let Some(control) = control {
             return Seen {
-                ln_ratios: control.ln_ratios(1.0, step.concentration),
+                ln_ratios: control.ln_ratios(1.0, &step.likeness),
                 errors: control.new,
                 expected: control.expected(),
                 blocks: None,

@@ -11,7 +11,6 @@ use crate::{
         blame::{Askers, Inquiry},
         evidence::narrow,
         lease::{Because, Lease},
-        moment::Moment,
         slo::{Alert, Budget, Stretch},
         steps::Closed,
         watch::Watch,
@@ -228,7 +227,7 @@ impl Environment {
                     Because::Burn | Because::Dependents(_) => self.begin_freeze(scene.settings.freeze.lease, now),
                 };
                 lease.grant(length, now);
-                self.elevated_since = Moment::NONE;
+                self.elevated_since = Second::default();
             }
         }
         self.put_lease(Some(lease));

@@ -243,7 +243,7 @@ impl Environment {
             observation: &observation,
             recent,
             margin: scene.settings.freeze.margin,
-            concentration: self.shares.concentration(observation.sizes.blocks[0]),
+            likeness: self.shares.likeness(&observation.sizes),
             spike: policy.evidence.spike_judged,
             restarting,
             blip: policy.evidence.restart_blip,

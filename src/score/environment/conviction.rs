@@ -9,7 +9,6 @@ use crate::{
         calibration,
         catalog::Graph,
         hold::{Beside, Found, Hold, LEASE_MAX},
-        moment::Moment,
         placebo::Calibration,
         policy::{Evidence, Settings},
         watch::{Ending, Watch, WatchVerdict},
@@ -47,7 +46,7 @@ impl Environment {
             told,
             evidence,
         } = *terms;
-        let alpha = calibration::alpha(&settings.freeze, settings.mode, f64::from(watch.prior), told, evidence);
+        let alpha = calibration::alpha(&settings.freeze, settings.mode, watch.prior(), told, evidence);
         if watch.is_controlled() {
             return Calibration::without(alpha, evidence);
         }
@@ -198,7 +197,7 @@ impl Environment {
             hold.roll_back(self.undone_at.start());
         }
         self.hold = Some(Box::new(hold));
-        self.elevated_since = Moment::NONE;
+        self.elevated_since = Second::default();
         self.kinds = None;
         self.steps.forget_versions();
         self.drop_inquiry();

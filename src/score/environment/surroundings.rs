@@ -61,7 +61,7 @@ impl Environment {
         watches
             .map(|watch| Own {
                 deploy_id: &watch.deploy_id,
-                prior: f64::from(watch.prior),
+                prior: watch.prior(),
                 ln_e: watch.ln_e(),
                 at_stage: rise.onsets.mean(|onset| watch.at_stage(onset, rise.step, silent)),
                 // One that is convicted made it worse.
@@ -377,12 +377,12 @@ impl Environment {
         };
         let Some(since) = ill_since else {
             let mut watches: Vec<&Watch> = self.watches.iter().collect();
-            watches.sort_by(|a, b| b.prior.total_cmp(&a.prior));
+            watches.sort_by(|a, b| b.prior().total_cmp(&a.prior()));
             let clue = |watch: &Watch| Clue {
                 deploy_id: Some(watch.deploy_id.as_ref().to_owned().into()),
                 started_at: watch.started_at(),
                 stage_at: watch.stage_at(),
-                weight: watch.prior,
+                weight: narrow(watch.prior()),
             };
             let nothing = Clue {
                 deploy_id: None,

@@ -22,11 +22,20 @@
 //!   the likeliest of all concentrations (universal inference: Wasserman, Ramdas and Balakrishnan), which is for betas; and a bet
 //!   on x, whose mean is at most 1 of any law with a mean of m at most. The lesser of both is sure and patient.
 //!
+//! Each of these is of one step by itself. Where a version's own rate wanders, so that its share is too high for minutes at a
+//! time, g = (1+ρ)/(1−ρ) steps tell what one of independent ones would, and the step's evidence is divided by
+//!
+//! ```text
+//! 1 + (g − 1) (n − 1)/(n + c)        n = x + y
+//! ```
+//!
+//! for of what x scatters (n − 1)/(n + c) is the share's and the rest is chance, which does not hang together. A root of an L has a
+//! mean of at most 1 as L has (Jensen); and so has the product of the g-th roots where steps that are g apart are independent
+//! (Hölder), whatever law each has.
+//!
 //! The conditional test is that of Lindon and Malek, *Anytime-valid inference for multinomial count data*.
 
-use serde::{Deserialize, Serialize};
-
-use super::{MULTIPLIERS, N, narrow};
+use super::{MULTIPLIERS, N, shares::Likeness};
 use crate::score::ln_gamma;
 
 /// Shares of traffic below these make no control: those that are declared are of instances, and of few are far off.
@@ -34,20 +43,12 @@ pub(crate) const SHARE_MIN: f64 = 0.002;
 pub(crate) const DECLARED_MIN: f64 = 0.02;
 /// Nor do shares from this on: the other side is no larger, and soon gone; the baseline tells more.
 pub(crate) const SHARE_MAX: f64 = 0.5;
-/// A share p scatters by many steps of nearly none and few of much more: a variance that n steps show has the relative error
-/// √((2 + 6/(c p))/n), a beta's excess of kurtosis being some 6/(c p). So a step tells as much as p/(p + 3/c) of one of all the
-/// traffic, with c of 5.
-const RARE: f64 = 0.6;
-/// Of healthy watches, so many steps weigh as much as what is presumed of scatter.
-const PRIOR_STEPS: f64 = 30.0;
 /// The least a of a version that is steadily worse: its errors scatter by half of their mean from step to step.
 const STEADY: f64 = 4.0;
 /// No step takes more than this part of what speaks for a steady fault.
 const BET_MAX: f64 = 0.95;
 /// From this a on a beta-binomial is as good as a binomial.
 const NO_SCATTER: f64 = 1_000.0;
-const CONCENTRATION_MIN: f64 = 1.0;
-const CONCENTRATION_MAX: f64 = 1_000.0;
 
 /// Errors of one step on both sides.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,9 +63,17 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// ln `L_r` per multiplier, where the new version may be up to `least` times as bad for another reason, and shares scatter
-    /// no more than the concentration `c` says.
-    pub(crate) fn ln_ratios(&self, least: f64, c: f64) -> [f64; N] {
+    /// ln `L_r` per multiplier, where the new version may be up to `least` times as bad for another reason, and shares are no
+    /// less alike than `likeness` says: what the step adds to others.
+    pub(crate) fn ln_ratios(&self, least: f64, likeness: &Likeness) -> [f64; N] {
+        let (n, c) = (self.new + self.old, likeness.concentration);
+        let of_shares = (n - 1.0).max(0.0) / (n + c);
+        let told = 1.0 + (likeness.steps_as_one - 1.0) * of_shares;
+        self.ln_ratios_alone(least, c).map(|ln_ratio| ln_ratio / told)
+    }
+
+    /// The same of the step by itself, where shares scatter no more than the concentration `c` says.
+    fn ln_ratios_alone(&self, least: f64, c: f64) -> [f64; N] {
         let n = self.new + self.old;
         if n <= 0.0 {
             return [0.0; N];
@@ -127,57 +136,6 @@ impl Control {
     }
 }
 
-/// How far the shares of healthy versions scatter: by moments, 1/(c + 1) = Σ[(x − np)² − np(1−p)] / Σ n(n−1)p(1−p).
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Shares {
-    over: f32,
-    squares: f32,
-    /// Steps, each for what it tells, see [`RARE`].
-    n_steps: f32,
-}
-
-impl Shares {
-    pub(crate) fn note(&mut self, control: &Control) {
-        let n = control.new + control.old;
-        let scatter = control.share * (1.0 - control.share);
-        let residual = control.new - n * control.share;
-        self.over += narrow(residual * residual - n * scatter);
-        self.squares += narrow(n * (n - 1.0) * scatter);
-        self.n_steps += narrow(control.share / (control.share + RARE));
-    }
-
-    /// Takes in what a healthy watch showed. What is older counts for less: half after 2,500 steps.
-    pub(crate) fn learn(&mut self, watch: Self) {
-        let kept = 0.5_f32.powf(watch.n_steps / 2_500.0);
-        self.over = self.over * kept + watch.over;
-        self.squares = self.squares * kept + watch.squares;
-        self.n_steps = self.n_steps * kept + watch.n_steps;
-    }
-
-    /// The concentration to judge by: 1/(c + 1) as healthy watches showed it and one standard error more, drawn to that of
-    /// `size`, the size of all errors together, with the weight of what tells it to within itself and of 30 steps. Where instances scatter
-    /// independently of each other c is that size, where it is shared more.
-    pub(crate) fn concentration(&self, size: f64) -> f64 {
-        let prior = 1.0 / (size + 1.0);
-        let (squares, n) = (f64::from(self.squares), f64::from(self.n_steps));
-        let weight = squares / (squares + 0.5 / (prior * prior)) * n / (n + PRIOR_STEPS);
-        let (shown, open) = self.inverse();
-        let inverse = weight * (shown + open) + (1.0 - weight) * prior;
-        (1.0 / inverse - 1.0).clamp(CONCENTRATION_MIN, CONCENTRATION_MAX)
-    }
-
-    /// 1/(c + 1), and one standard error; a whole one if nothing was seen. Of a binomial's residuals, p(1−p) at most ¼:
-    /// chance alone leaves √(½/Σ) open.
-    fn inverse(&self) -> (f64, f64) {
-        let (over, squares, n) = (f64::from(self.over), f64::from(self.squares), f64::from(self.n_steps));
-        if squares <= 0.0 {
-            return (0.0, 1.0);
-        }
-        let shown = (over / squares).max(0.0);
-        (shown, (0.5 / squares).sqrt() + shown * (2.0 / n).sqrt())
-    }
-}
-
 fn ln_beta(a: f64, b: f64) -> f64 {
     ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
 }
@@ -203,7 +161,7 @@ mod tests {
                 share,
                 margin: 0.25,
             };
-            for (mean, ratio) in means.iter_mut().zip(control.ln_ratios(1.0, 5.0)) {
+            for (mean, ratio) in means.iter_mut().zip(control.ln_ratios_alone(1.0, 5.0)) {
                 *mean += (chance + ratio).exp();
             }
         }
@@ -272,7 +230,7 @@ mod tests {
             };
             let alarms = |x: &f64| {
                 control(*x)
-                    .ln_ratios(least, k)
+                    .ln_ratios_alone(least, k)
                     .into_iter()
                     .any(|ln_ratio| ln_ratio > 500.0_f64.ln())
             };
@@ -296,7 +254,7 @@ mod tests {
                 share,
                 margin: 0.25,
             };
-            control.ln_ratios(1.0, 5.0)
+            control.ln_ratios_alone(1.0, 5.0)
         };
         assert!(of(0.0, 40.0, 0.1)[2] > -1.0, "{:?}", of(0.0, 40.0, 0.1));
         assert!(of(80.0, 30.0, 0.1)[2] > 2.5, "{:?}", of(80.0, 30.0, 0.1));
@@ -304,50 +262,28 @@ mod tests {
         assert!(of(10.0, 990.0, 0.002)[2] < 0.1, "{:?}", of(10.0, 990.0, 0.002));
     }
 
-    /// One step in a hundred has fifty times the usual errors on two in a thousand of the traffic, which is what 1/(c + 1) of ¼
-    /// and more looks like: a hundred steps without are no sign that shares do not scatter.
+    /// Nothing hangs together of what chance alone scatters, and nearly all of what many errors show.
     #[test]
-    fn what_scatters_seldom_is_not_taken_for_what_scatters_little() {
-        let watch = |steps: u32, share: f64| {
-            let mut watch = Shares::default();
-            for _ in 0..steps {
-                watch.note(&Control {
-                    new: (1_000.0 * share).round(),
-                    old: 1_000.0 - (1_000.0 * share).round(),
-                    share,
-                    margin: 0.25,
-                });
-            }
-            watch.concentration(5.0)
+    fn of_steps_that_hang_together_each_tells_its_part() {
+        let parts = |new: f64, old: f64| {
+            let control = Control {
+                new,
+                old,
+                share: 0.2,
+                margin: 0.25,
+            };
+            let likeness = Likeness {
+                concentration: 20.0,
+                steps_as_one: 10.0,
+            };
+            let (each, alone) = (control.ln_ratios(1.0, &likeness), control.ln_ratios_alone(1.0, 20.0));
+            [0, 1, 2].map(|i| alone[i] / each[i])
         };
-        assert!(watch(120, 0.002) < 5.1, "{}", watch(120, 0.002));
-        assert!(watch(120, 0.4) > 10.0, "{}", watch(120, 0.4));
-    }
-
-    /// Nothing known: the size of all errors. Then x = 2, 5 or 8 of 10 at even shares, in turn: a variance of 6 where chance
-    /// alone makes 2.5, so 1/(c + 1) = 3.5/22.5, and a standard error more.
-    #[test]
-    fn the_concentration_is_that_of_all_errors_until_healthy_watches_show_another() {
-        let mut shares = Shares::default();
-        let first = shares.concentration(30.0);
-        assert!((first - 30.0).abs() < 1e-9);
-        let mut concentrations = Vec::new();
-        for _ in 0..1_000 {
-            let mut watch = Shares::default();
-            for new in [2.0, 5.0, 8.0] {
-                watch.note(&Control {
-                    new,
-                    old: 10.0 - new,
-                    share: 0.5,
-                    margin: 0.25,
-                });
-            }
-            shares.learn(watch);
-            concentrations.push(shares.concentration(30.0));
+        for part in parts(1.0, 0.0) {
+            assert!((part - 1.0).abs() < 1e-9, "{part}");
         }
-        // Watches long past count for less: from some thousand steps on nothing moves.
-        assert!(concentrations[..200].is_sorted_by(|a, b| a > b), "{concentrations:?}");
-        let (last, shown) = (concentrations[999], 22.5 / 3.5 - 1.0);
-        assert!(0.9 * shown < last && last < shown, "{last} of {shown}");
+        for part in parts(6_000.0, 4_000.0) {
+            assert!((9.9..10.0).contains(&part), "{part}");
+        }
     }
 }

@@ -48,7 +48,7 @@ impl Watch {
         let exposure = self.exposure.value().max(DECLARED_MIN);
         let (ln_ratios, least) = if let Some(control) = control {
             let least = 1.0 + more / control.share;
-            (control.ln_ratios(least, step.concentration), least)
+            (control.ln_ratios(least, &step.likeness), least)
         } else {
             let (least, size) = (1.0 + more, step.observation.sizes.step * self.part_heard(step));
             (
