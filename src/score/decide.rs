@@ -23,8 +23,8 @@ use super::{
     policy::{Closed, Settings, WindowEffect},
 };
 use crate::model::{
-    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Sequence, ServiceId, Subject, Suspect, Timestamp,
-    UnitInterval, hash_text,
+    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Second, Sequence, ServiceId, Subject, Suspect,
+    Timestamp, UnitInterval, hash_text,
 };
 
 const COOLDOWN_CODE: &str = "cooldown";
@@ -243,7 +243,7 @@ impl Environment {
         let outlook = context
             .policy
             .outlook(service.as_str(), settings.tier, self.name.as_str(), now);
-        self.window_at = Moment::at(outlook.changes_at);
+        self.window_at = Second::of(outlook.changes_at);
         match outlook.closed {
             Some(closed) if order.is_none() && !self.is_frozen() => by_window(&closed),
             closed => {

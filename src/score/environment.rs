@@ -124,8 +124,8 @@ pub(crate) struct Environment {
     /// The starts of the last freezes by evidence.
     freezes: [Second; RELAPSED_FROM],
     pub(crate) standing: Option<Standing>,
-    /// When a window of the policy opens or closes here next, as of the last decision.
-    pub(crate) window_at: Moment,
+    /// When a window of the policy opens or closes here next, as of the last decision: on a whole second.
+    pub(crate) window_at: Second,
     last_event: Second,
 }
 
@@ -192,7 +192,7 @@ impl Environment {
             undone_at: Second::default(),
             freezes: [Second::default(); RELAPSED_FROM],
             standing: None,
-            window_at: Moment::NONE,
+            window_at: Second::of(Timestamp::NEVER),
             last_event: Second::of(at),
         }
     }
@@ -381,7 +381,7 @@ impl Environment {
                 .map(|proposal| proposal.asked_at.start() + PROPOSE_EVERY),
             elevated_since.map(|since| since + ELEVATED_MIN),
             self.cooldown_until.get(),
-            self.window_at.get(),
+            Some(self.window_at.start()),
             self.standing.as_ref().and_then(Standing::speaks_at),
         ];
         let watches = self.watches.iter().map(Watch::ends_by);

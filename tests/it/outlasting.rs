@@ -126,7 +126,11 @@ fn errors_that_no_deploy_brought_are_told_after_an_hour_until_they_are_back() {
     assert_eq!(quiet(3 * HOUR, 14), nothing, "not far above what is usual");
     assert_eq!(
         quiet(3 * HOUR, 60),
-        ["-2880 proceed new_service", "59 extra_review errors_go_on", "188 proceed healthy"]
+        [
+            "-2880 proceed new_service",
+            "59 extra_review errors_go_on",
+            "188 proceed healthy"
+        ]
     );
 }
 
