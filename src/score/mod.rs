@@ -23,6 +23,7 @@ mod hold;
 mod kinds;
 mod lease;
 mod moment;
+mod multiple;
 mod partition;
 mod placebo;
 pub mod policy;

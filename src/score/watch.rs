@@ -1,13 +1,11 @@
 //! One deploy under watch.
 
-mod raised;
 mod restart;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::raised::Raised;
 use super::{
     baseline::Sizes,
     blame::{density, steps_between},
@@ -16,6 +14,7 @@ use super::{
         Since, narrow,
     },
     exposure::Exposure,
+    multiple::Multiple,
     short::Short,
     steps::{Closed, Grain, Version},
 };
@@ -53,7 +52,7 @@ pub(crate) struct Watch {
     /// Whether there was a baseline when it began.
     pub(crate) judged: bool,
     /// What errors had risen to before it began, while they are there: they are not this deploy's.
-    pub(crate) raised: Raised,
+    pub(crate) raised: Multiple,
     /// The chance that one of its changes causes an incident, from commit risk.
     prior: Short,
     exposure: Exposure,
@@ -162,7 +161,7 @@ impl Watch {
             n_stages: 0,
             first_steps: [0; STAGES_MAX],
             judged,
-            raised: Raised::NONE,
+            raised: Multiple::NONE,
             prior: Short::of(prior),
             exposure: Exposure::default(),
             restarted: Short::default(),
@@ -195,14 +194,14 @@ impl Watch {
     }
 
     /// Errors had risen before it began.
-    pub(crate) fn amid(mut self, raised: Raised) -> Self {
+    pub(crate) fn amid(mut self, raised: Multiple) -> Self {
         self.raised = raised;
         self
     }
 
     /// What had risen before it is over: by the usual level nothing was seen of it yet, and it has all of its time for that.
     pub(crate) fn leave_trouble(&mut self) {
-        self.raised = Raised::NONE;
+        self.raised = Multiple::NONE;
         if self.process.n_steps() > 0 {
             self.last_step = self.process.n_steps().saturating_add(self.horizon);
             self.begin_anew();

@@ -14,9 +14,10 @@ use crate::{
     score::{
         baseline::Baseline,
         evidence::{Observation, Recent},
+        multiple::Multiple,
         policy::Evidence,
         steps::Closed,
-        watch::{Raised, Watch},
+        watch::Watch,
     },
 };
 
@@ -32,9 +33,9 @@ pub(super) const HARMLESS_RISE: f64 = 2.0;
 
 impl Environment {
     /// What errors had risen to before a deploy at `time`, as a multiple of what is usual by days; none where they had not.
-    pub(super) fn raised_by(&self, time: Timestamp, evidence: &Evidence) -> Raised {
+    pub(super) fn raised_by(&self, time: Timestamp, evidence: &Evidence) -> Multiple {
         if !self.had_risen_by(time) {
-            return Raised::NONE;
+            return Multiple::NONE;
         }
         let (next, step) = (self.steps.next_start(), self.steps.grain.duration());
         let n_after = self.n_steps(next.since(time - step + Duration::from_millis(1)));
@@ -47,7 +48,7 @@ impl Environment {
         // A standard error more, since a few steps do not tell a level.
         let open = 1.0 / self.baseline.sizes(evidence).of_block(n) + 1.0 / (errors + 1.0);
         let times = errors / expected.max(f64::MIN_POSITIVE) * (1.0 + open.sqrt());
-        Raised::of(times * self.baseline.factor(next - step))
+        Multiple::of(times * self.baseline.factor(next - step))
     }
 
     /// Since when errors are risen, as of the last step, which ended at `end`; none where they are back.
@@ -68,7 +69,7 @@ impl Environment {
         let is_level = since.is_some_and(|since| end.since(since) >= RISING_MAX);
         let left = self.left_at(closed.start);
         for watch in &mut self.watches {
-            let Some(level) = watch.raised.multiple() else { continue };
+            let Some(level) = watch.raised.value() else { continue };
             let Some(since) = since else {
                 watch.leave_trouble();
                 continue;
@@ -79,7 +80,7 @@ impl Environment {
             }
             let has_helped = since + RISING_MAX <= watch.started_at() && end < watch.stage_at() + RISING_MAX;
             if has_helped {
-                watch.raised = Raised::of(left / then.max(1.0));
+                watch.raised = Multiple::of(left / then.max(1.0));
             } else {
                 watch.leave_trouble();
             }
@@ -110,7 +111,7 @@ impl Environment {
 /// that is no less than it was then: trouble need not follow the hours as usual errors do.
 pub(super) fn times_raised(watch: &Watch, baseline: &Baseline, (start, by_requests): (Timestamp, bool)) -> Option<f64> {
     let then = baseline.shape_then(watch.started_at(), start, by_requests);
-    let times = watch.raised.multiple()? * then.max(1.0) / baseline.factor(start);
+    let times = watch.raised.value()? * then.max(1.0) / baseline.factor(start);
     Some(times.max(1.0))
 }
 

@@ -1,16 +1,15 @@
-//! The level that errors had risen to before a deploy.
+//! How many times what is usual, in a byte.
 
 use serde::{Deserialize, Serialize};
 
-/// A multiple of what is usual by days from 1 to 58,000, in sixteenths of a doubling, which is a part in 46; 0 where errors
-/// had not risen.
+/// A multiple from 1 to 58,000, in sixteenths of a doubling, which is a part in 46; or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Raised(u8);
+pub(crate) struct Multiple(u8);
 
 const PER_DOUBLING: f64 = 16.0;
 
-impl Raised {
+impl Multiple {
     pub(crate) const NONE: Self = Self(0);
 
     /// The nearest; no less than 1.
@@ -27,7 +26,7 @@ impl Raised {
         Self(code)
     }
 
-    pub(crate) fn multiple(self) -> Option<f64> {
+    pub(crate) fn value(self) -> Option<f64> {
         let doublings = f64::from(self.0.checked_sub(1)?) / PER_DOUBLING;
         Some(doublings.exp2())
     }
@@ -44,16 +43,16 @@ mod tests {
     #[test]
     fn a_multiple_is_kept_to_a_part_in_forty_six() {
         for multiple in [1.0, 1.7, 8.0, 333.0, 57_000.0] {
-            let back = Raised::of(multiple).multiple().expect("it is one");
+            let back = Multiple::of(multiple).value().expect("it is one");
             assert!(
                 (back / multiple - 1.0).abs() < 1.0 / 45.0,
                 "{multiple} came back as {back}"
             );
         }
         for (odd, kept) in [(0.0, 1.0), (f64::NAN, 1.0), (1e9, 59_871.0), (f64::INFINITY, 59_871.0)] {
-            let back = Raised::of(odd).multiple().expect("it is one");
+            let back = Multiple::of(odd).value().expect("it is one");
             assert!((back / kept - 1.0).abs() < 0.05, "{odd} came back as {back}");
         }
-        assert_eq!(Raised::NONE.multiple(), None);
+        assert_eq!(Multiple::NONE.value(), None);
     }
 }
