@@ -3,7 +3,7 @@
 //! All sums are of evidence steps of one length. The level is errors per step, and per request where requests are
 //! told, from sums with a half-life of 3 days: m = (X + 1)/(T + T₀), T₀ a minute. The shape is 96 quarter-hours as
 //! multiples of the level, of half-life 14 days ([`profile`]); what the hours just before were beside that counts too
-//! ([`hour`]); the scatter is that of the residuals ([`scatter`]).
+//! ([`hour`]), and what comes at the same time each week ([`week`]); the scatter is that of the residuals ([`scatter`]).
 //!
 //! It learns from steps outside watches and incidents at once, and from those of a watch when it closes healthy
 //! ([`pending`]): a service that is deployed all day must learn too, and never from a regression.
@@ -12,6 +12,7 @@ mod hour;
 mod pending;
 mod profile;
 mod scatter;
+mod week;
 
 use std::time::Duration;
 
@@ -22,18 +23,18 @@ use self::{
     pending::Quarter,
     profile::{Profile, quarter},
     scatter::Scatter,
+    week::Week,
 };
 pub(crate) use self::{
     pending::Pending,
     scatter::{SCALES, Sizes},
 };
 use super::{
-    evidence::without_spike,
-    moment::Moment,
+    evidence::{narrow, without_spike},
     policy::Evidence,
     steps::{Closed, Grain},
 };
-use crate::model::Timestamp;
+use crate::model::{Second, Timestamp};
 
 /// Quarter-hours in the half-life of the level, 3 days.
 const QUARTERS_PER_HALF_LIFE: f64 = 288.0;
@@ -44,23 +45,29 @@ const LEVEL_STEPS_MIN: u32 = 60;
 const MEAN_MIN: f64 = 1e-9;
 /// Attempts that count as seen before any are: a rate learned from few attempts stays near one in a thousand.
 const PRIOR_REQUESTS: f64 = 1_000.0;
+const QUARTER_HOUR_MINUTES: f64 = 15.0;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Baseline {
     /// Errors and steps, decayed.
-    errors: f64,
-    steps: f64,
+    errors: f32,
+    steps: f32,
     /// Errors and attempts of the steps that told attempts, decayed.
-    errors_of_requests: f64,
-    requests: f64,
+    errors_of_requests: f32,
+    requests: f32,
     profile: Profile,
     scatter: Scatter,
     hour: Hour,
-    n_observed: u32,
-    first: Moment,
-    /// The quarter-hour up to which the sums are decayed.
-    decayed_to: i64,
+    week: Week,
+    n_observed: u16,
+    /// When the first step was that it learned from; 1970 while there was none.
+    first: Second,
+    /// The quarter-hour up to which the sums are decayed, counted from the epoch; 0: none was yet.
+    decayed_to: u32,
 }
+
+// Six watches beside it and all else are within 4 KiB.
+const _: () = assert!(size_of::<Baseline>() <= 240);
 
 /// What a step of known attempts, or of none, is expected to hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,40 +90,38 @@ impl Baseline {
             profile: Profile::new(),
             scatter: Scatter::default(),
             hour: Hour::default(),
+            week: Week::default(),
             n_observed: 0,
-            first: Moment::NONE,
-            decayed_to: i64::MIN,
+            first: Second::default(),
+            decayed_to: 0,
         }
     }
 
     /// Whether there is enough of it to convict anybody by. With a quarter of an hour of history a fifth of healthy
     /// deploys at one error in ten minutes would be convicted.
     pub(crate) fn is_known(&self, now: Timestamp, evidence: &Evidence) -> bool {
-        self.n_observed >= evidence.baseline_steps
-            && self
-                .first
-                .get()
-                .is_some_and(|first| now.since(first) >= evidence.baseline_age)
+        self.n_observed() >= evidence.baseline_steps && self.is_older(now, evidence.baseline_age)
     }
 
     /// Whether the first step was learned from at least `age` before `now`.
     pub(crate) fn is_older(&self, now: Timestamp, age: Duration) -> bool {
-        self.first.get().is_some_and(|first| now.since(first) >= age)
+        self.first != Second::default() && now.since(self.first.start()) >= age
     }
 
     /// Whether neither shape nor scatter are learned yet.
     pub(crate) fn is_new(&self) -> bool {
-        self.n_observed < LEVEL_STEPS_MIN
+        self.n_observed() < LEVEL_STEPS_MIN
     }
 
+    /// Steps learned from; 65,535 where there were more.
     pub(crate) fn n_observed(&self) -> u32 {
-        self.n_observed
+        self.n_observed.into()
     }
 
     /// Mean errors per step, all day.
     pub(crate) fn level(&self, grain: Grain) -> f64 {
         // One error is presumed, and the time in which services usually have one: a minute.
-        (self.errors + 1.0) / (self.steps + 60_000.0 / grain.millis_f64())
+        (f64::from(self.errors) + 1.0) / (f64::from(self.steps) + 60_000.0 / grain.millis_f64())
     }
 
     /// The mean to expect in the step that begins at `start`.
@@ -133,29 +138,31 @@ impl Baseline {
         self.hour.factor(start)
     }
 
-    /// How many times what is usual at `now` was usual at `then` by the time of day; 1 where it is held against attempts.
+    /// How many times what is usual at `now` was usual at `then` by the time of day and week; 1 where it is held against attempts.
     pub(crate) fn shape_then(&self, then: Timestamp, now: Timestamp, by_requests: bool) -> f64 {
         if by_requests {
             return 1.0;
         }
-        (self.profile.ratio(then) / self.profile.ratio(now).max(MEAN_MIN)).max(MEAN_MIN)
+        let shape = |at| self.profile.ratio(at) * self.week.times(at);
+        (shape(then) / shape(now).max(MEAN_MIN)).max(MEAN_MIN)
     }
 
     /// The same whatever the hours before were like.
     pub(crate) fn expect_by_days(&self, grain: Grain, start: Timestamp, requests: Option<u64>) -> Expectation {
         let by_requests = requests.is_some() && self.requests > 0.0;
         Expectation {
-            mean: self.usual(grain, start, (1.0, requests.map(count))).max(MEAN_MIN),
+            mean: (self.usual(grain, start, (1.0, requests.map(count))) * self.week.times(start)).max(MEAN_MIN),
             by_requests,
             is_of_known_hour: by_requests || self.profile.has(start),
         }
     }
 
-    /// The mean of so many steps with so many attempts that is usual, whatever the hours before were like.
+    /// The mean of so many steps with so many attempts that is usual, whatever the hours before and this time of the week
+    /// are like.
     fn usual(&self, grain: Grain, start: Timestamp, (n_steps, requests): (f64, Option<f64>)) -> f64 {
         match requests {
             Some(requests) if self.requests > 0.0 => {
-                (self.errors_of_requests + 1.0) / (self.requests + PRIOR_REQUESTS) * requests
+                (f64::from(self.errors_of_requests) + 1.0) / (f64::from(self.requests) + PRIOR_REQUESTS) * requests
             }
             Some(_) | None => self.level(grain) * self.profile.ratio(start) * n_steps,
         }
@@ -176,7 +183,7 @@ impl Baseline {
 
     /// The negative-binomial sizes to judge by.
     pub(crate) fn sizes(&self, evidence: &Evidence) -> Sizes {
-        self.scatter.sizes(self.errors, evidence)
+        self.scatter.sizes(f64::from(self.errors), evidence)
     }
 
     /// Learns from one step outside watches and incidents, which counts as at most `spike` times what is expected.
@@ -194,14 +201,35 @@ impl Baseline {
             let level = self.level(grain);
             self.profile.learn(step.start, (x, n), grain, level);
         }
-        self.errors += x;
-        self.steps += n;
+        self.errors += narrow(x);
+        self.steps += narrow(n);
         if let Some(requests) = step.requests {
-            self.errors_of_requests += x;
-            self.requests += count(requests);
+            self.errors_of_requests += narrow(x);
+            self.requests += narrow(count(requests));
         }
         self.n_observed = self.n_observed.saturating_add(1);
-        self.first.settle(step.start);
+        if self.first == Second::default() {
+            self.first = Second::of(step.start);
+        }
+    }
+
+    /// Whether errors rise each week at `at`: nothing else is learned from them.
+    pub(crate) fn comes_weekly(&self, at: Timestamp) -> bool {
+        self.week.times(at) > 1.0
+    }
+
+    /// Learns what comes each week from one step outside watches and incidents.
+    pub(crate) fn learn_week(&mut self, grain: Grain, step: &Closed, is_risen: bool) {
+        if is_risen || self.week.minds(step.start) {
+            let told = (f64::from(step.n_steps(grain)), step.requests.map(count));
+            let usual = self.usual(grain, step.start, told);
+            self.week.note(step.start, (count(step.errors), usual), is_risen);
+        }
+    }
+
+    /// What a step shows is not what comes each week.
+    pub(crate) fn pass_week(&mut self, at: Timestamp) {
+        self.week.pass(at);
     }
 
     /// The next step to be learned from does not follow on the last.
@@ -212,6 +240,20 @@ impl Baseline {
     /// Learns from what a watch that closed healthy saw in a quarter-hour.
     fn take_in(&mut self, grain: Grain, seen: &Quarter) {
         self.decay_to(seen.start());
+        let usual = self.usual(
+            grain,
+            seen.start(),
+            (
+                f64::from(seen.n_steps),
+                (seen.requests > 0.0).then(|| f64::from(seen.requests)),
+            ),
+        );
+        if f64::from(seen.n_steps) * grain.minutes() >= QUARTER_HOUR_MINUTES {
+            self.week.take_in(seen.start(), (f64::from(seen.errors), usual));
+        }
+        if self.comes_weekly(seen.start()) {
+            return;
+        }
         let (x, m, n) = (
             f64::from(seen.errors),
             f64::from(seen.expected),
@@ -222,44 +264,43 @@ impl Baseline {
             (x, m),
             f64::from(seen.n_steps),
         );
-        let requests = (seen.requests > 0.0).then(|| f64::from(seen.requests));
-        self.hour.note(x, self.usual(grain, seen.start(), (n, requests)));
+        self.hour.note(x, usual);
         let level = self.level(grain);
         self.profile.learn(seen.start(), (x, n), grain, level);
-        self.errors += x;
-        self.steps += n;
+        self.errors += seen.errors;
+        self.steps += narrow(n);
         if seen.requests > 0.0 {
-            self.errors_of_requests += x;
-            self.requests += f64::from(seen.requests);
+            self.errors_of_requests += seen.errors;
+            self.requests += seen.requests;
         }
-        self.n_observed = self.n_observed.saturating_add(u32::from(seen.n_steps));
+        self.n_observed = self.n_observed.saturating_add(seen.n_steps);
     }
 
     /// What was learned counts for less as time passes, up to the quarter-hour of `at`.
     fn decay_to(&mut self, at: Timestamp) {
-        let at = quarter(at);
+        let at = u32::try_from(quarter(at)).unwrap_or(0);
         let n = at.saturating_sub(self.decayed_to);
-        if n <= 0 || self.decayed_to == i64::MIN {
+        if n == 0 || self.decayed_to == 0 {
             self.decayed_to = self.decayed_to.max(at);
             return;
         }
         self.decayed_to = at;
-        let kept = 0.5_f64.powf(count(n.unsigned_abs()) / QUARTERS_PER_HALF_LIFE);
+        let kept = 0.5_f64.powf(f64::from(n) / QUARTERS_PER_HALF_LIFE);
         for sum in [
             &mut self.errors,
             &mut self.steps,
             &mut self.errors_of_requests,
             &mut self.requests,
         ] {
-            *sum *= kept;
+            *sum *= narrow(kept);
         }
         self.scatter.decay(kept);
-        self.hour.decay(count(n.unsigned_abs()));
+        self.hour.decay(f64::from(n));
     }
 
     /// Takes the sums over to steps of another length. The scatter is learned anew: it is not that of other steps.
     pub(crate) fn regrain(&mut self, from: Grain, to: Grain) {
-        self.steps *= from.millis_f64() / to.millis_f64();
+        self.steps *= narrow(from.millis_f64() / to.millis_f64());
         self.scatter = Scatter::default();
         self.hour = Hour::default();
     }

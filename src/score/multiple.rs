@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 /// A multiple from 1 to 58,000, in sixteenths of a doubling, which is a part in 46; or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Multiple(u8);
 
+const DOUBLING: u8 = 16;
 const PER_DOUBLING: f64 = 16.0;
 
 impl Multiple {
@@ -29,6 +30,17 @@ impl Multiple {
     pub(crate) fn value(self) -> Option<f64> {
         let doublings = f64::from(self.0.checked_sub(1)?) / PER_DOUBLING;
         Some(doublings.exp2())
+    }
+
+    /// Half-way to another, by their logarithms, but not by more than half a doubling above.
+    pub(crate) fn toward(self, other: Self) -> Self {
+        let most = self.0.saturating_add(DOUBLING);
+        Self(self.0.midpoint(other.0.min(most)))
+    }
+
+    /// Its square root, or the next below.
+    pub(crate) fn root(self) -> Self {
+        Self(self.0.div_ceil(2))
     }
 
     pub(crate) fn is_some(self) -> bool {

@@ -63,12 +63,13 @@ impl Environment {
         if is_known {
             self.observe_outlasting(closed, settings, context.policy);
         }
+        self.learn_week(closed, is_known && !touched);
         if !is_known || touched {
             self.baseline.break_off();
             return;
         }
         self.observe_placebo(closed, judged, settings, context);
-        if self.is_passed_over(closed) {
+        if self.baseline.comes_weekly(closed.start) || self.is_passed_over(closed) {
             self.baseline.break_off();
             return;
         }
@@ -77,6 +78,22 @@ impl Environment {
         }
         self.baseline
             .learn(self.steps.grain, closed, context.policy.evidence.spike_learned);
+    }
+
+    /// Learns what comes each week at this time, for an hour at most: not what a fault left behind for which the service was
+    /// frozen, nor before it is known what every day brings.
+    fn learn_week(&mut self, closed: &Closed, is_known: bool) {
+        let is_wrong = self.has_lease_for_errors() || self.cooldown_until.is_some() || self.outlasting().is_some();
+        if !is_known || is_wrong {
+            self.baseline.pass_week(closed.start);
+            return;
+        }
+        let grain = self.steps.grain;
+        let end = closed.start + grain.duration();
+        let since = self.unrest.since(end, grain.duration());
+        let is_young = since.is_some_and(|since| end.since(since) <= TROUBLE_MAX);
+        let is_risen = is_young && self.baseline.is_older(closed.start, USUAL_DAYS);
+        self.baseline.learn_week(grain, closed, is_risen);
     }
 
     /// Whether a step where nothing is watched shows trouble of which nobody told, and not what is usual: errors are far above

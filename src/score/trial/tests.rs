@@ -3,6 +3,7 @@
 mod intervals;
 mod trouble;
 mod versions;
+mod weekly;
 
 use super::*;
 use crate::model::{Calibration, Tail};
