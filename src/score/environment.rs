@@ -22,6 +22,7 @@ mod incidents;
 mod kinds;
 mod outlasting;
 mod presence;
+mod quiet;
 mod report;
 mod surroundings;
 mod trouble;
