@@ -382,7 +382,7 @@ impl Environment {
                 .map(|proposal| proposal.asked_at.start() + PROPOSE_EVERY),
             elevated_since.map(|since| since + ELEVATED_MIN),
             self.cooldown_until.get(),
-            Some(self.window_at.start()),
+            Some(self.window_at.start()).filter(|_| self.window_at != Second::of(Timestamp::NEVER)),
             self.standing.as_ref().and_then(Standing::speaks_at),
         ];
         let watches = self.watches.iter().map(Watch::ends_by);
