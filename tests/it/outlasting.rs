@@ -129,7 +129,7 @@ fn errors_that_no_deploy_brought_are_told_after_an_hour_until_they_are_back() {
         [
             "-2880 proceed new_service",
             "59 extra_review errors_go_on",
-            "188 proceed healthy"
+            "186 proceed healthy"
         ]
     );
 }

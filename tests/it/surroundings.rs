@@ -45,6 +45,11 @@ const QUIET: Part = Part {
 };
 
 fn play(parts: &[Part], minutes: i64) -> Driver {
+    play_after(HISTORY, parts, minutes)
+}
+
+/// The same after a history of so many minutes.
+fn play_after(history: i64, parts: &[Part], minutes: i64) -> Driver {
     let mut driver = Driver::with_policy("mode = \"enforce\"\n");
     let catalog: Vec<String> = parts
         .iter()
@@ -59,11 +64,11 @@ fn play(parts: &[Part], minutes: i64) -> Driver {
         })
         .collect();
     driver.events(&catalog, at(0));
-    for i in 0..HISTORY + minutes {
+    for i in 0..history + minutes {
         let mut events = Vec::new();
         for (n, part) in parts.iter().enumerate() {
             let jitter = u64::try_from((i * 7 + i64::try_from(n).expect("small") * 3) % 5).expect("small");
-            let minute_after = i - HISTORY;
+            let minute_after = i - history;
             let first = part.rises_at.unwrap_or(i64::MAX)..part.falls_at;
             let risen = first.contains(&minute_after) || (part.again.0..part.again.1).contains(&minute_after);
             if part.tells {
@@ -74,7 +79,7 @@ fn play(parts: &[Part], minutes: i64) -> Driver {
                     Some(6_000),
                 ));
             }
-            if part.deploys_at.is_some_and(|deploys_at| i == HISTORY + deploys_at) {
+            if part.deploys_at.is_some_and(|deploys_at| i == history + deploys_at) {
                 events.push(deploy(
                     part.service,
                     &format!("d-{}", part.service),
@@ -86,19 +91,19 @@ fn play(parts: &[Part], minutes: i64) -> Driver {
         }
         for part in parts
             .iter()
-            .filter(|part| part.deploys_again && part.again.0 == i - HISTORY)
+            .filter(|part| part.deploys_again && part.again.0 == i - history)
         {
             let id = format!("d-{}-2", part.service);
             events.push(deploy(part.service, &id, at(i), "started", ""));
         }
-        for part in parts.iter().filter(|part| part.incident_at == Some(i - HISTORY)) {
+        for part in parts.iter().filter(|part| part.incident_at == Some(i - history)) {
             events.push(format!(
                 r#"{{"kind":"incident","id":"i-{0}","time":"{1}","service":"{0}","incident_id":"i-{0}","status":"detected","severity":4}}"#,
                 part.service,
                 at(i)
             ));
         }
-        for part in parts.iter().filter(|part| part.rolled_back_at == Some(i - HISTORY)) {
+        for part in parts.iter().filter(|part| part.rolled_back_at == Some(i - history)) {
             events.push(deploy(
                 part.service,
                 &format!("d-{}", part.service),
@@ -558,12 +563,35 @@ fn a_callee_in_a_lull_of_its_freeze_is_still_ill() {
 fn a_callee_that_is_not_held_explains_for_four_hours_at_most() {
     let api = Part {
         rises_at: Some(0),
+        risen_to: 6_000,
         ..API
     };
     let driver = play(&[SUFFERING_WEB, api, DB], 270);
     assert_eq!(freezes(&driver, "api"), 0, "{:#?}", told(&driver, "api"));
     let after = freeze_after(&driver, "web").expect("it is frozen in the end");
     assert!((235..260).contains(&after), "frozen after {after} minutes");
+}
+
+/// A callee that nobody deployed fails for three hours: after two the hours before have made that usual of it.
+#[test]
+fn a_callee_that_fails_for_hours_is_ill_all_the_while() {
+    let (web, api) = (SUFFERING_WEB, API);
+    let parts = [
+        Part { falls_at: 183, ..web },
+        Part {
+            rises_at: Some(0),
+            falls_at: 180,
+            ..api
+        },
+        DB,
+    ];
+    let driver = play_after(49 * 60, &parts, 240);
+    assert_eq!(freezes(&driver, "web"), 0, "{:#?}", told(&driver, "web"));
+    assert!(
+        told(&driver, "api").contains(&"extra_review errors_go_on nobody".to_owned()),
+        "{:#?}",
+        told(&driver, "api")
+    );
 }
 
 /// A callee that is frozen for its errors, or whose errors have outlasted its freeze, explains those of its callers as long as

@@ -22,8 +22,10 @@ const ALARM_WINDOW: Duration = Duration::from_mins(5);
 pub(crate) const DEPENDENTS_MIN: usize = 3;
 /// How long a service whose rise goes best with a callee's deploy waits for the callee to show that it is ill.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// Nothing is explained for longer by others that nothing holds, as no freeze is longer.
+/// Nothing is explained for longer by others that nothing holds, as no freeze is longer; nor by any: well before a watch ends,
+/// deploys are judged anew.
 const EXPLAINED_MAX: Duration = Duration::from_hours(4);
+const EXPLAINED_MAX_BY_HELD: Duration = Duration::from_hours(12);
 /// After so many explanations that were over before the errors were, nothing explains them: services that call each other
 /// in a circle would else each leave it to the next. One may be over for a lull only.
 const GIVEN_UP_MAX: u8 = 2;
@@ -49,7 +51,7 @@ pub(crate) struct Inquiry {
     pub(crate) shared: bool,
     /// It is put down to another service, until then.
     explained_until: Option<Timestamp>,
-    /// When it first was, since the deploys under watch began to be; or when it last was by a service that is held.
+    /// When it first was, since the deploys under watch began to be.
     explained_since: Option<Timestamp>,
     /// How often what explained it was over and its errors were not.
     n_given_up: u8,
@@ -169,11 +171,13 @@ impl Inquiry {
     /// It is put down to another service, for a while; not for longer than a freeze would last, unless that service is held
     /// for it: then somebody is, whoever calls whom. False: it no longer is.
     pub(crate) fn explain(&mut self, now: Timestamp, by_held: bool) -> bool {
-        if by_held {
-            self.explained_since = Some(now);
-        }
         let since = *self.explained_since.get_or_insert(now);
-        let may = by_held || (now < since + EXPLAINED_MAX && self.n_given_up < GIVEN_UP_MAX);
+        let (most, n_given_up_max) = if by_held {
+            (EXPLAINED_MAX_BY_HELD, u8::MAX)
+        } else {
+            (EXPLAINED_MAX, GIVEN_UP_MAX)
+        };
+        let may = now < since + most && self.n_given_up < n_given_up_max;
         self.explained_until = may.then_some(now + EXPLAINED_FOR);
         may
     }
@@ -251,10 +255,10 @@ mod tests {
         inquiry.believe_again();
         assert!(inquiry.explain(minute(14), false) && inquiry.is_explained());
         assert!(!inquiry.explain(minute(240), false), "four hours after it first was");
-        assert!(inquiry.explain(minute(300), true), "by one that is held");
-        assert!(inquiry.explain(minute(539), false) && !inquiry.explain(minute(540), false));
+        assert!(inquiry.explain(minute(241), true), "by one that is held");
         inquiry.give_up();
         inquiry.give_up();
-        assert!(inquiry.explain(minute(541), true) && !inquiry.explain(minute(542), false));
+        assert!(inquiry.explain(minute(719), true) && !inquiry.explain(minute(719), false));
+        assert!(!inquiry.explain(minute(720), true), "twelve hours after it first was");
     }
 }

@@ -169,7 +169,7 @@ pub(crate) struct Posterior {
     /// The likeliest first, at most three.
     pub(crate) blamed: Box<[Blamed]>,
     pub(crate) whose: Whose,
-    /// Whether what may be ill of itself is held for it.
+    /// Whether the likeliest that is ill of itself is held for it.
     pub(crate) is_held: bool,
 }
 
@@ -392,9 +392,10 @@ pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -
             && of >= ELSEWHERE_TIMES * of_convicted
     };
     let greatest = leading.map_or(0.0, |leading| leading.weight);
-    let weighs = |weighed: &&Weighed| weighed.weight >= ROOT * greatest;
-    let has_root = weighed.iter().filter(weighs).any(|weighed| weighed.is_root);
-    let is_held = weighed.iter().filter(weighs).any(|weighed| weighed.is_held);
+    let roots = weighed.iter().filter(|weighed| weighed.is_root);
+    let root = roots.clone().next().filter(|root| root.weight >= ROOT * greatest);
+    let has_root = root.is_some();
+    let is_held = root.is_some_and(|root| root.is_held);
     let of_own = sum(&Weighed::is_own_deploy);
     let is_named = rise.named.is_some()
         && leading.is_some_and(|leading| leading.is_background || leading.is_of(rise.named))

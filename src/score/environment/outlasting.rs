@@ -9,13 +9,15 @@
 //! ln B ← max(0, ln B + min(ln 20 / 5, −ln L₁.₅(x)))
 //! ```
 //!
-//! in which no step counts for more than a fifth of it: one quiet minute is no end.
+//! in which no step counts for more than a fifth of it: one quiet minute is no end. Of errors that have not outlasted a freeze
+//! L₃ stands for L₁.₅, as it was three times what is harmless that they were taken for: they are over sooner, and what lingers
+//! below that is nobody's excuse.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Environment;
+use super::{Environment, quiet::USUAL_DAYS, trouble::LEFT_HARMLESS};
 use crate::{
     model::{Second, Timestamp},
     score::{
@@ -29,6 +31,8 @@ use crate::{
 
 /// Errors far above what is usual for so long go on; from then on they are held against what is usual by days.
 const RISEN_MIN: Duration = Duration::from_mins(15);
+/// So many times what is usual by days in each half of that time.
+const RISEN_TIMES: f64 = 2.0;
 /// There is extra review for them from here on: what is over sooner is no state of a service.
 const TOLD_AFTER: Duration = Duration::from_hours(1);
 /// How long after errors rose it ends at the latest: a freeze, and a day.
@@ -46,11 +50,12 @@ const STEPS_MIN: u16 = 5;
 pub(super) struct Back(u16);
 
 impl Back {
-    fn observe(&mut self, o: &Observation) {
+    fn observe(&mut self, o: &Observation, a_freeze: bool) {
         let size = o.sizes.step.max(SIZE_MIN);
-        let [ln_least, ..] = o.ln_ratios(size, 1.0);
+        let [ln_least, _, ln_threefold, ..] = o.ln_ratios(size, 1.0);
+        let ln_ratio = if a_freeze { ln_least } else { ln_threefold };
         let most = f64::from(LN_BACK.div_ceil(STEPS_MIN));
-        let sum = f64::from(self.0) + (-1e4 * ln_least).min(most);
+        let sum = f64::from(self.0) + (-1e4 * ln_ratio).min(most);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -114,21 +119,31 @@ impl Environment {
         let grain = self.steps.grain;
         if self.outlasting().is_none() {
             let risen = self.unrest.since(closed.start, grain.duration());
-            let Some(since) = risen.filter(|since| closed.start.since(*since) >= RISEN_MIN) else {
+            let Some(since) = risen.filter(|since| self.goes_on_since(*since, closed.start)) else {
                 return;
             };
             self.outlasting_since = Second::of(since);
         }
         let usual = self.baseline.expect_by_days(grain, closed.start, closed.requests);
         let (observation, _) = self.judge_by(usual, closed, settings, policy);
-        self.back.observe(&observation);
+        self.back.observe(&observation, self.outlasts_freeze);
+    }
+
+    /// Whether errors that rose at `since` still are by the step that begins at `start`, and not a burst that unrest remembers.
+    fn goes_on_since(&self, since: Timestamp, start: Timestamp) -> bool {
+        (RISEN_MIN..OUTLASTING_MAX).contains(&start.since(since))
+            && self.baseline.is_older(start, USUAL_DAYS)
+            && self.left_of(RISEN_MIN, start) >= RISEN_TIMES
     }
 
     /// Lets go of errors that are back, are told no more, or have been above what is usual for so long that this ends.
     pub(super) fn settle_outlasting(&mut self, now: Timestamp) {
         let Some(outlasting) = self.outlasting() else { return };
         let silent = self.presence.silent_between(now - SILENT_MAX, now);
-        if self.back.is_shown() || silent >= SILENT_MAX || now >= outlasting.until() {
+        let last = self.steps.next_start() - self.steps.grain.duration();
+        // What has not outlasted a freeze is over, too, where half an hour shows no more than is harmless.
+        let is_over = !outlasting.a_freeze && self.left_at(last) <= LEFT_HARMLESS;
+        if self.back.is_shown() || is_over || silent >= SILENT_MAX || now >= outlasting.until() {
             self.outlasting_since = Second::default();
             self.outlasts_freeze = false;
             self.back = Back::default();
@@ -145,16 +160,19 @@ mod tests {
     fn after(steps: &[f64], size: f64) -> Back {
         let mut back = Back::default();
         for errors in steps {
-            back.observe(&Observation {
-                errors: *errors,
-                counted: *errors,
-                harmless: 12.5,
-                expected: 10.0,
-                sizes: Sizes {
-                    step: size,
-                    blocks: [size; 6],
+            back.observe(
+                &Observation {
+                    errors: *errors,
+                    counted: *errors,
+                    harmless: 12.5,
+                    expected: 10.0,
+                    sizes: Sizes {
+                        step: size,
+                        blocks: [size; 6],
+                    },
                 },
-            });
+                true,
+            );
         }
         back
     }
@@ -186,7 +204,7 @@ mod tests {
             },
         };
         let n = (1..10_000).find(|_| {
-            back.observe(&quiet);
+            back.observe(&quiet, true);
             back.is_shown()
         });
         assert!(n.is_some_and(|n| (4_000..6_000).contains(&n)), "{n:?}");

@@ -16,7 +16,7 @@ const TROUBLE_MAX: Duration = Duration::from_hours(1);
 /// So many usual steps make up for one that was passed over: an hour of them takes a week.
 const TROUBLE_A_WEEK: u16 = 7 * 24;
 /// Before a service was told of for so long all is learned from: what every night brings is not known yet.
-const USUAL_DAYS: Duration = Duration::from_hours(48);
+pub(super) const USUAL_DAYS: Duration = Duration::from_hours(48);
 
 impl Environment {
     /// Closes the steps that are over while nothing is watched: only the baseline learns, and a placebo window sees.
@@ -43,10 +43,13 @@ impl Environment {
         let mut judged = None;
         if !is_known {
             self.unrest.pass();
-        } else if self.unrest.minds(closed.errors) && self.baseline.is_known(closed.start, &context.policy.evidence) {
+        } else if (self.unrest.minds(closed.errors) || self.outlasting().is_some())
+            && self.baseline.is_known(closed.start, &context.policy.evidence)
+        {
             let (observation, _) = self.judge(closed, settings, context.policy);
             self.unrest.observe(&observation);
-            if self.unrest.may_rise() && self.placebo.as_ref().is_none_or(|placebo| !placebo.is_on()) {
+            let may_matter = self.unrest.may_rise() || self.outlasting().is_some();
+            if may_matter && self.placebo.as_ref().is_none_or(|placebo| !placebo.is_on()) {
                 // A deploy that comes into it is held against what it was before.
                 self.note_recent(&observation);
             }

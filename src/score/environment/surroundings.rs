@@ -233,6 +233,7 @@ impl Environment {
             return;
         };
         inquiry.conclude();
+        let was_explained = inquiry.is_explained();
         let explains = match whose {
             Whose::Elsewhere => true,
             // While it is explained by it, evidence stands still: that errors go on is seen by the unrest alone.
@@ -240,8 +241,9 @@ impl Environment {
             Whose::Doubtful | Whose::Own => false,
         };
         let elsewhere = explains && inquiry.explain(now, is_held);
+        let is_too_long = explains && !elsewhere;
         let waits = whose == Whose::Doubtful && inquiry.is_young(now);
-        if !elsewhere && goes_on && inquiry.is_stale(now) {
+        if was_explained && (is_too_long || (!elsewhere && goes_on && inquiry.is_stale(now))) {
             inquiry.give_up();
             self.judge_anew();
             return;

@@ -28,23 +28,41 @@ const LEVEL_OF: Duration = Duration::from_mins(30);
 const LEVEL_STEPS: std::ops::RangeInclusive<u16> = 4..=30;
 /// A level has gone where each half of that time had at most this share of it.
 const GONE: f64 = 0.5;
+/// What is left is harmless up to so many times what is usual by days.
+pub(super) const LEFT_HARMLESS: f64 = 1.5;
 /// Up to so many times a level may be the doing of what raised errors to it.
 pub(super) const HARMLESS_RISE: f64 = 2.0;
 
 impl Environment {
     /// What errors had risen to before a deploy at `time`, as a multiple of what is usual by days; none where they had not.
     pub(super) fn raised_by(&self, time: Timestamp, evidence: &Evidence) -> Multiple {
-        if !self.had_risen_by(time) {
+        let step = self.steps.grain.duration();
+        let goes_on = self
+            .outlasting()
+            .is_some_and(|outlasting| outlasting.since + step <= time);
+        if !goes_on && !self.had_risen_by(time) {
             return Multiple::NONE;
         }
-        let (next, step) = (self.steps.next_start(), self.steps.grain.duration());
+        let next = self.steps.next_start();
         let n_after = self.n_steps(next.since(time - step + Duration::from_millis(1)));
         let n_risen = self.n_steps(next.since(self.risen_since(next).unwrap_or(next)));
         let n = n_risen.saturating_sub(n_after).clamp(1, self.level_steps());
-        let (errors, expected) = self
-            .recent
-            .as_ref()
-            .map_or((0.0, 1.0), |recent| recent.sums(n_after, n));
+        let Some(recent) = &self.recent else {
+            return Multiple::NONE;
+        };
+        // A burst is no level: of a rise of some steps the half counts that had fewer.
+        let halves = [(n_after, n / 2), (n_after + n / 2, n - n / 2)].map(|(after, n)| recent.sums(after, n));
+        let (errors, expected) = if n < *LEVEL_STEPS.start() {
+            recent.sums(n_after, n)
+        } else {
+            let times = |(errors, expected): (f64, f64)| errors / expected.max(f64::MIN_POSITIVE);
+            let [newer, older] = halves;
+            let is_newer_less = times(newer) <= times(older);
+            if is_newer_less { newer } else { older }
+        };
+        if n >= *LEVEL_STEPS.start() && errors <= LEFT_HARMLESS * expected / self.baseline.factor(next - step) {
+            return Multiple::NONE;
+        }
         // A standard error more, since a few steps do not tell a level.
         let open = 1.0 / self.baseline.sizes(evidence).of_block(n) + 1.0 / (errors + 1.0);
         let times = errors / expected.max(f64::MIN_POSITIVE) * (1.0 + open.sqrt());
@@ -66,12 +84,15 @@ impl Environment {
         }
         let end = closed.start + self.steps.grain.duration();
         let since = self.risen_since(end);
-        let is_level = since.is_some_and(|since| end.since(since) >= RISING_MAX);
+        let is_level = since.is_none_or(|since| end.since(since) >= RISING_MAX);
         let left = self.left_at(closed.start);
         for watch in &mut self.watches {
             let Some(level) = watch.raised.value() else { continue };
             let Some(since) = since else {
-                watch.leave_trouble();
+                // Where its time is over and the errors are not, they are still none of this deploy's.
+                if left <= LEFT_HARMLESS {
+                    watch.leave_trouble();
+                }
                 continue;
             };
             let then = self.baseline.shape_then(watch.started_at(), closed.start, by_requests);
@@ -88,13 +109,25 @@ impl Environment {
         is_level
     }
 
-    /// What is left of risen errors by the step that begins at `start`: the greater of the last half hour's halves.
-    fn left_at(&self, start: Timestamp) -> f64 {
-        let Some(recent) = &self.recent else { return 0.0 };
-        let n = self.level_steps();
+    /// What is left of risen errors by the step that begins at `start`: the greater of the last half hour's halves, as a
+    /// multiple of what is usual by days.
+    pub(super) fn left_at(&self, start: Timestamp) -> f64 {
+        let [newer, older] = self.halves(self.level_steps(), start);
+        newer.max(older)
+    }
+
+    /// The lesser of the halves of so long before.
+    pub(super) fn left_of(&self, stretch: Duration, start: Timestamp) -> f64 {
+        let n = self.n_steps(stretch).clamp(2, *LEVEL_STEPS.end());
+        let [newer, older] = self.halves(n, start);
+        newer.min(older)
+    }
+
+    /// Of the last `n` steps, the newer half first.
+    fn halves(&self, n: u16, start: Timestamp) -> [f64; 2] {
+        let Some(recent) = &self.recent else { return [0.0; 2] };
         let halves = [recent.sums(0, n / 2), recent.sums(n / 2, n - n / 2)];
-        let times = halves.map(|(errors, expected)| errors / expected.max(f64::MIN_POSITIVE));
-        times[0].max(times[1]) * self.baseline.factor(start)
+        halves.map(|(errors, expected)| errors / expected.max(f64::MIN_POSITIVE) * self.baseline.factor(start))
     }
 
     /// Steps of which a level is read off.
