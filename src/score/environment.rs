@@ -8,7 +8,8 @@
 //!    ▼  └── E < 20, 15 min ──┐      incident of severity ≤ 2, granted ─┘
 //!   E ≥ 100: extra review ───┘      a person's override: at once, over everything
 //!
-//! frozen, or refused, for four hours while errors go on ─► extra review until they are back, for a day at most ─► proceed
+//! frozen, or refused, for four hours while errors go on ─┐
+//! far above what is usual for an hour, nothing frozen ───┴─► extra review until they are back, for a day at most ─► proceed
 //! ```
 //!
 //! **Invariant:** steps are closed in order, each once, and none before `now` allows it.
