@@ -134,6 +134,27 @@ fn errors_that_no_deploy_brought_are_told_after_an_hour_until_they_are_back() {
     );
 }
 
+/// One bad minute of a service with an error in a hundred is remembered for hours, and does not go on.
+#[test]
+fn a_burst_of_rare_errors_does_not_go_on() {
+    for (burst, gap) in [(1, 100), (3, 100), (1, 1_000), (10, 20)] {
+        let mut script = Vec::new();
+        for i in 0..DEPLOYED_AT + 24 * HOUR {
+            let errors = match i - DEPLOYED_AT - HOUR {
+                since if (0..burst).contains(&since) => 10,
+                _ => u64::from(i % gap == 0),
+            };
+            script.push((i, Act::Event(minute("checkout", at(i), errors, Some(6_000)))));
+        }
+        script.push(until(DEPLOYED_AT + 24 * HOUR + 2));
+        let said = told(&drive(ENFORCE, script).decisions);
+        assert!(
+            !said.iter().any(|line| line.contains("errors_go_on")),
+            "{burst}, {gap}: {said:#?}"
+        );
+    }
+}
+
 #[test]
 fn a_freeze_that_was_withheld_for_as_long_is_followed_by_the_same() {
     let policy = "mode = \"enforce\"\nlimiter.new_per_hour_min = 0\nlimiter.new_per_hour_share = 0\n";
