@@ -47,26 +47,23 @@ impl Environment {
         let n_after = self.n_steps(next.since(time - step + Duration::from_millis(1)));
         let n_risen = self.n_steps(next.since(self.risen_since(next).unwrap_or(next)));
         let n = n_risen.saturating_sub(n_after).clamp(1, self.level_steps());
-        let Some(recent) = &self.recent else {
-            return Multiple::NONE;
-        };
+        let [newer, older] = self.halves(n_after, n);
+        let is_young = n < *LEVEL_STEPS.start();
         // A burst is no level: of a rise of some steps the half counts that had fewer.
-        let halves = [(n_after, n / 2), (n_after + n / 2, n - n / 2)].map(|(after, n)| recent.sums(after, n));
-        let (errors, expected) = if n < *LEVEL_STEPS.start() {
-            recent.sums(n_after, n)
+        let (errors, expected) = if is_young {
+            (newer.0 + older.0, newer.1 + older.1)
+        } else if times(newer) <= times(older) {
+            newer
         } else {
-            let times = |(errors, expected): (f64, f64)| errors / expected.max(f64::MIN_POSITIVE);
-            let [newer, older] = halves;
-            let is_newer_less = times(newer) <= times(older);
-            if is_newer_less { newer } else { older }
+            older
         };
-        if n >= *LEVEL_STEPS.start() && errors <= LEFT_HARMLESS * expected / self.baseline.factor(next - step) {
+        let times = times((errors, expected)) * self.baseline.factor(next - step);
+        if times <= if is_young { 0.0 } else { LEFT_HARMLESS } {
             return Multiple::NONE;
         }
         // A standard error more, since a few steps do not tell a level.
         let open = 1.0 / self.baseline.sizes(evidence).of_block(n) + 1.0 / (errors + 1.0);
-        let times = errors / expected.max(f64::MIN_POSITIVE) * (1.0 + open.sqrt());
-        Multiple::of(times * self.baseline.factor(next - step))
+        Multiple::of(times * (1.0 + open.sqrt()))
     }
 
     /// Since when errors are risen, as of the last step, which ended at `end`; none where they are back.
@@ -112,22 +109,23 @@ impl Environment {
     /// What is left of risen errors by the step that begins at `start`: the greater of the last half hour's halves, as a
     /// multiple of what is usual by days.
     pub(super) fn left_at(&self, start: Timestamp) -> f64 {
-        let [newer, older] = self.halves(self.level_steps(), start);
-        newer.max(older)
+        let [newer, older] = self.halves(0, self.level_steps()).map(times);
+        newer.max(older) * self.baseline.factor(start)
     }
 
     /// The lesser of the halves of so long before.
     pub(super) fn left_of(&self, stretch: Duration, start: Timestamp) -> f64 {
         let n = self.n_steps(stretch).clamp(2, *LEVEL_STEPS.end());
-        let [newer, older] = self.halves(n, start);
-        newer.min(older)
+        let [newer, older] = self.halves(0, n).map(times);
+        newer.min(older) * self.baseline.factor(start)
     }
 
-    /// Of the last `n` steps, the newer half first.
-    fn halves(&self, n: u16, start: Timestamp) -> [f64; 2] {
-        let Some(recent) = &self.recent else { return [0.0; 2] };
-        let halves = [recent.sums(0, n / 2), recent.sums(n / 2, n - n / 2)];
-        halves.map(|(errors, expected)| errors / expected.max(f64::MIN_POSITIVE) * self.baseline.factor(start))
+    /// Errors, and what was expected, of the `n` steps before the last `n_after`, the newer half first.
+    fn halves(&self, n_after: u16, n: u16) -> [(f64, f64); 2] {
+        let Some(recent) = &self.recent else {
+            return [(0.0, 1.0); 2];
+        };
+        [recent.sums(n_after, n / 2), recent.sums(n_after + n / 2, n - n / 2)]
     }
 
     /// Steps of which a level is read off.
@@ -138,6 +136,10 @@ impl Environment {
     fn n_steps(&self, stretch: Duration) -> u16 {
         u16::try_from(stretch.as_millis() / self.steps.grain.duration().as_millis()).unwrap_or(u16::MAX)
     }
+}
+
+fn times((errors, expected): (f64, f64)) -> f64 {
+    errors / expected.max(f64::MIN_POSITIVE)
 }
 
 /// How many times what is expected at `start` the level is that a deploy came into, if it is held against that. By the minute
