@@ -30,3 +30,15 @@ fn trouble_that_does_not_follow_the_hours_convicts_nobody() {
         assert!(play.trial.n_proposed() > 0, "what it shows later, deployed {case}");
     }
 }
+
+/// One bad minute before it, of a service with an error in ten, is no level that a deploy's own fault could hide below.
+#[test]
+fn a_burst_before_a_deploy_hides_no_fault_of_its_own() {
+    let mut play = Play::new("");
+    play.reports(4 * 24 * HOUR, 0.1);
+    play.report(12.0);
+    play.reports(9, 0.1);
+    play.deploy("d");
+    play.reports(3 * HOUR, 1.5);
+    assert!(play.trial.n_proposed() > 0);
+}
