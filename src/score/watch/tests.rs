@@ -1,4 +1,5 @@
 use super::*;
+use crate::score::blame::density;
 
 fn minute(n: u32) -> Timestamp {
     Timestamp::from_millis(1_772_409_600_000) + Duration::from_mins(1) * n
