@@ -41,11 +41,14 @@ pub(crate) fn print(judged: &[Judged], n: usize) {
             blame.said.as_ref().map_or("nothing", |said| said.name()),
         );
         say(&format!(
-            "  seed {seed} {} {}: {:?}, in truth {truth}, said {said}{}",
+            "  seed {seed} {} {}: {:?}, in truth {truth}, said {said}{}; began {} s before, would be known {}, dated {}",
             blame.at,
             blame.service,
             blame.guilty,
-            if blame.overlapping { "" } else { ", alone" }
+            if blame.overlapping { "" } else { ", alone" },
+            blame.at.since(blame.since).as_secs(),
+            if blame.is_to_be_known() { "so" } else { "no" },
+            if blame.is_to_be_dated() { "so" } else { "no" },
         ));
     }
 }

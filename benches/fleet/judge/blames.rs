@@ -31,6 +31,8 @@ pub(crate) enum Guilty {
 pub(crate) struct Blame {
     pub(crate) service: Box<str>,
     pub(crate) at: Timestamp,
+    /// When its errors rose.
+    pub(crate) since: Timestamp,
     pub(crate) guilty: Guilty,
     /// Another deploy in the two hours before, of it, its callees or its callers.
     pub(crate) overlapping: bool,
@@ -89,6 +91,7 @@ pub(super) fn blames(run: &Run) -> Vec<Blame> {
             all.push(Blame {
                 service: service.name.clone(),
                 at: said.at,
+                since: raise.from,
                 guilty,
                 overlapping: overlaps(simulation, place, said.at, id),
                 truth: Suspect::of(id),
