@@ -14,7 +14,7 @@ use super::{
     catalog::Graph,
     change::{self, ChangePage, Changes, Landed, tier_weight},
     environment::{self, Environment},
-    health::Health,
+    failure_rate::FailureRate,
     policy::Policy,
     review::{Approvals, Note},
     steps::Totals,
@@ -38,7 +38,7 @@ pub struct Service {
     slo: Option<Slo>,
     /// What it calls and who calls it; `None` while nobody told.
     graph: Option<Box<Graph>>,
-    health: Health,
+    failure_rate: FailureRate,
     /// When something it deployed last failed, as far as that is counted for or against AI.
     failed_at: Second,
     environments: Vec<Environment>,
@@ -72,7 +72,7 @@ impl Service {
             traffic_share: None,
             slo: None,
             graph: None,
-            health: Health::default(),
+            failure_rate: FailureRate::default(),
             failed_at: Second::default(),
             environments: Vec::new(),
             changes: Changes::default(),
@@ -225,11 +225,11 @@ impl Service {
         policy.tier(self.name.as_str(), self.criticality)
     }
 
-    /// The blast radius at full exposure, and the health of the service: B = tier weight × traffic share × (1 + Σ of its
+    /// The blast radius at full exposure, and how often its deploys fail: B = tier weight × traffic share × (1 + Σ of its
     /// callers' shares within two hops, halved each hop), times the multiplier of its change failure rate.
     fn blast(&self, policy: &Policy) -> f64 {
         let reach = self.graph.as_ref().map_or(0.0, |graph| graph.reach());
-        tier_weight(self.tier(policy)) * self.share() * (1.0 + reach) * self.health.multiplier()
+        tier_weight(self.tier(policy)) * self.share() * (1.0 + reach) * self.failure_rate.multiplier()
     }
 
     /// Its share of the fleet's traffic; where it is not told, as if it were all.

@@ -49,14 +49,14 @@ impl Service {
         let watch = environment.watch_of(&deploy.deploy_id);
         let watch = watch.filter(|_| is_rolled_back && environment.takes_back(deploy, event.time, context.now));
         let earlier = watch.map(|watch| watch.earlier);
-        let health = self.health;
+        let failure_rate = self.failure_rate;
         self.with_environment(place, context, said, |environment, scene| {
             environment.deploy(deploy, event.time, prior, scene);
         });
         if let Some(earlier) = earlier {
             // Whatever its watch says by then.
-            self.health = health;
-            self.health.judge(earlier, WatchVerdict::Regressed);
+            self.failure_rate = failure_rate;
+            self.failure_rate.judge(earlier, WatchVerdict::Regressed);
         }
     }
 
@@ -64,7 +64,7 @@ impl Service {
     pub(super) fn judge(&mut self, said: &[Said]) {
         for said in said {
             if let Said::Closed(closed) = said {
-                self.health.judge(closed.earlier, closed.verdict);
+                self.failure_rate.judge(closed.earlier, closed.verdict);
             }
         }
     }

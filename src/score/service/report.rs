@@ -51,7 +51,7 @@ impl Service {
                 .into_iter()
                 .flat_map(|graph| graph.callers().map(Into::into))
                 .collect(),
-            change_failure_rate: self.health.rate(),
+            change_failure_rate: self.failure_rate.rate(),
             blast_radius: self.blast(policy),
             environments: environments
                 .map(|environment| {

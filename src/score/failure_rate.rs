@@ -19,12 +19,12 @@ const MULTIPLIER_MAX: f64 = 2.0;
 
 /// Failures and deploys, decayed.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Health {
+pub(crate) struct FailureRate {
     failures: f32,
     deploys: f32,
 }
 
-impl Health {
+impl FailureRate {
     /// A deploy is over, well or not. Where an `earlier` watch has judged it, it is counted: only that it failed after all
     /// is another count.
     pub(crate) fn judge(&mut self, earlier: Option<WatchVerdict>, verdict: WatchVerdict) {
@@ -68,31 +68,31 @@ mod tests {
             (&[Regressed, Regressed], 1.0, 1.0),
             (&[Unknown, Regressed], 1.0, 1.0),
         ] {
-            let (mut health, mut earlier) = (Health::default(), None);
+            let (mut rate, mut earlier) = (FailureRate::default(), None);
             for verdict in verdicts {
-                health.judge(earlier, *verdict);
+                rate.judge(earlier, *verdict);
                 earlier = earlier.max(Some(*verdict));
             }
-            assert_eq!(health, Health { failures, deploys }, "{verdicts:?}");
+            assert_eq!(rate, FailureRate { failures, deploys }, "{verdicts:?}");
         }
     }
 
     #[test]
     fn the_multiplier_begins_at_one_moves_with_what_is_seen_and_is_bounded() {
-        let mut health = Health::default();
-        assert!((health.multiplier() - 1.0).abs() < 1e-12);
+        let mut rate = FailureRate::default();
+        assert!((rate.multiplier() - 1.0).abs() < 1e-12);
         for _ in 0..30 {
-            health.judge(None, WatchVerdict::Healthy);
+            rate.judge(None, WatchVerdict::Healthy);
         }
-        let good = health.multiplier();
+        let good = rate.multiplier();
         assert!((MULTIPLIER_MIN..0.6).contains(&good), "{good}");
         for _ in 0..10 {
-            health.judge(None, WatchVerdict::Regressed);
+            rate.judge(None, WatchVerdict::Regressed);
         }
-        assert!((health.multiplier() - MULTIPLIER_MAX).abs() < 1e-12);
+        assert!((rate.multiplier() - MULTIPLIER_MAX).abs() < 1e-12);
         for _ in 0..400 {
-            health.judge(None, WatchVerdict::Healthy);
+            rate.judge(None, WatchVerdict::Healthy);
         }
-        assert!((health.multiplier() - MULTIPLIER_MIN).abs() < 1e-12, "forgiven");
+        assert!((rate.multiplier() - MULTIPLIER_MIN).abs() < 1e-12, "forgiven");
     }
 }
