@@ -505,15 +505,15 @@ fn by_found(found: &Found, deploy_id: &str, action: Action, until: Timestamp) ->
         ("expected", Evidence::Number(round(f64::from(since.expected), 100.0))),
         (
             "e_threshold",
-            Evidence::Number(significant(f64::from(found.calibration.ln_threshold).min(690.0).exp())),
+            Evidence::Number(significant(f64::from(found.threshold.ln_e).min(690.0).exp())),
         ),
         (
             "placebo_windows",
-            Evidence::Number(f64::from(found.calibration.n).round()),
+            Evidence::Number(f64::from(found.threshold.n).round()),
         ),
         (
             "placebo_quantile",
-            Evidence::Number(significant(f64::from(found.calibration.ln_quantile).min(690.0).exp())),
+            Evidence::Number(significant(f64::from(found.threshold.ln_quantile).min(690.0).exp())),
         ),
     ]);
     name_dominant(&mut reason, found.dominant.as_ref());

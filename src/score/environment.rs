@@ -143,7 +143,7 @@ pub(crate) struct Proposal {
 impl Proposal {
     /// It is of a service whose errors rise as far for no reason, so that they freeze nothing.
     pub(crate) fn is_noisy(&self) -> bool {
-        self.found.calibration.is_noise(f64::from(self.found.ln_e))
+        self.found.threshold.is_noise(f64::from(self.found.ln_e))
     }
 }
 

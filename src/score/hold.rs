@@ -9,7 +9,7 @@ use super::{
     evidence::{Observation, Recovery, Since, Still, narrow},
     kinds::Dominant,
     moment::Moment,
-    placebo::Calibration,
+    placebo::Threshold,
 };
 use crate::model::{Second, Suspect, Timestamp};
 
@@ -48,7 +48,7 @@ pub(crate) struct Found {
     /// So many more errors than expected were harmless: thousandths of them.
     margin: u16,
     /// What the evidence had to reach, and why.
-    pub(crate) calibration: Calibration,
+    pub(crate) threshold: Threshold,
     /// What it is put down to, the likeliest first.
     pub(crate) suspects: Box<[Blamed]>,
     /// About when errors rose.
@@ -85,7 +85,7 @@ impl Found {
     pub(crate) fn new(
         (ln_e, since_onset): (f64, Since),
         (beside, margin): (Beside, f64),
-        calibration: Calibration,
+        threshold: Threshold,
         onset: Timestamp,
     ) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl Found {
             since_onset,
             beside,
             margin: thousandths(margin),
-            calibration,
+            threshold,
             suspects: Box::default(),
             onset: Second::of(onset),
             dominant: None,
@@ -245,11 +245,11 @@ mod tests {
 
     fn hold() -> Hold {
         let evidence = crate::score::policy::Policy::default().evidence;
-        let calibration = Calibration::without(1e-3, &evidence);
+        let threshold = Threshold::without(1e-3, &evidence);
         let found = Found::new(
             (9.0, Since::default()),
             (Beside::Requests, 0.25),
-            calibration,
+            threshold,
             Timestamp::MIN,
         );
         Hold::new("d", found, Timestamp::from_millis(0), LEASE_MIN)

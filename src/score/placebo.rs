@@ -121,20 +121,20 @@ fn exceeds(tail: &Tail, ln_e: f64) -> f64 {
     TAIL * (-(ln_e - f64::from(tail.u)).max(0.0) / f64::from(tail.excess).max(0.05)).exp()
 }
 
-/// What calibration makes of a threshold.
+/// What evidence must reach, and what that follows from.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Calibration {
+pub(crate) struct Threshold {
     /// Placebo windows of the service itself.
     pub(crate) n: f32,
     /// ln of the quantile of max E that the threshold ought to be.
     pub(crate) ln_quantile: f32,
-    /// ln of the threshold.
-    pub(crate) ln_threshold: f32,
+    /// ln of what E must reach.
+    pub(crate) ln_e: f32,
     /// Whether the quantile was beyond what calibration may ask for.
     pub(crate) is_noisy: bool,
 }
 
-impl Calibration {
+impl Threshold {
     /// max(least, 1/α, min(Q, cap/α)), with Q the (1 − α) quantile of the mixture of own and pooled windows, and of
     /// Ville's bound where they are few: of twenty of which three met an outage nothing follows for one in five hundred.
     pub(crate) fn of(alpha: f64, own: &Tail, pool: &Tail, evidence: &Evidence) -> Self {
@@ -165,7 +165,7 @@ impl Calibration {
         Self {
             n: own.n,
             ln_quantile: narrow(high),
-            ln_threshold: narrow(ln_least.max(high.min(ln_cap))),
+            ln_e: narrow(ln_least.max(high.min(ln_cap))),
             is_noisy: high > ln_cap,
         }
     }
@@ -180,7 +180,7 @@ impl Calibration {
         Self {
             n: 0.0,
             ln_quantile: 0.0,
-            ln_threshold: narrow((1.0 / alpha).max(evidence.e_value_min).ln()),
+            ln_e: narrow((1.0 / alpha).max(evidence.e_value_min).ln()),
             is_noisy: false,
         }
     }

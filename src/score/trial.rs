@@ -227,8 +227,8 @@ impl Trial {
         let pool = &self.bulletin.calibration;
         f64::from(
             self.environment
-                .calibrated(alpha, Criticality::Medium, pool, &evidence)
-                .ln_threshold,
+                .threshold_at(alpha, Criticality::Medium, pool, &evidence)
+                .ln_e,
         )
     }
 

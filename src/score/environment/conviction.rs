@@ -2,14 +2,14 @@
 
 use super::{Environment, PROPOSE_EVERY, Proposal, Scene, closed::Allowance, margin, trouble::HARMLESS_RISE};
 use crate::{
-    model::{Criticality, Ground, Message, Second, Suspect, Timestamp},
+    model::{Calibration, Criticality, Ground, Message, Second, Suspect, Timestamp},
     score::{
         Reading, Said,
         baseline::Sizes,
         calibration,
         catalog::Graph,
         hold::{Beside, Found, Hold, LEASE_MAX},
-        placebo::Calibration,
+        placebo::Threshold,
         policy::{Evidence, Settings},
         watch::{Ending, Watch, WatchVerdict},
     },
@@ -23,11 +23,11 @@ impl Environment {
     pub(crate) fn reading(&self, terms: &Terms<'_>) -> Option<Reading> {
         let leading = self.leading()?;
         let sizes = self.baseline.sizes(terms.evidence);
-        let calibration = self.calibration(leading, terms);
+        let threshold = self.threshold(leading, terms);
         Some(Reading {
             ln_e: leading.ln_e(),
-            ln_threshold: f64::from(calibration.ln_threshold),
-            is_noisy: calibration.is_noisy,
+            ln_threshold: f64::from(threshold.ln_e),
+            is_noisy: threshold.is_noisy,
             is_material: is_material(leading, &sizes, margin(terms.settings, false)),
             steps_since_onset: leading.since_onset().n_steps,
         })
@@ -39,7 +39,7 @@ impl Environment {
     }
 
     /// What the evidence against a deploy must reach.
-    pub(super) fn calibration(&self, watch: &Watch, terms: &Terms<'_>) -> Calibration {
+    pub(super) fn threshold(&self, watch: &Watch, terms: &Terms<'_>) -> Threshold {
         let Terms {
             tier,
             settings,
@@ -48,22 +48,22 @@ impl Environment {
         } = *terms;
         let alpha = calibration::alpha(&settings.freeze, settings.mode, watch.prior(), told, evidence);
         if watch.is_controlled() {
-            return Calibration::without(alpha, evidence);
+            return Threshold::without(alpha, evidence);
         }
-        self.calibrated(alpha, tier, told, evidence)
+        self.threshold_at(alpha, tier, told, evidence)
     }
 
-    /// The threshold that its own placebo windows and those of its like ask for.
-    pub(crate) fn calibrated(
+    /// The threshold at α that its own placebo windows and those of its like ask for.
+    pub(crate) fn threshold_at(
         &self,
         alpha: f64,
         tier: Criticality,
-        told: &crate::model::Calibration,
+        told: &Calibration,
         evidence: &Evidence,
-    ) -> Calibration {
+    ) -> Threshold {
         let own = self.placebo.as_ref().map(|placebo| placebo.tail()).unwrap_or_default();
         let pool = &told.tails[tier.index()][usize::from(self.rate_class())];
-        Calibration::of(alpha, &own, pool, evidence)
+        Threshold::of(alpha, &own, pool, evidence)
     }
 
     /// The class of its rate of errors.
@@ -76,7 +76,7 @@ impl Environment {
     pub(super) fn convict(&mut self, end: Timestamp, allowance: Allowance, scene: &mut Scene<'_>) {
         let Allowance { margin, by_requests } = allowance;
         let sizes = self.baseline.sizes(&scene.context.policy.evidence);
-        let mut guilty: Option<(&Watch, Calibration)> = None;
+        let mut guilty: Option<(&Watch, Threshold)> = None;
         for watch in &self.watches {
             // No threshold is lower; most steps of most watches end here.
             if !watch.judged || watch.ln_e() < LN_THRESHOLD_MIN {
@@ -88,13 +88,13 @@ impl Environment {
             if !self.lets_convict(watch, scene.tier) {
                 continue;
             }
-            let calibration = self.calibration(watch, &scene.terms());
+            let threshold = self.threshold(watch, &scene.terms());
             let leads = guilty.is_none_or(|(leading, _)| watch.ln_e() > leading.ln_e());
-            if watch.ln_e() >= f64::from(calibration.ln_threshold) && leads {
-                guilty = Some((watch, calibration));
+            if watch.ln_e() >= f64::from(threshold.ln_e) && leads {
+                guilty = Some((watch, threshold));
             }
         }
-        let Some((leading, calibration)) = guilty else {
+        let Some((leading, threshold)) = guilty else {
             self.proposal = None;
             self.drop_question();
             return;
@@ -111,7 +111,7 @@ impl Environment {
         let mut found = Found::new(
             (leading.ln_e(), leading.since_onset()),
             (beside, margin),
-            calibration,
+            threshold,
             onset,
         );
         found.dominant = self.kinds.as_ref().and_then(|kinds| kinds.dominant());
@@ -120,7 +120,7 @@ impl Environment {
         }
         let asked = self.proposal.take();
         let asks =
-            !found.calibration.is_noise(f64::from(found.ln_e)) && asked.as_ref().is_none_or(|asked| asked.is_noisy());
+            !found.threshold.is_noise(f64::from(found.ln_e)) && asked.as_ref().is_none_or(|asked| asked.is_noisy());
         // What was answered to an earlier question is no answer to this one.
         if !asks || scene.is_alone() {
             found.suspects = self.name_suspects(&deploy_id, &found, scene);
@@ -295,13 +295,13 @@ impl Environment {
     /// Reports a watch that is over, and remembers that it is.
     fn close(&mut self, watch: &Watch, verdict: WatchVerdict, suspects: &[Suspect], scene: &mut Scene<'_>) {
         self.ended.note(watch, verdict);
-        let calibration = self.calibration(watch, &scene.terms());
+        let threshold = self.threshold(watch, &scene.terms());
         let ending = Ending {
             service: scene.service,
             environment: &self.name,
             at: scene.context.now,
             sizes: self.baseline.sizes(&scene.context.policy.evidence),
-            ln_threshold: f64::from(calibration.ln_threshold),
+            ln_threshold: f64::from(threshold.ln_e),
             verdict,
             suspects,
         };
@@ -315,7 +315,7 @@ pub(crate) struct Terms<'a> {
     pub(crate) tier: Criticality,
     pub(crate) settings: &'a Settings,
     /// What the fleet tells.
-    pub(crate) told: &'a crate::model::Calibration,
+    pub(crate) told: &'a Calibration,
     pub(crate) evidence: &'a Evidence,
 }
 

@@ -72,7 +72,7 @@ impl Environment {
             deploy_id: watch.deploy_id.clone(),
             started_at: watch.started_at(),
             e_value: watch.ln_e().min(700.0).exp(),
-            threshold: f64::from(self.calibration(watch, terms).ln_threshold).exp(),
+            threshold: f64::from(self.threshold(watch, terms).ln_e).exp(),
         });
         EnvironmentReport {
             environment: self.name.clone(),

@@ -40,12 +40,12 @@ fn the_tail_beyond_the_ninth_decile_is_that_of_the_windows() {
 fn a_threshold_is_at_least_one_in_alpha_and_rises_with_the_noise_up_to_its_cap() {
     let (evidence, pool) = (Evidence::default(), Tail::default());
     let of =
-        |mean: f64, n: u32, alpha: f64| Calibration::of(alpha, &sketch(exponential(mean, n)).tail(), &pool, &evidence);
-    let ln = |calibration: Calibration| f64::from(calibration.ln_threshold);
+        |mean: f64, n: u32, alpha: f64| Threshold::of(alpha, &sketch(exponential(mean, n)).tail(), &pool, &evidence);
+    let ln = |threshold: Threshold| f64::from(threshold.ln_e);
     // Nothing known: Ville's bound, or the least e-value.
-    let none = Calibration::of(1e-3, &Tail::default(), &pool, &evidence);
+    let none = Threshold::of(1e-3, &Tail::default(), &pool, &evidence);
     assert!((ln(none) - 1e3_f64.ln()).abs() < 1e-3 && !none.is_noisy, "{none:?}");
-    let large = Calibration::of(0.05, &Tail::default(), &pool, &evidence);
+    let large = Threshold::of(0.05, &Tail::default(), &pool, &evidence);
     assert!((ln(large) - 200_f64.ln()).abs() < 1e-3, "{large:?}");
     // Quiet windows lower nothing.
     let quiet = of(0.3, 2_000, 1e-3);
@@ -67,7 +67,7 @@ fn a_threshold_is_at_least_one_in_alpha_and_rises_with_the_noise_up_to_its_cap()
 fn few_windows_of_its_like_make_nobody_noisy() {
     let threshold = |n: usize| {
         let windows = std::iter::repeat_n(1.0, 17 * n).chain(std::iter::repeat_n(80.0, 3 * n));
-        Calibration::of(2e-2, &Tail::default(), &sketch(windows).tail(), &Evidence::default())
+        Threshold::of(2e-2, &Tail::default(), &sketch(windows).tail(), &Evidence::default())
     };
     let (few, many) = (threshold(1), threshold(100));
     assert!(!few.is_noisy && many.is_noisy, "{few:?} {many:?}");
