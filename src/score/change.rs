@@ -75,7 +75,7 @@ pub(crate) struct Changes {
 pub(crate) struct Remembered {
     sha: Box<str>,
     change_id: Option<Target>,
-    beside: Option<Box<Beside>>,
+    brought: Option<Box<Brought>>,
     author_id: Option<Person>,
     last_event: Second,
     sequence: u32,
@@ -96,7 +96,7 @@ const _: () = assert!(size_of::<Remembered>() == 64);
 
 /// What few commits bring with them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Beside {
+struct Brought {
     /// The shas it had before a squash or merge.
     heads: Box<[Target]>,
     approvals: Box<[Note]>,
@@ -146,7 +146,7 @@ impl Changes {
         let mut change = Remembered {
             sha: commit.sha.as_ref().into(),
             change_id: commit.change_id.as_deref().map(Target::of),
-            beside: Beside::of(commit, time, context),
+            brought: Brought::of(commit, time, context),
             author_id: author.id,
             author_level: author.level,
             author_is_bot: author.bot,
@@ -240,7 +240,7 @@ fn narrow(probability: f64) -> f32 {
     probability as f32
 }
 
-impl Beside {
+impl Brought {
     fn of(commit: &Commit<'_>, time: Timestamp, context: &Context<'_>) -> Option<Box<Self>> {
         let conditions = context.policy.rules.iter().filter_map(|rule| rule.condition.as_deref());
         let met = conditions.filter(|condition| condition.is_met(commit, time));
@@ -268,25 +268,25 @@ impl Remembered {
 
     /// What it takes, with its place in the list and its tag.
     fn bytes(&self) -> usize {
-        let beside = self.beside.as_ref().map_or(0, |beside| {
-            size_of::<Beside>()
-                + size_of_val(&*beside.heads)
-                + size_of_val(&*beside.approvals)
-                + size_of_val(&*beside.met)
+        let brought = self.brought.as_ref().map_or(0, |brought| {
+            size_of::<Brought>()
+                + size_of_val(&*brought.heads)
+                + size_of_val(&*brought.approvals)
+                + size_of_val(&*brought.met)
         });
-        size_of::<Self>() + size_of::<u32>() + self.sha.len() + beside
+        size_of::<Self>() + size_of::<u32>() + self.sha.len() + brought
     }
 
     /// Whether `note` is about it, of whose sha `is_own` knows the hash.
     fn is_meant_by(&self, note: &Note, is_own: impl Fn(Target) -> bool) -> bool {
-        let heads = self.beside.as_ref().map_or(&[][..], |beside| &beside.heads);
+        let heads = self.brought.as_ref().map_or(&[][..], |brought| &brought.heads);
         note.sha.is_some_and(|sha| is_own(sha) || heads.contains(&sha))
             || (note.change_id.is_some() && note.change_id == self.change_id)
     }
 
     /// Whether `rule` asks anything of this change.
     fn is_under(&self, rule: &Rule, scene: &Scene<'_>) -> bool {
-        let met = self.beside.as_ref().map_or(&[][..], |beside| &beside.met);
+        let met = self.brought.as_ref().map_or(&[][..], |brought| &brought.met);
         let condition = rule.condition.as_ref();
         let is_meant = condition.is_none_or(|condition| met.contains(&condition.tag()));
         let ai = rule.ai.is_empty() || rule.ai.contains(&self.ai);
@@ -302,7 +302,7 @@ impl Remembered {
         let seen = approvals
             .iter()
             .filter(|note| self.is_meant_by(note, |sha| sha == target));
-        let own = self.beside.iter().flat_map(|beside| beside.approvals.iter());
+        let own = self.brought.iter().flat_map(|brought| brought.approvals.iter());
         let mut words: Vec<&Note> = own.chain(seen).collect();
         // Within a second a dismissal is taken for the later word, as among those kept.
         words.sort_by_key(|note| (note.by, Reverse(note.at), note.approved));

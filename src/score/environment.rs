@@ -53,7 +53,7 @@ use super::{
     decide::Standing,
     evidence::{Recent, Shares},
     hold::{Found, Hold},
-    kinds::{Kinds, Known},
+    kinds::{Kinds, UsualKinds},
     moment::Moment,
     placebo::Placebo,
     policy::{Policy, Settings},
@@ -106,7 +106,7 @@ pub(crate) struct Environment {
     /// Of the errors under watch.
     pub(crate) kinds: Option<Box<Kinds>>,
     /// The kinds of usual errors.
-    known: Known,
+    usual_kinds: UsualKinds,
     ended: EndedDeploys,
     pub(crate) hold: Option<Box<Hold>>,
     pub(crate) proposal: Option<Box<Proposal>>,
@@ -180,7 +180,7 @@ impl Environment {
             presence: Presence::default(),
             watches: Vec::new(),
             kinds: None,
-            known: Known::default(),
+            usual_kinds: UsualKinds::default(),
             ended: EndedDeploys::default(),
             hold: None,
             proposal: None,

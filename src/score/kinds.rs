@@ -5,15 +5,15 @@
 //! had come evenly. A fingerprint is the producer's own word for a group of errors; it is cut short, and no more of an error
 //! is kept. A client's storm has no part in it.
 //!
-//! A fingerprint is new if it is none of those [`known`] to be usual.
+//! A fingerprint is new if it is none of the [`usual`] ones.
 //!
 //! **Invariant:** what is counted depends on the order of the errors, never on how they were combined.
 
-mod known;
+mod usual;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::known::Known;
+pub(crate) use self::usual::UsualKinds;
 use super::steps::Totals;
 use crate::model::{Errors, Variant, hash_bytes};
 
@@ -100,11 +100,11 @@ impl Beginning {
 
 impl Kinds {
     /// Counts what an entry told in time.
-    pub(crate) fn note(&mut self, errors: &Errors<'_>, totals: &Totals, known: &Known) {
+    pub(crate) fn note(&mut self, errors: &Errors<'_>, totals: &Totals, usual: &UsualKinds) {
         self.errors = self.errors.saturating_add(narrow(totals.all().errors));
         for_each(errors, totals, |variant, errors| {
             if let Some(text) = variant.fingerprint {
-                self.count_fingerprint(text, errors, known);
+                self.count_fingerprint(text, errors, usual);
             }
             if let Some(text) = variant.upstream {
                 self.count_upstream(text, errors);
@@ -112,9 +112,9 @@ impl Kinds {
         });
     }
 
-    fn count_fingerprint(&mut self, text: &[u8], errors: u32, known: &Known) {
+    fn count_fingerprint(&mut self, text: &[u8], errors: u32, usual: &UsualKinds) {
         let tag = Tag::of(text);
-        if !known.has(tag) {
+        if !usual.has(tag) {
             self.new = self.new.saturating_add(errors);
         }
         let (places, is_same) = (&mut self.fingerprints, |kind: &Fingerprint| kind.tag == tag);
@@ -245,7 +245,7 @@ mod tests {
         for (counts, n_steps) in steps {
             for (text, errors) in *counts {
                 kinds.errors += errors;
-                kinds.count_fingerprint(text.as_bytes(), *errors, &Known::default());
+                kinds.count_fingerprint(text.as_bytes(), *errors, &UsualKinds::default());
             }
             kinds.settle(*n_steps);
         }
@@ -270,14 +270,14 @@ mod tests {
     }
 
     /// An entry's errors, each of a fingerprint and of a callee that failed, where it tells them.
-    fn told(kinds: &mut Kinds, known: &mut Known, is_watched: bool, variants: &[(&str, &str, u32)]) {
+    fn told(kinds: &mut Kinds, usual: &mut UsualKinds, is_watched: bool, variants: &[(&str, &str, u32)]) {
         for (fingerprint, upstream, n) in variants {
             if !is_watched {
-                known.learn_one(fingerprint.as_bytes());
+                usual.learn_one(fingerprint.as_bytes());
             }
             kinds.errors += n;
             if !fingerprint.is_empty() {
-                kinds.count_fingerprint(fingerprint.as_bytes(), *n, known);
+                kinds.count_fingerprint(fingerprint.as_bytes(), *n, usual);
             }
             if !upstream.is_empty() {
                 kinds.count_upstream(upstream.as_bytes(), *n);
@@ -288,37 +288,37 @@ mod tests {
 
     #[test]
     fn what_is_new_and_which_callee_failed_is_counted() {
-        let (mut kinds, mut known) = (Kinds::default(), Known::default());
-        assert!(!known.has_fingerprints());
-        told(&mut kinds, &mut known, false, &[("usual", "", 4)]);
-        assert!(known.has_fingerprints());
+        let (mut kinds, mut usual) = (Kinds::default(), UsualKinds::default());
+        assert!(!usual.has_fingerprints());
+        told(&mut kinds, &mut usual, false, &[("usual", "", 4)]);
+        assert!(usual.has_fingerprints());
         told(
             &mut kinds,
-            &mut known,
+            &mut usual,
             true,
             &[("usual", "", 10), ("new", "api", 20), ("", "db", 2)],
         );
-        told(&mut kinds, &mut known, true, &[("usual", "", 10), ("new", "api", 30)]);
+        told(&mut kinds, &mut usual, true, &[("usual", "", 10), ("new", "api", 30)]);
         let of_api = kinds.upstreams().into_iter().find(|(tag, _)| *tag == Tag::of("api"));
         let of_api = of_api.map_or(0.0, |(_, share)| share);
         assert!((0.6..0.8).contains(&of_api), "{of_api}");
         let new = kinds.new_share().unwrap_or_default();
         assert!((new - of_api).abs() < 0.02, "{new}");
-        told(&mut kinds, &mut known, true, &[("", "", 900)]);
+        told(&mut kinds, &mut usual, true, &[("", "", 900)]);
         assert_eq!(kinds.new_share(), None, "most are of no kind");
     }
 
     #[test]
     fn more_kinds_and_callees_than_have_a_place_are_counted_together() {
-        let (mut kinds, mut known) = (Kinds::default(), Known::default());
+        let (mut kinds, mut usual) = (Kinds::default(), UsualKinds::default());
         let names: Vec<String> = (0..20).map(|n| format!("new {n}")).collect();
         let many: Vec<(&str, &str, u32)> = names
             .iter()
             .zip(["api", "db", "mail", ""].into_iter().cycle())
             .map(|(name, callee)| (name.as_str(), callee, 5))
             .collect();
-        told(&mut kinds, &mut known, true, &many);
-        told(&mut kinds, &mut known, true, &many);
+        told(&mut kinds, &mut usual, true, &many);
+        told(&mut kinds, &mut usual, true, &many);
         assert!((kinds.named_share() - 0.75).abs() < 0.02, "{}", kinds.named_share());
         assert!(
             kinds.new_share().is_some_and(|new| new > 0.95),
@@ -334,7 +334,7 @@ mod tests {
             errors: 9,
             ..Kinds::default()
         };
-        kinds.count_fingerprint(b"total\xff", 9, &Known::default());
+        kinds.count_fingerprint(b"total\xff", 9, &UsualKinds::default());
         assert_eq!((kinds.new_share(), kinds.dominant()), (Some(1.0), None));
     }
 

@@ -26,11 +26,11 @@ const WEEKS_MAX: u16 = 4;
 /// A quarter-hour of the week in the lower ten bits, and the weeks in which it was seen above; 0: none is kept here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-struct Rise(u16);
+struct WeeklyRise(u16);
 
 const WEEK: u16 = 1 << 10;
 
-impl Rise {
+impl WeeklyRise {
     fn weeks(self) -> u16 {
         self.0 / WEEK
     }
@@ -61,7 +61,7 @@ impl Open {
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Week {
-    rises: [Rise; RISES_MAX],
+    rises: [WeeklyRise; RISES_MAX],
     times: [Multiple; RISES_MAX],
     open: Open,
     /// Its errors since the first of its steps that was kept, and how many were usual.
@@ -142,7 +142,7 @@ impl Week {
         if seen <= known.root() {
             rise.0 -= WEEK;
             if rise.weeks() == 0 {
-                *rise = Rise::default();
+                *rise = WeeklyRise::default();
             }
             return;
         }
@@ -163,7 +163,7 @@ impl Week {
         let free = (0..RISES_MAX).find(is_free);
         let place = free.or_else(|| (0..RISES_MAX).filter(may_leave).min_by_key(|i| self.times[*i]));
         if let Some(i) = place {
-            self.rises[i] = Rise(quarter | WEEK);
+            self.rises[i] = WeeklyRise(quarter | WEEK);
             self.times[i] = times;
         }
     }

@@ -145,7 +145,7 @@ impl Environment {
         let of_budget = WATCHES_OF_BUDGET * usize::from(self.budget().is_some());
         let of_graph = WATCHES_OF_GRAPH * usize::from(scene.graph.is_some());
         let is_tight = self.hold.is_none() && of_budget + of_graph > 0;
-        let of_kinds = usize::from(self.known.tells_kinds() && is_tight);
+        let of_kinds = usize::from(self.usual_kinds.tells_kinds() && is_tight);
         let of_versions = usize::from(self.steps.has_versions() && is_tight);
         WATCHES_MAX - of_hold - of_budget - of_graph - of_kinds - of_versions
     }

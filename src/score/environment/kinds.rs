@@ -12,15 +12,15 @@ const LATELY: u16 = 5;
 impl Environment {
     /// Takes in what an entry told in time, and that it `tells` these kinds.
     pub(super) fn note_kinds(&mut self, tells: Tells, errors: &Errors<'_>, totals: &Totals) {
-        self.known.tells_fingerprints |= tells.fingerprints;
-        self.known.tells_upstreams |= tells.upstreams;
+        self.usual_kinds.tells_fingerprints |= tells.fingerprints;
+        self.usual_kinds.tells_upstreams |= tells.upstreams;
         if self.is_watched() || self.unrest.is_on() {
-            self.known.pause();
+            self.usual_kinds.pause();
         } else {
-            self.known.learn(errors, totals);
+            self.usual_kinds.learn(errors, totals);
         }
         if let Some(kinds) = &mut self.kinds {
-            kinds.note(errors, totals, &self.known);
+            kinds.note(errors, totals, &self.usual_kinds);
         }
     }
 
@@ -28,7 +28,7 @@ impl Environment {
     /// watched. Only with a watch or a step: when their first one comes depends on how errors are combined.
     pub(super) fn settle_kinds(&mut self, scene: &Scene<'_>) {
         let has_room = self.kinds.is_some() || self.watches.len() <= self.watches_max(scene);
-        let is_told = self.known.tells_kinds() && self.hold.is_none() && has_room;
+        let is_told = self.usual_kinds.tells_kinds() && self.hold.is_none() && has_room;
         if let Some(leading) = self.leading().filter(|_| is_told) {
             let n_steps = leading.since_onset().n_steps;
             self.kinds.get_or_insert_default().settle(n_steps);

@@ -120,7 +120,7 @@ impl Environment {
     ) {
         let is_quarter = closed.start.millis().rem_euclid(PLACEBO_EVERY_MS) == 0;
         if is_quarter {
-            self.known.forget();
+            self.usual_kinds.forget();
         }
         let begins = is_quarter && self.baseline.is_known(closed.start, &context.policy.evidence);
         if begins {

@@ -13,7 +13,7 @@ const KNOWN_ERRORS_MIN: u32 = 20;
 const FORGETS: u32 = 128;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Known {
+pub(crate) struct UsualKinds {
     /// Their fingerprints, from the last that was learned to the first.
     tags: [Tag; KNOWN_MAX],
     /// A bit for each of them that was told in this quarter-hour, the lowest for the first.
@@ -26,7 +26,7 @@ pub(crate) struct Known {
     named: u32,
 }
 
-impl Known {
+impl UsualKinds {
     /// Whether errors were ever told with either.
     pub(crate) fn tells_kinds(&self) -> bool {
         self.tells_fingerprints || self.tells_upstreams
@@ -103,27 +103,27 @@ mod tests {
 
     #[test]
     fn how_many_usual_errors_name_a_callee_is_forgotten_in_a_day_or_two() {
-        let mut known = Known {
+        let mut known = UsualKinds {
             errors: 10_000,
             named: 9_000,
-            ..Known::default()
+            ..UsualKinds::default()
         };
-        let share = |known: &Known| known.named_share().unwrap_or_default();
+        let share = |known: &UsualKinds| known.named_share().unwrap_or_default();
         assert!((share(&known) - 0.9).abs() < 1e-9);
         for _ in 0..4 * 24 * 2 {
             known.forget();
         }
         assert!((1_500..3_500).contains(&known.errors), "{}", known.errors);
         assert!((share(&known) - 0.9).abs() < 0.05, "{}", share(&known));
-        assert_eq!(Known::default().named_share(), None);
+        assert_eq!(UsualKinds::default().named_share(), None);
     }
 
     /// What is told in every quarter-hour stays, and what was learned first of all else makes room for one other.
     #[test]
     fn a_usual_kind_is_known_while_it_is_told() {
-        let mut known = Known::default();
+        let mut known = UsualKinds::default();
         let name = |n: usize| format!("kind {n}");
-        let is_known = |known: &Known, n: usize| known.has(Tag::of(&name(n)));
+        let is_known = |known: &UsualKinds, n: usize| known.has(Tag::of(&name(n)));
         for n in 0..=KNOWN_MAX {
             known.learn_one(name(n).as_bytes());
         }
