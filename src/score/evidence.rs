@@ -82,9 +82,9 @@ impl Observation {
     /// ln `L_r` per multiplier of variant (B), if a fault strikes the share `exposure` of the traffic; `size` as it is to
     /// be judged by.
     pub(crate) fn ln_ratios(&self, size: f64, exposure: f64) -> [f64; N] {
-        let (x, m, k) = (self.counted, self.harmless, size);
-        let base = (k + m).ln();
-        multiplied(exposure).map(|(r, ln_r)| x * ln_r - (k + x) * ((k + r * m).ln() - base))
+        let m = self.harmless;
+        let null = Null::new(self.counted, m, size);
+        multiplied(exposure).map(|(r, ln_r)| null.ln_ratio(r * m, ln_r))
     }
 
     /// The same where up to `least` times the harmless mean are put down to something else: only what is beyond that
@@ -93,12 +93,37 @@ impl Observation {
         let x = self
             .counted
             .max(without_spike(self.errors, self.expected * least, spike));
-        let (m, k) = (self.harmless, size);
-        let base = (k + least * m).ln();
+        let m = self.harmless;
+        let null = Null::new(x, least * m, size);
         multiplied(exposure).map(|(r, _)| {
             let r = r.max(least);
-            x * (r / least).ln() - (k + x) * ((k + r * m).ln() - base)
+            null.ln_ratio(r * m, (r / least).ln())
         })
+    }
+}
+
+/// That so many errors are a count of a negative binomial with the mean m and the size k.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Null {
+    errors: f64,
+    size: f64,
+    /// ln(k + m).
+    ln_sum: f64,
+}
+
+impl Null {
+    pub(crate) fn new(errors: f64, mean: f64, size: f64) -> Self {
+        Self {
+            errors,
+            size,
+            ln_sum: (size + mean).ln(),
+        }
+    }
+
+    /// ln of how much likelier they are where the mean is r m: x ln r − (k + x) [ln(k + r m) − ln(k + m)].
+    pub(crate) fn ln_ratio(self, times_mean: f64, ln_r: f64) -> f64 {
+        let (x, k) = (self.errors, self.size);
+        x * ln_r - (k + x) * ((k + times_mean).ln() - self.ln_sum)
     }
 }
 

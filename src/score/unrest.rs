@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::{Observation, narrow};
+use super::evidence::{Null, Observation, narrow};
 use crate::model::Timestamp;
 
 /// The multiples that it looks for: a large one, by which there is unrest, and a small one, which only dates a rise.
@@ -53,15 +53,14 @@ impl Unrest {
         if x <= m && self.n_steps == [0; 2] {
             return;
         }
-        let ln_ratio_of = |r: f64, k: f64, base: f64| x * r.ln() - (k + x) * ((k + r * m).ln() - base);
-        let base = (k + m).ln();
+        let null = Null::new(x, m, k);
         for ((ln_w, n_steps), r) in self.ln_w.iter_mut().zip(&mut self.n_steps).zip(MULTIPLES) {
             if *n_steps == 0 && x <= m {
                 continue;
             }
-            let mut ln_ratio = ln_ratio_of(r, k, base);
+            let mut ln_ratio = null.ln_ratio(r * m, r.ln());
             if ln_ratio < 0.0 && k < SIZE_MIN {
-                ln_ratio = ln_ratio_of(r, SIZE_MIN, (SIZE_MIN + m).ln());
+                ln_ratio = Null::new(x, m, SIZE_MIN).ln_ratio(r * m, r.ln());
             }
             *ln_w = (*ln_w + narrow(ln_ratio)).clamp(0.0, LN_MAX);
             *n_steps = if *ln_w > 0.0 { n_steps.saturating_add(1) } else { 0 };

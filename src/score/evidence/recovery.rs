@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LN_WEIGHT, N, Observation, ln_add, narrow};
+use super::{LN_WEIGHT, N, Null, Observation, ln_add, narrow};
 
 /// Whether errors go on: the mixture over multiples, begun with the first step taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -41,8 +41,8 @@ impl Recovery {
         self.n_steps = self.n_steps.saturating_add(1);
         let (x, m) = (f64::from(self.errors), f64::from(self.harmless));
         let k = o.sizes.of_block(self.n_steps);
-        let ln_ratio = (k + x) * ((k + 2.0 * m).ln() - (k + m).ln()) - x * 2.0_f64.ln();
-        self.shown = ln_ratio >= 20.0_f64.ln();
+        let ln_twice = Null::new(x, m, k).ln_ratio(2.0 * m, 2.0_f64.ln());
+        self.shown = -ln_twice >= 20.0_f64.ln();
     }
 
     /// Twenty to one for "recovered".

@@ -15,7 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LN_WEIGHT, Since, ln_add, multiplied, narrow, without_spike};
+use super::{LN_WEIGHT, Null, Since, ln_add, multiplied, narrow, without_spike};
 use crate::score::{
     baseline::{SCALES, Sizes},
     short::Short,
@@ -185,10 +185,10 @@ impl Scan {
         if x <= m {
             return;
         }
-        let base = (k + m).ln();
+        let null = Null::new(x, m, k);
         let mut ln_e = f64::NEG_INFINITY;
         for (r, ln_r) in multiplied(blocks.exposure) {
-            ln_e = ln_add(ln_e, x * ln_r - (k + x) * ((k + r * m).ln() - base));
+            ln_e = ln_add(ln_e, null.ln_ratio(r * m, ln_r));
         }
         let ln_part = mass.ln() + LN_WEIGHT + ln_e;
         if ln_part > f64::from(self.ln_sum) {
