@@ -35,7 +35,7 @@ impl Environment {
 
     /// The watch that has most evidence.
     pub(super) fn leading(&self) -> Option<&Watch> {
-        self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()))
+        leading_of(self.watches.iter())
     }
 
     /// What the evidence against a deploy must reach.
@@ -333,6 +333,11 @@ impl Scene<'_> {
             evidence: &self.context.policy.evidence,
         }
     }
+}
+
+/// The one that has most evidence.
+pub(super) fn leading_of<'a>(watches: impl Iterator<Item = &'a Watch>) -> Option<&'a Watch> {
+    watches.max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()))
 }
 
 /// ln of the least threshold that a policy may give.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Environment, PROPOSE_EVERY, Scene};
+use super::{Environment, PROPOSE_EVERY, Scene, conviction::leading_of};
 use crate::{
     model::{Ask, Clue, Ground, Health, Message, Path, Timestamp, Told},
     score::{
@@ -354,8 +354,7 @@ impl Environment {
         }
         let step = self.steps.grain.duration();
         let judged = self.watches.iter().filter(|watch| watch.has_judged());
-        let leading = judged.max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()));
-        if let Some(watch) = leading.filter(|watch| watch.ln_e() >= ILL.ln()) {
+        if let Some(watch) = leading_of(judged).filter(|watch| watch.ln_e() >= ILL.ln()) {
             return Health::Ill {
                 since: end - step * u32::from(watch.since_onset().n_steps),
                 is_held: false,
@@ -396,8 +395,7 @@ impl Environment {
             return watches.into_iter().take(CLUES_MAX).map(clue).chain(nothing).collect();
         };
         let step = self.steps.grain.duration();
-        let leading = self.watches.iter().max_by(|a, b| a.ln_e().total_cmp(&b.ln_e()));
-        let convicted = leading.filter(|watch| watch.has_alarmed());
+        let convicted = self.leading().filter(|watch| watch.has_alarmed());
         let blamed = if let Some(hold) = &self.hold {
             hold.found.suspects.clone()
         } else {
