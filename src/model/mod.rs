@@ -26,7 +26,7 @@ pub use event::{
     DeployStatus, Effect, ErrorCount, Event, Incident, IncidentStatus, Kind, Level, MEASURE_NAMES, Measures,
     N_MEASURES, Override, Review, ReviewVerdict, Service, Slo,
 };
-pub use identity::{EventHash, hash_bytes, hash_text};
+pub use identity::{EventHash, half_of, hash_bytes, hash_text, short_hash};
 pub use name::{EnvironmentId, InvalidName, MAX_NAME_BYTES, ServiceId, check_name};
 pub use number::{Offset, OutOfRange, PartitionIndex, Sequence, UnitInterval};
 pub use question::{Ask, Clue, Health, Path, Told};

@@ -13,7 +13,7 @@ use std::{borrow::Cow, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::evidence::narrow;
-use crate::model::{Message, Second, ServiceId, Timestamp, hash_text};
+use crate::model::{Message, Second, ServiceId, Timestamp, short_hash};
 
 /// Callees remembered, and what their names may take.
 const CALLEES_MAX: usize = 16;
@@ -207,7 +207,7 @@ impl Graph {
     /// Whether a question is asked here for the first time; remembers it.
     pub(crate) fn is_first(&mut self, by: &str, environment: &str, asked_at: Timestamp) -> bool {
         let question = format!("{by}@{environment} {}", asked_at.millis());
-        let hash = u32::try_from(hash_text(&question) >> 32).unwrap_or(0);
+        let hash = short_hash(&question);
         if self.asked.contains(&hash) {
             return false;
         }

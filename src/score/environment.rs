@@ -34,7 +34,6 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use closed::margin;
 pub(crate) use conviction::Terms;
-pub(super) use deploys::short_hash;
 pub(crate) use incidents::OpenIncident;
 pub(crate) use outlasting::Outlasting;
 pub(super) use report::EnvironmentReport;
@@ -61,7 +60,9 @@ use super::{
     unrest::Unrest,
     watch::Watch,
 };
-use crate::model::{Action, Criticality, EnvironmentId, Errors, Ground, Incident, Second, ServiceId, Timestamp};
+use crate::model::{
+    Action, Criticality, EnvironmentId, Errors, Ground, Incident, Second, ServiceId, Timestamp, short_hash,
+};
 
 /// A withheld freeze is asked for again this often.
 const PROPOSE_EVERY: Duration = Duration::from_mins(1);
@@ -166,7 +167,7 @@ impl Environment {
         lateness: Duration,
     ) -> Self {
         Self {
-            seed: deploys::short_hash(&format!("{service}@{name}")),
+            seed: short_hash(&format!("{service}@{name}")),
             name,
             steps: Steps::new(Grain::ONE_MINUTE, at, now, lateness),
             baseline: Baseline::new(),

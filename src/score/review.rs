@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::policy::Levels;
-use crate::model::{self, Commit, Level, Review, ReviewVerdict, Second, Timestamp, hash_text};
+use crate::model::{self, Commit, Level, Review, ReviewVerdict, Second, Timestamp, half_of, hash_text};
 
 /// Reviews remembered per service; the next drops the oldest. Those of a change that landed mostly wait for nothing.
 const NOTES_MAX: usize = 256;
@@ -34,7 +34,7 @@ impl Target {
 
     /// Half of it, by which to look for it.
     pub(crate) fn tag(self) -> u32 {
-        u32::try_from(self.0.get() >> 32).unwrap_or(u32::MAX)
+        half_of(self.0.get())
     }
 
     /// Its first [`TAG_BITS`], by which a trace is known.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Candidate;
-use crate::model::{Path, Second, ServiceId, Timestamp, Told, hash_text};
+use crate::model::{Path, Second, ServiceId, Timestamp, Told, short_hash};
 
 /// A service that is no more answers nothing. By the wall clock: an answer takes its time, however much record time passes
 /// while hours are caught up.
@@ -219,7 +219,7 @@ pub(crate) struct Askers([(u32, Second); DEPENDENTS_MIN]);
 
 impl Askers {
     pub(crate) fn note(&mut self, name: &str, asked_at: Timestamp) {
-        let hash = u32::try_from(hash_text(name) >> 32).unwrap_or(0);
+        let hash = short_hash(name);
         let known = self.0.iter().position(|(known, _)| *known == hash);
         let oldest = (0..DEPENDENTS_MIN).min_by_key(|place| self.0[*place].1);
         self.0[known.or(oldest).unwrap_or(0)] = (hash, Second::of(asked_at));

@@ -6,7 +6,7 @@ use super::{
     ended::Ended,
 };
 use crate::{
-    model::{ChangeKind, Deploy, DeployStatus, Message, Second, Timestamp, UnitInterval, Watched, hash_text},
+    model::{ChangeKind, Deploy, DeployStatus, Message, Second, Timestamp, UnitInterval, Watched},
     score::{Said, exposure::Exposure, steps::Version, watch::Watch},
 };
 
@@ -196,9 +196,4 @@ impl Environment {
 /// Whether the deploy is over, and not well.
 fn is_end_of_try(status: DeployStatus) -> bool {
     matches!(status, DeployStatus::RolledBack | DeployStatus::Failed)
-}
-
-/// Half of a hash: two of seventeen deploys fall together once in thirty million times.
-pub(in crate::score) fn short_hash(deploy_id: &str) -> u32 {
-    u32::try_from(hash_text(deploy_id) >> 32).unwrap_or(u32::MAX)
 }

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::short_hash;
 use crate::{
-    model::{DeployStatus, Second, Timestamp},
+    model::{DeployStatus, Second, Timestamp, short_hash},
     score::{
         exposure::Exposure,
         steps::Version,

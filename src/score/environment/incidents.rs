@@ -4,9 +4,8 @@ use std::{cmp::Reverse, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::short_hash;
 use crate::{
-    model::{Incident, IncidentStatus, Second, Timestamp},
+    model::{Incident, IncidentStatus, Second, Timestamp, short_hash},
     score::hold::SPEAKS_BEFORE,
 };
 

@@ -127,8 +127,16 @@ impl Environment {
         let Some(kinds) = &self.kinds else {
             return Hints::default();
         };
-        let usually_named = self.usual_kinds.named_share().filter(|_| self.usual_kinds.tells_upstreams);
-        Hints::of(kinds, watch.since_onset(), usually_named, self.usual_kinds.has_fingerprints())
+        let usually_named = self
+            .usual_kinds
+            .named_share()
+            .filter(|_| self.usual_kinds.tells_upstreams);
+        Hints::of(
+            kinds,
+            watch.since_onset(),
+            usually_named,
+            self.usual_kinds.has_fingerprints(),
+        )
     }
 
     /// Asks what it calls and what calls it, for a new conviction or once more; where there is nobody to ask, the fleet.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::hash_bytes;
+use crate::model::{half_of, hash_bytes};
 
 /// Versions told apart at once: a rollout knows two, and another may follow on it.
 const VERSIONS_MAX: usize = 4;
@@ -16,7 +16,7 @@ impl Version {
     pub(crate) const NONE: Self = Self(0);
 
     pub(crate) fn of<T: AsRef<[u8]> + ?Sized>(name: Option<&T>) -> Self {
-        let hash = |name: &T| u32::try_from(hash_bytes(name.as_ref()) >> 32).unwrap_or(1).max(1);
+        let hash = |name: &T| half_of(hash_bytes(name.as_ref())).max(1);
         let hash = name.map_or(0, hash);
         Self(hash)
     }

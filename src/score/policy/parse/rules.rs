@@ -13,7 +13,7 @@ use super::{
     windows::{WEEKDAYS, globs, hours, scope, zone},
 };
 use crate::{
-    model::{Assistance, Level, check_name, hash_text},
+    model::{Assistance, Level, check_name, short_hash},
     score::policy::{Condition, Glob, Rule, Scope},
 };
 
@@ -185,7 +185,7 @@ fn condition(reader: &mut Reader, when: &mut Section<'_>, name: Option<&str>) ->
     let days: Vec<i8> = weekdays.iter().map(|day| day.to_monday_zero_offset()).collect();
     let in_zone = zone.iana_name();
     let asked = format!("{name:?} {paths:?} {min_lines:?} {min_files:?} {minutes:?} {days:?} {in_zone:?}");
-    let tag = u32::try_from(hash_text(&asked) >> 32).unwrap_or_default();
+    let tag = short_hash(&asked);
     Some(Box::new(Condition {
         paths,
         min_lines,
