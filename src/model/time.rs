@@ -26,6 +26,7 @@ impl Timestamp {
     pub const MIN: Self = Self(i64::MIN);
     /// After every event: a deadline that never comes.
     pub const NEVER: Self = Self(i64::MAX);
+    pub const QUARTER_HOUR_MS: i64 = 15 * 60 * 1_000;
 
     #[must_use]
     pub const fn from_millis(ms: i64) -> Self {
@@ -41,6 +42,12 @@ impl Timestamp {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// The quarter-hour that holds it, counted from 1970.
+    #[must_use]
+    pub const fn quarter_hour(self) -> i64 {
+        self.0.div_euclid(Self::QUARTER_HOUR_MS)
     }
 
     /// The start of the stretch of length `step` that holds this instant.

@@ -18,13 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::{
-    hour::Hour,
-    pending::Quarter,
-    profile::{Profile, quarter},
-    scatter::Scatter,
-    week::Week,
-};
+use self::{hour::Hour, pending::Quarter, profile::Profile, scatter::Scatter, week::Week};
 pub(crate) use self::{
     pending::Pending,
     scatter::{SCALES, Sizes},
@@ -278,7 +272,7 @@ impl Baseline {
 
     /// What was learned counts for less as time passes, up to the quarter-hour of `at`.
     fn decay_to(&mut self, at: Timestamp) {
-        let at = u32::try_from(quarter(at)).unwrap_or(0);
+        let at = u32::try_from(at.quarter_hour()).unwrap_or(0);
         let n = at.saturating_sub(self.decayed_to);
         if n == 0 || self.decayed_to == 0 {
             self.decayed_to = self.decayed_to.max(at);

@@ -77,8 +77,6 @@ const RELAPSE_WINDOW: Duration = Duration::from_hours(6);
 const RELAPSE_LEASE: Duration = Duration::from_hours(4);
 /// Versions that were not told apart yet begin to be beside so many watches.
 const VERSIONS_BESIDE: usize = 2;
-/// Placebo windows begin with quarter-hours.
-const PLACEBO_EVERY_MS: i64 = 900_000;
 /// An environment in which nothing happens is forgotten: previews come and go.
 pub(crate) const FORGET_AFTER: Duration = Duration::from_hours(7 * 24);
 

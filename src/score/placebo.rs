@@ -241,10 +241,9 @@ impl Placebo {
     /// Begins a window with the quarter-hour of `start`, or not, by a hash of it and `seed`; none where one is on. Whether
     /// it did.
     pub(crate) fn begin(&mut self, seed: u32, start: Timestamp, horizon: u16) -> bool {
-        let quarter = start.millis().div_euclid(900_000);
         let begins = self.window.is_none()
             && start >= self.quiet_from.start()
-            && mixed(seed, quarter.unsigned_abs()).is_multiple_of(ONE_IN);
+            && mixed(seed, start.quarter_hour().unsigned_abs()).is_multiple_of(ONE_IN);
         if begins {
             self.window = Some(Box::new(Window {
                 began: start,

@@ -14,7 +14,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::profile::quarter;
 use crate::{
     model::Timestamp,
     score::{evidence::narrow, steps::Grain},
@@ -66,7 +65,7 @@ impl Hour {
 
     /// g·(R − 1): what of the excess would be left at `at` if age alone took from it.
     fn left(&self, at: Timestamp) -> f64 {
-        let lag = quarter(at).saturating_sub(i64::from(self.anchored_at)).max(0);
+        let lag = at.quarter_hour().saturating_sub(i64::from(self.anchored_at)).max(0);
         let lag = f64::from(u32::try_from(lag).unwrap_or(u32::MAX));
         f64::from(self.excess) * FADES_IN / (FADES_IN + lag)
     }
@@ -87,12 +86,12 @@ impl Hour {
 
     /// Whether the anchor is older at `at` than it may be where nothing is watched.
     pub(super) fn is_old(&self, at: Timestamp) -> bool {
-        quarter(at) >= i64::from(self.anchored_at) + ANCHORED_FOR
+        at.quarter_hour() >= i64::from(self.anchored_at) + ANCHORED_FOR
     }
 
     /// What follows on `at` is held against the hours before it.
     pub(super) fn anchor(&mut self, at: Timestamp) {
-        self.anchored_at = u32::try_from(quarter(at)).unwrap_or(0);
+        self.anchored_at = u32::try_from(at.quarter_hour()).unwrap_or(0);
         self.excess = (self.errors + 1.0) / (self.usual + 1.0) - 1.0;
     }
 
@@ -123,7 +122,7 @@ mod tests {
             ..Hour::default()
         };
         assert!((silent.factor(Timestamp::from_millis(0)) - 0.25).abs() < 1e-9);
-        let later = silent.factor(Timestamp::from_millis(16 * 900_000));
+        let later = silent.factor(Timestamp::from_millis(16 * Timestamp::QUARTER_HOUR_MS));
         assert!((0.5..0.51).contains(&later), "{later}");
     }
 
@@ -131,7 +130,7 @@ mod tests {
     #[test]
     fn an_excursion_that_did_not_last_is_not_expected_to() {
         let mut hour = Hour::default();
-        let at = |n: i64| Timestamp::from_millis(n * 900_000);
+        let at = |n: i64| Timestamp::from_millis(n * Timestamp::QUARTER_HOUR_MS);
         for n in 0..400 {
             if n % 8 == 0 {
                 hour.note(600.0, 60.0);

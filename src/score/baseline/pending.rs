@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, profile};
+use super::Baseline;
 use crate::{
     model::Timestamp,
     score::{
@@ -35,7 +35,7 @@ pub(super) struct Quarter {
 
 impl Quarter {
     pub(super) fn start(&self) -> Timestamp {
-        Timestamp::from_millis(i64::from(self.index) * profile::QUARTER_HOUR_MS)
+        Timestamp::from_millis(i64::from(self.index) * Timestamp::QUARTER_HOUR_MS)
     }
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Pending(Vec<Quarter>);
 impl Pending {
     /// Keeps a step that was judged, as at most `spike` times what was expected.
     pub(crate) fn keep(&mut self, (closed, grain): (&Closed, Grain), seen: &Observation, spike: f64) {
-        let Ok(index) = u32::try_from(profile::quarter(closed.start)) else {
+        let Ok(index) = u32::try_from(closed.start.quarter_hour()) else {
             return;
         };
         if self.0.last().is_none_or(|last| last.index != index) {
@@ -88,7 +88,7 @@ impl Pending {
         let is_new = self
             .0
             .last()
-            .is_some_and(|last| i64::from(last.index) != profile::quarter(start));
+            .is_some_and(|last| i64::from(last.index) != start.quarter_hour());
         if is_new && self.0.len() >= QUARTERS_MAX {
             let oldest = self.0.remove(0);
             if is_well {
@@ -100,7 +100,7 @@ impl Pending {
     /// Lets the baseline learn from the quarter-hours that were over before `open_since`, when the oldest watch still
     /// open began.
     pub(crate) fn release(&mut self, baseline: &mut Baseline, grain: Grain, open_since: Timestamp) {
-        let over = |quarter: &Quarter| i64::from(quarter.index) < profile::quarter(open_since);
+        let over = |quarter: &Quarter| i64::from(quarter.index) < open_since.quarter_hour();
         for quarter in self.0.extract_if(.., |quarter| over(quarter)) {
             baseline.take_in(grain, &quarter);
         }
@@ -109,8 +109,7 @@ impl Pending {
 
     /// Forgets what was seen from `since` on.
     pub(crate) fn drop_from(&mut self, since: Timestamp) {
-        self.0
-            .retain(|quarter| i64::from(quarter.index) < profile::quarter(since));
+        self.0.retain(|quarter| i64::from(quarter.index) < since.quarter_hour());
         self.give_back();
     }
 

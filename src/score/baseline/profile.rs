@@ -8,7 +8,6 @@ use crate::{
 };
 
 const QUARTER_HOURS: usize = 96;
-pub(super) const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
 /// A quarter-hour's shape is drawn to the level with the weight of so many steps, or so many expected errors.
 const PRIOR: f64 = 10.0;
 /// What a quarter-hour's average remembers, in days of its steps: a half-life of 14 days.
@@ -86,7 +85,7 @@ impl Profile {
     }
 
     fn index(at: Timestamp) -> usize {
-        usize::try_from(quarter(at).rem_euclid(96)).unwrap_or(0)
+        usize::try_from(at.quarter_hour().rem_euclid(96)).unwrap_or(0)
     }
 
     /// The multiple of the level that is usual at `at`.
@@ -112,11 +111,6 @@ impl Profile {
         let steps_max = (MEMORY_DAYS * 15.0 / grain.minutes()).min(250.0);
         cells.n[i] = truncated((known + n_steps).min(steps_max));
     }
-}
-
-/// The quarter-hour that holds `at`, counted from the epoch.
-pub(super) fn quarter(at: Timestamp) -> i64 {
-    at.millis().div_euclid(QUARTER_HOUR_MS)
 }
 
 fn truncated(n: f64) -> u8 {

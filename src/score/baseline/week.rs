@@ -8,7 +8,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::profile::quarter;
 use crate::{
     model::Timestamp,
     score::{multiple::Multiple, short::Short},
@@ -73,7 +72,7 @@ pub(super) struct Week {
 const _: () = assert!(size_of::<Week>() <= 24);
 
 fn quarter_of_week(at: Timestamp) -> u16 {
-    u16::try_from(quarter(at).rem_euclid(QUARTERS_A_WEEK)).unwrap_or(0)
+    u16::try_from(at.quarter_hour().rem_euclid(QUARTERS_A_WEEK)).unwrap_or(0)
 }
 
 impl Week {

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Environment, PLACEBO_EVERY_MS};
-use crate::score::{
-    Context,
-    evidence::{Blocks, Observation, Recent, Seen},
-    policy::Settings,
-    steps::Closed,
-    unrest::Unrest,
+use super::Environment;
+use crate::{
+    model::Timestamp,
+    score::{
+        Context,
+        evidence::{Blocks, Observation, Recent, Seen},
+        policy::Settings,
+        steps::Closed,
+        unrest::Unrest,
+    },
 };
 
 /// Where nothing is watched, errors that rose are learned from after this: what lasts so long may be a new level.
@@ -118,7 +121,7 @@ impl Environment {
         settings: &Settings,
         context: &Context<'_>,
     ) {
-        let is_quarter = closed.start.millis().rem_euclid(PLACEBO_EVERY_MS) == 0;
+        let is_quarter = closed.start.millis().rem_euclid(Timestamp::QUARTER_HOUR_MS) == 0;
         if is_quarter {
             self.usual_kinds.forget();
         }

@@ -84,7 +84,7 @@ fn a_window_in_a_hundred_that_had_a_cause_is_no_noise() {
 
 #[test]
 fn windows_begin_by_hash_and_an_alarm_shared_by_many_voids_them() {
-    let quarter = |n: i64| Timestamp::from_millis(n * 900_000);
+    let quarter = |n: i64| Timestamp::from_millis(n * Timestamp::QUARTER_HOUR_MS);
     let begun = |seed: u32| {
         (0..4_000_i64)
             .filter(|n| {

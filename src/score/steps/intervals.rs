@@ -11,7 +11,6 @@ use crate::model::Timestamp;
 
 /// In so many quarter-hours of a day and the one before longer intervals are no exception.
 const USUAL_FROM: u8 = 4;
-const QUARTER_HOUR_MS: i64 = 900_000;
 const QUARTERS_PER_DAY: i64 = 96;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,7 +27,7 @@ pub(super) struct Intervals {
 impl Intervals {
     /// Remembers a producer's interval. What comes out of order from a quarter-hour before the last is not counted.
     pub(super) fn note(&mut self, time: Timestamp, interval_ms: u64) {
-        let quarter = time.millis().div_euclid(QUARTER_HOUR_MS);
+        let quarter = time.quarter_hour();
         let day = u16::try_from(quarter.div_euclid(QUARTERS_PER_DAY)).unwrap_or(0);
         let quarter = u8::try_from(quarter.rem_euclid(QUARTERS_PER_DAY) + 1).unwrap_or(0);
         if day > self.day {
