@@ -14,6 +14,7 @@
 //!
 //! **Invariant:** steps are closed in order, each once, and none before `now` allows it.
 
+mod asked;
 mod burning;
 mod closed;
 mod conviction;

@@ -1,26 +1,20 @@
-//! What an environment and its surroundings have to do with each other: questions out, answers in, and the other way.
+//! Asking: what a rise of errors is put down to, of what an environment calls and what calls it as well.
 
 use std::time::Duration;
 
-use super::{Environment, PROPOSE_EVERY, Scene, conviction::leading_of};
+use super::{Environment, PROPOSE_EVERY, Scene};
 use crate::{
-    model::{Ask, Clue, Ground, Health, Message, Path, Timestamp, Told},
+    model::{Ask, Ground, Message, Path, Timestamp, Told},
     score::{
         Said,
-        blame::{Blamed, DEPENDENTS_MIN, Hints, ILL, Inquiry, Onsets, Own, Posterior, Rise, Whose, put_down, weight},
-        evidence::narrow,
+        blame::{Blamed, Hints, Inquiry, Onsets, Own, Posterior, Rise, Whose, put_down, weight},
         hold::Found,
-        policy::Policy,
         watch::Watch,
     },
 };
 
-/// Deploys told of in an answer.
-const CLUES_MAX: usize = 2;
 /// Three services alarmed together lately, if within this.
 const SHARED_FOR: Duration = Duration::from_mins(30);
-/// A freeze's own windows of evidence say nothing before.
-const FRESH_HOLD: Duration = Duration::from_mins(15);
 
 impl Environment {
     fn inquiry(&self) -> Option<&Inquiry> {
@@ -55,7 +49,7 @@ impl Environment {
     }
 
     /// The own deploys, beside a rise.
-    fn own(&self, rise: &Rise<'_>) -> Vec<Own<'_>> {
+    pub(super) fn own(&self, rise: &Rise<'_>) -> Vec<Own<'_>> {
         let silent = |from, to| self.presence.silent_between(from, to);
         let watches = self.watches.iter();
         watches
@@ -95,7 +89,8 @@ impl Environment {
         }
     }
 
-    fn rise<'a>(&self, convicted: Option<&'a str>, onset: Timestamp, scene: &Scene<'a>) -> Rise<'a> {
+    /// What is known of a rise that began about `onset`.
+    pub(super) fn rise<'a>(&self, convicted: Option<&'a str>, onset: Timestamp, scene: &Scene<'a>) -> Rise<'a> {
         let shared_alarm_at = scene.context.bulletin.calibration.shared_alarm_at;
         let lately = shared_alarm_at.is_some_and(|at| scene.context.now.since(at) < SHARED_FOR);
         let step = self.steps.grain.duration();
@@ -275,156 +270,5 @@ impl Environment {
         if !is_explained && !waits {
             self.propose(Ground::Evidence, scene);
         }
-    }
-
-    /// Answers one that alarms. `n_forwarded` further services were asked on its behalf.
-    pub(crate) fn answer_ask(&mut self, ask: &Ask<'_>, n_forwarded: u8, scene: &mut Scene<'_>) {
-        let now = scene.context.now;
-        if !self.is_watched() {
-            self.pass_quiet_steps(scene.settings, scene.context);
-        }
-        if let Path::Callee(_) = ask.path {
-            let askers = &mut self.concerns.get_or_insert_default().askers;
-            askers.get_or_insert_default().note(&ask.by, ask.asked_at);
-        }
-        let state = self.health(scene.context.policy, now);
-        let n_dependents = self.n_dependents(scene.context.policy, now);
-        scene.said.push(Said::Message(Message::Told(Told {
-            service: ask.by.clone().into_owned().into(),
-            environment: self.name.as_str().to_owned().into(),
-            asked_at: ask.asked_at,
-            by: scene.service.as_str().to_owned().into(),
-            path: ask.path,
-            n_forwarded,
-            n_askers: n_dependents.unwrap_or(0),
-            state,
-            seen_from: self.steps.next_start() - self.steps.grain.duration(),
-            clues: self.clues(ask.path, state, scene),
-        })));
-        if n_dependents.is_some() {
-            self.settle_lease(scene);
-            self.decide(scene);
-        }
-    }
-
-    /// Lets go of who asked long ago.
-    pub(super) fn forget_askers(&mut self, now: Timestamp) {
-        if let Some(concerns) = &mut self.concerns
-            && concerns.askers.as_ref().is_some_and(|askers| askers.n(now) == 0)
-        {
-            concerns.askers = None;
-            self.drop_empty_concerns();
-        }
-    }
-
-    /// How many services alarm that depend on this one, if they are many and something here may be why.
-    pub(super) fn n_dependents(&self, policy: &Policy, now: Timestamp) -> Option<u8> {
-        let n = self.concerns.as_ref()?.askers.as_ref()?.n(now);
-        if n < DEPENDENTS_MIN {
-            return None;
-        }
-        let may_be_why = match self.health(policy, now) {
-            Health::Ill { .. } => true,
-            Health::Unknown => !self.watches.is_empty(),
-            Health::Well | Health::Suffers { .. } => false,
-        };
-        may_be_why.then(|| u8::try_from(n).unwrap_or(u8::MAX))
-    }
-
-    /// How it is by its own errors.
-    fn health(&self, policy: &Policy, now: Timestamp) -> Health {
-        let unrest = self.unrest.is_on() && !self.is_silent(policy);
-        let hold = self.hold.as_ref();
-        let hold = hold.filter(|hold| unrest || hold.may_go_on() || now.since(hold.since) < FRESH_HOLD);
-        let held_since = hold.map(|hold| hold.found.onset());
-        // Of errors that go on neither evidence nor unrest sees anything in the end: the hours before are theirs by then.
-        let outlasting = self.outlasting();
-        let outlasting_since = outlasting.map(|outlasting| outlasting.since);
-        let is_held = hold.is_some() || outlasting.is_some_and(|outlasting| outlasting.a_freeze);
-        let since = held_since.into_iter().chain(outlasting_since).min();
-        if let Some(since) = since.filter(|_| is_held) {
-            return Health::Ill { since, is_held };
-        }
-        let end = self.steps.next_start();
-        if let Some(proposal) = self.proposal.as_ref().filter(|proposal| !proposal.is_noisy()) {
-            let onset = proposal.found.onset();
-            return if self.is_elsewhere() {
-                Health::Suffers { since: onset }
-            } else {
-                Health::Ill {
-                    since: since.map_or(onset, |since| since.min(onset)),
-                    is_held,
-                }
-            };
-        }
-        if let Some(since) = since {
-            return Health::Ill { since, is_held };
-        }
-        let step = self.steps.grain.duration();
-        let judged = self.watches.iter().filter(|watch| watch.has_judged());
-        if let Some(watch) = leading_of(judged).filter(|watch| watch.ln_e() >= ILL.ln()) {
-            return Health::Ill {
-                since: end - step * u32::from(watch.since_onset().n_steps),
-                is_held: false,
-            };
-        }
-        if let Some(since) = self.unrest.since(end, step).filter(|_| unrest) {
-            return Health::Ill { since, is_held: false };
-        }
-        if self.has_baseline(now, policy) && !self.is_silent(policy) {
-            Health::Well
-        } else {
-            Health::Unknown
-        }
-    }
-
-    /// What here could be why another service alarms.
-    fn clues(&self, path: Path, state: Health, scene: &Scene<'_>) -> Vec<Clue<'static>> {
-        let ill_since = match (path, state) {
-            (Path::Callee(_), Health::Ill { since, .. } | Health::Suffers { since }) => Some(since),
-            (Path::Callee(_), Health::Well | Health::Unknown) | (Path::Caller, _) => None,
-        };
-        let Some(since) = ill_since else {
-            let mut watches: Vec<&Watch> = self.watches.iter().collect();
-            watches.sort_by(|a, b| b.prior().total_cmp(&a.prior()));
-            let clue = |watch: &Watch| Clue {
-                deploy_id: Some(watch.deploy_id.as_ref().to_owned().into()),
-                started_at: watch.started_at(),
-                stage_at: watch.stage_at(),
-                weight: narrow(watch.prior()),
-            };
-            let nothing = Clue {
-                deploy_id: None,
-                started_at: Timestamp::MIN,
-                stage_at: Timestamp::MIN,
-                weight: 1.0,
-            };
-            let nothing = (state == Health::Well && path != Path::Caller).then_some(nothing);
-            return watches.into_iter().take(CLUES_MAX).map(clue).chain(nothing).collect();
-        };
-        let step = self.steps.grain.duration();
-        let convicted = self.leading().filter(|watch| watch.has_alarmed());
-        let blamed = if let Some(hold) = &self.hold {
-            hold.found.suspects.clone()
-        } else {
-            // To those who ask it is trouble of here, whatever its errors name.
-            let rise = Rise {
-                named: None,
-                ..self.rise(convicted.map(|watch| &*watch.deploy_id), since, scene)
-            };
-            put_down(&rise, &self.own(&rise), &[]).blamed
-        };
-        let own = blamed.into_iter().filter(|blamed| blamed.of.is_none());
-        own.map(
-            |Blamed {
-                 deploy_id, probability, ..
-             }| Clue {
-                deploy_id: deploy_id.map(|id| id.into_string().into()),
-                started_at: since,
-                stage_at: since + step,
-                weight: narrow(probability),
-            },
-        )
-        .collect()
     }
 }
