@@ -3,32 +3,37 @@
 //! The worst ground decides, and a person's word is over all of them. What is published is what differs from what
 //! stands: another action, another ground, another mode, another end.
 
+mod figures;
 mod grounds;
+mod incident;
 mod kinds;
+mod ought;
+mod people;
+mod regression;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use self::{
-    grounds::{outlasting_reason, put_elsewhere, withhold},
-    kinds::name_dominant,
+    grounds::{outlasting_reason, withhold},
+    incident::by_incident,
+    ought::{Ought, only_wait_until, plain, wait_until, wait_until_back},
+    people::{by_order, by_window},
+    regression::{by_found, by_proposal, put_elsewhere},
 };
 use super::{
     Context, Said,
-    environment::{Environment, OpenIncident, Outlasting, Proposal, Scene},
-    hold::{Beside, Found, SPEAKS_BEFORE},
+    environment::{Environment, Scene},
+    hold::SPEAKS_BEFORE,
     lease::Because,
     moment::Moment,
-    policy::{Closed, Settings, WindowEffect},
+    policy::Settings,
 };
 use crate::model::{
-    Action, Decision, Effect, Evidence, Exemption, Mode, Reason, Second, Sequence, ServiceId, Subject, Suspect,
-    Timestamp, UnitInterval, hash_text,
+    Action, Decision, Effect, Exemption, Mode, Reason, Second, Sequence, ServiceId, Subject, Timestamp,
 };
 
-const COOLDOWN_CODE: &str = "cooldown";
-const OUTLASTING_CODE: &str = "errors_go_on";
 /// An extra review that still holds is said again so long before its end.
 const RENEW_BEFORE: Duration = Duration::from_mins(2);
 
@@ -100,44 +105,6 @@ impl Standing {
         } else {
             until.is_none_or(|until| now + RENEW_BEFORE < until)
         }
-    }
-}
-
-/// What ought to stand.
-struct Ought {
-    action: Action,
-    valid_until: Option<Timestamp>,
-    risk: Option<UnitInterval>,
-    /// At least one; the first is the ground.
-    reasons: Vec<Reason>,
-    /// What the reason is about: a deploy, an incident.
-    about: Box<str>,
-    to_lift: Vec<Box<str>>,
-    suspects: Vec<Suspect>,
-    low_loss_passes: bool,
-}
-
-impl Ought {
-    fn code(&self) -> &str {
-        self.reasons.first().map_or("", |reason| &reason.code)
-    }
-
-    /// The hash of its ground, of what that is about, and of what is told beside it for as long as it holds.
-    fn ground(&self, incidents: &[Box<str>]) -> u64 {
-        let passes = if self.low_loss_passes { " low loss passes" } else { "" };
-        let mut beside = self.reasons.iter().skip(1);
-        let goes_on = if beside.any(|reason| &*reason.code == OUTLASTING_CODE) {
-            " errors go on"
-        } else {
-            ""
-        };
-        let (code, about) = (self.code(), &self.about);
-        hash_text(&format!("{code}:{about}:{}{passes}{goes_on}", incidents.join(" ")))
-    }
-
-    /// An extra review lasts as long as its ground does, which nobody knows; all else ends when it says.
-    fn has_own_end(&self) -> bool {
-        self.action != Action::ExtraReview || self.code() == COOLDOWN_CODE
     }
 }
 
@@ -370,170 +337,4 @@ fn exempt(action: Action) -> Vec<Exemption> {
         Action::Proceed => Vec::new(),
         Action::ExtraReview | Action::Freeze => Exemption::ALL.to_vec(),
     }
-}
-
-fn plain(action: Action, valid_until: Option<Timestamp>, reason: Reason) -> Ought {
-    Ought {
-        action,
-        valid_until,
-        risk: None,
-        reasons: vec![reason],
-        about: "".into(),
-        to_lift: Vec::new(),
-        suspects: Vec::new(),
-        low_loss_passes: false,
-    }
-}
-
-fn wait_until(until: Timestamp) -> Box<str> {
-    format!("or wait: it ends {until}").into()
-}
-
-/// Where nothing else lifts it.
-fn only_wait_until(until: Timestamp) -> Box<str> {
-    format!("wait: it ends {until}").into()
-}
-
-fn wait_until_back(outlasting: Outlasting) -> Box<str> {
-    let until = outlasting.until();
-    format!("wait: it ends when errors are back, and {until} at the latest").into()
-}
-
-/// Decisions say that a person decided, and never who.
-fn by_order(order: Order) -> Ought {
-    let Order { effect, until, .. } = order;
-    let (action, text) = match effect {
-        Effect::Freeze => (Action::Freeze, "a person froze it"),
-        Effect::Proceed => (Action::Proceed, "a person lets it proceed"),
-    };
-    Ought {
-        about: until.to_string().into(),
-        to_lift: if effect == Effect::Freeze {
-            vec![only_wait_until(until)]
-        } else {
-            Vec::new()
-        },
-        ..plain(action, Some(until), Reason::new("override", text))
-    }
-}
-
-/// What a person planned needs no grant of the fleet's.
-fn by_window(closed: &Closed<'_>) -> Ought {
-    let Closed { window, until } = *closed;
-    let name = &window.name;
-    let end = window.local(until);
-    let text = match window.effect {
-        WindowEffect::Allow => format!("outside of the policy's window {name}; open again {end}"),
-        WindowEffect::Deny | WindowEffect::Exempt => format!("in the policy's window {name}; closed until {end}"),
-    };
-    Ought {
-        about: until.to_string().into(),
-        to_lift: vec![only_wait_until(until)],
-        ..plain(Action::Freeze, Some(until), Reason::new(format!("policy:{name}"), text))
-    }
-}
-
-fn by_proposal(proposal: &Proposal, service: &ServiceId, until: Timestamp) -> Ought {
-    let Proposal {
-        deploy_id,
-        found,
-        withheld,
-        ..
-    } = proposal;
-    let mut ought = by_found(found, deploy_id, Action::ExtraReview, until);
-    ought.suspects = found.suspects(service);
-    if proposal.is_noisy() {
-        for reason in &mut ought.reasons {
-            reason.code = "noisy_service".into();
-            reason.text = format!(
-                "{}; they rise as far where nothing was deployed, so it is not frozen",
-                reason.text
-            )
-            .into();
-        }
-    } else if *withheld {
-        withhold(&mut ought);
-    }
-    ought.to_lift = vec![format!("roll back {deploy_id}").into()];
-    ought
-}
-
-fn by_incident(incident: &OpenIncident, action: Action, until: Timestamp, code: &str) -> Ought {
-    Ought {
-        about: incident.incident_id.clone(),
-        ..plain(action, Some(until), incident_reason(incident, code))
-    }
-}
-
-fn incident_reason(incident: &OpenIncident, code: &str) -> Reason {
-    let OpenIncident {
-        incident_id, severity, ..
-    } = incident;
-    let mut reason = Reason::new(code, format!("incident {incident_id} of severity {severity} is open"));
-    reason.evidence = BTreeMap::from([
-        ("incident_id", Evidence::Text(incident_id.clone())),
-        ("severity", Evidence::Count(u64::from(*severity))),
-    ]);
-    reason
-}
-
-fn by_found(found: &Found, deploy_id: &str, action: Action, until: Timestamp) -> Ought {
-    let since = found.since_onset;
-    let ratio = round(since.ratio(), 100.0);
-    let usual = match found.beside {
-        Beside::Requests => "the baseline (per request)",
-        Beside::Minutes => "the baseline (per minute, requests not known)",
-        Beside::Version => "those of the version beside it",
-        Beside::Raised => "what they had risen to before it",
-    };
-    let text = format!("errors at {ratio} times {usual} since deploy {deploy_id}");
-    let mut reason = Reason::new("deploy_regression", text);
-    reason.value = Some(ratio);
-    reason.threshold = Some(round(1.0 + found.margin(), 1_000.0));
-    let e_value = f64::from(found.ln_e).min(690.0).exp();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::as_conversions,
-        reason = "a count of errors, ≥ 0"
-    )]
-    let errors = f64::from(since.errors).round() as u64;
-    reason.evidence = BTreeMap::from([
-        ("deploy_id", Evidence::Text(deploy_id.into())),
-        ("e_value", Evidence::Number(significant(e_value))),
-        ("errors", Evidence::Count(errors)),
-        ("expected", Evidence::Number(round(f64::from(since.expected), 100.0))),
-        (
-            "e_threshold",
-            Evidence::Number(significant(f64::from(found.threshold.ln_e).min(690.0).exp())),
-        ),
-        (
-            "placebo_windows",
-            Evidence::Number(f64::from(found.threshold.n).round()),
-        ),
-        (
-            "placebo_quantile",
-            Evidence::Number(significant(f64::from(found.threshold.ln_quantile).min(690.0).exp())),
-        ),
-    ]);
-    name_dominant(&mut reason, found.dominant.as_ref());
-    Ought {
-        // The chance of a regression at even odds before the evidence.
-        risk: Some(UnitInterval::clamped(e_value / (1.0 + e_value)).rounded()),
-        about: deploy_id.into(),
-        ..plain(action, Some(until), reason)
-    }
-}
-
-fn round(value: f64, per_unit: f64) -> f64 {
-    (value * per_unit).round() / per_unit
-}
-
-/// Three significant digits.
-fn significant(value: f64) -> f64 {
-    if value <= 0.0 || !value.is_finite() {
-        return value;
-    }
-    let scale = 10_f64.powf(2.0 - value.log10().floor());
-    (value * scale).round() / scale
 }

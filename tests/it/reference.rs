@@ -57,7 +57,11 @@ fn every_reason_code_and_evidence_key_is_in_the_reference() {
         include_str!("../../src/score/change.rs"),
         include_str!("../../src/score/decide.rs"),
         include_str!("../../src/score/decide/grounds.rs"),
+        include_str!("../../src/score/decide/incident.rs"),
         include_str!("../../src/score/decide/kinds.rs"),
+        include_str!("../../src/score/decide/ought.rs"),
+        include_str!("../../src/score/decide/people.rs"),
+        include_str!("../../src/score/decide/regression.rs"),
     ];
     let words: Vec<(&str, bool)> = sources.into_iter().flat_map(words).collect();
     // Whose approval a reason's text asks for is no code.

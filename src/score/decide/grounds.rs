@@ -1,12 +1,15 @@
-//! The grounds that are no deploy's own evidence: budgets, dependents, other services, and what a freeze leaves behind.
+//! The grounds that are no deploy's own evidence: budgets, dependents, and what a freeze leaves behind.
 
 use std::collections::BTreeMap;
 
-use super::{COOLDOWN_CODE, OUTLASTING_CODE, Ought, plain, round, significant};
+use super::{
+    figures::{round, significant},
+    ought::{COOLDOWN_CODE, OUTLASTING_CODE, Ought, plain},
+};
 use crate::{
     model::{Action, Evidence, Reason, Timestamp},
     score::{
-        environment::{Environment, Outlasting, Proposal},
+        environment::{Environment, Outlasting},
         lease::{Because, Lease},
         slo::Alert,
     },
@@ -113,28 +116,7 @@ pub(super) fn outlasting_reason(outlasting: Outlasting) -> Reason {
     reason
 }
 
-/// The rise of errors is put down to another service: it is frozen there.
-pub(super) fn put_elsewhere(ought: &mut Ought, proposal: &Proposal) {
-    let Some(blamed) = proposal.found.suspects.first() else {
-        return;
-    };
-    let Some(service) = blamed.of.as_deref() else {
-        return;
-    };
-    let what = blamed.deploy_id.as_ref().map_or_else(
-        || format!("trouble of {service}, with no deploy to blame"),
-        |deploy_id| format!("deploy {deploy_id} of {service}"),
-    );
-    if let Some(deploy_id) = &blamed.deploy_id {
-        ought.to_lift = vec![format!("roll back {deploy_id} of {service}").into()];
-    }
-    for reason in &mut ought.reasons {
-        reason.code = "dependency_regression".into();
-        reason.text = format!("{}; put down to {what}, which it depends on", reason.text).into();
-    }
-    ought.about = what.into();
-}
-
+/// The fleet granted no freeze.
 pub(super) fn withhold(ought: &mut Ought) {
     for reason in &mut ought.reasons {
         reason.code = "limiter_withheld".into();

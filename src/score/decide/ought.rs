@@ -1,0 +1,74 @@
+//! What ought to stand: an action, until when, and why.
+
+use crate::{
+    model::{Action, Reason, Suspect, Timestamp, UnitInterval, hash_text},
+    score::environment::Outlasting,
+};
+
+pub(super) const COOLDOWN_CODE: &str = "cooldown";
+pub(super) const OUTLASTING_CODE: &str = "errors_go_on";
+
+/// What ought to stand.
+pub(super) struct Ought {
+    pub(super) action: Action,
+    pub(super) valid_until: Option<Timestamp>,
+    pub(super) risk: Option<UnitInterval>,
+    /// At least one; the first is the ground.
+    pub(super) reasons: Vec<Reason>,
+    /// What the reason is about: a deploy, an incident.
+    pub(super) about: Box<str>,
+    pub(super) to_lift: Vec<Box<str>>,
+    pub(super) suspects: Vec<Suspect>,
+    pub(super) low_loss_passes: bool,
+}
+
+impl Ought {
+    pub(super) fn code(&self) -> &str {
+        self.reasons.first().map_or("", |reason| &reason.code)
+    }
+
+    /// The hash of its ground, of what that is about, and of what is told beside it for as long as it holds.
+    pub(super) fn ground(&self, incidents: &[Box<str>]) -> u64 {
+        let passes = if self.low_loss_passes { " low loss passes" } else { "" };
+        let mut beside = self.reasons.iter().skip(1);
+        let goes_on = if beside.any(|reason| &*reason.code == OUTLASTING_CODE) {
+            " errors go on"
+        } else {
+            ""
+        };
+        let (code, about) = (self.code(), &self.about);
+        hash_text(&format!("{code}:{about}:{}{passes}{goes_on}", incidents.join(" ")))
+    }
+
+    /// An extra review lasts as long as its ground does, which nobody knows; all else ends when it says.
+    pub(super) fn has_own_end(&self) -> bool {
+        self.action != Action::ExtraReview || self.code() == COOLDOWN_CODE
+    }
+}
+
+pub(super) fn plain(action: Action, valid_until: Option<Timestamp>, reason: Reason) -> Ought {
+    Ought {
+        action,
+        valid_until,
+        risk: None,
+        reasons: vec![reason],
+        about: "".into(),
+        to_lift: Vec::new(),
+        suspects: Vec::new(),
+        low_loss_passes: false,
+    }
+}
+
+pub(super) fn wait_until(until: Timestamp) -> Box<str> {
+    format!("or wait: it ends {until}").into()
+}
+
+/// Where nothing else lifts it.
+pub(super) fn only_wait_until(until: Timestamp) -> Box<str> {
+    format!("wait: it ends {until}").into()
+}
+
+pub(super) fn wait_until_back(outlasting: Outlasting) -> Box<str> {
+    let until = outlasting.until();
+    format!("wait: it ends when errors are back, and {until} at the latest").into()
+}
