@@ -17,14 +17,18 @@
 mod asked;
 mod burning;
 mod closed;
+mod concerns;
 mod conviction;
 mod deploys;
 mod ended;
 mod incidents;
 mod kinds;
+mod leases;
 mod outlasting;
 mod presence;
+mod queue;
 mod quiet;
+mod relapse;
 mod report;
 mod surroundings;
 mod trouble;
@@ -40,11 +44,12 @@ pub(crate) use outlasting::Outlasting;
 pub(super) use report::EnvironmentReport;
 
 use self::{
-    burning::{Concerns, RELAPSED_FROM},
+    concerns::Concerns,
     ended::EndedDeploys,
     incidents::{Incidents, Outcome},
     outlasting::Back,
     presence::Presence,
+    relapse::{COOLDOWN, RELAPSED_FROM},
 };
 use super::{
     Context, Said,
@@ -71,11 +76,6 @@ const PROPOSE_EVERY: Duration = Duration::from_mins(1);
 const ELEVATED_IN: f64 = 100.0;
 const ELEVATED_OUT: f64 = 20.0;
 const ELEVATED_MIN: Duration = Duration::from_mins(15);
-/// Extra review after a freeze; and after the third within [`RELAPSE_WINDOW`].
-const COOLDOWN: Duration = Duration::from_mins(30);
-const COOLDOWN_RELAPSED: Duration = Duration::from_hours(24);
-const RELAPSE_WINDOW: Duration = Duration::from_hours(6);
-const RELAPSE_LEASE: Duration = Duration::from_hours(4);
 /// Versions that were not told apart yet begin to be beside so many watches.
 const VERSIONS_BESIDE: usize = 2;
 /// An environment in which nothing happens is forgotten: previews come and go.
@@ -328,11 +328,6 @@ impl Environment {
                 self.outlast(since);
             }
         }
-    }
-
-    fn cool_down(&mut self, until: Timestamp) {
-        let known = self.cooldown_until.get();
-        self.cooldown_until = Moment::at(known.map_or(until, |known| known.max(until)));
     }
 
     pub(crate) fn elevated_since(&self) -> Option<Timestamp> {
