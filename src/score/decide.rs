@@ -16,9 +16,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::{
-    grounds::{outlasting_reason, withhold},
+    grounds::withhold,
     incident::by_incident,
-    ought::{Ought, only_wait_until, plain, wait_until, wait_until_back},
+    ought::{Ought, only_wait_until, plain, roll_back, wait_until, wait_until_back},
     people::{by_order, by_window},
     regression::{by_found, by_proposal, put_elsewhere},
 };
@@ -254,7 +254,7 @@ impl Environment {
         if let Some(hold) = &self.hold {
             let mut ought = by_found(&hold.found, &hold.deploy_id, Action::Freeze, hold.until);
             ought.suspects = hold.found.suspects(service);
-            ought.to_lift = vec![format!("roll back {}", hold.deploy_id).into(), wait_until(hold.until)];
+            ought.to_lift = vec![roll_back(&hold.deploy_id), wait_until(hold.until)];
             self.note_relapse(&mut ought, now);
             return Some(ought);
         }
@@ -298,12 +298,21 @@ impl Environment {
         if let Some(until) = self.cooldown_until.get() {
             let mut ought = plain(Action::ExtraReview, Some(until), self.cooldown_reason());
             ought.to_lift = vec![only_wait_until(until)];
-            ought.reasons.extend(self.told_outlasting(at).map(outlasting_reason));
+            if let Some(outlasting) = self.told_outlasting(at) {
+                ought.reasons.push(self.outlasting_reason(outlasting));
+                ought.suspects = self.suspects_of_rise(service);
+            }
             return Some(ought);
         }
         if let Some(outlasting) = self.told_outlasting(at) {
-            let mut ought = plain(Action::ExtraReview, Some(until), outlasting_reason(outlasting));
-            ought.to_lift = vec![wait_until_back(outlasting)];
+            let mut ought = plain(Action::ExtraReview, Some(until), self.outlasting_reason(outlasting));
+            let wait = wait_until_back(outlasting);
+            ought.to_lift = vec![wait];
+            if let Some((deploy_id, _)) = self.was_frozen_for() {
+                ought.about = deploy_id.into();
+                ought.to_lift.insert(0, roll_back(deploy_id));
+            }
+            ought.suspects = self.suspects_of_rise(service);
             return Some(ought);
         }
         let reason = match self.budget().and_then(|budget| budget.raised) {

@@ -47,7 +47,7 @@ use self::{
     concerns::Concerns,
     ended::EndedDeploys,
     incidents::{Incidents, Outcome},
-    outlasting::Back,
+    outlasting::Risen,
     presence::Presence,
     relapse::{COOLDOWN, RELAPSED_FROM},
 };
@@ -115,11 +115,8 @@ pub(crate) struct Environment {
     /// Since when evidence asks for extra review; 1970 where it does not.
     elevated_since: Second,
     pub(crate) cooldown_until: Moment,
-    /// Since when errors are risen that go on; 1970 where none do. Whether they have outlasted a freeze, and how much says
-    /// that they are back.
-    outlasting_since: Second,
-    outlasts_freeze: bool,
-    back: Back,
+    /// Errors that go on.
+    risen: Option<Box<Risen>>,
     pub(crate) incidents: Incidents,
     /// When a deploy was last told of that takes another back, with nothing frozen.
     undone_at: Second,
@@ -187,9 +184,7 @@ impl Environment {
             concerns: None,
             elevated_since: Second::default(),
             cooldown_until: Moment::NONE,
-            outlasting_since: Second::default(),
-            outlasts_freeze: false,
-            back: Back::default(),
+            risen: None,
             incidents: Incidents::default(),
             undone_at: Second::default(),
             freezes: [Second::default(); RELAPSED_FROM],
@@ -309,6 +304,7 @@ impl Environment {
         self.propose_again(scene);
         self.settle_lease(scene);
         self.settle_outlasting(now);
+        self.bound_watches(scene);
         self.decide(scene);
     }
 
@@ -321,11 +317,10 @@ impl Environment {
         if has_recovered || (is_due && !(goes_on && hold.renew(settings.freeze.lease, now))) {
             // What goes on and is not renewed has had its longest time.
             let outlasts = hold.goes_on() && !has_recovered;
-            let since = hold.found.onset();
-            self.hold = None;
+            let ended = self.hold.take();
             self.cool_down(now + self.cooldown(now));
-            if outlasts {
-                self.outlast(since);
+            if let Some(hold) = ended.filter(|_| outlasts) {
+                self.outlast(&hold.found);
             }
         }
     }

@@ -92,19 +92,32 @@ fn errors_that_outlast_a_freeze_are_told_until_they_are_back() {
     assert_eq!((spans.len(), spans.iter().max()), (25, Some(&60)), "{spans:?}");
 }
 
+fn suspects(decision: &Decision) -> Vec<&str> {
+    let ids = decision.suspects.iter().map(|suspect| suspect.deploy_id.as_deref());
+    ids.map(|id| id.unwrap_or("nobody")).collect()
+}
+
 #[test]
-fn it_says_since_when_and_what_ends_it() {
-    let decisions = play(ENFORCE, &[(5 * HOUR, 60)], &[]);
+fn it_says_since_when_of_which_deploy_and_what_ends_it() {
+    let decisions = play(ENFORCE, &[(6 * HOUR, 60)], &[]);
     let last = decisions.last().expect("it was seen");
     let (since, until) = (at(DEPLOYED_AT), at(DEPLOYED_AT + 28 * HOUR));
     assert_eq!(
         *last.reasons[0].text,
-        *format!("errors have been above what is usual since {since}, longer than a freeze may last")
+        *format!("errors have been above what is usual since {since}, longer than a freeze for d-81 may last")
     );
     let risen_since = last.reasons[0].evidence.get("risen_since");
     assert_eq!(risen_since, Some(&Evidence::Text(since.to_string().into())));
-    let to_lift = format!("wait: it ends when errors are back, and {until} at the latest");
-    assert_eq!(last.to_lift, [to_lift.into()]);
+    let wait = format!("wait: it ends when errors are back, and {until} at the latest");
+    assert_eq!(last.to_lift, ["roll back d-81".into(), wait.clone().into()]);
+    assert_eq!(suspects(last), ["d-81"]);
+
+    // Taken back, and yet errors go on: it is not the deploy that makes them.
+    let taken_back = deploy("checkout", "d-81", at(DEPLOYED_AT + 5 * HOUR), "rolled_back", "");
+    let decisions = play(ENFORCE, &[(5 * HOUR + 30, 60)], &[(5 * HOUR, taken_back)]);
+    let last = decisions.last().expect("it was seen");
+    assert_eq!((&*last.reasons[0].code, suspects(last).len()), ("errors_go_on", 0));
+    assert_eq!(last.to_lift, [wait.into()]);
 }
 
 /// Of errors that nobody deployed: after an hour far above what is usual, and no sooner.

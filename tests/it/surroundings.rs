@@ -624,6 +624,23 @@ fn a_callee_that_is_held_explains_for_as_long_as_its_errors_go_on() {
     assert!((BACK_AT..BACK_AT + 30).contains(&after), "frozen after {after} minutes");
 }
 
+/// It is named hours after its watch and its freeze are over, to who is deployed meanwhile.
+#[test]
+fn a_deploy_whose_errors_outlast_its_freeze_is_still_named_to_callers() {
+    let web = Part {
+        deploys_at: Some(300),
+        rises_at: Some(310),
+        ..WEB
+    };
+    let driver = play(&[web, GUILTY_API, DB], 340);
+    let told = told(&driver, "web");
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("extra_review dependency_regression d-api"),
+        "{told:#?}"
+    );
+}
+
 /// However long they go on.
 #[test]
 fn a_deploy_into_trouble_is_not_convicted_of_it() {

@@ -7,7 +7,7 @@ use super::{
     ought::{COOLDOWN_CODE, OUTLASTING_CODE, Ought, plain},
 };
 use crate::{
-    model::{Action, Evidence, Reason, Timestamp},
+    model::{Action, Evidence, Reason, ServiceId, Suspect, Timestamp, UnitInterval},
     score::{
         environment::{Environment, Outlasting},
         lease::{Because, Lease},
@@ -92,6 +92,35 @@ impl Environment {
         reason
     }
 
+    /// There is no freeze, or none any more, and errors go on.
+    pub(super) fn outlasting_reason(&self, outlasting: Outlasting) -> Reason {
+        let since = outlasting.since;
+        let text = match self.was_frozen_for() {
+            Some((deploy_id, _)) => {
+                format!(
+                    "errors have been above what is usual since {since}, longer than a freeze for {deploy_id} may last"
+                )
+            }
+            None if outlasting.a_freeze => {
+                format!("errors have been above what is usual since {since}, longer than a freeze may last")
+            }
+            None => format!("errors have been far above what is usual since {since}"),
+        };
+        let mut reason = Reason::new(OUTLASTING_CODE, text);
+        reason.evidence = BTreeMap::from([("risen_since", Evidence::Text(since.to_string().into()))]);
+        reason
+    }
+
+    /// The deploy that was frozen for, of errors that outlast that.
+    pub(super) fn suspects_of_rise(&self, service: &ServiceId) -> Vec<Suspect> {
+        let suspect = |(deploy_id, probability): (&str, UnitInterval)| Suspect {
+            deploy_id: Some(deploy_id.into()),
+            service: service.clone(),
+            probability,
+        };
+        self.was_frozen_for().map(suspect).into_iter().collect()
+    }
+
     /// Frozen for the third time in six hours: somebody must look.
     pub(super) fn note_relapse(&self, ought: &mut Ought, now: Timestamp) {
         if self.has_relapsed(now) {
@@ -101,19 +130,6 @@ impl Environment {
             ));
         }
     }
-}
-
-/// There is no freeze, or none any more, and errors go on.
-pub(super) fn outlasting_reason(outlasting: Outlasting) -> Reason {
-    let since = outlasting.since;
-    let text = if outlasting.a_freeze {
-        format!("errors have been above what is usual since {since}, longer than a freeze may last")
-    } else {
-        format!("errors have been far above what is usual since {since}")
-    };
-    let mut reason = Reason::new(OUTLASTING_CODE, text);
-    reason.evidence = BTreeMap::from([("risen_since", Evidence::Text(since.to_string().into()))]);
-    reason
 }
 
 /// The fleet granted no freeze.

@@ -63,6 +63,10 @@ pub(super) fn wait_until(until: Timestamp) -> Box<str> {
     format!("or wait: it ends {until}").into()
 }
 
+pub(super) fn roll_back(deploy_id: &str) -> Box<str> {
+    format!("roll back {deploy_id}").into()
+}
+
 /// Where nothing else lifts it.
 pub(super) fn only_wait_until(until: Timestamp) -> Box<str> {
     format!("wait: it ends {until}").into()

@@ -6,7 +6,7 @@ use super::{
     figures::{round, significant},
     grounds::withhold,
     kinds::name_dominant,
-    ought::{Ought, plain},
+    ought::{Ought, plain, roll_back},
 };
 use crate::{
     model::{Action, Evidence, Reason, ServiceId, Timestamp, UnitInterval},
@@ -37,7 +37,7 @@ pub(super) fn by_proposal(proposal: &Proposal, service: &ServiceId, until: Times
     } else if *withheld {
         withhold(&mut ought);
     }
-    ought.to_lift = vec![format!("roll back {deploy_id}").into()];
+    ought.to_lift = vec![roll_back(deploy_id)];
     ought
 }
 

@@ -158,6 +158,14 @@ impl Environment {
         let step = self.steps.grain.duration();
         let blamed = if let Some(hold) = &self.hold {
             hold.found.suspects.clone()
+        } else if let Some((deploy_id, probability)) = self.was_frozen_for() {
+            let own = |deploy_id: Option<&str>, probability: f64| Blamed {
+                deploy_id: deploy_id.map(Into::into),
+                of: None,
+                probability,
+            };
+            let rest = 1.0 - probability.value();
+            [own(Some(deploy_id), probability.value()), own(None, rest)].into()
         } else {
             let convicted = self.leading().filter(|watch| watch.has_alarmed());
             // To those who ask it is trouble of here, whatever its errors name.

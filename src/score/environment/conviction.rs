@@ -197,6 +197,7 @@ impl Environment {
             hold.roll_back(self.undone_at.start());
         }
         self.hold = Some(Box::new(hold));
+        self.forget_frozen_for();
         self.elevated_since = Second::default();
         self.kinds = None;
         self.steps.forget_versions();
@@ -232,8 +233,8 @@ impl Environment {
         let is_given_up = |proposal: &&Proposal| self.watch_of(&proposal.deploy_id).is_some_and(ends);
         let withheld = self.proposal.as_deref().filter(|proposal| proposal.withheld);
         let given_up = withheld.filter(|_| self.unrest.has_risen()).filter(is_given_up);
-        if let Some(since) = given_up.map(|proposal| proposal.found.onset()) {
-            self.outlast(since);
+        if let Some(found) = given_up.map(|proposal| proposal.found.clone()) {
+            self.outlast(&found);
         }
         self.close_watches(scene, ends);
     }

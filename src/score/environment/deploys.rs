@@ -11,12 +11,13 @@ use crate::{
 };
 
 /// Deploys watched at once; the next drops the oldest. Fewer where something else takes their place, so that all of it
-/// stays within 4 KiB: a freeze that of three, an error budget and the names of callees and callers that of one
-/// each, and kinds of errors and versions that of one each beside them.
+/// stays within 4 KiB: a freeze that of three, errors that go on without one, an error budget and the names of callees and
+/// callers that of one each, and kinds of errors and versions that of one each beside them.
 const WATCHES_MAX: usize = 6;
 const WATCHES_OF_HOLD: usize = 3;
 const WATCHES_OF_BUDGET: usize = 1;
 const WATCHES_OF_GRAPH: usize = 1;
+const WATCHES_OF_RISE: usize = 1;
 
 impl Environment {
     /// A deploy began, went on or ended; `prior` is the chance that its changes cause an incident.
@@ -32,6 +33,7 @@ impl Environment {
             self.set_back_version(deploy);
             self.close_watches_as(taken_back_verdict, scene, |watch| *watch.deploy_id == *deploy.deploy_id);
             self.ended.take_back(&deploy.deploy_id, time);
+            self.clear_of_rise(&deploy.deploy_id);
         }
         let is_rollback = deploy.change_kind == ChangeKind::Rollback;
         let undoes = is_rollback && deploy.status != DeployStatus::Failed;
@@ -141,7 +143,11 @@ impl Environment {
     }
 
     pub(super) fn watches_max(&self, scene: &Scene<'_>) -> usize {
-        let of_hold = WATCHES_OF_HOLD * usize::from(self.hold.is_some());
+        let of_hold = if self.hold.is_some() {
+            WATCHES_OF_HOLD
+        } else {
+            WATCHES_OF_RISE * usize::from(self.outlasting().is_some())
+        };
         let of_budget = WATCHES_OF_BUDGET * usize::from(self.budget().is_some());
         let of_graph = WATCHES_OF_GRAPH * usize::from(scene.graph.is_some());
         let is_tight = self.hold.is_none() && of_budget + of_graph > 0;

@@ -19,11 +19,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Environment, quiet::USUAL_DAYS, trouble::LEFT_HARMLESS};
 use crate::{
-    model::{Second, Timestamp},
+    model::{Second, Timestamp, UnitInterval},
     score::{
         evidence::Observation,
-        hold::LEASE_MAX,
+        hold::{Found, LEASE_MAX},
         policy::{Policy, Settings},
+        short::Short,
         steps::Closed,
         unrest::SIZE_MIN,
     },
@@ -71,6 +72,22 @@ impl Back {
     }
 }
 
+/// What is kept of errors that go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Risen {
+    since: Second,
+    outlasts_freeze: bool,
+    back: Back,
+    /// The own deploy that the freeze which they have outlasted was most likely for, until it is taken back.
+    frozen_for: Option<FrozenFor>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct FrozenFor {
+    deploy_id: Box<str>,
+    probability: Short,
+}
+
 /// Errors that go on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outlasting {
@@ -78,6 +95,17 @@ pub(crate) struct Outlasting {
     pub(crate) since: Timestamp,
     /// Whether they have outlasted a freeze, or its like.
     pub(crate) a_freeze: bool,
+}
+
+impl Risen {
+    fn since(at: Timestamp) -> Self {
+        Self {
+            since: Second::of(at),
+            outlasts_freeze: false,
+            back: Back::default(),
+            frozen_for: None,
+        }
+    }
 }
 
 impl Outlasting {
@@ -93,20 +121,49 @@ impl Outlasting {
 }
 
 impl Environment {
-    /// Errors go on that rose at `since`, and no freeze for them may any more.
-    pub(super) fn outlast(&mut self, since: Timestamp) {
-        if self.outlasting().is_none() {
-            self.outlasting_since = Second::of(since);
-        }
-        self.outlasts_freeze = true;
+    /// The errors that a freeze was `found` for go on, and it may not any more.
+    pub(super) fn outlast(&mut self, found: &Found) {
+        let risen = self.risen.get_or_insert_with(|| Box::new(Risen::since(found.onset())));
+        risen.outlasts_freeze = true;
+        let mut own = found.suspects.iter().filter(|blamed| blamed.of.is_none());
+        risen.frozen_for = own.find_map(|blamed| {
+            Some(FrozenFor {
+                deploy_id: blamed.deploy_id.clone()?,
+                probability: Short::of(blamed.probability),
+            })
+        });
     }
 
     pub(crate) fn outlasting(&self) -> Option<Outlasting> {
-        let since = self.outlasting_since;
-        (since != Second::default()).then(|| Outlasting {
-            since: since.start(),
-            a_freeze: self.outlasts_freeze,
+        self.risen.as_ref().map(|risen| Outlasting {
+            since: risen.since.start(),
+            a_freeze: risen.outlasts_freeze,
         })
+    }
+
+    /// The own deploy that was frozen for, of errors that have outlasted that, and how likely it is their cause.
+    pub(crate) fn was_frozen_for(&self) -> Option<(&str, UnitInterval)> {
+        let frozen_for = self.risen.as_ref()?.frozen_for.as_ref()?;
+        Some((
+            &frozen_for.deploy_id,
+            UnitInterval::clamped(frozen_for.probability.value()),
+        ))
+    }
+
+    /// There is another freeze, and what that is for.
+    pub(super) fn forget_frozen_for(&mut self) {
+        if let Some(risen) = &mut self.risen {
+            risen.frozen_for = None;
+        }
+    }
+
+    /// A deploy was taken back, and errors go on.
+    pub(super) fn clear_of_rise(&mut self, deploy_id: &str) {
+        if let Some(risen) = &mut self.risen {
+            risen
+                .frozen_for
+                .take_if(|frozen_for| *frozen_for.deploy_id == *deploy_id);
+        }
     }
 
     /// Those that there is extra review for.
@@ -117,16 +174,18 @@ impl Environment {
     /// Takes in a step of which something is known.
     pub(super) fn observe_outlasting(&mut self, closed: &Closed, settings: &Settings, policy: &Policy) {
         let grain = self.steps.grain;
-        if self.outlasting().is_none() {
-            let risen = self.unrest.since(closed.start, grain.duration());
-            let Some(since) = risen.filter(|since| self.goes_on_since(*since, closed.start)) else {
+        if self.risen.is_none() {
+            let since = self.unrest.since(closed.start, grain.duration());
+            let Some(since) = since.filter(|since| self.goes_on_since(*since, closed.start)) else {
                 return;
             };
-            self.outlasting_since = Second::of(since);
+            self.risen = Some(Box::new(Risen::since(since)));
         }
         let usual = self.baseline.expect_by_days(grain, closed.start, closed.requests);
         let (observation, _) = self.judge_by(usual, closed, settings, policy);
-        self.back.observe(&observation, self.outlasts_freeze);
+        if let Some(risen) = &mut self.risen {
+            risen.back.observe(&observation, risen.outlasts_freeze);
+        }
     }
 
     /// Whether errors that rose at `since` still are by the step that begins at `start`, and not a burst that unrest remembers.
@@ -138,15 +197,15 @@ impl Environment {
 
     /// Lets go of errors that are back, are told no more, or have been above what is usual for so long that this ends.
     pub(super) fn settle_outlasting(&mut self, now: Timestamp) {
-        let Some(outlasting) = self.outlasting() else { return };
+        let (Some(outlasting), Some(risen)) = (self.outlasting(), &self.risen) else {
+            return;
+        };
         let silent = self.presence.silent_between(now - SILENT_MAX, now);
         let last = self.steps.next_start() - self.steps.grain.duration();
         // What has not outlasted a freeze is over, too, where half an hour shows no more than is harmless.
         let is_over = !outlasting.a_freeze && self.left_at(last) <= LEFT_HARMLESS;
-        if self.back.is_shown() || is_over || silent >= SILENT_MAX || now >= outlasting.until() {
-            self.outlasting_since = Second::default();
-            self.outlasts_freeze = false;
-            self.back = Back::default();
+        if risen.back.is_shown() || is_over || silent >= SILENT_MAX || now >= outlasting.until() {
+            self.risen = None;
         }
     }
 }
