@@ -214,29 +214,36 @@ impl Environment {
         }
     }
 
-    /// Closes watches that have lasted by `now`; one whose rise is being asked about stays until it is known whose it is, and
-    /// whether it may be frozen for. One that may not stays while errors are risen, for as long as a freeze would at most: the
-    /// evidence of hours outlasts what it is of.
+    /// Closes watches that have lasted by `now`, but for one whose deploy is proposed, see [`Waits`].
     pub(super) fn close_over(&mut self, now: Timestamp, scene: &mut Scene<'_>) {
-        let proposal = self.proposal.as_ref();
-        let asked = proposal.map(|proposal| (proposal.deploy_id.clone(), proposal.withheld));
-        let asked = asked.filter(|(deploy_id, withheld)| {
-            (*withheld && self.unrest.has_risen()) || (!withheld && self.is_in_question(deploy_id, now))
-        });
+        let waits = self.waits(now);
+        let proposed = self.proposal.as_ref().map(|proposal| proposal.deploy_id.clone());
         let stays = |watch: &Watch| {
-            asked.as_ref().is_some_and(|(deploy_id, withheld)| {
-                let is_old = *withheld && now >= watch.alarmed_at() + LEASE_MAX;
-                *deploy_id == watch.deploy_id && !is_old && now < watch.ends_by()
-            })
+            let until = match waits {
+                Some(Waits::Asked) => watch.ends_by(),
+                Some(Waits::Withheld) => watch.ends_by().min(watch.alarmed_at() + LEASE_MAX),
+                None => return false,
+            };
+            proposed.as_ref() == Some(&watch.deploy_id) && now < until
         };
         let ends = |watch: &Watch| watch.is_over(now) && !stays(watch);
-        let is_given_up = |proposal: &&Proposal| self.watch_of(&proposal.deploy_id).is_some_and(ends);
-        let withheld = self.proposal.as_deref().filter(|proposal| proposal.withheld);
-        let given_up = withheld.filter(|_| self.unrest.has_risen()).filter(is_given_up);
-        if let Some(found) = given_up.map(|proposal| proposal.found.clone()) {
+        if waits == Some(Waits::Withheld)
+            && let Some(proposal) = &self.proposal
+            && self.watch_of(&proposal.deploy_id).is_some_and(ends)
+        {
+            let found = proposal.found.clone();
             self.outlast(&found);
         }
         self.close_watches(scene, ends);
+    }
+
+    fn waits(&self, now: Timestamp) -> Option<Waits> {
+        let proposal = self.proposal.as_ref()?;
+        if proposal.withheld {
+            self.unrest.has_risen().then_some(Waits::Withheld)
+        } else {
+            self.is_in_question(&proposal.deploy_id, now).then_some(Waits::Asked)
+        }
     }
 
     pub(super) fn close_watches(&mut self, scene: &mut Scene<'_>, over: impl Fn(&Watch) -> bool) {
@@ -308,6 +315,16 @@ impl Environment {
         };
         scene.said.push(Said::Closed(Box::new(watch.report(&ending))));
     }
+}
+
+/// Why the watch of a deploy that is proposed stays, though it has lasted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// Until it is known whose the rise is, and whether it may be frozen for.
+    Asked,
+    /// It may not, and errors are risen: for as long as a freeze would at most, as the evidence of hours outlasts what it is
+    /// of. They have outlasted a freeze then.
+    Withheld,
 }
 
 /// What a threshold follows from.
