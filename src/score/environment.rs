@@ -17,6 +17,7 @@
 mod asked;
 mod burning;
 mod closed;
+mod closing;
 mod concerns;
 mod conviction;
 mod deploys;

@@ -2,7 +2,7 @@
 
 use super::{
     Environment, Scene,
-    conviction::{crowded_out_verdict, taken_back_verdict},
+    closing::{crowded_out_verdict, taken_back_verdict},
     ended::Ended,
 };
 use crate::{
