@@ -20,6 +20,32 @@ enum Waits {
     Withheld,
 }
 
+/// Why watches are closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closes {
+    /// They have lasted, or another follows.
+    Over,
+    /// Their deploy was taken back.
+    TakenBack,
+    /// They make room for others; see [`Watch::has_mostly_seen`].
+    CrowdedOut,
+}
+
+impl Closes {
+    /// What a watch says at its end; `is_silent` if errors have not been told for longer than usual.
+    fn verdict(self, watch: &Watch, is_silent: bool) -> WatchVerdict {
+        if watch.has_alarmed() {
+            return WatchVerdict::Regressed;
+        }
+        match self {
+            // Nobody takes back what is well.
+            Self::TakenBack => WatchVerdict::Unknown,
+            Self::CrowdedOut if !watch.has_mostly_seen() => WatchVerdict::Unknown,
+            Self::Over | Self::CrowdedOut => watch.quiet_verdict(is_silent),
+        }
+    }
+}
+
 impl Environment {
     /// Closes watches that have lasted by `now`, but for one whose deploy is proposed, see [`Waits`].
     pub(super) fn close_over(&mut self, now: Timestamp, scene: &mut Scene<'_>) {
@@ -41,7 +67,7 @@ impl Environment {
             let found = proposal.found.clone();
             self.outlast(&found);
         }
-        self.close_watches(scene, ends);
+        self.close_watches(Closes::Over, scene, ends);
     }
 
     fn waits(&self, now: Timestamp) -> Option<Waits> {
@@ -53,22 +79,13 @@ impl Environment {
         }
     }
 
-    pub(super) fn close_watches(&mut self, scene: &mut Scene<'_>, over: impl Fn(&Watch) -> bool) {
-        self.close_watches_as(verdict, scene, over);
-    }
-
-    pub(super) fn close_watches_as(
-        &mut self,
-        verdict: fn(&Watch, bool) -> WatchVerdict,
-        scene: &mut Scene<'_>,
-        over: impl Fn(&Watch) -> bool,
-    ) {
+    pub(super) fn close_watches(&mut self, why: Closes, scene: &mut Scene<'_>, over: impl Fn(&Watch) -> bool) {
         if !self.watches.iter().any(&over) {
             return;
         }
         let is_silent = self.presence.is_silent(&scene.context.policy.evidence);
         let ended = self.watches.extract_if(.., |watch| over(watch));
-        let ended: Vec<(WatchVerdict, Watch)> = ended.map(|watch| (verdict(&watch, is_silent), watch)).collect();
+        let ended: Vec<(WatchVerdict, Watch)> = ended.map(|watch| (why.verdict(&watch, is_silent), watch)).collect();
         self.watches.shrink_to_fit();
         self.learn_from(&ended);
         for (verdict, watch) in &ended {
@@ -121,33 +138,5 @@ impl Environment {
             suspects,
         };
         scene.said.push(Said::Closed(Box::new(watch.report(&ending))));
-    }
-}
-
-/// What the watch of a deploy says that was taken back: nobody takes back what is well.
-pub(super) fn taken_back_verdict(watch: &Watch, _is_silent: bool) -> WatchVerdict {
-    if watch.has_alarmed() {
-        WatchVerdict::Regressed
-    } else {
-        WatchVerdict::Unknown
-    }
-}
-
-/// What a watch says that makes room for others: what it has not seen yet would seldom be a fault, see
-/// [`Watch::has_mostly_seen`].
-pub(super) fn crowded_out_verdict(watch: &Watch, is_silent: bool) -> WatchVerdict {
-    if watch.has_alarmed() || watch.has_mostly_seen() {
-        verdict(watch, is_silent)
-    } else {
-        WatchVerdict::Unknown
-    }
-}
-
-/// What a watch that is over says.
-fn verdict(watch: &Watch, is_silent: bool) -> WatchVerdict {
-    if watch.has_alarmed() {
-        WatchVerdict::Regressed
-    } else {
-        watch.quiet_verdict(is_silent)
     }
 }

@@ -1,10 +1,6 @@
 //! Deploys: which are watched, and which are over.
 
-use super::{
-    Environment, Scene,
-    closing::{crowded_out_verdict, taken_back_verdict},
-    ended::Ended,
-};
+use super::{Environment, Scene, closing::Closes, ended::Ended};
 use crate::{
     model::{ChangeKind, Deploy, DeployStatus, Message, Second, Timestamp, UnitInterval, Watched},
     score::{Said, exposure::Exposure, steps::Version, watch::Watch},
@@ -31,7 +27,7 @@ impl Environment {
         let taken_back = self.takes_back(deploy, time, scene.context.now);
         if taken_back {
             self.set_back_version(deploy);
-            self.close_watches_as(taken_back_verdict, scene, |watch| *watch.deploy_id == *deploy.deploy_id);
+            self.close_watches(Closes::TakenBack, scene, |watch| *watch.deploy_id == *deploy.deploy_id);
             self.ended.take_back(&deploy.deploy_id, time);
             self.clear_of_rise(&deploy.deploy_id);
         }
@@ -78,7 +74,7 @@ impl Environment {
                 watch.stage(time, exposure, horizon);
                 return;
             }
-            self.close_watches(scene, is_of);
+            self.close_watches(Closes::Over, scene, is_of);
         }
         let opens = match self.ended.of(&deploy.deploy_id) {
             Some(ended) => ended.goes_on(deploy.status, exposure),
@@ -138,7 +134,7 @@ impl Environment {
     fn make_room(&mut self, n: usize, scene: &mut Scene<'_>) {
         while self.watches.len() + n > self.watches_max(scene) {
             let oldest = self.watches[0].deploy_id.clone();
-            self.close_watches_as(crowded_out_verdict, scene, |watch| watch.deploy_id == oldest);
+            self.close_watches(Closes::CrowdedOut, scene, |watch| watch.deploy_id == oldest);
         }
     }
 
