@@ -25,7 +25,7 @@ const MULTIPLES: [f64; 2] = [3.0, 1.5];
 const LN_UNREST: f32 = 4.605_17;
 /// Harmless steps count against a rise as if errors scattered no more than this: what a service learns of its own trouble,
 /// where nothing is watched, makes its scatter look so large that it would seem ill for most of an hour after it.
-pub(super) const SIZE_MIN: f64 = 3.0;
+pub(super) const CALM_SIZE_MIN: f64 = 3.0;
 /// ln W grows no further, or it would outlast what it tells of.
 const LN_MAX: f32 = 11.5;
 
@@ -59,8 +59,8 @@ impl Unrest {
                 continue;
             }
             let mut ln_ratio = null.ln_ratio(r * m, r.ln());
-            if ln_ratio < 0.0 && k < SIZE_MIN {
-                ln_ratio = Null::new(x, m, SIZE_MIN).ln_ratio(r * m, r.ln());
+            if ln_ratio < 0.0 && k < CALM_SIZE_MIN {
+                ln_ratio = Null::new(x, m, CALM_SIZE_MIN).ln_ratio(r * m, r.ln());
             }
             *ln_w = (*ln_w + narrow(ln_ratio)).clamp(0.0, LN_MAX);
             *n_steps = if *ln_w > 0.0 { n_steps.saturating_add(1) } else { 0 };

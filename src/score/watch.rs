@@ -22,7 +22,7 @@ use super::{
 use crate::model::{Second, Timestamp};
 
 /// Fewer observed steps than this judge nobody healthy.
-const STEPS_MIN: u16 = 10;
+const WATCH_STEPS_MIN: u16 = 10;
 /// Evidence that is no reason to act but none to call a deploy healthy either.
 const LN_DOUBTFUL: f64 = std::f64::consts::LN_10;
 /// Stages that have a blip and an onset of their own; a rollout in a hundred small steps is judged all along.
@@ -116,8 +116,8 @@ impl Watch {
             prior: Short::of(prior),
             exposure: Exposure::default(),
             restarted: Short::default(),
-            horizon: STEPS_MIN,
-            last_step: STEPS_MIN,
+            horizon: WATCH_STEPS_MIN,
+            last_step: WATCH_STEPS_MIN,
             version: versions.0,
             previous: versions.1,
             shares: Shares::default(),
@@ -161,7 +161,7 @@ impl Watch {
 
     /// What was seen so far is explained by something else: it is judged by what follows.
     pub(crate) fn begin_anew(&mut self) {
-        self.horizon = self.left().max(STEPS_MIN);
+        self.horizon = self.left().max(WATCH_STEPS_MIN);
         self.last_step = self.horizon;
         self.process = EProcess::new();
         // Its stages were long ago: none of the steps to come is the first of one.
@@ -170,7 +170,7 @@ impl Watch {
         }
         self.seen_of_blip = 0;
         self.ln_e_max = 0.0;
-        self.acquit();
+        self.clear_alarm();
     }
 
     /// The chance that one of its changes causes an incident, from commit risk.
@@ -189,8 +189,8 @@ impl Watch {
         }
     }
 
-    /// What convicted it was another service's doing.
-    pub(crate) fn acquit(&mut self) {
+    /// It is convicted no more.
+    pub(crate) fn clear_alarm(&mut self) {
         self.alarmed_at = Second::default();
     }
 

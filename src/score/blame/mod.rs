@@ -112,7 +112,7 @@ pub(crate) struct Own<'a> {
     pub(crate) deploy_id: &'a str,
     pub(crate) prior: f64,
     pub(crate) ln_e: f64,
-    /// How well the rise goes with its stages, see [`density`].
+    /// How well the rise goes with its stages, see [`density_ratio`].
     pub(crate) at_stage: f64,
     /// Whether errors had risen before it began.
     pub(crate) came_after: bool,
@@ -203,7 +203,9 @@ pub(crate) fn weight(candidate: &Candidate, rise: &Rise<'_>) -> f64 {
         NOT_DEPLOYED
     };
     let at_stage = rise.onsets.mean(|onset| {
-        density([candidate.started_at, candidate.stage_at].map(|stage| steps_between(stage.start(), onset, rise.step)))
+        density_ratio(
+            [candidate.started_at, candidate.stage_at].map(|stage| steps_between(stage.start(), onset, rise.step)),
+        )
     });
     // Of one that is ill, both are of the step in which its errors rose.
     let step = rise
@@ -247,7 +249,7 @@ pub(crate) fn steps_between(from: Timestamp, to: Timestamp, step: Duration) -> f
 
 /// How likely it is that a deploy's fault begins so many steps after the stages it has had, against one that may begin at
 /// any step of a watch: most do close to a stage, the others the sooner the likelier, and none before.
-pub(crate) fn density(steps_after: impl IntoIterator<Item = f64>) -> f64 {
+pub(crate) fn density_ratio(steps_after: impl IntoIterator<Item = f64>) -> f64 {
     let near = f64::from(NEAR_STEPS);
     let of = |steps: f64| {
         if steps > near {

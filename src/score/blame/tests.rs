@@ -59,7 +59,7 @@ fn judge_of(rise: &Rise<'_>, own_at: i64, others: &[(Path, Health)]) -> Posterio
         deploy_id: "own",
         prior: 0.01,
         ln_e: 12.0,
-        at_stage: density([f64::from(i32::try_from(100 - own_at).expect("small"))]),
+        at_stage: density_ratio([f64::from(i32::try_from(100 - own_at).expect("small"))]),
         came_after: own_at > 101,
     };
     let others: Vec<Candidate> = others
@@ -140,14 +140,14 @@ fn who_shows_nothing_for_long_or_suffers_is_named_after_the_own_deploy() {
 
 #[test]
 fn a_fault_is_the_likelier_the_sooner_it_shows_after_a_stage() {
-    let of = |steps: f64| density([steps]);
+    let of = |steps: f64| density_ratio([steps]);
     let (near, soon, late, before) = (of(3.0), of(10.0), of(100.0), of(-4.0));
     assert!(
         near > soon && soon > late && late > before,
         "{near} {soon} {late} {before}"
     );
     assert!(
-        (density([110.0, 2.0]) - near).abs() < 1e-9,
+        (density_ratio([110.0, 2.0]) - near).abs() < 1e-9,
         "the stage that it goes best with"
     );
 }
@@ -160,7 +160,7 @@ fn a_callee_that_has_seen_no_step_since_the_rise_is_waited_for() {
             deploy_id: "own",
             prior: 0.01,
             ln_e: 12.0,
-            at_stage: density([100.0]),
+            at_stage: density_ratio([100.0]),
             came_after: false,
         };
         let callee = Candidate {

@@ -26,7 +26,7 @@ use crate::{
         policy::{Policy, Settings},
         short::Short,
         steps::Closed,
-        unrest::SIZE_MIN,
+        unrest::CALM_SIZE_MIN,
     },
 };
 
@@ -43,7 +43,7 @@ const SILENT_MAX: Duration = Duration::from_hours(1);
 /// ln 20, in ten-thousandths.
 const LN_BACK: u16 = 29_957;
 /// Fewer steps show nothing.
-const STEPS_MIN: u16 = 5;
+const BACK_STEPS_MIN: u16 = 5;
 
 /// ln of how much likelier it is that errors are back, ≥ 0, in ten-thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -52,10 +52,10 @@ pub(super) struct Back(u16);
 
 impl Back {
     fn observe(&mut self, o: &Observation, a_freeze: bool) {
-        let size = o.sizes.step.max(SIZE_MIN);
+        let size = o.sizes.step.max(CALM_SIZE_MIN);
         let [ln_least, _, ln_threefold, ..] = o.ln_ratios(size, 1.0);
         let ln_ratio = if a_freeze { ln_least } else { ln_threefold };
-        let most = f64::from(LN_BACK.div_ceil(STEPS_MIN));
+        let most = f64::from(LN_BACK.div_ceil(BACK_STEPS_MIN));
         let sum = f64::from(self.0) + (-1e4 * ln_ratio).min(most);
         #[expect(
             clippy::cast_possible_truncation,

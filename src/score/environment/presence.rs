@@ -16,7 +16,7 @@ use crate::{
 /// Half-life of what is known about how regularly a source reports, in milliseconds: half a day.
 const HALF_LIFE_MS: f64 = 43_200_000.0;
 /// Before so many steps nothing is dense.
-const STEPS_MIN: f64 = 10.0;
+const DENSE_STEPS_MIN: f64 = 10.0;
 
 /// Steps with a record, and all steps, decayed; and how many were without one since the last that had one.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl Presence {
 
     /// Whether so many of its steps carry a record that one without is missing, and no good news.
     pub(super) fn is_dense(self, evidence: &Evidence) -> bool {
-        f64::from(self.steps) >= STEPS_MIN && self.share() >= evidence.dense_share
+        f64::from(self.steps) >= DENSE_STEPS_MIN && self.share() >= evidence.dense_share
     }
 
     /// Silent for several times its usual gap.

@@ -263,7 +263,8 @@ impl Environment {
                 .iter_mut()
                 .find(|watch| watch.deploy_id == proposal.deploy_id)
             {
-                watch.acquit();
+                // What convicted it was another service's doing.
+                watch.clear_alarm();
             }
         }
         self.proposal = Some(proposal);

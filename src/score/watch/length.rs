@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{STEPS_MIN, Watch};
+use super::{WATCH_STEPS_MIN, Watch};
 use crate::{
     model::Timestamp,
     score::{exposure::Exposure, steps::Grain},
@@ -21,7 +21,7 @@ impl Watch {
     /// where errors are rare until enough of them were to be expected for a fault to show, at most four times as long.
     pub(crate) fn horizon(grain: Grain, watch: Duration, level: f64, errors: f64) -> u16 {
         let steps = watch.as_millis() / grain.duration().as_millis().max(1);
-        let least = u16::try_from(steps).unwrap_or(u16::MAX).max(STEPS_MIN);
+        let least = u16::try_from(steps).unwrap_or(u16::MAX).max(WATCH_STEPS_MIN);
         let most = least.saturating_mul(LONGER_MAX);
         (least..most)
             .find(|steps| f64::from(*steps) * level >= errors)
@@ -30,7 +30,7 @@ impl Watch {
 
     /// A step went by of which a record to come tells: it lasts as long by the clock, and takes ten steps at least.
     pub(crate) fn pass(&mut self) {
-        let least = STEPS_MIN.max(self.process.n_steps());
+        let least = WATCH_STEPS_MIN.max(self.process.n_steps());
         self.last_step = self.last_step.saturating_sub(1).max(least.min(self.last_step));
     }
 

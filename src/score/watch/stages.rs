@@ -6,7 +6,7 @@ use super::{STAGES_MAX, Watch};
 use crate::{
     model::{Second, Timestamp},
     score::{
-        blame::{density, steps_between},
+        blame::{density_ratio, steps_between},
         exposure::Exposure,
         short::Short,
     },
@@ -58,8 +58,8 @@ impl Watch {
         (0..=n_later).map(move |stage| first + apart * stage)
     }
 
-    /// How well a rise from the step at `onset` on goes with its stages, see [`density`]. What passed while the source was
-    /// `silent` does not count: the first run of a nightly batch is close to a deploy of the morning before.
+    /// How well a rise from the step at `onset` on goes with its stages, see [`density_ratio`]. What passed while the
+    /// source was `silent` does not count: the first run of a nightly batch is close to a deploy of the morning before.
     pub(crate) fn at_stage(
         &self,
         onset: Timestamp,
@@ -67,14 +67,14 @@ impl Watch {
         silent: impl Fn(Timestamp, Timestamp) -> Duration,
     ) -> f64 {
         if self.is_judged_anew() {
-            return density([f64::from(self.horizon)]);
+            return density_ratio([f64::from(self.horizon)]);
         }
         // One of the usual errors just before a rise makes it seem to have begun with that one: half of the usual time from
         // one to the next is no difference.
         let since = self.since_onset();
         let steps_per_error = f64::from(since.n_steps) / f64::from(since.expected).max(0.05);
         let early = (steps_per_error / 2.0).min(EARLY_MAX);
-        density(self.stages().map(|at| {
+        density_ratio(self.stages().map(|at| {
             let silent = silent(at, onset);
             let after = steps_between(at.floor(step) + silent, onset, step);
             after.max((after + early).min(0.0))

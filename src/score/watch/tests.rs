@@ -1,5 +1,5 @@
 use super::*;
-use crate::score::blame::density;
+use crate::score::blame::density_ratio;
 
 fn minute(n: u32) -> Timestamp {
     Timestamp::from_millis(1_772_409_600_000) + Duration::from_mins(1) * n
@@ -13,7 +13,7 @@ fn a_rise_goes_with_the_stages_of_a_quick_rollout() {
         watch.stage(minute(n), Exposure::of(exposure), 120);
     }
     let goes = |watch: &Watch, onset: u32| watch.at_stage(minute(onset), Duration::from_mins(1), |_, _| Duration::ZERO);
-    let near = density([0.0]);
+    let near = density_ratio([0.0]);
     for onset in [10, 12, 20, 31, 43] {
         assert!(
             (goes(&watch, onset) - near).abs() < 1e-9,

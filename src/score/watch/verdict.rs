@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{STEPS_MIN, Watch};
+use super::{WATCH_STEPS_MIN, Watch};
 use crate::{
     model::{EnvironmentId, ServiceId, Suspect, Timestamp},
     score::baseline::Sizes,
@@ -62,9 +62,9 @@ impl Watch {
     pub(crate) fn quiet_verdict(&self, is_silent: bool) -> WatchVerdict {
         // A source that has fallen silent said something for half of the watch, or nothing good.
         let least = if is_silent {
-            STEPS_MIN.max(self.horizon / 2)
+            WATCH_STEPS_MIN.max(self.horizon / 2)
         } else {
-            STEPS_MIN
+            WATCH_STEPS_MIN
         };
         if self.judged && self.process.n_steps() >= least && !self.is_doubtful() && !self.raised.is_some() {
             WatchVerdict::Healthy
