@@ -39,6 +39,7 @@
 
 mod hints;
 mod inquiry;
+mod posterior;
 
 use std::time::Duration;
 
@@ -47,8 +48,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::{
     hints::Hints,
     inquiry::{Askers, DEPENDENTS_MIN, Inquiry},
+    posterior::{Posterior, Whose, put_down},
 };
-use crate::model::{Health, MAX_SUSPECTS, Path, Second, ServiceId, Suspect, Timestamp, UnitInterval};
+use crate::model::{Health, Path, Second, ServiceId, Suspect, Timestamp, UnitInterval};
 
 /// The chance that a regression in a watch is of none of the deploys.
 pub(crate) const BACKGROUND_PRIOR: f64 = 0.01;
@@ -81,15 +83,8 @@ const DEPLOYED: f64 = 0.36;
 const NOT_DEPLOYED: f64 = 0.06;
 /// What a callee that puts its own trouble down to others counts for: where it is heard, the cause itself is named.
 const SUFFERS: f64 = 0.1;
-/// Of all that suffer, one must be ill of itself, and weigh at least so much of the greatest.
-const ROOT: f64 = 0.1;
 /// Evidence from which on a service is ill.
 pub(crate) const ILL: f64 = 20.0;
-/// What is ill is frozen for in the place of the own deploy only where it is this likely, and so many times as likely: in
-/// doubt the service itself is frozen.
-const ELSEWHERE: f64 = 0.5;
-const ELSEWHERE_TIMES: f64 = 2.0;
-
 /// What another service has that could be it: one of its deploys, or with no id none of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Candidate {
@@ -161,29 +156,6 @@ impl Blamed {
             probability: UnitInterval::clamped(self.probability),
         }
     }
-}
-
-/// What a rise of errors is put down to.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Posterior {
-    /// The likeliest first, at most three.
-    pub(crate) blamed: Box<[Blamed]>,
-    pub(crate) whose: Whose,
-    /// Whether the likeliest that is ill of itself is held for it.
-    pub(crate) is_held: bool,
-}
-
-/// Who is to be frozen for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// The service itself.
-    Own,
-    /// A callee's deploy goes better with it than any own, and the callee is not ill, yet perhaps.
-    Doubtful,
-    /// What it calls is ill, and that explains it.
-    Elsewhere,
-    /// What it calls, by what most errors say.
-    Named,
 }
 
 fn weight_of_path(path: Path) -> f64 {
@@ -283,149 +255,6 @@ fn weight_of_own(own: &Own<'_>, greatest: f64, hints: &Hints) -> f64 {
     let at_stage = if own.came_after { 1.0 / ANCHORED } else { own.at_stage };
     let of_evidence = (E_POWER * (own.ln_e - greatest)).max(LN_E_LEAST).exp();
     own.prior.max(1e-9) * at_stage * of_evidence * hints.of_own()
-}
-
-/// One with its weight, and what a callee's illness has to say of it.
-struct Weighed {
-    blamed: Blamed,
-    weight: f64,
-    says: Says,
-    /// Whether trouble may have begun there.
-    is_root: bool,
-    is_held: bool,
-    is_background: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Says {
-    Nothing,
-    /// It is of a callee that is not ill.
-    NotIll,
-    Ill,
-}
-
-impl Weighed {
-    fn own(deploy_id: Option<&str>, weight: f64) -> Self {
-        Self {
-            blamed: Blamed {
-                deploy_id: deploy_id.map(Into::into),
-                of: None,
-                probability: 0.0,
-            },
-            weight,
-            says: Says::Nothing,
-            is_root: false,
-            is_held: false,
-            is_background: false,
-        }
-    }
-
-    /// None of the deploys.
-    fn background(weight: f64) -> Self {
-        Self {
-            is_background: true,
-            ..Self::own(None, weight)
-        }
-    }
-
-    fn is_of(&self, service: Option<&str>) -> bool {
-        self.blamed.of.as_deref().map(ServiceId::as_str) == service
-    }
-
-    fn is_own_deploy(&self) -> bool {
-        self.blamed.of.is_none() && self.blamed.deploy_id.is_some()
-    }
-
-    fn of_other(candidate: &Candidate, rise: &Rise<'_>) -> Self {
-        let says = match (candidate.path, candidate.state) {
-            (Path::Caller, _) => Says::Nothing,
-            (Path::Callee(_), Health::Ill { .. } | Health::Suffers { .. }) => Says::Ill,
-            // One that tells nothing, and of which many suffer.
-            (Path::Callee(_), Health::Unknown) if rise.is_shared => Says::Ill,
-            (Path::Callee(_), Health::Unknown | Health::Well) => Says::NotIll,
-        };
-        Self {
-            blamed: Blamed {
-                deploy_id: candidate.deploy_id.clone(),
-                of: Some(Box::new(candidate.service.clone())),
-                probability: 0.0,
-            },
-            weight: weight(candidate, rise),
-            is_root: says == Says::Ill && !matches!(candidate.state, Health::Suffers { .. }),
-            is_held: says == Says::Ill && matches!(candidate.state, Health::Ill { is_held: true, .. }),
-            is_background: false,
-            says,
-        }
-    }
-}
-
-/// The posterior over the own deploys, what others have and the background.
-pub(crate) fn put_down(rise: &Rise<'_>, own: &[Own<'_>], others: &[Candidate]) -> Posterior {
-    let greatest = own.iter().map(|own| own.ln_e).fold(f64::NEG_INFINITY, f64::max);
-    let convicted = own.iter().find(|own| Some(own.deploy_id) == rise.convicted);
-    let of_convicted = convicted.map_or(0.0, |own| weight_of_own(own, greatest, &rise.hints));
-    let background = BACKGROUND_PRIOR * rise.hints.of_background();
-    let background = match convicted {
-        Some(own) if !rise.is_shared && !own.came_after && !rise.hints.speak_for_others() => {
-            background.min(0.5 * of_convicted)
-        }
-        Some(_) | None => background,
-    };
-    let mut weighed: Vec<Weighed> = own
-        .iter()
-        .map(|own| Weighed::own(Some(own.deploy_id), weight_of_own(own, greatest, &rise.hints)))
-        .collect();
-    weighed.extend(others.iter().map(|other| Weighed::of_other(other, rise)));
-    weighed.push(Weighed::background(background));
-    let total: f64 = weighed.iter().map(|weighed| weighed.weight).sum();
-    weighed.sort_by(|a, b| {
-        let name = |weighed: &Weighed| (weighed.blamed.of.clone(), weighed.blamed.deploy_id.clone());
-        b.weight.total_cmp(&a.weight).then_with(|| name(a).cmp(&name(b)))
-    });
-    let sum = |is: &dyn Fn(&Weighed) -> bool| -> f64 {
-        let weighed = weighed.iter().filter(|weighed| is(weighed));
-        weighed.map(|weighed| weighed.weight).sum()
-    };
-    let leading = weighed.first();
-    let leads = |says: Says| {
-        let of = sum(&|weighed| weighed.says == says);
-        leading.is_some_and(|leading| leading.says == says)
-            && of >= ELSEWHERE * (total - background)
-            && of >= ELSEWHERE_TIMES * of_convicted
-    };
-    let greatest = leading.map_or(0.0, |leading| leading.weight);
-    let roots = weighed.iter().filter(|weighed| weighed.is_root);
-    let root = roots.clone().next().filter(|root| root.weight >= ROOT * greatest);
-    let has_root = root.is_some();
-    let is_held = root.is_some_and(|root| root.is_held);
-    let of_own = sum(&Weighed::is_own_deploy);
-    let is_named = rise.named.is_some()
-        && leading.is_some_and(|leading| leading.is_background || leading.is_of(rise.named))
-        && total - of_own >= ELSEWHERE_TIMES * of_own;
-    let whose = if leads(Says::Ill) && has_root {
-        Whose::Elsewhere
-    } else if is_named {
-        Whose::Named
-    } else if leads(Says::NotIll) {
-        Whose::Doubtful
-    } else {
-        Whose::Own
-    };
-    if let Some(name) = rise.named.filter(|_| is_named) {
-        // Trouble there, with no deploy to blame.
-        for background in weighed.iter_mut().filter(|weighed| weighed.is_background) {
-            background.blamed.of = name.parse().ok().map(Box::new);
-        }
-    }
-    let blamed = weighed
-        .into_iter()
-        .take(MAX_SUSPECTS)
-        .map(|weighed| Blamed {
-            probability: UnitInterval::clamped(weighed.weight / total).rounded().value(),
-            ..weighed.blamed
-        })
-        .collect();
-    Posterior { blamed, whose, is_held }
 }
 
 #[cfg(test)]
