@@ -267,7 +267,7 @@ pub struct FreezeCounts {
     pub not_borne_out_share: Option<Share>,
     /// For 100 watched deploys.
     pub not_borne_out_per_100_deploys: Option<Rate>,
-    /// Proposals that the blast limiter refused, one a minute while a freeze is due.
+    /// Proposals that the limiter refused, one a minute while a freeze is due.
     pub withheld: u64,
     /// Services, each in an environment, whose freezes it refused.
     pub withheld_services: u64,

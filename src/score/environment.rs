@@ -9,7 +9,7 @@
 //!   E ≥ 100: extra review ───┘      a person's override: at once, over everything
 //!
 //! frozen, or refused, for four hours while errors go on ─┐
-//! far above what is usual for an hour, nothing frozen ───┴─► extra review until they are back, for a day at most ─► proceed
+//! far above what is usual for an hour, nothing frozen ───┴─► extra review until they are back, 28 h after they rose at the latest ─► proceed
 //! ```
 //!
 //! **Invariant:** steps are closed in order, each once, and none before `now` allows it.
@@ -121,7 +121,7 @@ pub(crate) struct Environment {
     pub(crate) incidents: Incidents,
     /// When a deploy was last told of that takes another back, with nothing frozen.
     undone_at: Second,
-    /// The starts of the last freezes by evidence.
+    /// The starts of the last freezes by evidence, burn and dependents.
     freezes: [Second; RELAPSED_FROM],
     pub(crate) standing: Option<Standing>,
     /// When a window of the policy opens or closes here next, as of the last decision: on a whole second.

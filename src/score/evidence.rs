@@ -11,9 +11,10 @@
 //! Each `S_r` is a sum of products begun at every step (the Shiryaev–Roberts form), so late faults are found and good
 //! data before them does not bury them. Under "no change" that part is a nonnegative supermartingale. In (B) the
 //! likelihood ratio is of negative-binomial counts with size k, x errors where m is the greatest harmless mean. The
-//! other part, `scan`, is evidence of whole blocks, which grows and whose mean at the end is at most its mass. Together:
-//! with M = the first part plus the conditional mean of what the second will be at the end, M is a supermartingale that
-//! begins at 1 and E ≤ M, so P(sup E ≥ 1/α) ≤ α (Ville). After Shin, Ramdas and Rinaldo, *E-detectors*.
+//! other part, `scan`, is evidence of whole blocks. Without what it loses with each step it is a sum that only grows, and
+//! whose mean at the end is at most its mass. With M = the first part plus the conditional mean of what that sum will be at
+//! the end, M is a supermartingale that begins at 1. E without that loss is at most M, and E at most that, so
+//! P(sup E ≥ 1/α) ≤ α (Ville) all the more. After Shin, Ramdas and Rinaldo, *E-detectors*.
 //!
 //! **Invariant:** the mass injected over a watch never exceeds 1.
 
@@ -53,8 +54,9 @@ const LN_WEIGHT: f64 = -1.791_759_469_228_055;
 const STAGE_MASS: [f64; 5] = [0.3, 0.08, 0.04, 0.02, 0.01];
 /// The mass spread over all steps, so that a fault may begin at any of them.
 const SPREAD_MASS: f64 = 0.5;
-/// A later stage lets a watch last beyond that: of the mass that is left then, the part that is spread evenly over as many
-/// steps again. A twentieth of all is left where each stage has had its own, and more where there were fewer.
+/// A later stage lets a watch last beyond that: so much, over the horizon's number of steps, is laid in each further step of
+/// the mass that is left by then. In as many steps again that is .39 of it, the first step's part the largest. A twentieth of
+/// all is left where each stage has had its own, and more where there were fewer.
 const LATE_SHARE: f64 = 0.5;
 /// Of a stage's, what a fault has that begins while instances restart; the rest is of the first step after it.
 const RESTART_SHARE: f64 = 0.5;

@@ -1,4 +1,4 @@
-//! The fleet's state machine: the blast limiter, and what all partitions are told.
+//! The fleet's state machine: the limiter, and what all partitions are told.
 //!
 //! At most so many *new* freezes are granted an hour and four hours, per environment and mode: the scorer is software
 //! too, and may not freeze the company. It also learns, per tier, above which loss a change is among the riskiest.

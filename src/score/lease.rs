@@ -1,8 +1,8 @@
 //! A freeze that no deploy's own evidence asks for, from the first proposal to its end.
 //!
 //! An error budget that burns 14.4 times too fast over an hour and five minutes, one that is spent, where the policy asks
-//! for it, or at least three dependents that alarm together. The lease is that of a freeze by evidence, renewed while errors go on and never beyond four hours; that of
-//! a spent budget is a day, renewed while it is spent.
+//! for it, or at least three dependents that alarm together. The lease is that of a freeze by evidence, renewed while
+//! errors go on and never beyond four hours; that of a spent budget is a day, renewed while it is spent.
 
 use std::time::Duration;
 

@@ -25,8 +25,9 @@
 //! which is Cox's partial likelihood of a hazard ratio θ, with a baseline for each service and ln hΛ for an offset; h rests
 //! on failures before this one, in the whole fleet, of whatever class. `lik(θ) / lik(1)` is a nonnegative martingale where
 //! θ is 1, so a mixture of them passes 1/α with a chance of at most α, whenever it is looked at (Ville); the mirror image
-//! asks for θ < 1. With a mixture M over all θ, {θ : M / lik(θ) < 1/α} is a confidence sequence: it holds θ at all times at once with a chance of at least 1 − α. After Lindon and Malek,
-//! *Anytime-Valid Inference for Multinomial Count Data* (2011.03567), and Cox, *Regression Models and Life-Tables* (1972).
+//! asks for θ < 1. With a mixture M over all θ, {θ : M / lik(θ) < 1/α} is a confidence sequence: it holds θ at all
+//! times at once with a chance of at least 1 − α. After Lindon and Malek, *Anytime-Valid Inference for Multinomial Count
+//! Data* (2011.03567), and Cox, *Regression Models and Life-Tables* (1972).
 //!
 //! A class that was not told is its own: silence is not "human". It is counted and takes no part in the test.
 //!

@@ -182,7 +182,8 @@ impl Inquiry {
         may
     }
 
-    /// Nothing explains it any more; after the second time, until its errors are over.
+    /// Nothing explains it any more. After the second time nothing may until its errors are over, but a service that is held
+    /// for it.
     pub(crate) fn give_up(&mut self) {
         self.explained_until = None;
         self.n_given_up = self.n_given_up.saturating_add(1);

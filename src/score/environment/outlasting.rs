@@ -1,6 +1,6 @@
 //! Errors that go on: they have outlasted a freeze by evidence, which has had its longest time, or was withheld for as long; or
 //! they are far above what is usual for an hour, and nothing is frozen for them. Then there is extra review until they are
-//! back, for a day at most.
+//! back, and no later than 28 hours after they rose: four for a freeze, and a day.
 //!
 //! They are held against what is usual by days: the hours before are those of the fault by then. They are back when that is 20
 //! times likelier than that there are half as many again as is harmless, by Page's cumulative sum

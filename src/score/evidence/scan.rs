@@ -9,9 +9,10 @@
 //!
 //! Each L is an e-value of its block alone: its mean is at most 1 where the block's sum is a negative binomial of size
 //! `k_b`, whatever it has to do with the blocks beside it. So the mean of the sum is at most Σ w ≤ 1, and since the sum
-//! only grows, P(sup E ≥ 1/α) ≤ α by Markov's inequality. A product over the same steps would need the dependence
-//! modelled: to be safe it must divide k by (1 + ρ)/(1 − ρ), which leaves an autocorrelated rate almost no power. What
-//! was added loses 1/15 a step, so that an alarm passes when what raised it has: less is still at most 1 in the mean.
+//! only grows, P(sup E ≥ 1/α) ≤ α by Markov's inequality. What is kept is less than the sum: its ln loses 1/15 with each
+//! step, so that an alarm passes when what raised it has, and the bound holds all the more. A product over the same steps
+//! would need the dependence modelled: to be safe it must divide k by (1 + ρ)/(1 − ρ), which leaves an autocorrelated rate
+//! almost no power.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,7 @@ use crate::score::{
 const STEPS: usize = 1 << (SCALES - 1);
 /// A spike is over after so many steps.
 const SPIKE_STEPS: usize = 3;
-/// What is lost a step, as a logarithm.
+/// What ln of the sum loses with each step.
 const FADES: f64 = 1.0 / 15.0;
 
 /// The last observed steps of an environment, the newest first: errors, and how many were expected.
