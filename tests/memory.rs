@@ -129,6 +129,24 @@ fn troubles(driver: &mut Driver, names: &[Name], minutes: i64) {
     }
 }
 
+/// Errors have outlasted the freeze for one deploy, and others are watched.
+fn outlasted() -> i64 {
+    bytes_each(16, |driver, names| {
+        errors(driver, names, 0..300, 8);
+        deploys(driver, names, 300);
+        errors(driver, names, 301..600, 900);
+        deploys(driver, names, 600);
+        kinds(driver, names, 601..606, [900, 2, 2, 2]);
+        troubles(driver, names, 606);
+        for (service, _) in names {
+            let goes_on = |decision: &Decision| decision.reasons.iter().any(|reason| &*reason.code == "errors_go_on");
+            let of = |decision: &&Decision| decision.subject.service().as_str() == service;
+            let mut told = driver.decisions.iter().filter(of).filter(|decision| goes_on(decision));
+            assert!(told.any(|decision| !decision.suspects.is_empty()), "{service}");
+        }
+    })
+}
+
 #[test]
 fn a_service_in_an_environment_takes_at_most_four_kibibytes() {
     let usual = bytes_each(64, |driver, names| errors(driver, names, 0..300, 8));
@@ -180,21 +198,7 @@ fn a_service_in_an_environment_takes_at_most_four_kibibytes() {
             );
         }
     });
-    // Errors have outlasted the freeze for one deploy, and others are watched.
-    let outlasted = bytes_each(16, |driver, names| {
-        errors(driver, names, 0..300, 8);
-        deploys(driver, names, 300);
-        errors(driver, names, 301..600, 900);
-        deploys(driver, names, 600);
-        kinds(driver, names, 601..606, [900, 2, 2, 2]);
-        troubles(driver, names, 606);
-        for (service, _) in names {
-            let goes_on = |decision: &Decision| decision.reasons.iter().any(|reason| &*reason.code == "errors_go_on");
-            let of = |decision: &&Decision| decision.subject.service().as_str() == service;
-            let mut told = driver.decisions.iter().filter(of).filter(|decision| goes_on(decision));
-            assert!(told.any(|decision| !decision.suspects.is_empty()), "{service}");
-        }
-    });
+    let outlasted = outlasted();
     eprintln!(
         "a service in an environment: {usual} bytes; with six deploys watched: {watched}; with all there is: {full}, \
          {looked_at} without a freeze, {alone} without objective and catalog, {joined} where these came last, {outlasted} where \
