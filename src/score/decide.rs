@@ -47,8 +47,11 @@ pub(crate) struct Standing {
     /// When the first freeze was published of those in a row of which this is the last; none of what is no freeze.
     frozen_since: Moment,
     requires_known_changes: bool,
-    /// The hash of the ground and of what it is about.
-    ground: u64,
+    /// When it was decided: the next may not be earlier. Partition time trails events by up to a second, and what follows on
+    /// one is often caused by time.
+    decided_at: Timestamp,
+    /// Half of the hash of the ground and of what it is about.
+    ground: u32,
     /// Its end follows from its ground; else it is only put off while the ground holds.
     has_own_end: bool,
     /// Decided by the service, kept here so that time alone can end it.
@@ -87,7 +90,7 @@ impl Standing {
 
     /// Whether it says already what ought to stand on this `ground`. Of a proceed the ground is no
     /// news, nor is the mode unless changes must be known.
-    fn says(&self, ought: &Ought, ground: u64, settings: &Settings, now: Timestamp) -> bool {
+    fn says(&self, ought: &Ought, ground: u32, settings: &Settings, now: Timestamp) -> bool {
         let is_held = ought.action != Action::Proceed;
         self.action == ought.action
             && self.requires_known_changes == settings.require_known_changes
@@ -150,11 +153,12 @@ impl Environment {
         let sequence = stood
             .map_or_else(Sequence::default, |standing| standing.sequence)
             .next();
+        let decided_at = stood.map_or(context.at, |standing| standing.decided_at.max(context.at));
         let frozen_before = stood.and_then(|standing| standing.frozen_since.get());
         if ought.action == Action::Freeze && frozen_before.is_none() {
             self.clear_queue();
         }
-        let frozen_since = (ought.action == Action::Freeze).then(|| frozen_before.unwrap_or(context.at));
+        let frozen_since = (ought.action == Action::Freeze).then(|| frozen_before.unwrap_or(decided_at));
         self.standing = Some(Standing {
             sequence,
             action: ought.action,
@@ -162,6 +166,7 @@ impl Environment {
             valid_until: ought.valid_until.map_or(Moment::NONE, Moment::at),
             frozen_since: frozen_since.map_or(Moment::NONE, Moment::at),
             requires_known_changes,
+            decided_at,
             ground,
             has_own_end: ought.has_own_end(),
             order,
@@ -174,7 +179,7 @@ impl Environment {
             },
             action: ought.action,
             mode,
-            decided_at: context.at,
+            decided_at,
             valid_until: ought.valid_until,
             frozen_since,
             risk: ought.risk,

@@ -1,6 +1,6 @@
 //! What is published of a service, in what order, and when.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use holdpoint::model::{Action, Decision};
 
@@ -467,6 +467,28 @@ fn what_follows_a_freeze_is_said_before_its_end() {
         }
         assert!(freezes > 0, "{case}");
     }
+}
+
+/// A partition's time trails events: the fleet's answer comes at a time before that of the incident it is for.
+#[test]
+fn a_freeze_is_no_older_than_the_incident_it_is_for() {
+    let (now, time) = (at(1), at(1) + Duration::from_millis(700));
+    let mut driver = Driver::with_policy(ENFORCE);
+    driver.time(now);
+    let incident = format!(
+        r#"{{"kind":"incident","id":"i","time":"{time}","service":"checkout","environment":"production","incident_id":"i","status":"detected","severity":1}}"#
+    );
+    driver.events(&[incident], now);
+    let told = driver.decisions.iter();
+    let told: Vec<_> = told
+        .map(|decision| (decision.action, decision.decided_at, decision.frozen_since))
+        .collect();
+    let expected = [
+        (Action::Proceed, time, None),
+        (Action::ExtraReview, time, None),
+        (Action::Freeze, time, Some(time)),
+    ];
+    assert_eq!(told, expected);
 }
 
 /// The fleet grants new freezes: what goes on with one that stands takes no other service's.

@@ -1,7 +1,7 @@
 //! What ought to stand: an action, until when, and why.
 
 use crate::{
-    model::{Action, Reason, Suspect, Timestamp, UnitInterval, hash_text},
+    model::{Action, Reason, Suspect, Timestamp, UnitInterval, short_hash},
     score::environment::Outlasting,
 };
 
@@ -27,8 +27,8 @@ impl Ought {
         self.reasons.first().map_or("", |reason| &reason.code)
     }
 
-    /// The hash of its ground, of what that is about, and of what is told beside it for as long as it holds.
-    pub(super) fn ground(&self, incidents: &[Box<str>]) -> u64 {
+    /// Half of the hash of its ground, of what that is about, and of what is told beside it for as long as it holds.
+    pub(super) fn ground(&self, incidents: &[Box<str>]) -> u32 {
         let passes = if self.low_loss_passes { " low loss passes" } else { "" };
         let mut beside = self.reasons.iter().skip(1);
         let goes_on = if beside.any(|reason| &*reason.code == OUTLASTING_CODE) {
@@ -37,7 +37,7 @@ impl Ought {
             ""
         };
         let (code, about) = (self.code(), &self.about);
-        hash_text(&format!("{code}:{about}:{}{passes}{goes_on}", incidents.join(" ")))
+        short_hash(&format!("{code}:{about}:{}{passes}{goes_on}", incidents.join(" ")))
     }
 
     /// An extra review lasts as long as its ground does, which nobody knows; all else ends when it says.
