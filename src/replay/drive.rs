@@ -20,9 +20,9 @@ use crate::{
 
 /// What stands for no environment, where nothing else is said.
 const DEFAULT_ENVIRONMENT: &str = "production";
-/// How long time runs on after the last event, at most: a watch of 26 h that ends in a freeze of 4 h, and the day of
-/// extra review after it.
-pub(super) const RUN_ON_MAX: Duration = Duration::from_hours(54);
+/// How long time runs on after the last event, at most: as long as a person's word may last. All else but windows of the policy
+/// is over sooner: a watch of 26 h that ends in a freeze of 4 h, and the day of extra review after it.
+pub(super) const RUN_ON_MAX: Duration = Duration::from_hours(7 * 24);
 /// How often it is asked whether anything is still open then.
 const RUN_ON_STEP: Duration = Duration::from_mins(10);
 /// Live, time goes on once a second: a deadline that has passed already is looked at so much later.
@@ -164,8 +164,9 @@ impl Replay {
 
     /// After the last line: time runs on until nothing is open, at most [`RUN_ON_MAX`].
     ///
-    /// Open is a watch, and anything but proceed that stands for a service. What is forgotten after weeks of silence
-    /// is not waited for, and of an override that stands longer no more is counted.
+    /// Open is a watch, and what stands for a service and ends: a proceed too, by a person's word, behind which there may be a
+    /// freeze. What is forgotten after weeks of silence is not waited for, and of a window that is closed longer no more is
+    /// counted.
     pub fn finish(&mut self) {
         let last = self.partition.now();
         if last == Timestamp::MIN {
@@ -179,7 +180,7 @@ impl Replay {
 
     fn is_open(&mut self) -> bool {
         let now = self.partition.now();
-        if self.tally.holding.is_any_held(now) {
+        if self.tally.holding.ends_any(now) {
             return true;
         }
         let is_watched = |service: &Service| {

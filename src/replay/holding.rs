@@ -282,10 +282,10 @@ impl Holding {
         }
     }
 
-    /// Whether anything but proceed stands.
-    pub(super) fn is_any_held(&self, now: Timestamp) -> bool {
+    /// Whether anything stands that is yet to end: all but a proceed without one.
+    pub(super) fn ends_any(&self, now: Timestamp) -> bool {
         let mut all = self.standing.values().flat_map(BTreeMap::values);
-        all.any(|held| held.action != Action::Proceed && held.is_in_force(now))
+        all.any(|held| held.is_in_force(now) && (held.action != Action::Proceed || held.valid_until.is_some()))
     }
 
     /// What is held at the end of time; `None` if nothing is.

@@ -37,15 +37,60 @@ fn what_is_held_when_time_ends_is_said() {
         at(390 + 6 * 24 * 60)
     );
     files.push(("more", line(0, 390, &word)));
-    let expected = "cart@production is still held 54 hours after the last event (override until 2026-03-08T06:30:00.000Z): \
+    let summary = replay(&files, None).summary;
+    assert_eq!(summary.warnings, [""; 0], "a word of six days is waited for");
+    let hours = summary.held_hours["freeze"].enforce;
+    assert!((144.0..150.0).contains(&hours), "{hours}");
+
+    let closed = "[[window]]\nname = \"weeks\"\neffect = \"deny\"\nfrom = 2026-03-02T08:00:00\nlength = \"20d\"\n\
+                  services = [\"cart\"]\n";
+    let expected = "cart@production is still held 168 hours after the last event (policy:weeks until 2026-03-22T08:00:00.000Z): \
                     hours beyond that are not counted";
-    assert_eq!(replay(&files, None).summary.warnings, [expected]);
-    files.push(("again", line(1, 390, &word.replace("cart", "search"))));
-    let warnings = replay(&files, None).summary.warnings;
+    assert_eq!(
+        replay(&files[..files.len() - 1], Some(closed)).summary.warnings,
+        [expected]
+    );
+    let warnings = replay(
+        &files[..files.len() - 1],
+        Some(&closed.replace("\"cart\"", "\"cart\", \"search\"")),
+    )
+    .summary
+    .warnings;
     assert!(
         warnings[0].starts_with("cart@production and 1 other are still held"),
         "{warnings:?}"
     );
+}
+
+/// The word ends, and what it stood before is there again.
+#[test]
+fn a_freeze_behind_a_word_is_waited_for() {
+    let word = format!(
+        r#""kind":"override","service":"cart","effect":"proceed","until":"{}","reason":"r","by":"p""#,
+        at(60)
+    );
+    let files = [(
+        "all",
+        line(
+            0,
+            0,
+            &incident("detected", "cart", "").replace("\"severity\":4", "\"severity\":1"),
+        ) + &line(1, 1, &word),
+    )];
+    let outcome = replay(&files, Some(ENFORCE));
+    let told: Vec<_> = outcome
+        .decisions
+        .iter()
+        .map(|decision| (decision.action, &*decision.reasons[0].code))
+        .collect();
+    let ends = [
+        (Action::Freeze, "incident"),
+        (Action::ExtraReview, "cooldown"),
+        (Action::Proceed, "no_baseline"),
+    ];
+    assert!(told.ends_with(&ends), "{told:?}");
+    let hours = outcome.summary.held_hours["freeze"].enforce;
+    assert!((3.0..3.1).contains(&hours), "{hours}");
 }
 
 /// The bad deploy is of minute 362 and freezes some minutes later.
