@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     grounds::withhold,
-    incident::by_incident,
+    incident::{frozen_by, reviewed_by},
     ought::{Ought, only_wait_until, plain, roll_back, wait_until, wait_until_back},
     people::{by_order, by_window},
     regression::{by_found, by_proposal, put_elsewhere},
@@ -228,9 +228,7 @@ impl Environment {
     }
 
     fn is_frozen(&self) -> bool {
-        self.hold.is_some()
-            || self.incidents.leading().is_some_and(|incident| incident.granted)
-            || self.lease().is_some_and(|lease| lease.granted.is_some())
+        self.hold.is_some() || self.incidents.freeze() || self.lease().is_some_and(|lease| lease.granted.is_some())
     }
 
     fn ought(&self, order: Option<Order>, service: &ServiceId, settings: &Settings, context: &Context<'_>) -> Ought {
@@ -247,13 +245,9 @@ impl Environment {
 
     /// What freezes it, the gravest first.
     fn frozen(&self, service: &ServiceId, now: Timestamp) -> Option<Ought> {
-        if let Some(incident) = self.incidents.leading().filter(|incident| incident.granted) {
-            let until = incident.freezes_until();
-            let mut ought = by_incident(incident, Action::Freeze, until, "incident");
-            ought.to_lift = vec![
-                format!("resolve incident {}", incident.incident_id).into(),
-                wait_until(until),
-            ];
+        let mut incidents = self.incidents.grave();
+        incidents.retain(|incident| incident.granted);
+        if let Some(ought) = frozen_by(&incidents) {
             return Some(ought);
         }
         if let Some(hold) = &self.hold {
@@ -276,14 +270,7 @@ impl Environment {
     /// What asks for extra review: freezes not granted, what a freeze leaves behind, and what does not suffice for one.
     fn reviewed(&self, service: &ServiceId, settings: &Settings, at: Timestamp) -> Option<Ought> {
         let until = at + settings.freeze.lease;
-        if let Some(incident) = self.incidents.leading() {
-            let code = if incident.withheld {
-                "limiter_withheld"
-            } else {
-                "incident"
-            };
-            let mut ought = by_incident(incident, Action::ExtraReview, until, code);
-            ought.to_lift = vec![format!("resolve incident {}", incident.incident_id).into()];
+        if let Some(ought) = reviewed_by(&self.incidents.grave(), until) {
             return Some(ought);
         }
         if let Some(proposal) = &self.proposal {

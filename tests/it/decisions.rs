@@ -469,6 +469,30 @@ fn what_follows_a_freeze_is_said_before_its_end() {
     }
 }
 
+/// Resolving one of two opens nothing, nor does waiting for the end of the first.
+#[test]
+fn all_incidents_that_freeze_are_to_be_resolved() {
+    let mut driver = Driver::with_policy(ENFORCE);
+    for (id, minutes, severity) in [("i", 0, 2), ("j", 3, 1), ("k", 4, 3)] {
+        let incident = format!(
+            r#"{{"kind":"incident","id":"{id}","time":"{}","service":"checkout","environment":"production","incident_id":"{id}","status":"detected","severity":{severity}}}"#,
+            at(minutes)
+        );
+        driver.events(&[incident], at(minutes));
+        driver.time(at(minutes) + seconds(1));
+    }
+    let last = driver.decisions.last().expect("it is frozen");
+    let until = at(3) + Duration::from_hours(4);
+    let wait = format!("or wait: it ends {until}");
+    assert_eq!(last.to_lift, ["resolve incidents j and i".into(), wait.into()]);
+    assert_eq!((last.action, last.valid_until), (Action::Freeze, Some(until)));
+    let reasons: Vec<&str> = last.reasons.iter().map(|reason| &*reason.text).collect();
+    assert_eq!(
+        reasons,
+        ["incident j of severity 1 is open", "incident i of severity 2 is open"]
+    );
+}
+
 /// A partition's time trails events: the fleet's answer comes at a time before that of the incident it is for.
 #[test]
 fn a_freeze_is_no_older_than_the_incident_it_is_for() {

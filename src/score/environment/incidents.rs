@@ -88,10 +88,16 @@ impl Incidents {
         self.0.as_ref().map_or(&[], |known| &known.open)
     }
 
-    /// The one that decides: of those that may freeze one that was granted, then the most severe.
-    pub(crate) fn leading(&self) -> Option<&OpenIncident> {
-        let may_freeze = self.open().iter().filter(|open| open.may_freeze());
-        may_freeze.min_by_key(|open| (!open.granted, open.severity))
+    /// Those that may freeze, the one that decides first: one that was granted, then the most severe.
+    pub(crate) fn grave(&self) -> Vec<&OpenIncident> {
+        let mut grave: Vec<&OpenIncident> = self.open().iter().filter(|open| open.may_freeze()).collect();
+        grave.sort_by_key(|open| (!open.granted, open.severity));
+        grave
+    }
+
+    /// Whether one of them freezes.
+    pub(crate) fn freeze(&self) -> bool {
+        self.open().iter().any(|open| open.may_freeze() && open.granted)
     }
 
     /// Whether one was open during the step that begins at `start`: then it is not what is usual.
@@ -322,7 +328,7 @@ mod tests {
         for name in ["b", "c", "d"] {
             take(&mut incidents, name, IncidentStatus::Resolved, 1);
         }
-        let leading = incidents.leading().expect("one is open");
+        let leading = incidents.grave()[0];
         assert_eq!((&*leading.incident_id, leading.granted), ("a", true));
         assert_eq!(take(&mut incidents, "a", IncidentStatus::Resolved, 1), Outcome::Lifts);
     }
