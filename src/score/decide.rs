@@ -261,7 +261,7 @@ impl Environment {
         let (_, until) = lease.granted?;
         let mut ought = self.by_lease(lease, Action::Freeze, until);
         ought.to_lift = vec![only_wait_until(until)];
-        if lease.because == Because::Burn {
+        if lease.because != Because::Spent {
             self.note_relapse(&mut ought, now);
         }
         Some(ought)

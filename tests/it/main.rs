@@ -10,6 +10,7 @@ mod outlasting;
 mod pages;
 mod properties;
 mod reference;
+mod relapse;
 mod schemas;
 mod script;
 mod stages;
