@@ -9,6 +9,7 @@ use super::{
     restore::{beside, restore},
 };
 use crate::{
+    clock::Stopwatch,
     config::Settings,
     model::PartitionIndex,
     stream::{
@@ -25,6 +26,9 @@ const DATED_BY_BROKER: (&str, &str) = ("message.timestamp.type", "LogAppendTime"
 const SEGMENT_BYTES: u64 = 128 << 20;
 /// How long to wait for new topics to have leaders.
 const USABLE_WITHIN: Duration = Duration::from_secs(30);
+/// How long a group may have no coordinator: a new cluster makes the topic for that with the first question.
+const COORDINATED_WITHIN: Duration = Duration::from_secs(30);
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// A client that once looked at a cluster in trouble may not mend itself: each attempt has a new one.
 const ATTEMPTS: u32 = 4;
 
@@ -144,17 +148,29 @@ fn state_differences(settings: &Settings, n_partitions: u32) -> anyhow::Result<V
     let mut reader = KafkaReader::new(&connection(settings), "holdpoint-topics", &group, &Tuning::default())?;
     let (events, state) = (Arc::from(&*settings.topics.events), Arc::from(&*settings.topics.state));
     let mut differences = Vec::new();
+    let began = Stopwatch::start();
     for index in 0..n_partitions {
         let partition = PartitionIndex(i32::try_from(index)?);
         let (log, snapshots) = (beside(&events, partition), beside(&state, partition));
-        match restore(&mut reader, &log, &snapshots, n_partitions) {
-            Ok(_) => {}
-            // What brokers do not answer, or refuse, is no fault of the state.
-            Err(error) if error.is::<Fault>() => return Err(error),
-            Err(error) => differences.push(format!("{log}: {error:#}")),
+        loop {
+            match restore(&mut reader, &log, &snapshots, n_partitions) {
+                Ok(_) => {}
+                Err(error) if is_not_now(&error) && began.elapsed() < COORDINATED_WITHIN => {
+                    std::thread::sleep(ASK_AGAIN_AFTER);
+                    continue;
+                }
+                // What brokers do not answer, or refuse, is no fault of the state.
+                Err(error) if error.is::<Fault>() => return Err(error),
+                Err(error) => differences.push(format!("{log}: {error:#}")),
+            }
+            break;
         }
     }
     Ok(differences)
+}
+
+fn is_not_now(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Fault::Retry(_)))
 }
 
 fn differences_of(
