@@ -351,8 +351,7 @@ impl Remembered {
             subject: self.subject(scene.service),
             action,
             mode,
-            // Partition time trails events, and what follows on one is often caused by time.
-            decided_at: context.at.max(self.last_event.start()),
+            decided_at: context.at,
             valid_until: Some(self.last_event.start() + FORGET_AFTER),
             frozen_since: None,
             risk: Some(UnitInterval::clamped(f64::from(self.probability)).rounded()),

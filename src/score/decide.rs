@@ -36,6 +36,9 @@ use crate::model::{
 
 /// An extra review that still holds is said again so long before its end.
 const RENEW_BEFORE: Duration = Duration::from_mins(2);
+/// A partition's time trails events by up to a second or so: what time causes soon after one is not dated before it. An event
+/// that is further ahead is of a wrong clock, and dates nothing but what it causes itself.
+const TRAILS_MAX: Duration = Duration::from_secs(2);
 
 /// What was last published of a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +50,7 @@ pub(crate) struct Standing {
     /// When the first freeze was published of those in a row of which this is the last; none of what is no freeze.
     frozen_since: Moment,
     requires_known_changes: bool,
-    /// When it was decided: the next may not be earlier. Partition time trails events by up to a second, and what follows on
-    /// one is often caused by time.
+    /// When it was decided: what follows on it is no earlier, see [`TRAILS_MAX`].
     decided_at: Timestamp,
     /// Half of the hash of the ground and of what it is about.
     ground: u32,
@@ -153,7 +155,10 @@ impl Environment {
         let sequence = stood
             .map_or_else(Sequence::default, |standing| standing.sequence)
             .next();
-        let decided_at = stood.map_or(context.at, |standing| standing.decided_at.max(context.at));
+        let decided_at = match stood {
+            Some(stood) if stood.decided_at.since(context.at) <= TRAILS_MAX => stood.decided_at.max(context.at),
+            Some(_) | None => context.at,
+        };
         let frozen_before = stood.and_then(|standing| standing.frozen_since.get());
         if ought.action == Action::Freeze && frozen_before.is_none() {
             self.clear_queue();
@@ -287,7 +292,7 @@ impl Environment {
             }
             return Some(ought);
         }
-        if let Some(until) = self.cooldown_until.get() {
+        if let Some(until) = self.cooldown_until() {
             let mut ought = plain(Action::ExtraReview, Some(until), self.cooldown_reason());
             ought.to_lift = vec![only_wait_until(until)];
             if let Some(outlasting) = self.told_outlasting(at) {

@@ -48,7 +48,7 @@ use self::{
     concerns::Concerns,
     ended::EndedDeploys,
     incidents::{Incidents, Outcome},
-    outlasting::Risen,
+    outlasting::{Back, FrozenFor},
     presence::Presence,
     relapse::{COOLDOWN, RELAPSED_FROM},
 };
@@ -60,7 +60,6 @@ use super::{
     evidence::{Recent, Shares},
     hold::{Found, Hold},
     kinds::{Kinds, UsualKinds},
-    moment::Moment,
     placebo::Placebo,
     policy::{Policy, Settings},
     steps::{Grain, Steps, Totals, Version},
@@ -115,9 +114,13 @@ pub(crate) struct Environment {
     concerns: Option<Box<Concerns>>,
     /// Since when evidence asks for extra review; 1970 where it does not.
     elevated_since: Second,
-    pub(crate) cooldown_until: Moment,
-    /// Errors that go on.
-    risen: Option<Box<Risen>>,
+    /// Until when there is extra review after a freeze; 1970 where there is none.
+    cooldown_until: Second,
+    /// Since when errors are risen that go on; 1970 where none do. How much says that they are back, and whether they have
+    /// outlasted a freeze; and the deploy that was for.
+    outlasting_since: Second,
+    back: Back,
+    frozen_for: Option<Box<FrozenFor>>,
     pub(crate) incidents: Incidents,
     /// When a deploy was last told of that takes another back, with nothing frozen.
     undone_at: Second,
@@ -184,8 +187,10 @@ impl Environment {
             proposal: None,
             concerns: None,
             elevated_since: Second::default(),
-            cooldown_until: Moment::NONE,
-            risen: None,
+            cooldown_until: Second::default(),
+            outlasting_since: Second::default(),
+            back: Back::default(),
+            frozen_for: None,
             incidents: Incidents::default(),
             undone_at: Second::default(),
             freezes: [Second::default(); RELAPSED_FROM],
@@ -297,7 +302,9 @@ impl Environment {
         if self.incidents.end_old(now) == Outcome::Lifts {
             self.cool_down(now + COOLDOWN);
         }
-        self.cooldown_until = self.cooldown_until.after(now);
+        if self.cooldown_until().is_some_and(|until| until <= now) {
+            self.cooldown_until = Second::default();
+        }
         self.settle_elevated(now);
         self.settle_alert(now);
         self.settle_inquiry(scene);
@@ -305,7 +312,6 @@ impl Environment {
         self.propose_again(scene);
         self.settle_lease(scene);
         self.settle_outlasting(now);
-        self.bound_watches(scene);
         self.decide(scene);
     }
 
@@ -321,7 +327,7 @@ impl Environment {
             let ended = self.hold.take();
             self.cool_down(now + self.cooldown(now));
             if let Some(hold) = ended.filter(|_| outlasts) {
-                self.outlast(&hold.found);
+                self.outlast(&hold.found, hold.was_rolled_back());
             }
         }
     }
@@ -373,7 +379,7 @@ impl Environment {
                 .filter(|proposal| !proposal.is_noisy())
                 .map(|proposal| proposal.asked_at.start() + PROPOSE_EVERY),
             elevated_since.map(|since| since + ELEVATED_MIN),
-            self.cooldown_until.get(),
+            self.cooldown_until(),
             Some(self.window_at.start()).filter(|_| self.window_at != Second::of(Timestamp::NEVER)),
             self.standing.as_ref().and_then(Standing::speaks_at),
         ];

@@ -156,6 +156,11 @@ impl Hold {
         self.rolled_back_at.settle(at);
     }
 
+    /// Whether the deploy it is put down to was taken back.
+    pub(crate) fn was_rolled_back(&self) -> bool {
+        self.rolled_back_at.is_some()
+    }
+
     /// Rolled back and recovered, and old enough to end before its lease does.
     pub(crate) fn may_end(&self, now: Timestamp) -> bool {
         self.rolled_back_at.is_some() && self.recovery.shown() && now >= self.since + LEASE_MIN

@@ -34,9 +34,4 @@ impl Moment {
     pub(crate) fn is_none(self) -> bool {
         self == Self::NONE
     }
-
-    /// The same, unless it is over by `now`.
-    pub(crate) fn after(self, now: Timestamp) -> Self {
-        if self.0 > now { self } else { Self::NONE }
-    }
 }

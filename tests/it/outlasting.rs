@@ -104,7 +104,9 @@ fn it_says_since_when_of_which_deploy_and_what_ends_it() {
     let (since, until) = (at(DEPLOYED_AT), at(DEPLOYED_AT + 28 * HOUR));
     assert_eq!(
         *last.reasons[0].text,
-        *format!("errors have been above what is usual since {since}, longer than a freeze for d-81 may last")
+        *format!(
+            "errors have been above what is usual since {since}, longer than a freeze may last; most likely by d-81"
+        )
     );
     let risen_since = last.reasons[0].evidence.get("risen_since");
     assert_eq!(risen_since, Some(&Evidence::Text(since.to_string().into())));
@@ -113,11 +115,37 @@ fn it_says_since_when_of_which_deploy_and_what_ends_it() {
     assert_eq!(suspects(last), ["d-81"]);
 
     // Taken back, and yet errors go on: it is not the deploy that makes them.
-    let taken_back = deploy("checkout", "d-81", at(DEPLOYED_AT + 5 * HOUR), "rolled_back", "");
-    let decisions = play(ENFORCE, &[(5 * HOUR + 30, 60)], &[(5 * HOUR, taken_back)]);
+    let taken_back = |hour: i64| deploy("checkout", "d-81", at(DEPLOYED_AT + hour * HOUR), "rolled_back", "");
+    let rollback = deploy(
+        "checkout",
+        "d-82",
+        at(DEPLOYED_AT + 5 * HOUR),
+        "started",
+        r#","change_kind":"rollback""#,
+    );
+    for (case, hour, event) in [
+        ("after the freeze", 5, taken_back(5)),
+        ("by a rollback", 5, rollback),
+        ("during the freeze", 3, taken_back(3)),
+    ] {
+        let decisions = play(ENFORCE, &[(5 * HOUR + 30, 60)], &[(hour * HOUR, event)]);
+        let last = decisions.last().expect("it was seen");
+        assert_eq!(
+            (&*last.reasons[0].code, suspects(last).len()),
+            ("errors_go_on", 0),
+            "{case}"
+        );
+        assert_eq!(last.to_lift, [wait.clone().into()], "{case}");
+    }
+    // During the cooldown it is said at once.
+    let minute = 4 * HOUR + 10;
+    let event = deploy("checkout", "d-81", at(DEPLOYED_AT + minute), "rolled_back", "");
+    let decisions = play(ENFORCE, &[(minute + 3, 60)], &[(minute, event)]);
     let last = decisions.last().expect("it was seen");
-    assert_eq!((&*last.reasons[0].code, suspects(last).len()), ("errors_go_on", 0));
-    assert_eq!(last.to_lift, [wait.into()]);
+    assert_eq!(
+        (&*last.reasons[0].code, last.reasons.len(), suspects(last).len()),
+        ("cooldown", 2, 0)
+    );
 }
 
 /// Of errors that nobody deployed: after an hour far above what is usual, and no sooner.

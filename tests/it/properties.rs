@@ -1,10 +1,8 @@
 //! What must hold whatever happens to services.
 
-use std::time::Duration;
-
 use holdpoint::{
     ingest::Batch,
-    model::{Decision, Kind, Offset, Subject},
+    model::{Decision, Kind, Offset},
     score::{Partition, Said, Saying},
     wire::{events, state},
 };
@@ -274,23 +272,6 @@ proptest! {
         });
         prop_assert_eq!(decided(&packed), decided(&single));
         prop_assert_eq!(states(&packed.partition), states(&single.partition));
-    }
-
-    /// Whoever reads a subject's decisions sees each come no earlier than the one before it; of changes not a second earlier,
-    /// which is how well their last event is known.
-    #[test]
-    fn nothing_is_decided_on_earlier_than_before(story in story()) {
-        let driver = run(&batches(&story), |driver, batch, i| driver.events(batch, at(i)));
-        let mut last = std::collections::HashMap::new();
-        for decision in &driver.decisions {
-            let before = last.insert(decision.subject.clone(), decision.decided_at);
-            let lag = before.map_or(Duration::ZERO, |before| before.since(decision.decided_at));
-            let most = match decision.subject {
-                Subject::Service { .. } => 0,
-                Subject::Change(_) => 999,
-            };
-            prop_assert!(lag <= Duration::from_millis(most), "{decision:?}");
-        }
     }
 
     #[test]

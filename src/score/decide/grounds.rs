@@ -98,7 +98,7 @@ impl Environment {
         let text = match self.was_frozen_for() {
             Some((deploy_id, _)) => {
                 format!(
-                    "errors have been above what is usual since {since}, longer than a freeze for {deploy_id} may last"
+                    "errors have been above what is usual since {since}, longer than a freeze may last; most likely by {deploy_id}"
                 )
             }
             None if outlasting.a_freeze => {

@@ -32,9 +32,10 @@ impl Ought {
         let passes = if self.low_loss_passes { " low loss passes" } else { "" };
         let mut beside = self.reasons.iter().skip(1);
         let goes_on = if beside.any(|reason| &*reason.code == OUTLASTING_CODE) {
-            " errors go on"
+            let deploy_id = self.suspects.first().and_then(|suspect| suspect.deploy_id.as_deref());
+            format!(" errors go on {}", deploy_id.unwrap_or_default())
         } else {
-            ""
+            String::new()
         };
         let (code, about) = (self.code(), &self.about);
         short_hash(&format!("{code}:{about}:{}{passes}{goes_on}", incidents.join(" ")))

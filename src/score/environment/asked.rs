@@ -156,18 +156,17 @@ impl Environment {
 
     fn clues_of_trouble(&self, since: Timestamp, scene: &Scene<'_>) -> Vec<Clue<'static>> {
         let step = self.steps.grain.duration();
+        let convicted = self.leading().filter(|watch| watch.has_alarmed());
         let blamed = if let Some(hold) = &self.hold {
             hold.found.suspects.clone()
-        } else if let Some((deploy_id, probability)) = self.was_frozen_for() {
-            let own = |deploy_id: Option<&str>, probability: f64| Blamed {
-                deploy_id: deploy_id.map(Into::into),
+        } else if let (None, Some((deploy_id, probability))) = (convicted, self.was_frozen_for()) {
+            let blamed = Blamed {
+                deploy_id: Some(deploy_id.into()),
                 of: None,
-                probability,
+                probability: probability.value(),
             };
-            let rest = 1.0 - probability.value();
-            [own(Some(deploy_id), probability.value()), own(None, rest)].into()
+            [blamed].into()
         } else {
-            let convicted = self.leading().filter(|watch| watch.has_alarmed());
             // To those who ask it is trouble of here, whatever its errors name.
             let rise = Rise {
                 named: None,

@@ -65,7 +65,7 @@ impl Environment {
             && self.watch_of(&proposal.deploy_id).is_some_and(ends)
         {
             let found = proposal.found.clone();
-            self.outlast(&found);
+            self.outlast(&found, false);
         }
         self.close_watches(Closes::Over, scene, ends);
     }

@@ -197,7 +197,7 @@ impl Environment {
             hold.roll_back(self.undone_at.start());
         }
         self.hold = Some(Box::new(hold));
-        self.forget_frozen_for();
+        self.frozen_for = None;
         self.elevated_since = Second::default();
         self.kinds = None;
         self.steps.forget_versions();

@@ -7,13 +7,13 @@ use crate::{
 };
 
 /// Deploys watched at once; the next drops the oldest. Fewer where something else takes their place, so that all of it
-/// stays within 4 KiB: a freeze that of three, errors that go on without one, an error budget and the names of callees and
+/// stays within 4 KiB: a freeze that of three, the deploy that a freeze was for, an error budget and the names of callees and
 /// callers that of one each, and kinds of errors and versions that of one each beside them.
 const WATCHES_MAX: usize = 6;
 const WATCHES_OF_HOLD: usize = 3;
 const WATCHES_OF_BUDGET: usize = 1;
 const WATCHES_OF_GRAPH: usize = 1;
-const WATCHES_OF_RISE: usize = 1;
+const WATCHES_OF_PAST_HOLD: usize = 1;
 
 impl Environment {
     /// A deploy began, went on or ended; `prior` is the chance that its changes cause an incident.
@@ -29,7 +29,8 @@ impl Environment {
             self.set_back_version(deploy);
             self.close_watches(Closes::TakenBack, scene, |watch| *watch.deploy_id == *deploy.deploy_id);
             self.ended.take_back(&deploy.deploy_id, time);
-            self.clear_of_rise(&deploy.deploy_id);
+            self.frozen_for
+                .take_if(|frozen_for| frozen_for.is_for(&deploy.deploy_id));
         }
         let is_rollback = deploy.change_kind == ChangeKind::Rollback;
         let undoes = is_rollback && deploy.status != DeployStatus::Failed;
@@ -38,6 +39,7 @@ impl Environment {
                 hold.roll_back(time);
             }
         } else if undoes {
+            self.frozen_for = None;
             self.undone_at = self.undone_at.max(Second::of(time));
         } else if is_rollback {
             self.undone_at = Second::default();
@@ -142,7 +144,7 @@ impl Environment {
         let of_hold = if self.hold.is_some() {
             WATCHES_OF_HOLD
         } else {
-            WATCHES_OF_RISE * usize::from(self.outlasting().is_some())
+            WATCHES_OF_PAST_HOLD * usize::from(self.frozen_for.is_some())
         };
         let of_budget = WATCHES_OF_BUDGET * usize::from(self.budget().is_some());
         let of_graph = WATCHES_OF_GRAPH * usize::from(scene.graph.is_some());

@@ -38,7 +38,7 @@ impl Environment {
         }
         let meets = |alert| self.budget().is_some_and(|budget| budget.meets(alert));
         // After a freeze there is extra review first: or four hours at most would be for ever.
-        let fresh = self.cooldown_until.is_none();
+        let fresh = self.cooldown_until().is_none();
         if fresh && meets(Alert::Page) {
             return Some(Because::Burn);
         }

@@ -45,18 +45,36 @@ const LN_BACK: u16 = 29_957;
 /// Fewer steps show nothing.
 const BACK_STEPS_MIN: u16 = 5;
 
-/// ln of how much likelier it is that errors are back, ≥ 0, in ten-thousandths.
+/// ln of how much likelier it is that errors are back, ≥ 0, in ten-thousandths; and whether they have outlasted a freeze.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Back(u16);
 
 impl Back {
-    fn observe(&mut self, o: &Observation, a_freeze: bool) {
+    const OUTLASTS_FREEZE: u16 = 1 << 15;
+
+    fn outlast_freeze(&mut self) {
+        self.0 |= Self::OUTLASTS_FREEZE;
+    }
+
+    fn has_outlasted_freeze(self) -> bool {
+        self.0 & Self::OUTLASTS_FREEZE != 0
+    }
+
+    fn sum(self) -> u16 {
+        self.0 & !Self::OUTLASTS_FREEZE
+    }
+
+    fn observe(&mut self, o: &Observation) {
         let size = o.sizes.step.max(CALM_SIZE_MIN);
         let [ln_least, _, ln_threefold, ..] = o.ln_ratios(size, 1.0);
-        let ln_ratio = if a_freeze { ln_least } else { ln_threefold };
+        let ln_ratio = if self.has_outlasted_freeze() {
+            ln_least
+        } else {
+            ln_threefold
+        };
         let most = f64::from(LN_BACK.div_ceil(BACK_STEPS_MIN));
-        let sum = f64::from(self.0) + (-1e4 * ln_ratio).min(most);
+        let sum = f64::from(self.sum()) + (-1e4 * ln_ratio).min(most);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -64,28 +82,27 @@ impl Back {
             reason = "clamped to what it may be"
         )]
         let sum = sum.round().clamp(0.0, f64::from(LN_BACK)) as u16;
-        self.0 = sum;
+        self.0 = (self.0 & Self::OUTLASTS_FREEZE) | sum;
     }
 
     fn is_shown(self) -> bool {
-        self.0 >= LN_BACK
+        self.sum() >= LN_BACK
     }
 }
 
-/// What is kept of errors that go on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Risen {
-    since: Second,
-    outlasts_freeze: bool,
-    back: Back,
-    /// The own deploy that the freeze which they have outlasted was most likely for, until it is taken back.
-    frozen_for: Option<FrozenFor>,
-}
+const _: () = assert!(LN_BACK < Back::OUTLASTS_FREEZE);
 
+/// The own deploy that a freeze was most likely for which errors have outlasted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct FrozenFor {
+pub(super) struct FrozenFor {
     deploy_id: Box<str>,
     probability: Short,
+}
+
+impl FrozenFor {
+    pub(super) fn is_for(&self, deploy_id: &str) -> bool {
+        *self.deploy_id == *deploy_id
+    }
 }
 
 /// Errors that go on.
@@ -95,17 +112,6 @@ pub(crate) struct Outlasting {
     pub(crate) since: Timestamp,
     /// Whether they have outlasted a freeze, or its like.
     pub(crate) a_freeze: bool,
-}
-
-impl Risen {
-    fn since(at: Timestamp) -> Self {
-        Self {
-            since: Second::of(at),
-            outlasts_freeze: false,
-            back: Back::default(),
-            frozen_for: None,
-        }
-    }
 }
 
 impl Outlasting {
@@ -121,49 +127,38 @@ impl Outlasting {
 }
 
 impl Environment {
-    /// The errors that a freeze was `found` for go on, and it may not any more.
-    pub(super) fn outlast(&mut self, found: &Found) {
-        let risen = self.risen.get_or_insert_with(|| Box::new(Risen::since(found.onset())));
-        risen.outlasts_freeze = true;
+    /// The errors that a freeze was `found` for go on, and it may not any more. A deploy `was_taken_back` of those it may be for: then
+    /// it is none of them.
+    pub(super) fn outlast(&mut self, found: &Found, was_taken_back: bool) {
+        if self.outlasting().is_none() {
+            self.outlasting_since = Second::of(found.onset());
+        }
+        self.back.outlast_freeze();
         let mut own = found.suspects.iter().filter(|blamed| blamed.of.is_none());
-        risen.frozen_for = own.find_map(|blamed| {
-            Some(FrozenFor {
+        let own = own.find_map(|blamed| {
+            Some(Box::new(FrozenFor {
                 deploy_id: blamed.deploy_id.clone()?,
                 probability: Short::of(blamed.probability),
-            })
+            }))
         });
+        self.frozen_for = own.filter(|_| !was_taken_back);
     }
 
     pub(crate) fn outlasting(&self) -> Option<Outlasting> {
-        self.risen.as_ref().map(|risen| Outlasting {
-            since: risen.since.start(),
-            a_freeze: risen.outlasts_freeze,
+        let since = self.outlasting_since;
+        (since != Second::default()).then(|| Outlasting {
+            since: since.start(),
+            a_freeze: self.back.has_outlasted_freeze(),
         })
     }
 
     /// The own deploy that was frozen for, of errors that have outlasted that, and how likely it is their cause.
     pub(crate) fn was_frozen_for(&self) -> Option<(&str, UnitInterval)> {
-        let frozen_for = self.risen.as_ref()?.frozen_for.as_ref()?;
+        let frozen_for = self.frozen_for.as_ref()?;
         Some((
             &frozen_for.deploy_id,
             UnitInterval::clamped(frozen_for.probability.value()),
         ))
-    }
-
-    /// There is another freeze, and what that is for.
-    pub(super) fn forget_frozen_for(&mut self) {
-        if let Some(risen) = &mut self.risen {
-            risen.frozen_for = None;
-        }
-    }
-
-    /// A deploy was taken back, and errors go on.
-    pub(super) fn clear_of_rise(&mut self, deploy_id: &str) {
-        if let Some(risen) = &mut self.risen {
-            risen
-                .frozen_for
-                .take_if(|frozen_for| *frozen_for.deploy_id == *deploy_id);
-        }
     }
 
     /// Those that there is extra review for.
@@ -174,18 +169,16 @@ impl Environment {
     /// Takes in a step of which something is known.
     pub(super) fn observe_outlasting(&mut self, closed: &Closed, settings: &Settings, policy: &Policy) {
         let grain = self.steps.grain;
-        if self.risen.is_none() {
-            let since = self.unrest.since(closed.start, grain.duration());
-            let Some(since) = since.filter(|since| self.goes_on_since(*since, closed.start)) else {
+        if self.outlasting().is_none() {
+            let risen = self.unrest.since(closed.start, grain.duration());
+            let Some(since) = risen.filter(|since| self.goes_on_since(*since, closed.start)) else {
                 return;
             };
-            self.risen = Some(Box::new(Risen::since(since)));
+            self.outlasting_since = Second::of(since);
         }
         let usual = self.baseline.expect_by_days(grain, closed.start, closed.requests);
         let (observation, _) = self.judge_by(usual, closed, settings, policy);
-        if let Some(risen) = &mut self.risen {
-            risen.back.observe(&observation, risen.outlasts_freeze);
-        }
+        self.back.observe(&observation);
     }
 
     /// Whether errors that rose at `since` still are by the step that begins at `start`, and not a burst that unrest remembers.
@@ -197,15 +190,15 @@ impl Environment {
 
     /// Lets go of errors that are back, are told no more, or have been above what is usual for so long that this ends.
     pub(super) fn settle_outlasting(&mut self, now: Timestamp) {
-        let (Some(outlasting), Some(risen)) = (self.outlasting(), &self.risen) else {
-            return;
-        };
+        let Some(outlasting) = self.outlasting() else { return };
         let silent = self.presence.silent_between(now - SILENT_MAX, now);
         let last = self.steps.next_start() - self.steps.grain.duration();
         // What has not outlasted a freeze is over, too, where half an hour shows no more than is harmless.
         let is_over = !outlasting.a_freeze && self.left_at(last) <= LEFT_HARMLESS;
-        if risen.back.is_shown() || is_over || silent >= SILENT_MAX || now >= outlasting.until() {
-            self.risen = None;
+        if self.back.is_shown() || is_over || silent >= SILENT_MAX || now >= outlasting.until() {
+            self.outlasting_since = Second::default();
+            self.back = Back::default();
+            self.frozen_for = None;
         }
     }
 }
@@ -218,20 +211,18 @@ mod tests {
     /// Steps of so many errors where ten are usual, which are learned to scatter by `size`.
     fn after(steps: &[f64], size: f64) -> Back {
         let mut back = Back::default();
+        back.outlast_freeze();
         for errors in steps {
-            back.observe(
-                &Observation {
-                    errors: *errors,
-                    counted: *errors,
-                    harmless: 12.5,
-                    expected: 10.0,
-                    sizes: Sizes {
-                        step: size,
-                        blocks: [size; 6],
-                    },
+            back.observe(&Observation {
+                errors: *errors,
+                counted: *errors,
+                harmless: 12.5,
+                expected: 10.0,
+                sizes: Sizes {
+                    step: size,
+                    blocks: [size; 6],
                 },
-                true,
-            );
+            });
         }
         back
     }
@@ -252,6 +243,7 @@ mod tests {
     #[test]
     fn rare_errors_that_are_back_are_seen_to_be_in_the_end() {
         let mut back = Back::default();
+        back.outlast_freeze();
         let quiet = Observation {
             errors: 0.0,
             counted: 0.0,
@@ -263,7 +255,7 @@ mod tests {
             },
         };
         let n = (1..10_000).find(|_| {
-            back.observe(&quiet, true);
+            back.observe(&quiet);
             back.is_shown()
         });
         assert!(n.is_some_and(|n| (4_000..6_000).contains(&n)), "{n:?}");

@@ -82,7 +82,7 @@ impl Environment {
     /// frozen, nor before it is known what every day brings.
     fn learn_week(&mut self, closed: &Closed, is_known: bool) {
         let goes_on = self.told_outlasting(closed.start).is_some();
-        let is_wrong = goes_on || self.has_lease_for_errors() || self.cooldown_until.is_some();
+        let is_wrong = goes_on || self.has_lease_for_errors() || self.cooldown_until().is_some();
         if !is_known || is_wrong {
             self.baseline.pass_week(closed.start);
             return;

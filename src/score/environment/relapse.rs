@@ -5,10 +5,7 @@ use std::time::Duration;
 use super::Environment;
 use crate::{
     model::{Second, Timestamp},
-    score::{
-        lease::{Because, Lease},
-        moment::Moment,
-    },
+    score::lease::{Because, Lease},
 };
 
 /// So many freezes within [`RELAPSE_WINDOW`], the one that begins included, are a relapse.
@@ -58,7 +55,12 @@ impl Environment {
 
     /// There is extra review until then, or longer if there is already.
     pub(super) fn cool_down(&mut self, until: Timestamp) {
-        let known = self.cooldown_until.get();
-        self.cooldown_until = Moment::at(known.map_or(until, |known| known.max(until)));
+        // Whole seconds are kept, and none is lost.
+        self.cooldown_until = self.cooldown_until.max(Second::of(until + Duration::from_millis(999)));
+    }
+
+    /// Until when there is extra review after a freeze, if there is.
+    pub(crate) fn cooldown_until(&self) -> Option<Timestamp> {
+        (self.cooldown_until != Second::default()).then(|| self.cooldown_until.start())
     }
 }
