@@ -20,9 +20,10 @@ use crate::{
 
 /// What stands for no environment, where nothing else is said.
 const DEFAULT_ENVIRONMENT: &str = "production";
-/// How long time runs on after the last event, at most: as long as a person's word may last. All else but windows of the policy
-/// is over sooner: a watch of 26 h that ends in a freeze of 4 h, and the day of extra review after it.
-pub(super) const RUN_ON_MAX: Duration = Duration::from_hours(7 * 24);
+/// How long time runs on after the last event, at most: a watch of 26 h that ends in a freeze of 4 h, and the day of
+/// extra review after it; and as long as a person's word stands. Windows and spent budgets may never end.
+const RUN_ON_MAX: Duration = Duration::from_hours(54);
+const WORD_MAX: Duration = Duration::from_hours(7 * 24);
 /// How often it is asked whether anything is still open then.
 const RUN_ON_STEP: Duration = Duration::from_mins(10);
 /// Live, time goes on once a second: a deadline that has passed already is looked at so much later.
@@ -162,7 +163,7 @@ impl Replay {
         self.packed = packed;
     }
 
-    /// After the last line: time runs on until nothing is open, at most [`RUN_ON_MAX`].
+    /// After the last line: time runs on until nothing is open, at most [`RUN_ON_MAX`], or to the end of a person's word.
     ///
     /// Open is a watch, and what stands for a service and ends: a proceed too, by a person's word, behind which there may be a
     /// freeze. What is forgotten after weeks of silence is not waited for, and of a window that is closed longer no more is
@@ -172,10 +173,16 @@ impl Replay {
         if last == Timestamp::MIN {
             return;
         }
-        while self.is_open() && self.partition.now() < last + RUN_ON_MAX {
-            self.pass_time((self.partition.now() + RUN_ON_STEP).min(last + RUN_ON_MAX));
+        while self.is_open() {
+            let now = self.partition.now();
+            let is_word = self.tally.holding.is_any_word(now);
+            let until = last + if is_word { WORD_MAX } else { RUN_ON_MAX };
+            if now >= until {
+                break;
+            }
+            self.pass_time((now + RUN_ON_STEP).min(until));
         }
-        self.tally.finish(self.partition.now());
+        self.tally.finish(last, self.partition.now());
     }
 
     fn is_open(&mut self) -> bool {

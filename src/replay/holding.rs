@@ -288,6 +288,12 @@ impl Holding {
         all.any(|held| held.is_in_force(now) && (held.action != Action::Proceed || held.valid_until.is_some()))
     }
 
+    /// Whether a person's word stands.
+    pub(super) fn is_any_word(&self, now: Timestamp) -> bool {
+        let mut all = self.standing.values().flat_map(BTreeMap::values);
+        all.any(|held| held.is_in_force(now) && &*held.ground == OVERRIDE)
+    }
+
     /// What is held at the end of time; `None` if nothing is.
     pub(super) fn still_held(&self, now: Timestamp) -> Option<StillHeld> {
         let places = self.standing.iter().flat_map(|(service, environments)| {

@@ -1,6 +1,6 @@
 //! Everything that is counted on the way, and how it becomes a summary.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use foldhash::HashSet;
 
@@ -9,7 +9,6 @@ use super::{
     chronicle::Chronicle,
     copies::Copies,
     detection::Detection,
-    drive::RUN_ON_MAX,
     environments::Environments,
     gated::Gated,
     holding::{HeldMs, Holding, StillHeld},
@@ -44,8 +43,8 @@ pub(super) struct Tally {
     pub(super) chronicle: Option<Box<Chronicle>>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
-    /// What was still held when time ended.
-    still_held: Option<StillHeld>,
+    /// What was still held when time ended, and how long after the last event that was.
+    still_held: Option<(StillHeld, Duration)>,
 }
 
 /// Lines by fate, as far as score does not count them.
@@ -152,8 +151,9 @@ impl Tally {
         }
     }
 
-    pub(super) fn finish(&mut self, now: Timestamp) {
-        self.still_held = self.holding.still_held(now);
+    /// Time ends at `now`, after the last event at `last`.
+    pub(super) fn finish(&mut self, last: Timestamp, now: Timestamp) {
+        self.still_held = self.holding.still_held(now).map(|held| (held, now.since(last)));
         self.holding.finish(now);
         while let Some(fate) = self.detection.finish() {
             if let Some(chronicle) = &mut self.chronicle {
@@ -211,8 +211,8 @@ impl Tally {
         if let Some(strange) = self.strangers.found() {
             summary.warnings.push(warnings::of_strange(&strange));
         }
-        if let Some(still_held) = &self.still_held {
-            summary.warnings.push(warnings::of_held(still_held, RUN_ON_MAX));
+        if let Some((still_held, run_on)) = &self.still_held {
+            summary.warnings.push(warnings::of_held(still_held, *run_on));
         }
         summary
     }

@@ -44,7 +44,7 @@ fn what_is_held_when_time_ends_is_said() {
 
     let closed = "[[window]]\nname = \"weeks\"\neffect = \"deny\"\nfrom = 2026-03-02T08:00:00\nlength = \"20d\"\n\
                   services = [\"cart\"]\n";
-    let expected = "cart@production is still held 168 hours after the last event (policy:weeks until 2026-03-22T08:00:00.000Z): \
+    let expected = "cart@production is still held 54 hours after the last event (policy:weeks until 2026-03-22T08:00:00.000Z): \
                     hours beyond that are not counted";
     assert_eq!(
         replay(&files[..files.len() - 1], Some(closed)).summary.warnings,
