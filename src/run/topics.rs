@@ -155,7 +155,7 @@ fn state_differences(settings: &Settings, n_partitions: u32) -> anyhow::Result<V
         loop {
             match restore(&mut reader, &log, &snapshots, n_partitions) {
                 Ok(_) => {}
-                Err(error) if is_not_now(&error) && began.elapsed() < COORDINATED_WITHIN => {
+                Err(error) if lacks_coordinator(&error) && began.elapsed() < COORDINATED_WITHIN => {
                     std::thread::sleep(ASK_AGAIN_AFTER);
                     continue;
                 }
@@ -169,8 +169,10 @@ fn state_differences(settings: &Settings, n_partitions: u32) -> anyhow::Result<V
     Ok(differences)
 }
 
-fn is_not_now(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(Fault::Retry(_)))
+/// Whether the group has no coordinator yet, or one that is not ready: `NotCoordinator`, `CoordinatorNotAvailable`,
+/// `CoordinatorLoadInProgress`.
+fn lacks_coordinator(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Fault::Retry(why)) if why.contains("Coordinator"))
 }
 
 fn differences_of(
