@@ -296,11 +296,14 @@ pub(crate) fn print(options: &Options) -> bool {
     println!(
         "what is found of the oracle's by a searcher that knows the past only, but for its constants and its threshold, which"
     );
-    println!("holds it to 1 % on each series. Seed {}.", options.seed);
     println!(
-        "| series | watches | E ≥ 100 | calibrated | convicted | faults found | power | at 1 % of false alarms | searcher | bound |"
+        "holds it to 1 % on each series. In number: all that is found, over all that the oracle finds at 1 %. Seed {}.",
+        options.seed
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!(
+        "| series | watches | E ≥ 100 | calibrated | convicted | faults found | power | at 1 % of false alarms | in number | searcher | bound |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut all = Tally::default();
     for (i, name) in (1_u64..).zip(FILES) {
         let Some(series) = read(&Path::new(folder).join("counts"), name) else {
@@ -336,12 +339,13 @@ fn row(name: &str, tally: &Tally) {
         format!("{:.3} ({shared} of {of})", share(shared, of))
     });
     println!(
-        "| {name} | {} | {nominal:.4} | {calibrated:.4} | {convicted:.4} | {} of {} | {} | {} | {:.4}; {:.3} | {:.3} |",
+        "| {name} | {} | {nominal:.4} | {calibrated:.4} | {convicted:.4} | {} of {} | {} | {} | {:.3} | {:.4}; {:.3} | {:.3} |",
         tally.healthy,
         tally.found[0],
         tally.faulty,
         power[0],
         power[1],
+        share(tally.found[0], tally.found[2]),
         share(tally.searched_for_nothing, tally.healthy),
         share(tally.searched, tally.found[2]),
         share(tally.forecast, tally.found[1]),

@@ -41,6 +41,8 @@ pub(crate) struct Figures {
     pub(crate) ratio: Option<Median>,
     pub(crate) blames: Vec<(&'static str, Share)>,
     pub(crate) blame_overlapping: Option<Share>,
+    /// Of errors at least three times the usual ones.
+    pub(crate) blame_large: Option<Share>,
     /// Of somebody who knows where and when it began.
     pub(crate) blame_known: Option<Share>,
     /// Of somebody who knows where, and dates it by the counts.
@@ -142,6 +144,8 @@ impl Figures {
         }
         let overlapping = blames().filter(|blame| blame.overlapping);
         self.blame_overlapping = Some(Share::of(overlapping.clone(), |blame| blame.hits()));
+        let large = overlapping.clone().filter(|blame| blame.is_large());
+        self.blame_large = Some(Share::of(large, |blame| blame.hits()));
         self.blame_known = Some(Share::of(overlapping.clone(), |blame| blame.is_to_be_known()));
         self.blame_dated = Some(Share::of(overlapping, |blame| blame.is_to_be_dated()));
     }

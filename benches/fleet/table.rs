@@ -156,6 +156,7 @@ fn print_blame(figures: &Figures) {
         figures.blame_overlapping,
         Some((0.85, "≥ .85")),
     );
+    share("… of rises to three times and more", figures.blame_large, None);
     share("… of one who knows where and when it began", figures.blame_known, None);
     share("… of one who knows where, and all but when", figures.blame_dated, None);
     for (name, hits) in &figures.blames {

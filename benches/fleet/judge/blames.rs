@@ -31,8 +31,9 @@ pub(crate) enum Guilty {
 pub(crate) struct Blame {
     pub(crate) service: Box<str>,
     pub(crate) at: Timestamp,
-    /// When its errors rose.
+    /// When its errors rose, and by how many times the usual ones.
     pub(crate) since: Timestamp,
+    excess: f64,
     pub(crate) guilty: Guilty,
     /// Another deploy in the two hours before, of it, its callees or its callers.
     pub(crate) overlapping: bool,
@@ -47,6 +48,11 @@ pub(crate) struct Blame {
 impl Blame {
     pub(crate) fn hits(&self) -> bool {
         self.said.as_ref() == Some(&self.truth)
+    }
+
+    /// Whether errors were at least three times the usual ones.
+    pub(crate) fn is_large(&self) -> bool {
+        self.excess >= 2.0
     }
 
     pub(crate) fn is_to_be_known(&self) -> bool {
@@ -92,6 +98,7 @@ pub(super) fn blames(run: &Run) -> Vec<Blame> {
                 service: service.name.clone(),
                 at: said.at,
                 since: raise.from,
+                excess: raise.excess,
                 guilty,
                 overlapping: overlaps(simulation, place, said.at, id),
                 truth: Suspect::of(id),
