@@ -9,7 +9,7 @@
 //!   E ≥ 100: extra review ───┘      a person's override: at once, over everything
 //!
 //! frozen, or refused, for four hours while errors go on ─┐
-//! far above what is usual for an hour, nothing frozen ───┴─► extra review until they are back, 28 h after they rose at the latest ─► proceed
+//! far above what is usual for an hour, nothing frozen ───┴─► extra review until they are back (28 h at most) ─► proceed
 //! ```
 //!
 //! **Invariant:** steps are closed in order, each once, and none before `now` allows it.

@@ -127,8 +127,8 @@ impl Outlasting {
 }
 
 impl Environment {
-    /// The errors that a freeze was `found` for go on, and it may not any more. A deploy `was_taken_back` of those it may be for: then
-    /// it is none of them.
+    /// The errors that a freeze was `found` for go on, and it may not any more. Where a deploy `was_taken_back` of those it may
+    /// have been for, it was none of them.
     pub(super) fn outlast(&mut self, found: &Found, was_taken_back: bool) {
         if self.outlasting().is_none() {
             self.outlasting_since = Second::of(found.onset());
