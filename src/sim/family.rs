@@ -2,7 +2,7 @@
 //!
 //! Detectors are tuned on [`Family::TUNING`] and judged on [`Family::HELD_OUT`]. Besides other seeds, the latter has
 //! wider and shifted ranges: what holds only where it was fitted shows there, as long as its seeds are ones that no choice
-//! was made by.
+//! was made by. [`Family::LOOSE`] has the ranges of the first, and services that seldom suffer from others.
 //!
 //! **Invariant:** no seed of one family is a seed of another.
 
@@ -41,7 +41,7 @@ pub struct Family {
     pub(super) bad: f64,
     /// Share of faults that begin later than their deploy.
     pub(super) latent: f64,
-    /// How long people take to end a fault or an outage, as a multiple of the usual medians.
+    /// How long people take to end a fault or an outage, as a multiple of the quickest medians.
     pub(super) repair: f64,
     /// Share of stages with a blip while instances restart.
     pub(super) blips: f64,
@@ -122,7 +122,19 @@ impl Family {
         ai: 0.3,
     };
 
-    pub const ALL: [&'static Self; 2] = [&Self::TUNING, &Self::HELD_OUT];
+    /// Services that seldom suffer from others, and people who take an hour and a half: few calls pass failures on, and there
+    /// are few outages. So few that a plain detector, which blames nobody else, names the right one in about four of five
+    /// troubles, as the prototype did whose figures the design's goals were set beside.
+    pub const LOOSE: Self = Self {
+        name: "loose",
+        first_seed: 2_000_001,
+        repair: 2.0,
+        coupled: 0.15,
+        outages_per_day: 0.3,
+        ..Self::TUNING
+    };
+
+    pub const ALL: [&'static Self; 3] = [&Self::TUNING, &Self::HELD_OUT, &Self::LOOSE];
 
     /// How many seeds a family has.
     pub const N_SEEDS: u64 = 1_000_000;
