@@ -54,7 +54,7 @@ pub use watch::{ClosedWatch, WatchVerdict};
 use crate::model::{Cause, Decision, Message, ServiceId, Subject, Timestamp};
 
 /// The version of what a step does: state written by another is read, but its tail may speak.
-pub const STEP_VERSION: u32 = 21;
+pub const STEP_VERSION: u32 = 22;
 
 /// Each snapshot is one record, and brokers take none above 1,048,588 bytes unless told otherwise: one that outgrew that
 /// would never be written, and its partition say nothing again. All stay below this by the bounds of their parts.

@@ -173,6 +173,48 @@ fn the_bound_on_watches_holds_where_it_shrinks() {
     assert_eq!(over(&driver), ["d-web", "d-1", "d-2"], "four are left");
 }
 
+/// Who tells of an objective, callees, versions and kinds of errors has room for two watches. Deployed every half hour, each
+/// sees half of its length at most, and is healthy all the same: nothing would be learned otherwise, and what becomes usual
+/// over days would convict. Errors rise by two thirds within a day.
+#[test]
+fn who_tells_all_and_is_deployed_every_half_hour_learns() {
+    let mut driver = Driver::with_policy("mode = \"enforce\"\n");
+    let catalog = r#""kind":"service","id":"c","service":"web","depends_on":["api"],"slo":{"objective":0.99}"#;
+    driver.events(&[format!(r#"{{{catalog},"time":"{}"}}"#, at(0))], at(0));
+    let end = HISTORY + 24 * 60;
+    for i in 0..end {
+        if i >= HISTORY && (i - HISTORY) % 30 == 0 {
+            let version = format!(r#","version":"v{}""#, (i - HISTORY) / 30);
+            driver.events(&[deploy("web", &format!("d-{i}"), at(i), "succeeded", &version)], at(i));
+        }
+        let errors = 8 + u64::try_from((i - HISTORY).max(0) * 6 / (24 * 60) + i * 7 % 5).expect("small");
+        let version = (i - 1 - HISTORY).div_euclid(30).max(-1);
+        let told = minute("web", at(i), errors, Some(6_000)).replace(
+            r#""kind":"error""#,
+            &format!(
+                r#""kind":"error","version":"v{version}","fingerprint":"kind-{}""#,
+                i % 2
+            ),
+        );
+        driver.events(&[told, minute("api", at(i), 3, Some(6_000))], at(i));
+        driver.time(at(i) + seconds(15));
+    }
+    let closed = closed(&driver);
+    assert!(closed.len() >= 45, "{}", closed.len());
+    for (id, verdict, n_steps) in closed {
+        assert!(
+            verdict == WatchVerdict::Healthy && n_steps <= 61,
+            "{id}: {verdict:?} after {n_steps} steps"
+        );
+    }
+    assert!(
+        driver
+            .decisions
+            .iter()
+            .all(|decision| decision.action != Action::Freeze)
+    );
+}
+
 /// An error budget of a year is spent, and then nothing is told any more: what stands goes on, and time does not stand still.
 #[test]
 fn a_service_of_which_something_stands_for_a_year_has_no_deadline_in_the_past() {

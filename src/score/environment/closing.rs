@@ -27,7 +27,7 @@ pub(super) enum Closes {
     Over,
     /// Their deploy was taken back.
     TakenBack,
-    /// They make room for others; see [`Watch::has_mostly_seen`].
+    /// They make room for others; see [`Watch::has_seen_enough`].
     CrowdedOut,
 }
 
@@ -40,7 +40,7 @@ impl Closes {
         match self {
             // Nobody takes back what is well.
             Self::TakenBack => WatchVerdict::Unknown,
-            Self::CrowdedOut if !watch.has_mostly_seen() => WatchVerdict::Unknown,
+            Self::CrowdedOut if !watch.has_seen_enough() => WatchVerdict::Unknown,
             Self::Over | Self::CrowdedOut => watch.quiet_verdict(is_silent),
         }
     }
