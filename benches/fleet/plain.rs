@@ -7,8 +7,9 @@
 //! m = rate · requests, or level · hour's profile where none are told; learned until the deploy
 //! ln L_r = x ln r − (k' + x) [ln(k' + r h m) − ln(k' + h m)]      S_r ← (S_r + w_t) L_r      E = Σ S_r / 6 + rest
 //! ```
-//! k' is a third of the size seen so far; h is 1.25 where requests are told and 1.5 where not; half of the mass w is on the first
-//! step after each stage's restart, the rest as 1/j. E ≥ 1/α freezes and names the deploy of the service's own with the
+//! 1/k' = 3 max(1, (1+ρ)/(1−ρ) · step/60 s) / k + 1/(X+1), of the size k and the autocorrelation ρ seen so far, and of X errors;
+//! h is 1.25 where requests are told and 1.5 where not; half of the mass w is on the first step after each stage's restart, the
+//! rest as 1/j. E ≥ 1/α freezes and names the deploy of the service's own with the
 //! greatest E. So a caller is convicted of what its callee does, and an outage is put down to whatever was deployed last.
 
 use std::time::Duration;
@@ -37,6 +38,7 @@ const ANCHORED: f64 = 0.5;
 /// 1 + 1/2 + … + 1/120.
 const HARMONIC: f64 = 5.368_868;
 const CAUTION: f64 = 3.0;
+const RHO_MAX: f64 = 0.9;
 const MARGIN: f64 = 0.25;
 
 /// What it says of a fleet's services in production.
@@ -90,7 +92,7 @@ impl Plain {
                 requests: sights.iter().map(Sight::requests).sum(),
             };
             while let Some(deploy) = to_come.next_if(|deploy| deploy.started_at() < end) {
-                open.push(Watch::new(deploy, self.usual.clone()));
+                open.push(Watch::new(deploy, self.usual.clone(), step));
             }
             open.retain(|watch| watch.is_open(counted.began, self.watch));
             for watch in &mut open {
@@ -163,6 +165,10 @@ struct Usual {
     /// Squares beyond chance, and of means.
     over: f64,
     squares: f64,
+    /// What the last step had above its mean, in roots of the mean; products of neighbours, and squares.
+    last: f64,
+    products: f64,
+    own_squares: f64,
 }
 
 const LEVEL_HALF_LIFE: Duration = Duration::from_hours(72);
@@ -182,6 +188,9 @@ impl Usual {
             hours: [(0.0, 0.0); 24],
             over: 0.0,
             squares: 0.0,
+            last: 0.0,
+            products: 0.0,
+            own_squares: 0.0,
         }
     }
 
@@ -207,11 +216,26 @@ impl Usual {
         }
     }
 
+    /// k', of steps of this length.
+    fn cautious_size(&self, step: Duration) -> f64 {
+        let rho = if self.own_squares > 0.0 {
+            (self.products / self.own_squares).clamp(0.0, RHO_MAX)
+        } else {
+            0.0
+        };
+        let steps_as_one = (1.0 + rho) / (1.0 - rho) * step.as_secs_f64() / 60.0;
+        1.0 / (CAUTION * steps_as_one.max(1.0) / self.size() + 1.0 / (self.errors + 1.0))
+    }
+
     fn learn(&mut self, step: &Step) {
         if self.n_steps >= STEPS_MIN {
             let mean = self.mean(step);
             self.over += (step.errors - mean) * (step.errors - mean) - mean;
             self.squares += mean * mean;
+            let above = (step.errors - mean) / mean.max(1e-9).sqrt();
+            self.products += self.last * above;
+            self.own_squares += above * above;
+            self.last = above;
         }
         let passed = step.end.since(self.learned_at);
         let kept = |half_life: Duration| (-passed.as_secs_f64() / half_life.as_secs_f64()).exp2();
@@ -219,8 +243,14 @@ impl Usual {
         let exposure = if self.by_requests { step.requests } else { 1.0 };
         self.errors = self.errors * level + step.errors;
         self.exposure = self.exposure * level + exposure;
-        self.over *= level;
-        self.squares *= level;
+        for sum in [
+            &mut self.over,
+            &mut self.squares,
+            &mut self.products,
+            &mut self.own_squares,
+        ] {
+            *sum *= level;
+        }
         if !self.by_requests {
             let shape = kept(SHAPE_HALF_LIFE);
             for (sum, n) in &mut self.hours {
@@ -254,10 +284,10 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(deploy: &'a Deploy, usual: Usual) -> Self {
+    fn new(deploy: &'a Deploy, usual: Usual, step: Duration) -> Self {
         Self {
             deploy,
-            size: usual.size() / CAUTION,
+            size: usual.cautious_size(step),
             usual,
             n_steps: 0.0,
             n_stages: 0,
