@@ -7,12 +7,12 @@ How well faults are found in simulated fleets.
 
 Usage: cargo bench --no-default-features --bench fleet -- [options]
 
-  --family NAME    tuning, held-out or loose (default: held-out)
+  --family NAME    tuning, held-out, loose or prototype (default: held-out)
   --seeds N        fleets, each of a seed of its own (default: 10)
   --first N        number of the family's first seed (default: 0)
   --days N         length of each (default: 8)
   --services N     services of each (default: the family's)
-  --repair X       people take X times as long as the quickest to end a fault or an outage (default: 1; loose: 2)
+  --repair X       people take X times as long as the quickest to end a fault or an outage (default: 1; loose and prototype: 2)
   --policy FILE    policy to judge by (default: the built-in one, enforced)
   --plain          by the plain detector that the design starts from, in score's place
   --told           attempts tell what is usual, where they are told
