@@ -1,6 +1,9 @@
 //! What a change's loss decides: review, passing a freeze, and what waits behind one.
 
-use holdpoint::model::{Action, Decision, Evidence, Subject};
+use holdpoint::{
+    model::{Action, Bulletin, Decision, Entry, Evidence, Message, Subject},
+    score::Said,
+};
 
 use crate::support::{Driver, at, deploy, minute, seconds};
 
@@ -155,6 +158,73 @@ fn what_hangs_on_a_service_and_how_often_it_fails_weigh_its_changes() {
         })
         .collect();
     assert!(asked(&failed), "three deploys of it were rolled back");
+}
+
+/// Of no level: risk asks that somebody looks, and the author and a bot did not.
+#[test]
+fn one_approval_by_another_person_meets_what_risk_asks_for() {
+    for (case, by, meets) in [
+        ("another", r#""by":"b""#, true),
+        ("its author", r#""by":"a""#, false),
+        ("a bot", r#""by":"b","bot":true"#, false),
+    ] {
+        let mut driver = with_history("mode = \"enforce\"\n");
+        driver.events(&[commit("huge", 61, 9_000, r#","author":{"id":"a"}"#)], at(61));
+        let asked = of_change(&driver, "huge").obligations.iter();
+        let asked: Vec<_> = asked.map(|asked| (asked.count, asked.level)).collect();
+        assert_eq!(asked, [(1, None)], "{case}");
+        let review = format!(
+            r#"{{"kind":"review","id":"r","time":"{}","service":"checkout","sha":"huge","verdict":"approved",{by}}}"#,
+            at(62)
+        );
+        driver.events(&[review], at(62));
+        let stands = of_change(&driver, "huge");
+        let expected = if meets {
+            (Action::Proceed, "approved")
+        } else {
+            (Action::ExtraReview, "risk_quantile")
+        };
+        assert_eq!((stands.action, &*stands.reasons[0].code), expected, "{case}");
+    }
+}
+
+/// It is a weight of the loss, and no part of the chance.
+#[test]
+fn what_the_fleet_knows_of_ai_weighs_the_changes_that_ai_had_a_part_in() {
+    let landed = |ai_multiplier: Option<f64>, assistance: &str| {
+        let mut driver = Driver::with_policy("");
+        let bulletin = Bulletin {
+            ai_multiplier,
+            ..Bulletin::default()
+        };
+        driver.append(&[Entry::Message(Message::Bulletin(Box::new(bulletin)))], at(0));
+        let more = format!(r#","ai":{{"assistance":"{assistance}"}}"#);
+        driver.events(&[commit("x", 1, 10, &more)], at(1));
+        let loss = driver.said.iter().find_map(|said| {
+            if let Said::Message(Message::Loss { loss, .. }) = said {
+                Some(*loss)
+            } else {
+                None
+            }
+        });
+        (loss.expect("it landed"), of_change(&driver, "x").risk)
+    };
+    let (loss, risk) = landed(None, "none");
+    for (ai_multiplier, assistance, times) in [
+        (None, "authored", 1.0),
+        (Some(1.5), "none", 1.0),
+        (Some(1.5), "unknown", 1.0),
+        (Some(1.5), "assisted", 1.5),
+        (Some(1.5), "authored", 1.5),
+    ] {
+        let case = format!("{assistance}, {ai_multiplier:?}");
+        let weighed = landed(ai_multiplier, assistance);
+        assert!(
+            (weighed.0 / loss - times).abs() < 1e-9,
+            "{case}: {weighed:?} and {loss}"
+        );
+        assert_eq!(weighed.1, risk, "{case}");
+    }
 }
 
 #[test]
