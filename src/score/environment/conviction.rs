@@ -264,3 +264,79 @@ fn margin_of(watch: &Watch, margin: f64) -> f64 {
         margin
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::score::{
+        baseline::SCALES,
+        evidence::{Observation, Recent, Shares},
+        exposure::Exposure,
+        steps::{Closed, Grain, Version},
+        watch::Step,
+    };
+
+    fn sizes(k: f64) -> Sizes {
+        Sizes {
+            step: k,
+            blocks: [k; SCALES],
+        }
+    }
+
+    /// A watch whose one step held so many errors where so many were expected.
+    fn seen(errors: u32, expected: f64) -> Watch {
+        let minute = |n: i64| Timestamp::from_millis(n * 60_000);
+        let mut watch = Watch::new("d", minute(0), true, 0.01, (Version::NONE, Version::NONE));
+        watch.stage(minute(0), Exposure::of(1.0), 120);
+        let closed = Closed {
+            start: minute(1),
+            from: minute(1),
+            until: minute(2),
+            length: Duration::from_mins(1),
+            errors: errors.into(),
+            requests: None,
+            n_records: 1,
+            by_version: None,
+        };
+        let observation = Observation {
+            errors: errors.into(),
+            counted: errors.into(),
+            expected,
+            harmless: 1.25 * expected,
+            sizes: sizes(100.0),
+        };
+        let mut recent = Recent::new();
+        recent.push(observation.errors, expected);
+        watch.observe(&Step {
+            closed: &closed,
+            grain: Grain::ONE_MINUTE,
+            observation: &observation,
+            recent: &recent,
+            margin: 0.25,
+            likeness: Shares::default().likeness(&observation.sizes),
+            spike: 1_000.0,
+            restarting: 0.0,
+            blip: Duration::ZERO,
+            blip_errors: 10.0,
+        });
+        watch
+    }
+
+    /// Each that does not convict lacks one thing only. 140 errors are 121 at the least, by 95 %, where counts scatter
+    /// little, and 80 where they scatter much.
+    #[test]
+    fn errors_convict_if_they_are_enough_beyond_the_margin_and_certainly_more_than_usual() {
+        for (case, errors, expected, size, margin, convicts) in [
+            ("five beyond the expected", 6, 1.0, 100.0, 0.25, true),
+            ("not quite five", 5, 0.01, 100.0, 0.25, false),
+            ("beyond the margin, and certainly more", 140, 100.0, 1_000.0, 0.25, true),
+            ("within the margin", 140, 100.0, 1_000.0, 0.5, false),
+            ("perhaps no more than usual", 140, 100.0, 5.0, 0.25, false),
+        ] {
+            let watch = seen(errors, expected);
+            assert_eq!(is_material(&watch, &sizes(size), margin), convicts, "{case}");
+        }
+    }
+}

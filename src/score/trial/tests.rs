@@ -127,6 +127,25 @@ fn nobody_is_convicted_before_there_is_a_baseline() {
     }
 }
 
+/// Where there are none for days, four errors are evidence enough and still too few.
+#[test]
+fn less_than_five_errors_too_many_convict_nobody() {
+    for (errors, convicts) in [(4, false), (6, true)] {
+        let mut play = Play::new("");
+        play.reports(3_000, 0.0);
+        play.deploy("d");
+        play.reports(1, 0.0);
+        play.pass(&[Told {
+            errors,
+            interval: MINUTE,
+            ..Told::default()
+        }]);
+        let reading = play.trial.reading().expect("it is watched");
+        assert!(reading.ln_e > reading.ln_threshold, "{errors}: {reading:?}");
+        assert_eq!(play.trial.n_proposed() > 0, convicts, "{errors}: {reading:?}");
+    }
+}
+
 /// What ten times the errors add to what is usual: for so many minutes, after so many days, on so many days one after the
 /// other, the last of which tells.
 #[test]
