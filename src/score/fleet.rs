@@ -371,11 +371,20 @@ mod tests {
     }
 
     fn asks_by(fleet: &mut Fleet, ground: Ground, service: &str, minute: i64) -> bool {
+        asks_in(fleet, ("production", Mode::Enforce), (ground, service), minute)
+    }
+
+    fn asks_in(
+        fleet: &mut Fleet,
+        (environment, mode): (&str, Mode),
+        (ground, service): (Ground, &str),
+        minute: i64,
+    ) -> bool {
         let mut sayings = Vec::new();
         let message = Message::Propose {
             service: service.into(),
-            environment: "production".into(),
-            mode: Mode::Enforce,
+            environment: environment.into(),
+            mode,
             ground,
         };
         fleet.step(&message, at(minute), &Policy::default(), &mut sayings);
@@ -481,5 +490,20 @@ mod tests {
             "a grant by evidence is none by burn"
         );
         assert!(asks_by(&mut fleet, Ground::Incident, "s5", 5));
+    }
+
+    /// What only advises takes no freeze from what is enforced, nor staging from production.
+    #[test]
+    fn each_mode_and_each_environment_has_a_limit_of_its_own() {
+        let mut fleet = Fleet::default();
+        for place in [
+            ("production", Mode::Shadow),
+            ("production", Mode::Enforce),
+            ("staging", Mode::Enforce),
+        ] {
+            let mut asks = |i: i64| asks_in(&mut fleet, place, (Ground::Evidence, &format!("{place:?}-{i}")), i);
+            let granted: Vec<bool> = (0..6).map(&mut asks).collect();
+            assert_eq!(granted, [true, true, true, true, true, false], "{place:?}");
+        }
     }
 }
