@@ -196,3 +196,32 @@ impl Approvals {
             .retain(|note| now.since(note.at.start()) < KEEP || still_meant(note));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_approval_waits_for_its_commit_for_fourteen_days() {
+        let seen = Timestamp::from_millis(1_772_409_600_000);
+        let note = Note {
+            sha: None,
+            change_id: Some(Target::of("77")),
+            by: Person::of("s"),
+            at: Second::of(seen),
+            level: Level::Senior,
+            bot: false,
+            approved: true,
+        };
+        let left = |after: Duration, is_meant: bool| {
+            let mut approvals = Approvals::default();
+            approvals.add(note);
+            approvals.forget(seen + after, |_| is_meant);
+            approvals.iter().count()
+        };
+        let fortnight = Duration::from_hours(14 * 24);
+        assert_eq!(left(fortnight.saturating_sub(Duration::from_secs(1)), false), 1);
+        assert_eq!(left(fortnight, false), 0);
+        assert_eq!(left(fortnight, true), 1, "a change rests on it");
+    }
+}

@@ -212,6 +212,22 @@ fn the_latest_word_of_a_reviewer_stands_before_the_commit_and_after() {
     );
 }
 
+/// Another change lands meanwhile, and is forgotten just after the approval.
+#[test]
+fn an_approval_may_come_a_fortnight_before_its_commit() {
+    let approval = r#""change_id":"77","verdict":"approved","by":"s","level":"senior""#;
+    for (days, expected) in [(13, "proceed approved"), (15, "extra_review policy:ai-senior-sign-off")] {
+        let minute = 2 + days * 24 * 60;
+        let script = vec![
+            review("r", 2, approval),
+            commit("other", 3, ""),
+            commit("4f1c", minute, &format!(r#"{BY_JUNIOR}"change_id":"77","#)),
+        ];
+        let expected = format!("{minute} 4f1c#1 enforce {expected}");
+        assert_eq!(play(ENFORCE, script).last(), Some(&expected), "after {days} days");
+    }
+}
+
 #[test]
 fn who_takes_an_approval_back_takes_all_of_it_back() {
     check(
