@@ -128,6 +128,24 @@ fn truncated(n: f64) -> u8 {
 mod tests {
     use super::*;
 
+    /// A quarter-hour whose errors double is about half-way there after a fortnight, by steps of one minute and of five.
+    #[test]
+    fn what_a_quarter_hour_was_like_counts_half_after_about_fourteen_days() {
+        let at = Timestamp::from_millis(0);
+        for (interval_ms, n_steps) in [(60_000, 15), (300_000, 3)] {
+            let grain = Grain::for_interval(interval_ms);
+            let mut profile = Profile::new();
+            for day in 0..114 {
+                let times = if day < 100 { 1.0 } else { 2.0 };
+                for _ in 0..n_steps {
+                    profile.learn(at, (times * 20.0, 1.0), grain, 20.0);
+                }
+            }
+            let ratio = profile.ratio(at);
+            assert!((1.4..1.6).contains(&ratio), "{interval_ms}: {ratio}");
+        }
+    }
+
     #[test]
     fn a_ratio_is_kept_to_a_part_in_eight_thousand() {
         for exact in [0.0, 1.0, 0.5, 1.0 / 128.0, 96.0] {

@@ -224,6 +224,17 @@ impl Scatter {
 mod tests {
     use super::*;
 
+    /// Of 1/k = .2 by thirty steps and 0 by 170, .03 is left; √(2/200) of it and of 1/m = .1 is not known.
+    #[test]
+    fn counts_are_taken_to_scatter_by_one_standard_error_more() {
+        let mut scatter = Scatter::default();
+        for _ in 0..170 {
+            scatter.note(10.0, 10.0);
+        }
+        let inverse = 1.0 / scatter.sizes(f64::INFINITY, &Evidence::default()).blocks[0];
+        assert!((inverse - (0.03 + 0.1 * (0.03 + 0.1))).abs() < 1e-6, "{inverse}");
+    }
+
     /// A rate that wanders with ρ = .9 from step to step, half of it learned from, then as many steps under watch as sums.
     #[test]
     fn what_watches_teach_does_not_hide_how_steps_hang_together() {
