@@ -227,6 +227,28 @@ fn a_late_fault_is_rather_the_deploys_than_nobodys_unless_services_alarm_togethe
     );
 }
 
+/// The same errors are no two witnesses; and of one that they hardly speak against e⁻⁴ is left.
+#[test]
+fn of_two_own_deploys_one_is_likelier_by_the_fourth_root_of_its_evidence() {
+    let own = |deploy_id, ln_e| Own {
+        deploy_id,
+        prior: 0.01,
+        ln_e,
+        at_stage: ANCHORED,
+        came_after: false,
+    };
+    for (ln_times, ln_likelier) in [(2.0, 0.5), (8.0, 2.0), (40.0, 4.0)] {
+        let posterior = put_down(&rise(false), &[own("own", 50.0), own("beside", 50.0 - ln_times)], &[]);
+        let of = |id: &str| {
+            let mut blamed = posterior.blamed.iter();
+            let found = blamed.find(|blamed| blamed.deploy_id.as_deref() == Some(id));
+            found.expect("named").probability
+        };
+        let shown = (of("own") / of("beside")).ln();
+        assert!((shown - ln_likelier).abs() < 1e-3, "{ln_times}: {shown}");
+    }
+}
+
 #[test]
 fn what_errors_name_is_why_unless_an_own_deploy_goes_better_with_them() {
     let whose = |rise: &Rise<'_>, own_at, others: &[(Path, Health)]| judge_of(rise, own_at, others).whose;
