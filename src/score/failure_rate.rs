@@ -78,6 +78,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_presumed_counts_as_fifteen_deploys() {
+        let mut rate = FailureRate::default();
+        rate.judge(None, WatchVerdict::Regressed);
+        let expected = (0.075 * 15.0 + 1.0) / 16.0;
+        assert!((rate.rate() - expected).abs() < 1e-9, "{}", rate.rate());
+    }
+
+    #[test]
+    fn what_was_seen_counts_half_after_fifty_deploys() {
+        let mut rate = FailureRate::default();
+        rate.judge(None, WatchVerdict::Regressed);
+        for _ in 0..50 {
+            rate.judge(None, WatchVerdict::Healthy);
+        }
+        assert!((rate.failures - 0.5).abs() < 1e-3, "{rate:?}");
+    }
+
+    #[test]
     fn the_multiplier_begins_at_one_moves_with_what_is_seen_and_is_bounded() {
         let mut rate = FailureRate::default();
         assert!((rate.multiplier() - 1.0).abs() < 1e-12);
