@@ -206,6 +206,25 @@ fn what_guilty_changes_have_more_of_gains_weight_and_what_they_share_does_not() 
     assert_eq!(learner.weights(), same.weights(), "one like all others teaches nothing");
 }
 
+/// The comparisons of one verdict share its guilty change: beyond three, more of them tell no more.
+#[test]
+fn a_verdict_counts_as_three_comparisons_at_most() {
+    let moved = |n_beside: usize| {
+        let mut learner = Learner::default();
+        let before = learner.weights().linear[10];
+        let mut z = [0.0; N_MEASURES];
+        let other = trace(z, UNKNOWN);
+        z[10] = 1.0;
+        learner.learn(1.0, trace(z, UNKNOWN), &vec![other; n_beside]);
+        f64::from(learner.weights().linear[10] - before)
+    };
+    let one = moved(1);
+    for (n_beside, times) in [(2, 2.0), (3, 3.0), (8, 3.0)] {
+        let shown = moved(n_beside) / one;
+        assert!((shown - times).abs() < 0.1, "{n_beside}: {shown}");
+    }
+}
+
 #[test]
 fn a_variance_falls_with_what_is_known_and_stays_one() {
     let mut learner = Learner::default();
