@@ -332,6 +332,8 @@ impl Service {
 
     fn land(&mut self, commit: &Commit<'_>, event: &Happened<'_>, context: &Context<'_>, said: &mut Vec<Said>) {
         self.settle(event, context, said);
+        // Of a service of which nothing else is heard time tells nothing: what is over is still here.
+        self.forget_approvals(context.now);
         if self.approvals.land(commit, event.time, &context.policy.levels) {
             said.push(Said::Message(Message::Approved { at: event.time }));
         }
@@ -452,8 +454,7 @@ impl Service {
         }
         self.tell_callees_again(context, said);
         self.changes.forget(&self.name, context.now, said);
-        self.approvals
-            .forget(context.now, |note| self.changes.is_meant_by(note));
+        self.forget_approvals(context.now);
         self.forget_words(context.now);
         let is_over = self.environments.is_empty()
             && self.changes.len() == 0
@@ -462,6 +463,10 @@ impl Service {
             self.leave_callees(context, said);
         }
         is_over
+    }
+
+    fn forget_approvals(&mut self, now: Timestamp) {
+        self.approvals.forget(now, |note| self.changes.is_meant_by(note));
     }
 
     /// A policy came into force: what stands is looked at again.

@@ -220,7 +220,6 @@ fn an_approval_may_come_a_fortnight_before_its_commit() {
         let minute = 2 + days * 24 * 60;
         let script = vec![
             review("r", 2, approval),
-            commit("other", 3, ""),
             commit("4f1c", minute, &format!(r#"{BY_JUNIOR}"change_id":"77","#)),
         ];
         let expected = format!("{minute} 4f1c#1 enforce {expected}");

@@ -4,7 +4,7 @@
 //! deploys of what calls it, and the background, which is none of them:
 //!
 //! ```text
-//! own deploy d                       π_d · a(d) · max((E_d / max E)^¼, 1/50)
+//! own deploy d                       π_d · a(d) · max((E_d / max E)^¼, 1/55)
 //! callee that is ill, cause c        g · n · P(c there) · (.36 for a deploy, .06 for none)
 //! callee that suffers from another   .1 of that of one that is ill
 //! callee that is not, deploy d       π_d · g · a(d) · (1/20 if it is well, 1/400 if it had time to show otherwise)
