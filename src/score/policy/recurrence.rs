@@ -1,9 +1,9 @@
 //! Which days a window begins on: a part of RFC 5545's recurrence rules, as a question about one day.
 //!
-//! Every part that is taken only names days, so whether a day is one can be asked of that day alone: nothing is
-//! expanded, and nothing is remembered between two questions. `FREQ` `DAILY`, `WEEKLY`, `MONTHLY` and `YEARLY`, with
-//! `INTERVAL`, `BYDAY` (in months and years with an ordinal, as `-1FR`), `BYMONTHDAY`, `BYMONTH`, `COUNT` and `UNTIL`;
-//! weeks begin on Monday. `BYSETPOS`, `BYWEEKNO`, `BYYEARDAY` and times of day are refused by name.
+//! Every part that is taken only names days, so whether a day is one can be asked of that day and its week, month or year:
+//! nothing is remembered between two questions. `FREQ` `DAILY`, `WEEKLY`, `MONTHLY` and `YEARLY`, with `INTERVAL`,
+//! `BYDAY` (in months and years with an ordinal, as `-1FR`), `BYMONTHDAY`, `BYMONTH`, `BYSETPOS`, `WKST`, `COUNT` and
+//! `UNTIL`. `BYWEEKNO`, `BYYEARDAY` and times of day are refused by name.
 
 use jiff::civil::{Date, DateTime, Weekday};
 
@@ -45,6 +45,9 @@ pub(super) struct Recurrence {
     /// 1 to 31, or from the end of the month −1 to −31.
     pub(super) by_month_day: Vec<i8>,
     pub(super) by_month: Vec<i8>,
+    /// Which of the days that a period has by the other parts, from 1, or from the end as −1.
+    pub(super) by_set_pos: Vec<i16>,
+    pub(super) week_start: Weekday,
     pub(super) count: Option<usize>,
     pub(super) until: Option<Until>,
 }
@@ -61,6 +64,8 @@ impl Recurrence {
             by_day: Vec::new(),
             by_month_day: Vec::new(),
             by_month: Vec::new(),
+            by_set_pos: Vec::new(),
+            week_start: Weekday::Monday,
             count: None,
             until: None,
         };
@@ -109,9 +114,18 @@ impl Recurrence {
                     value.split(',').map(|month| number(name, month, 1..=12)).collect();
                 self.by_month = months?;
             }
-            "WKST" if value == "MO" => {}
-            "WKST" => return Err(format!("has WKST={value}; weeks begin on Monday here")),
-            "BYSETPOS" | "BYWEEKNO" | "BYYEARDAY" | "BYHOUR" | "BYMINUTE" | "BYSECOND" => {
+            "BYSETPOS" => {
+                let places: Result<Vec<i16>, String> =
+                    value.split(',').map(|place| number(name, place, -366..=366)).collect();
+                self.by_set_pos = places?;
+                if self.by_set_pos.contains(&0) {
+                    return Err("has BYSETPOS=0; places are counted from 1, or from -1 at the end".to_owned());
+                }
+            }
+            "WKST" => {
+                self.week_start = weekday(value).ok_or_else(|| format!("has WKST={value}; expected MO to SU"))?;
+            }
+            "BYWEEKNO" | "BYYEARDAY" | "BYHOUR" | "BYMINUTE" | "BYSECOND" => {
                 return Err(format!(
                     "has {name}, which is not supported; write several windows instead"
                 ));
@@ -129,6 +143,10 @@ impl Recurrence {
         if !in_months && self.by_day.iter().any(|day| day.ordinal.is_some()) {
             return Err("has BYDAY with an ordinal, which only FREQ=MONTHLY and YEARLY can have".to_owned());
         }
+        let names_days = !(self.by_day.is_empty() && self.by_month_day.is_empty() && self.by_month.is_empty());
+        if !self.by_set_pos.is_empty() && !names_days {
+            return Err("has BYSETPOS with no other BY part, of whose days it would be a place".to_owned());
+        }
         if self.frequency == Frequency::Weekly && !self.by_month_day.is_empty() {
             return Err("has BYMONTHDAY, which FREQ=WEEKLY cannot have".to_owned());
         }
@@ -139,20 +157,54 @@ impl Recurrence {
     pub(super) fn gives(&self, date: Date, start: Date) -> bool {
         date >= start
             && self.is_in_step(date, start)
-            && (self.by_month.is_empty() || self.by_month.contains(&date.month()))
+            && self.is_named(date, start)
+            && (self.by_set_pos.is_empty() || self.is_in_place(date, start))
+    }
+
+    /// Whether the parts that name days name it.
+    fn is_named(&self, date: Date, start: Date) -> bool {
+        (self.by_month.is_empty() || self.by_month.contains(&date.month()))
             && self.is_month_day(date)
             && (self.by_day.is_empty() || self.by_day.iter().any(|day| self.is_day(*day, date)))
             && self.is_default(date, start)
+    }
+
+    /// Whether it has one of the places asked for among the days that its period has, those before `start` included.
+    fn is_in_place(&self, date: Date, start: Date) -> bool {
+        let n_named = |days: jiff::civil::DateSeries, n: i32| {
+            let days = days.take(usize::try_from(n).unwrap_or(0));
+            i16::try_from(days.filter(|day| self.is_named(*day, start)).count()).unwrap_or(i16::MAX)
+        };
+        let (before, after) = self.beside(date);
+        let day = jiff::Span::new().days(1);
+        let from_start = n_named(date.series(-day), before + 1);
+        let from_end = -n_named(date.series(day), after + 1);
+        self.by_set_pos
+            .iter()
+            .any(|place| *place == from_start || *place == from_end)
+    }
+
+    /// How many days its period has before it and after it.
+    fn beside(&self, date: Date) -> (i32, i32) {
+        let (place, length) = match self.frequency {
+            Frequency::Daily => (0, 1),
+            Frequency::Weekly => (self.into_week(date), 7),
+            Frequency::Monthly => (i32::from(date.day()) - 1, i32::from(date.days_in_month())),
+            Frequency::Yearly => (i32::from(date.day_of_year()) - 1, i32::from(date.days_in_year())),
+        };
+        (place, length - place - 1)
+    }
+
+    /// Days since its week began.
+    fn into_week(&self, date: Date) -> i32 {
+        i32::from(date.weekday().since(self.week_start))
     }
 
     /// Whether `date` is in a period that `INTERVAL` does not pass over.
     fn is_in_step(&self, date: Date, start: Date) -> bool {
         let periods = match self.frequency {
             Frequency::Daily => days_between(start, date),
-            Frequency::Weekly => {
-                let into_week = i32::from(start.weekday().to_monday_zero_offset());
-                (days_between(start, date) + into_week).div_euclid(7)
-            }
+            Frequency::Weekly => (days_between(start, date) + self.into_week(start)).div_euclid(7),
             Frequency::Monthly => {
                 let months = |date: Date| i32::from(date.year()) * 12 + i32::from(date.month());
                 months(date) - months(start)
@@ -232,16 +284,7 @@ where
 fn day(text: &str) -> Result<Day, String> {
     let wrong = || format!("has BYDAY={text}; expected MO to SU, in months with an ordinal as 1MO or -1FR");
     let (ordinal, name) = text.split_at_checked(text.len().saturating_sub(2)).ok_or_else(wrong)?;
-    let weekday = match name {
-        "MO" => Weekday::Monday,
-        "TU" => Weekday::Tuesday,
-        "WE" => Weekday::Wednesday,
-        "TH" => Weekday::Thursday,
-        "FR" => Weekday::Friday,
-        "SA" => Weekday::Saturday,
-        "SU" => Weekday::Sunday,
-        _ => return Err(wrong()),
-    };
+    let weekday = weekday(name).ok_or_else(wrong)?;
     if ordinal.is_empty() {
         return Ok(Day { weekday, ordinal: None });
     }
@@ -252,6 +295,19 @@ fn day(text: &str) -> Result<Day, String> {
     Ok(Day {
         weekday,
         ordinal: Some(ordinal),
+    })
+}
+
+fn weekday(name: &str) -> Option<Weekday> {
+    Some(match name {
+        "MO" => Weekday::Monday,
+        "TU" => Weekday::Tuesday,
+        "WE" => Weekday::Wednesday,
+        "TH" => Weekday::Thursday,
+        "FR" => Weekday::Friday,
+        "SA" => Weekday::Saturday,
+        "SU" => Weekday::Sunday,
+        _ => return None,
     })
 }
 

@@ -112,7 +112,7 @@ fn a_time_that_the_clocks_pass_over_is_later_and_one_shown_twice_is_the_first() 
 
 #[test]
 fn recurrences_name_the_days_that_rfc_5545_says() {
-    let cases: [(&str, &str, &[&str]); 9] = [
+    let cases: [(&str, &str, &[&str]); 15] = [
         (
             "2026-01-30",
             "FREQ=MONTHLY;BYDAY=-1FR;COUNT=3",
@@ -157,6 +157,42 @@ fn recurrences_name_the_days_that_rfc_5545_says() {
             &["1997-03-13", "1997-03-20", "1997-03-27", "1998-03-05"],
         ),
         ("2024-02-29", "FREQ=YEARLY;COUNT=2", &["2024-02-29", "2028-02-29"]),
+        // From the same section: weeks beginning on Sunday.
+        (
+            "1997-08-05",
+            "FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=SU",
+            &["1997-08-05", "1997-08-17", "1997-08-19", "1997-08-31"],
+        ),
+        // The third of Tuesdays, Wednesdays and Thursdays, of which the first is none before it began.
+        (
+            "1997-09-04",
+            "FREQ=MONTHLY;COUNT=3;BYDAY=TU,WE,TH;BYSETPOS=3",
+            &["1997-09-04", "1997-10-07", "1997-11-06"],
+        ),
+        // The last working day but one.
+        (
+            "1997-09-29",
+            "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-2;COUNT=5",
+            &["1997-09-29", "1997-10-30", "1997-11-27", "1997-12-30", "1998-01-29"],
+        ),
+        // The first and the last working day.
+        (
+            "2026-01-01",
+            "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=1,-1;COUNT=4",
+            &["2026-01-01", "2026-01-30", "2026-02-02", "2026-02-27"],
+        ),
+        // The last Friday or Saturday of a year.
+        (
+            "2026-12-26",
+            "FREQ=YEARLY;BYDAY=FR,SA;BYSETPOS=-1;COUNT=3",
+            &["2026-12-26", "2027-12-31", "2028-12-30"],
+        ),
+        // The second of a week's named days, by weeks that begin on Sunday: its Tuesdays.
+        (
+            "2026-01-06",
+            "FREQ=WEEKLY;BYDAY=SU,TU,FR;WKST=SU;BYSETPOS=2;COUNT=2",
+            &["2026-01-06", "2026-01-13"],
+        ),
     ];
     for (from, rule, expected) in cases {
         let start: Date = from.parse().expect("a day");
@@ -180,7 +216,7 @@ effect = \"close\"
 zone = \"Europe/Berln\"
 from = 2026-03-06T18:00:00Z
 length = \"63d\"
-repeat = \"FREQ=WEEKLY;BYSETPOS=1\"
+repeat = \"FREQ=YEARLY;BYWEEKNO=20\"
 except = [\"soon\"]
 services = []
 
@@ -198,7 +234,7 @@ day = \"fri\"
         "4:8: window[1].zone is \"Europe/Berln\", which is no zone",
         "5:8: window[1].from is no local time",
         "6:10: window[1].length is \"63d\"; expected a whole number and a unit",
-        "7:10: window[1].repeat has BYSETPOS, which is not supported",
+        "7:10: window[1].repeat has BYWEEKNO, which is not supported",
         "8:11: window[1].except[1] is no day",
         "9:12: window[1].services is empty and so matches nothing",
         "11:1: window[2] has no `length`",
@@ -230,7 +266,9 @@ fn rules_that_say_nothing_or_too_much_are_refused_in_words() {
         ("FREQ=MONTHLY;BYMONTHDAY=0", "BYMONTHDAY=0"),
         ("FREQ=DAILY;UNTIL=tomorrow", "UNTIL=tomorrow"),
         ("FREQ=DAILY;UNTIL=20260231", "UNTIL=20260231"),
-        ("FREQ=WEEKLY;WKST=SU", "weeks begin on Monday"),
+        ("FREQ=WEEKLY;WKST=Monday", "WKST=Monday; expected MO to SU"),
+        ("FREQ=MONTHLY;BYDAY=FR;BYSETPOS=0", "BYSETPOS=0"),
+        ("FREQ=MONTHLY;BYSETPOS=-1", "no other BY part"),
         ("FREQ=DAILY;COLOR=red", "COLOR"),
         ("every day", "every day"),
     ] {

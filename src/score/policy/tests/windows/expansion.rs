@@ -26,6 +26,8 @@ pub(super) fn any_rule() -> impl Strategy<Value = Recurrence> {
     let months = prop::collection::vec(1_i8..=12, 0..3);
     let month_days = prop::collection::vec(prop::sample::select(vec![-31_i8, -3, -1, 1, 13, 29, 31]), 0..3);
     let until = prop::option::of(0_i32..900);
+    let places = prop::collection::vec(prop::sample::select(vec![-4_i16, -2, -1, 1, 2, 3, 30]), 0..3);
+    let week_start = prop::sample::select(vec![Weekday::Monday, Weekday::Wednesday, Weekday::Sunday]);
     (
         frequency,
         1_i32..5,
@@ -33,27 +35,34 @@ pub(super) fn any_rule() -> impl Strategy<Value = Recurrence> {
         month_days,
         months,
         until,
+        (places, week_start),
     )
-        .prop_map(|(frequency, interval, mut by_day, mut by_month_day, by_month, until)| {
-            if matches!(frequency, Frequency::Daily | Frequency::Weekly) {
-                for day in &mut by_day {
-                    day.ordinal = None;
+        .prop_map(
+            |(frequency, interval, mut by_day, mut by_month_day, by_month, until, (places, week_start))| {
+                if matches!(frequency, Frequency::Daily | Frequency::Weekly) {
+                    for day in &mut by_day {
+                        day.ordinal = None;
+                    }
                 }
-            }
-            if frequency == Frequency::Weekly {
-                by_month_day.clear();
-            }
-            let until = until.map(|days| Until::Local(date(2025, 1, 1).saturating_add(days.days()).at(12, 0, 0, 0)));
-            Recurrence {
-                frequency,
-                interval,
-                by_day,
-                by_month_day,
-                by_month,
-                count: None,
-                until,
-            }
-        })
+                if frequency == Frequency::Weekly {
+                    by_month_day.clear();
+                }
+                let until =
+                    until.map(|days| Until::Local(date(2025, 1, 1).saturating_add(days.days()).at(12, 0, 0, 0)));
+                let names_days = !(by_day.is_empty() && by_month_day.is_empty() && by_month.is_empty());
+                Recurrence {
+                    frequency,
+                    interval,
+                    by_day,
+                    by_month_day,
+                    by_month,
+                    by_set_pos: if names_days { places } else { Vec::new() },
+                    week_start,
+                    count: None,
+                    until,
+                }
+            },
+        )
 }
 
 /// All days of a rule as RFC 5545 expands them, period by period, from the table of its section 3.3.10: an oracle that
@@ -62,11 +71,12 @@ pub(super) fn expanded(rule: &Recurrence, start: Date, end: Date) -> Vec<Date> {
     let mut days = Vec::new();
     let mut period = match rule.frequency {
         Frequency::Daily => start,
-        Frequency::Weekly => start.saturating_sub(i32::from(start.weekday().to_monday_zero_offset()).days()),
+        Frequency::Weekly => start.saturating_sub(i32::from(start.weekday().since(rule.week_start)).days()),
         Frequency::Monthly => start.first_of_month(),
         Frequency::Yearly => start.first_of_year(),
     };
     while period <= end {
+        let before = days.len();
         let step = match rule.frequency {
             Frequency::Daily => {
                 days.extend(Some(period).filter(|day| {
@@ -97,12 +107,29 @@ pub(super) fn expanded(rule: &Recurrence, start: Date, end: Date) -> Vec<Date> {
                 rule.interval.years()
             }
         };
+        let of_period = in_places(rule, days.split_off(before));
+        days.extend(of_period);
         period = period.saturating_add(step);
     }
     days.retain(|day| *day >= start && *day <= end);
     days.sort_unstable();
     days.dedup();
     days
+}
+
+/// Of the days of a period those that `BYSETPOS` names.
+fn in_places(rule: &Recurrence, mut days: Vec<Date>) -> Vec<Date> {
+    if rule.by_set_pos.is_empty() {
+        return days;
+    }
+    days.sort_unstable();
+    days.dedup();
+    let place = |by: i16| {
+        let n = i16::try_from(days.len()).expect("few");
+        let place = if by > 0 { by - 1 } else { n + by };
+        usize::try_from(place).ok().and_then(|place| days.get(place)).copied()
+    };
+    rule.by_set_pos.iter().filter_map(|by| place(*by)).collect()
 }
 
 /// `BYMONTH` and `BYMONTHDAY` where they limit.
