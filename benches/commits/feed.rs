@@ -5,7 +5,7 @@ use holdpoint::{
         Ai, Assistance, Author, Body, CausedBy, ChangeKind, Commit, Deploy, DeployStatus, Entry, EventHash, Happened,
         Incident, IncidentStatus, Message, Offset, Origin, Timestamp,
     },
-    score::{Fleet, Partition, Said, Saying},
+    score::{Fleet, Partition, Said, Saying, ScoredChange},
 };
 
 use crate::history::Landed;
@@ -22,8 +22,14 @@ impl Feed {
         self.partition.fleet()
     }
 
-    /// A commit lands; returns its probability.
-    pub(crate) fn land(&mut self, service: &str, landed: &Landed, assistance: Assistance, at: Timestamp) -> f64 {
+    /// A commit lands, and is scored.
+    pub(crate) fn land(
+        &mut self,
+        service: &str,
+        landed: &Landed,
+        assistance: Assistance,
+        at: Timestamp,
+    ) -> Box<ScoredChange> {
         let body = Body::Commit(Box::new(Commit {
             sha: landed.sha.as_str().into(),
             repository: None,
@@ -39,8 +45,8 @@ impl Feed {
             head_shas: Vec::new(),
         }));
         let said = self.happen(service, &landed.sha, at, body);
-        let scored = said.iter().find_map(|saying| match &saying.said {
-            Said::Scored(change) => Some(change.probability.value()),
+        let scored = said.into_iter().find_map(|saying| match saying.said {
+            Said::Scored(change) => Some(change),
             Said::Decision(_) | Said::Forget(_) | Said::Message(_) | Said::Closed(_) => None,
         });
         scored.expect("a commit seen for the first time is scored")

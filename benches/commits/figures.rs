@@ -12,6 +12,8 @@ pub(crate) struct Figures {
     /// The mean of the probabilities over the rate at which bugs came within 30 days, in the newest fifth whose 30 days
     /// are over; 0 where it is not asked for.
     pub(crate) calibration: f64,
+    /// Of all, and of the buggy ones, the share that was sent to review; 0 where it is not asked for.
+    pub(crate) gated: [f64; 2],
 }
 
 const SHARES: [f64; 4] = [0.05, 0.10, 0.20, 0.50];
@@ -35,6 +37,7 @@ pub(crate) fn figures(scores: &[f64], is_buggy: &[bool], at: &[i64]) -> Figures 
         newest_auc: auc(late, late_buggy),
         newest_recalls: SHARES.map(|share| recall(late, late_buggy, share)),
         calibration: 0.0,
+        gated: [0.0; 2],
     }
 }
 
@@ -103,6 +106,14 @@ pub(crate) fn recall(scores: &[f64], is_buggy: &[bool], share: f64) -> f64 {
     number(caught) / number(is_buggy.iter().filter(|buggy| **buggy).count()).max(1.0)
 }
 
+/// The shares of all, and of the buggy ones, that are marked by a 1.
+pub(crate) fn shares(marks: &[f64], is_buggy: &[bool]) -> [f64; 2] {
+    let buggy = marks.iter().zip(is_buggy).filter(|(_, buggy)| **buggy);
+    let (caught, n_buggy) = buggy.fold((0.0, 0.0), |(caught, n), (mark, _)| (caught + mark, n + 1.0));
+    let n_marked: f64 = marks.iter().sum();
+    [n_marked / number(marks.len()).max(1.0), caught / f64::max(n_buggy, 1.0)]
+}
+
 fn ascending(scores: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|a, b| scores[*a].total_cmp(&scores[*b]));
@@ -124,6 +135,7 @@ pub(crate) fn mean(all: &[Figures]) -> Figures {
             of(|f| f.newest_recalls[3]),
         ],
         calibration: of(|f| f.calibration),
+        gated: [of(|f| f.gated[0]), of(|f| f.gated[1])],
     }
 }
 

@@ -16,6 +16,9 @@ use crate::{
 pub(crate) struct Run {
     /// Per history, in its order.
     pub(crate) scores: Vec<Vec<f64>>,
+    /// The same at the reference rate of incidents, and 1 for those that were sent to review, else 0.
+    pub(crate) at_reference: Vec<Vec<f64>>,
+    pub(crate) gated: Vec<Vec<f64>>,
     pub(crate) learned: Vec<LearnedWeight>,
     pub(crate) n_verdicts: u64,
 }
@@ -33,10 +36,9 @@ struct Happening {
 /// ever comes to light, and scores are those of the cold start.
 pub(crate) fn run(histories: &[&History], reveals: Option<&[Reveals]>, n_services: usize) -> Run {
     let mut feed = Feed::default();
-    let mut scores: Vec<Vec<f64>> = histories
-        .iter()
-        .map(|history| vec![0.0; history.commits.len()])
-        .collect();
+    let nothing = histories.iter().map(|history| vec![0.0; history.commits.len()]);
+    let mut scores: Vec<Vec<f64>> = nothing.collect();
+    let (mut at_reference, mut gated) = (scores.clone(), scores.clone());
     let services: Vec<Vec<String>> = histories.iter().map(|history| services(history, n_services)).collect();
     for happening in happenings(histories, reveals) {
         let Happening { history, commit, .. } = happening;
@@ -47,11 +49,16 @@ pub(crate) fn run(histories: &[&History], reveals: Option<&[Reveals]>, n_service
         if happening.is_reveal {
             feed.reveal(service, &landed.sha, at);
         } else {
-            scores[history][commit] = feed.land(service, landed, Assistance::Unknown, at);
+            let scored = feed.land(service, landed, Assistance::Unknown, at);
+            scores[history][commit] = scored.probability.value();
+            at_reference[history][commit] = scored.at_reference.value();
+            gated[history][commit] = f64::from(u8::from(scored.gated));
         }
     }
     Run {
         scores,
+        at_reference,
+        gated,
         learned: feed.fleet().learned_weights(),
         n_verdicts: feed.fleet().n_verdicts(),
     }

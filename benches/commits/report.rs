@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::{
     arguments::Arguments,
     boosting,
-    figures::{Figures, figures, mean},
+    figures::{Figures, figures, mean, shares},
     history::History,
     holdpoint::{self, Run},
     labels::{DAY, Latency, Reveals, reveals},
@@ -27,14 +27,19 @@ struct Method {
     figures: Vec<Vec<Figures>>,
 }
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "cold-start weights",
     "LR, 14 measures, refitted",
     "gradient boosting, refitted",
     "Holdpoint",
+    "Holdpoint, at the reference rate",
     "Holdpoint, 20 services",
     "Holdpoint, all in one fleet",
 ];
+/// The place of Holdpoint among them, of what every label known at once is shown for, and of all in one fleet.
+const HOLDPOINT: usize = 3;
+const ALONE: usize = 5;
+const TOGETHER: usize = 6;
 
 pub(crate) fn run(histories: &[History], arguments: &Arguments) -> io::Result<()> {
     if histories.is_empty() {
@@ -60,7 +65,7 @@ pub(crate) fn run(histories: &[History], arguments: &Arguments) -> io::Result<()
         out,
         "\nEvery label known at once, as where a model is fitted on the oldest commits and judged on the newest:\n"
     )?;
-    let (methods, _) = evaluate(histories, &[Latency::None], &NAMES[..4]);
+    let (methods, _) = evaluate(histories, &[Latency::None], &NAMES[..ALONE]);
     table(&mut out, histories, &methods)?;
     if arguments.is_test {
         check(&methods)?;
@@ -71,7 +76,7 @@ pub(crate) fn run(histories: &[History], arguments: &Arguments) -> io::Result<()
 /// What a synthetic history must show: that incidents taught what other projects could not.
 fn check(methods: &[Method]) -> io::Result<()> {
     let newest = |method: &Method| method.figures[0][0].newest_auc;
-    let (cold, learned) = (newest(&methods[0]), newest(&methods[3]));
+    let (cold, learned) = (newest(&methods[0]), newest(&methods[HOLDPOINT]));
     if learned < cold + 0.05 {
         return Err(io::Error::other(format!(
             "nothing was learned: {learned:.3} after {cold:.3}"
@@ -80,7 +85,7 @@ fn check(methods: &[Method]) -> io::Result<()> {
     Ok(())
 }
 
-/// The methods named, all of them if there are six, on each draw of delays; and what was learned in the last.
+/// The methods named, on each draw of delays; and what was learned in the last.
 fn evaluate(histories: &[History], latencies: &[Latency], names: &[&'static str]) -> (Vec<Method>, Run) {
     let mut methods: Vec<Method> = names
         .iter()
@@ -100,40 +105,63 @@ fn evaluate(histories: &[History], latencies: &[Latency], names: &[&'static str]
                 reveals: &all[place],
                 clean_after: latency.clean_after(),
             };
-            for (method, scores) in methods.iter_mut().zip(scores(&known, own, names.len())) {
-                method.figures[place].push(judged(&scores, history, &all[place]));
+            for (method, ranked) in methods.iter_mut().zip(ranked(&known, own, names.len())) {
+                method.figures[place].push(judged(&ranked, history, &all[place]));
             }
         }
-        if let Some(method) = methods.get_mut(5) {
+        if let Some(method) = methods.get_mut(TOGETHER) {
             last = holdpoint::run(&together, Some(&all), 1);
-            for (place, scores) in last.scores.iter().enumerate() {
-                method.figures[place].push(judged(scores, &histories[place], &all[place]));
+            for (place, history) in histories.iter().enumerate() {
+                let ranked = Ranked::gating(last.scores[place].clone(), last.gated[place].clone());
+                method.figures[place].push(judged(&ranked, history, &all[place]));
             }
         }
     }
     (methods, last)
 }
 
-/// Of the methods that see one project alone, in the order of [`NAMES`].
-fn scores(known: &Known<'_>, own: &[Reveals], n_methods: usize) -> Vec<Vec<f64>> {
-    let one = |reveals, n_services| holdpoint::run(&[known.history], reveals, n_services).scores.remove(0);
-    let cold = one(None, 1);
-    let logistic = prequential(known, LOGISTIC_EVERY_DAYS, cold.clone(), logistic::fit);
-    let boosting = prequential(known, BOOSTING_EVERY_DAYS, cold.clone(), boosting::fit);
-    let mut scores = vec![cold, logistic, boosting, one(Some(own), 1)];
-    if n_methods > 4 {
-        scores.push(one(Some(own), SERVICES));
-    }
-    scores
+/// What a method makes of the commits of a project.
+struct Ranked {
+    scores: Vec<f64>,
+    /// 1 for those that it sent to review; none of a method that sends none.
+    gated: Vec<f64>,
 }
 
-fn judged(scores: &[f64], history: &History, reveals: &Reveals) -> Figures {
+impl Ranked {
+    fn by(scores: Vec<f64>) -> Self {
+        Self::gating(scores, Vec::new())
+    }
+
+    fn gating(scores: Vec<f64>, gated: Vec<f64>) -> Self {
+        Self { scores, gated }
+    }
+}
+
+/// By the methods that see one project alone, in the order of [`NAMES`].
+fn ranked(known: &Known<'_>, own: &[Reveals], n_methods: usize) -> Vec<Ranked> {
+    let run = |reveals, n_services| holdpoint::run(&[known.history], reveals, n_services);
+    let cold = run(None, 1).scores.remove(0);
+    let logistic = prequential(known, LOGISTIC_EVERY_DAYS, cold.clone(), logistic::fit);
+    let boosting = prequential(known, BOOSTING_EVERY_DAYS, cold.clone(), boosting::fit);
+    let mut ranked: Vec<Ranked> = [cold, logistic, boosting].map(Ranked::by).into();
+    let mut whole = run(Some(own), 1);
+    ranked.push(Ranked::gating(whole.scores.remove(0), whole.gated.remove(0)));
+    ranked.push(Ranked::by(whole.at_reference.remove(0)));
+    if n_methods > ALONE {
+        let mut cut = run(Some(own), SERVICES);
+        ranked.push(Ranked::gating(cut.scores.remove(0), cut.gated.remove(0)));
+    }
+    ranked
+}
+
+fn judged(ranked: &Ranked, history: &History, reveals: &Reveals) -> Figures {
     let commits = &history.commits;
     let is_buggy: Vec<bool> = commits.iter().map(|commit| commit.is_buggy).collect();
     let at: Vec<i64> = commits.iter().map(|commit| commit.at).collect();
     Figures {
-        calibration: calibration(scores, &at, reveals),
-        ..figures(scores, &is_buggy, &at)
+        calibration: calibration(&ranked.scores, &at, reveals),
+        gated: shares(&ranked.gated, &is_buggy),
+        ..figures(&ranked.scores, &is_buggy, &at)
     }
 }
 
@@ -148,9 +176,10 @@ pub(crate) fn calibration(scores: &[f64], at: &[i64], reveals: &Reveals) -> f64 
 fn table(out: &mut impl Write, histories: &[History], methods: &[Method]) -> io::Result<()> {
     writeln!(
         out,
-        "| project | method | pooled AUC | recall at 10 % | newest AUC | recall at 5 / 10 / 20 / 50 % | expected/seen |"
+        "| project | method | pooled AUC | recall at 10 % | newest AUC | recall at 5 / 10 / 20 / 50 % | expected/seen \
+         | reviewed: all / buggy |"
     )?;
-    writeln!(out, "| --- | --- | ---: | ---: | ---: | --- | ---: |")?;
+    writeln!(out, "| --- | --- | ---: | ---: | ---: | --- | ---: | --- |")?;
     for (place, history) in histories.iter().enumerate() {
         for method in methods {
             row(out, &history.project, method.name, mean(&method.figures[place]))?;
@@ -167,14 +196,15 @@ fn table(out: &mut impl Write, histories: &[History], methods: &[Method]) -> io:
 
 fn row(out: &mut impl Write, project: &str, name: &str, figures: Figures) -> io::Result<()> {
     let [five, ten, twenty, fifty] = figures.newest_recalls;
-    let calibration = if name.starts_with("Holdpoint") {
-        format!("{:.2}", figures.calibration)
+    let [all, buggy] = figures.gated;
+    let (calibration, gated) = if all > 0.0 {
+        (format!("{:.2}", figures.calibration), format!("{all:.3} {buggy:.3}"))
     } else {
-        "–".to_owned()
+        ("–".to_owned(), "–".to_owned())
     };
     writeln!(
         out,
-        "| {project} | {name} | {:.4} | {:.4} | {:.4} | {five:.3} {ten:.3} {twenty:.3} {fifty:.3} | {calibration} |",
+        "| {project} | {name} | {:.4} | {:.4} | {:.4} | {five:.3} {ten:.3} {twenty:.3} {fifty:.3} | {calibration} | {gated} |",
         figures.pooled_auc, figures.pooled_recall, figures.newest_auc,
     )
 }

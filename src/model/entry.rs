@@ -352,7 +352,7 @@ pub enum Message<'a> {
     },
     /// A deploy is watched from here on; with it goes what windows without a deploy have shown since the last.
     Watched(Watched),
-    /// The loss of a change of a tier.
+    /// The loss of a change of a tier, at the reference rate of incidents.
     Loss { tier: Criticality, loss: f64 },
     /// An approval with a known level was seen.
     Approved { at: Timestamp },
@@ -439,6 +439,8 @@ pub struct Bulletin {
     pub weights: Option<RiskWeights>,
     /// The odds that a change of average measures causes an incident, in the fleet; `None` before any was told.
     pub incident_odds: Option<f32>,
+    /// The same of incidents as they came, without what is believed before any; `None` before the first.
+    pub incident_odds_seen: Option<f32>,
     /// What evidence is weighed by.
     pub calibration: Calibration,
 }
@@ -478,7 +480,7 @@ pub const RATE_CLASSES: usize = 6;
 pub struct Calibration {
     /// Watches a week, in shadow and enforced; `None` before the first.
     pub watches_per_week: [Option<f32>; 2],
-    /// The mean chance of an incident over the last watches; 0 before the first.
+    /// The mean chance of an incident over the last watches, at the rate of incidents that is told; 0 before the first.
     pub mean_prior: f32,
     /// Per tier, low to critical, and class: how great the evidence becomes for no reason.
     pub tails: [[Tail; RATE_CLASSES]; 4],

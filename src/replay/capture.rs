@@ -61,7 +61,8 @@ type Strata = BTreeMap<(Criticality, usize, u32), Counts>;
 
 #[derive(Debug, Clone, Copy)]
 struct Score {
-    probability: f32,
+    /// At the reference rate of incidents: the rate of a day says nothing of changes of other days.
+    risk: f32,
     /// A part of its service's hash.
     service: u32,
     gated: bool,
@@ -108,10 +109,10 @@ impl Capture {
             clippy::as_conversions,
             reason = "a probability to seven digits"
         )]
-        let probability = scored.probability.value() as f32;
+        let risk = scored.at_reference.value() as f32;
         // A commit scored again after it was forgotten: its first score is the one it was judged by.
         self.scores.entry(hash).or_insert(Score {
-            probability,
+            risk,
             service: tag(scored.change.service.as_str()),
             gated: scored.gated,
             tier,
@@ -173,11 +174,7 @@ impl Capture {
         brought.filter_map(|commits| {
             let known = commits.iter().filter_map(|commit| self.scores.get(commit).copied());
             known.reduce(|one, other| {
-                let riskier = if other.probability > one.probability {
-                    other
-                } else {
-                    one
-                };
+                let riskier = if other.risk > one.risk { other } else { one };
                 let gated = one.gated || other.gated;
                 Score { gated, ..riskier }
             })
@@ -191,7 +188,7 @@ impl Capture {
             .scores
             .values()
             .filter(|score| is_meant(score))
-            .map(|score| score.probability)
+            .map(|score| score.risk)
             .collect();
         scores.sort_unstable_by(|a, b| b.total_cmp(a));
         let mut guilty: Vec<Score> = self.guilty().filter(is_meant).collect();
@@ -199,8 +196,8 @@ impl Capture {
         guilty.extend(self.guilty_deploys().filter(is_meant));
         let size = |n: usize| number(count(n));
         let ranks = guilty.iter().map(|score| {
-            let above = scores.partition_point(|other| *other > score.probability);
-            let not_below = scores.partition_point(|other| *other >= score.probability);
+            let above = scores.partition_point(|other| *other > score.risk);
+            let not_below = scores.partition_point(|other| *other >= score.risk);
             (size(above), size(not_below - above).max(1.0))
         });
         Curve {
@@ -280,7 +277,7 @@ impl Capture {
                 .scores
                 .iter()
                 .filter(|(_, score)| score.tier == tier && score.assistance != Assistance::Unknown)
-                .map(|(hash, score)| (score.probability, *hash, *score))
+                .map(|(hash, score)| (score.risk, *hash, *score))
                 .collect();
             scores.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             let n = scores.len();
@@ -366,6 +363,7 @@ mod tests {
             },
             time: Timestamp::from_millis(0),
             probability: UnitInterval::clamped(probability),
+            at_reference: UnitInterval::clamped(probability),
             ai,
             gated: probability > 0.8,
             contributions: Vec::new(),

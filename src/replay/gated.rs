@@ -87,7 +87,7 @@ impl Gated {
         let is_for = |code: &str| decided.reasons.iter().any(|reason| **reason == *code);
         self.n_by_risk += u64::from(is_for(BY_RISK));
         self.n_advised_only += u64::from(is_for(ADVISED_ONLY));
-        self.riskiest.offer(scored.probability, || GatedChange {
+        self.riskiest.offer(scored.at_reference, || GatedChange {
             service: decided.change.service,
             sha: decided.change.sha,
             time: scored.time.to_string(),

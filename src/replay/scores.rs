@@ -216,6 +216,7 @@ mod tests {
             },
             time: Timestamp::from_millis(0),
             probability: UnitInterval::clamped(probability),
+            at_reference: UnitInterval::clamped(probability),
             ai: Assistance::None,
             gated: false,
             contributions: Vec::new(),

@@ -1,7 +1,9 @@
 //! What the fleet counts for evidence: watches a week, the mean risk of deploys, and windows without a deploy.
 //!
 //! α = clip(F / watches a week; 1e-5, 2e-3), F the false freezes a week that the policy allows; a deploy spends
-//! α·w, w = clip(π / mean π; .2, 2.5), π its own chance of an incident: evidence is asked for where the risk is not.
+//! α·w, w = clip(π / mean π; .2, 2.5), π its own chance of an incident: evidence is asked for where the risk is not. The
+//! mean is one at today's rate of incidents: beside that of the days when its watches began, w would be below 1 for all for
+//! as long as the rate falls, and spring up with it.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,7 @@ pub(crate) struct Counts {
     days: [[u32; DAYS]; 2],
     day: i64,
     first_day: Option<i64>,
+    /// The mean of π over the fleet's odds of an incident, as they were told when the watch began.
     mean_prior: f64,
     n_priors: f64,
     pools: Vec<Sketch>,
@@ -73,14 +76,15 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// A deploy's watch begins. True: it is time to tell all partitions.
-    pub(crate) fn watched(&mut self, watched: &Watched, now: Timestamp) -> bool {
+    /// A deploy's watch begins; `odds` are those of an incident that its risk rests on. True: it is time to tell all
+    /// partitions.
+    pub(crate) fn watched(&mut self, watched: &Watched, odds: f64, now: Timestamp) -> bool {
         self.turn_to(now);
         let of_mode = &mut self.days[mode_index(watched.mode)];
         let today = usize::try_from(self.day.rem_euclid(28)).unwrap_or(0);
         of_mode[today] = of_mode[today].saturating_add(1);
         self.n_priors = (self.n_priors + 1.0).min(PRIOR_MEMORY);
-        self.mean_prior += (watched.prior - self.mean_prior) / self.n_priors;
+        self.mean_prior += (watched.prior / odds - self.mean_prior) / self.n_priors;
         if !watched.windows.is_empty() {
             self.pools.resize_with(4 * RATE_CLASSES, Sketch::default);
             let class = usize::from(watched.rate_class).min(RATE_CLASSES - 1);
@@ -142,8 +146,14 @@ impl Counts {
         Some(now)
     }
 
-    /// What all partitions are to know; `presumed` watches a week count for the weeks not seen yet.
-    pub(crate) fn told(&self, presumed: f64, shared_alarm_at: Option<Timestamp>) -> Calibration {
+    /// The mean of π over the last watches, were it at these odds of an incident.
+    pub(crate) fn mean_prior(&self, odds: f64) -> f32 {
+        narrow(self.mean_prior * odds)
+    }
+
+    /// What all partitions are to know, at these odds of an incident; `presumed` watches a week count for the weeks not
+    /// seen yet.
+    pub(crate) fn told(&self, presumed: f64, odds: f64, shared_alarm_at: Option<Timestamp>) -> Calibration {
         let n_days = self.first_day.map_or(0, |first| (self.day - first + 1).clamp(0, 28));
         let seen = f64::from(i32::try_from(n_days).unwrap_or(28)) / 28.0;
         let per_week = |mode: usize| {
@@ -156,7 +166,7 @@ impl Counts {
         }
         Calibration {
             watches_per_week: [Some(per_week(0)), Some(per_week(1))],
-            mean_prior: narrow(self.mean_prior),
+            mean_prior: self.mean_prior(odds),
             tails,
             shared_alarm_at,
         }
@@ -194,6 +204,8 @@ mod tests {
     use super::*;
     use crate::{model::Criticality, score::policy::Policy};
 
+    const ODDS: f64 = 1.0 / 150.0;
+
     fn watched(mode: Mode, prior: f64) -> Watched {
         Watched {
             tier: Criticality::High,
@@ -216,10 +228,10 @@ mod tests {
             let mut counts = Counts::default();
             for day in 0..28 {
                 for _ in 0..per_day {
-                    counts.watched(&watched(Mode::Enforce, 0.01), at(day));
+                    counts.watched(&watched(Mode::Enforce, 0.01), ODDS, at(day));
                 }
             }
-            let told = counts.told(100.0, None);
+            let told = counts.told(100.0, ODDS, None);
             let spent = |mode, prior| alpha(&policy.base.freeze, mode, prior, &told, &policy.evidence);
             assert!(
                 (spent(Mode::Enforce, 0.01) / alpha_at_end - 1.0).abs() < 1e-3,
@@ -238,14 +250,14 @@ mod tests {
     fn a_week_without_history_counts_as_presumed_and_old_days_leave() {
         let mut counts = Counts::default();
         assert!(
-            counts.watched(&watched(Mode::Enforce, 0.1), at(100)),
+            counts.watched(&watched(Mode::Enforce, 0.1), ODDS, at(100)),
             "the first is told at once"
         );
         assert!(
-            !counts.watched(&watched(Mode::Enforce, 0.3), at(100)),
+            !counts.watched(&watched(Mode::Enforce, 0.3), ODDS, at(100)),
             "the next within the hour is not"
         );
-        let told = counts.told(100.0, None);
+        let told = counts.told(100.0, ODDS, None);
         let per_week = told.watches_per_week[1].expect("counted");
         assert!(
             (f64::from(per_week) - (0.5 + 100.0 * 27.0 / 28.0)).abs() < 1e-3,
@@ -256,8 +268,11 @@ mod tests {
             (told.tails[2][2].n - 4.0).abs() < 1e-6,
             "four windows of its tier and class"
         );
-        assert!(counts.watched(&watched(Mode::Enforce, 0.1), at(128)), "hours later");
-        let per_week = counts.told(100.0, None).watches_per_week[1].expect("counted");
+        assert!(
+            counts.watched(&watched(Mode::Enforce, 0.1), ODDS, at(128)),
+            "hours later"
+        );
+        let per_week = counts.told(100.0, ODDS, None).watches_per_week[1].expect("counted");
         assert!(
             (per_week - 0.25).abs() < 1e-6,
             "only the last day's is left of 28: {per_week}"

@@ -55,6 +55,9 @@ pub struct ScoredChange {
     pub time: Timestamp,
     /// The chance that the change causes an incident.
     pub probability: UnitInterval,
+    /// The same if the fleet's rate of incidents were that of one in a hundred changes: what changes of different times are
+    /// ranked by.
+    pub at_reference: UnitInterval,
     /// Whether AI had a part in it: no part of the chance.
     pub ai: Assistance,
     /// Whether it was sent to extra review.
@@ -141,7 +144,7 @@ impl Changes {
         let score = risk::score(&commit.measures, &scaled, &learned.rate, context.bulletin);
         learned.moments.learn(&commit.measures);
         learned.rate.land(&score);
-        let loss = score.probability * scene.blast * ai_weight(commit.ai.assistance, context);
+        let loss = score.at_reference * scene.blast * ai_weight(commit.ai.assistance, context);
         let author = Author::of(&commit.author, &context.policy.levels);
         let mut change = Remembered {
             sha: commit.sha.as_ref().into(),
@@ -168,6 +171,7 @@ impl Changes {
             },
             time,
             probability: UnitInterval::clamped(score.probability).rounded(),
+            at_reference: UnitInterval::clamped(score.at_reference).rounded(),
             ai: change.ai,
             gated: change.action == Action::ExtraReview,
             contributions: score.contributions,

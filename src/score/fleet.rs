@@ -205,23 +205,34 @@ impl Fleet {
         };
         if have_weights_moved || self.has_rate_moved() {
             self.told.weights = weights.or(self.told.weights);
-            self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
+            self.note_rate();
             self.publish(sayings);
         }
     }
 
-    /// Whether the rate of incidents is another than was told: where nothing was, than is believed at first.
+    /// The odds of an incident that were told; before that, those believed at first.
+    fn odds_told(&self) -> f64 {
+        let told = self.told.incident_odds;
+        told.map_or_else(|| Rate::default().fleet_odds(), f64::from)
+    }
+
+    /// Whether the rate of incidents is another than was told.
     fn has_rate_moved(&self) -> bool {
-        let told = self
-            .told
-            .incident_odds
-            .map_or_else(|| Rate::default().fleet_odds(), f64::from);
-        (self.rate.fleet_odds() / told).ln().abs() > RATE_MOVED
+        let seen_told = self.told.incident_odds_seen.map_or(0.0, f64::from);
+        let has_moved = |told: f64, is: f64| is > 0.0 && (is / told).ln().abs() > RATE_MOVED;
+        has_moved(self.odds_told(), self.rate.fleet_odds()) || has_moved(seen_told, self.rate.seen_odds())
+    }
+
+    fn note_rate(&mut self) {
+        let seen = self.rate.seen_odds();
+        self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
+        self.told.incident_odds_seen = (seen > 0.0).then(|| four_digits(seen));
+        self.told.calibration.mean_prior = self.counts.mean_prior(self.odds_told());
     }
 
     /// A deploy's watch begins somewhere.
     fn watched(&mut self, watched: &Watched, now: Timestamp, policy: &Policy, sayings: &mut Vec<Saying>) {
-        if self.counts.watched(watched, now) {
+        if self.counts.watched(watched, self.odds_told(), now) {
             let shared_alarm_at = self.told.calibration.shared_alarm_at;
             self.tell_calibration(policy.evidence.watches_per_week, shared_alarm_at, sayings);
         }
@@ -229,7 +240,7 @@ impl Fleet {
 
     /// Tells all partitions what evidence is weighed by.
     fn tell_calibration(&mut self, presumed: f64, shared_alarm_at: Option<Timestamp>, sayings: &mut Vec<Saying>) {
-        self.told.calibration = self.counts.told(presumed, shared_alarm_at);
+        self.told.calibration = self.counts.told(presumed, self.odds_told(), shared_alarm_at);
         self.publish(sayings);
     }
 
@@ -299,7 +310,7 @@ impl Fleet {
         {
             (self.told.losses, self.told.medians) = (losses, medians);
             self.told.ai_multiplier = ai_multiplier;
-            self.told.incident_odds = Some(four_digits(self.rate.fleet_odds()));
+            self.note_rate();
             self.publish(sayings);
         }
     }
@@ -475,6 +486,39 @@ mod tests {
         );
         let bytes = postcard::to_stdvec(&fleet).expect("it has a serial form");
         assert!(bytes.len() < SNAPSHOT_BYTES_MAX, "{}", bytes.len());
+    }
+
+    /// Two hundred deploys, each of ten average changes at the rate of its time, while ten thousand changes land of which
+    /// nothing comes.
+    #[test]
+    fn the_mean_risk_of_deploys_is_told_at_the_rate_of_the_day() {
+        let mut fleet = Fleet::default();
+        for i in 0..10_000_i64 {
+            let (tier, loss) = (Criticality::High, 0.01);
+            hears(&mut fleet, &Message::Loss { tier, loss });
+            let odds = fleet.odds_told();
+            if i % 50 == 0 {
+                let watched = Watched {
+                    tier,
+                    mode: Mode::Enforce,
+                    prior: 10.0 * odds,
+                    rate_class: 2,
+                    windows: Vec::new(),
+                };
+                fleet.step(
+                    &Message::Watched(watched),
+                    at(i * 60),
+                    &Policy::default(),
+                    &mut Vec::new(),
+                );
+            }
+            let mean = f64::from(fleet.told.calibration.mean_prior);
+            assert!(
+                (mean / (10.0 * odds) - 1.0).abs() < 1e-5,
+                "{i}: {mean} at odds of {odds}"
+            );
+        }
+        assert!(fleet.odds_told() < 1.0 / 1_500.0, "the rate has fallen");
     }
 
     #[test]

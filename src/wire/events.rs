@@ -6,7 +6,7 @@
 use crate::model::Entry;
 
 /// The version this program writes.
-pub const VERSION: u8 = 6;
+pub const VERSION: u8 = 7;
 
 /// A record is closed before an entry that would make it longer than this, so that only a single entry may be: a policy,
 /// or a commit with all its lists, which stay below the usual limit of 1 MiB by their own bounds.

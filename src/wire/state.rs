@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The version this program writes.
-pub const VERSION: u8 = 16;
+pub const VERSION: u8 = 17;
 /// On a partition's record: which topic the log is that it is of, as a text that says so. Whoever does not know it goes by
 /// the offsets alone.
 pub const HEADER_LOG: &str = "hp_log";

@@ -2,7 +2,7 @@
 
 use holdpoint::{
     model::{Action, Bulletin, Decision, Entry, Evidence, Message, Subject},
-    score::Said,
+    score::{Said, ScoredChange},
 };
 
 use crate::support::{Driver, at, deploy, minute, seconds};
@@ -351,4 +351,65 @@ fn what_hangs_on_a_service_is_known_two_hops_away_and_forgotten_with_the_call() 
             .report("db")
             .is_some_and(|report| report.callers.is_empty())
     );
+}
+
+/// Uniform within 0 and 1, the same for a seed.
+fn drawn(seed: &mut u64) -> f64 {
+    *seed = seed
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    f64::from(u32::try_from(*seed >> 33).expect("31 bits")) / f64::from(1_u32 << 31)
+}
+
+/// Four times 500 changes of one law, of which nothing ever comes: what of each 500 was sent to review, is in the lower half,
+/// and is among the riskiest tenth of all.
+fn of_quiet_quarters(seed: u64) -> [[f64; 4]; 3] {
+    let (mut driver, mut chance) = (Driver::default(), seed);
+    for i in 0..2_000_i32 {
+        // Lognormal about twenty lines, by the sum of twelve.
+        let normal = (0..12).map(|_| drawn(&mut chance)).sum::<f64>() - 6.0;
+        let lines: u32 = format!("{:.0}", (3.0 + 1.5 * normal).exp()).parse().expect("a number");
+        let minutes = i64::from(i) * 30;
+        driver.events(&[commit(&format!("{i:x}"), minutes, lines, "")], at(minutes));
+    }
+    let scored: Vec<&ScoredChange> = driver.said.iter().filter_map(scored).collect();
+    assert_eq!(scored.len(), 2_000);
+    let mut risks: Vec<f64> = scored.iter().map(|scored| scored.at_reference.value()).collect();
+    risks.sort_by(f64::total_cmp);
+    let of_quarters = |is_counted: &dyn Fn(&ScoredChange) -> bool| -> [f64; 4] {
+        std::array::from_fn(|quarter| {
+            let own = scored[quarter * 500..][..500].iter();
+            own.map(|scored| f64::from(u8::from(is_counted(scored)))).sum::<f64>() / 500.0
+        })
+    };
+    [
+        of_quarters(&|scored| scored.gated),
+        of_quarters(&|scored| of_change(&driver, &scored.change.sha).low_loss),
+        of_quarters(&|scored| scored.at_reference.value() > risks[1_800]),
+    ]
+}
+
+fn scored(said: &Said) -> Option<&ScoredChange> {
+    match said {
+        Said::Scored(scored) => Some(scored),
+        Said::Decision(_) | Said::Forget(_) | Said::Message(_) | Said::Closed(_) => None,
+    }
+}
+
+/// The rate of incidents falls with each of them. With it in their losses 3 % of the first thousand would be sent to review,
+/// and four fifths of the riskiest tenth be in the first quarter.
+#[test]
+fn the_budget_is_met_while_nothing_comes_of_changes_and_the_riskiest_are_of_all_times() {
+    for seed in [3, 14, 15] {
+        let [gated, low, riskiest] = of_quiet_quarters(seed);
+        let near = |shares: [f64; 4], share: f64, by: f64| shares.iter().all(|is| (is - share).abs() <= by);
+        // Of the first fifty nothing is asked.
+        let gated_later = [gated[0] / 0.9, gated[1], gated[2], gated[3]];
+        assert!(near(gated_later, 0.10, 0.04), "seed {seed}: {gated:?}");
+        assert!(
+            near([low[1], low[1], low[2], low[3]], 0.50, 0.06),
+            "seed {seed}: {low:?}"
+        );
+        assert!(near(riskiest, 0.10, 0.04), "seed {seed}: {riskiest:?}");
+    }
 }

@@ -1,7 +1,8 @@
 //! What a change's failure would cost, as far as it decides: where that stands among its tier's last changes.
 //!
 //! L = p · B: the chance that it fails, and the service's blast radius; of an AI change times what the fleet has learned
-//! of such, which is 1 until it is sure.
+//! of such, which is 1 until it is sure. This p is at the reference rate of incidents: with the rate of its day, which falls
+//! with each change that nothing comes of, most changes would stand below all that landed before them.
 
 use serde::{Deserialize, Serialize};
 

@@ -41,6 +41,9 @@ use crate::model::{Bulletin, Measures, RiskWeights};
 pub(crate) struct Score {
     /// The chance that it causes an incident; rounded as it is published, so that machines agree.
     pub(crate) probability: f64,
+    /// The same if the fleet's rate of incidents were the reference: what it is held against those of other days by.
+    /// Rounded too.
+    pub(crate) at_reference: f64,
     /// In logits; with the first, the rate's own, they add up to the probability's.
     pub(crate) contributions: Vec<Contribution>,
     /// Its risk as a multiple of that of a change of average measures.
@@ -54,6 +57,7 @@ pub(crate) fn score(measures: &Measures, scaled: &Scaled, rate: &Rate, bulletin:
     let (odds, ratio) = (rate.odds(bulletin), logit.exp());
     Score {
         probability: rounded(rate::probability(odds * ratio)),
+        at_reference: rounded(rate::probability(rate.odds_at_reference(bulletin) * ratio)),
         contributions: std::iter::once(rate::contribution(odds)).chain(parts).collect(),
         ratio,
     }

@@ -3,6 +3,9 @@
 //! A bug is not an outage, and services differ. Incidents are counted against what was expected of the changes that
 //! landed, so that probabilities add up to incidents: gamma and Poisson, with the changes' relative risks as exposure. A
 //! service's rate is believed to be near its fleet's, and the fleet's near one incident in a hundred changes.
+//!
+//! A rate moves for as long as it is learned, for all changes alike. What is held against changes of other days is
+//! therefore the risk at the *reference rate*: as if the fleet's were what it is believed to be at first.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +21,7 @@ const PRIOR_CHANGES: f64 = 300.0;
 /// 10 does; with a shape of 1 the chance of small numbers would rank small services.
 const SERVICE_SHAPE: f64 = 10.0;
 /// The mean of the relative risks of changes under the cold-start weights, over three projects.
-const RATIO_MEAN: f64 = 1.5;
+pub(super) const RATIO_MEAN: f64 = 1.5;
 /// What is known of the rate forgets half in so many commits.
 const HALF_LIFE_COMMITS: f64 = 5_000.0;
 /// What a single change may count: a huge one must not stand for years of others.
@@ -38,11 +41,32 @@ impl Rate {
         (PRIOR_INCIDENTS + self.incidents) / (PRIOR_CHANGES * RATIO_MEAN + self.exposure)
     }
 
-    /// The same of a service, whose fleet told the bulletin.
+    /// Incidents as they came, over the relative risks of the changes that landed; 0 before the first.
+    pub(crate) fn seen_odds(&self) -> f64 {
+        if self.exposure > 0.0 {
+            self.incidents / self.exposure
+        } else {
+            0.0
+        }
+    }
+
+    /// The reference: what is believed of any fleet before anything is known.
+    pub(super) fn reference_odds() -> f64 {
+        Self::default().fleet_odds()
+    }
+
+    /// The odds of a change of average measures of a service, if its fleet's were the reference.
+    ///
+    /// How often its changes cause incidents beside those of its fleet stays. That is by incidents as they came: of those
+    /// believed in before any came, none may be missing in a service that is all of its fleet.
+    pub(super) fn odds_at_reference(&self, bulletin: &Bulletin) -> f64 {
+        let expected = self.exposure * bulletin.incident_odds_seen.map_or(0.0, f64::from);
+        Self::reference_odds() * (SERVICE_SHAPE + self.incidents) / (SERVICE_SHAPE + expected)
+    }
+
+    /// The odds of a change of average measures of a service whose fleet told the bulletin.
     pub(super) fn odds(&self, bulletin: &Bulletin) -> f64 {
-        let fleet = bulletin
-            .incident_odds
-            .map_or_else(|| Self::default().fleet_odds(), f64::from);
+        let fleet = bulletin.incident_odds.map_or_else(Self::reference_odds, f64::from);
         (SERVICE_SHAPE + self.incidents) / (SERVICE_SHAPE / fleet + self.exposure)
     }
 
@@ -61,7 +85,7 @@ impl Rate {
         self.expect(RATIO_MEAN);
     }
 
-    fn expect(&mut self, exposure: f64) {
+    pub(super) fn expect(&mut self, exposure: f64) {
         let keep = 0.5_f64.powf(1.0 / HALF_LIFE_COMMITS);
         self.incidents *= keep;
         self.exposure = self.exposure * keep + exposure;

@@ -1,7 +1,7 @@
-use super::{learning::Learner, trace::features, *};
+use super::{learning::Learner, rate::RATIO_MEAN, trace::features, *};
 use crate::{
     model::{Assistance, Bulletin, Level, N_MEASURES, Trace},
-    score::review::Target,
+    score::{evidence::narrow, review::Target},
 };
 
 const UNKNOWN: Circumstances = Circumstances {
@@ -131,6 +131,47 @@ fn a_small_service_is_near_its_fleet_and_a_fleet_near_one_in_a_hundred() {
         (service.odds(&bulletin) - 0.033).abs() < 1e-6,
         "one incident is a tenth more"
     );
+}
+
+/// Two services land as many changes; of the second ten times as many cause incidents as of the first, or nothing comes of
+/// any. What is told of the fleet is what came so far.
+#[test]
+fn the_reference_takes_the_rate_of_the_fleet_out_and_leaves_how_services_differ() {
+    let average = |rate: &Rate, fleet: &Rate| {
+        let bulletin = Bulletin {
+            incident_odds: Some(narrow(fleet.fleet_odds())),
+            incident_odds_seen: Some(narrow(fleet.seen_odds())),
+            ..Bulletin::default()
+        };
+        let score = score(&untold(), &Moments::default().scale(&untold()), rate, &bulletin);
+        (score.probability, score.at_reference)
+    };
+    let first = average(&Rate::default(), &Rate::default());
+    assert!((first.0 - first.1).abs() < 1e-9 && (first.1 - 1.0 / 151.0).abs() < 1e-6);
+    for (n_services, is_quiet) in [(1, true), (1, false), (2, true), (2, false)] {
+        let (mut services, mut fleet) = ([Rate::default(); 2], Rate::default());
+        for n in 0..4_000 {
+            for rate in services.iter_mut().take(n_services) {
+                rate.expect(RATIO_MEAN);
+                fleet.land_any();
+            }
+            let place = n_services - 1;
+            let guilty = if n % 110 < 100 { place } else { 0 };
+            if !is_quiet && n % 10 == 0 {
+                services[guilty].reveal(1.0);
+                fleet.reveal(1.0);
+            }
+        }
+        let [one, other] = services.map(|rate| average(&rate, &fleet));
+        if n_services == 1 || is_quiet {
+            assert!((one.1 / first.1 - 1.0).abs() < 1e-3, "{one:?}");
+            assert!((one.0 / first.0).ln().abs() > 1.0, "the rate itself has moved: {one:?}");
+        } else {
+            assert!(other.1 > 5.0 * one.1, "{one:?} {other:?}");
+            let mean = f64::midpoint(one.1, other.1) / first.1;
+            assert!((mean - 1.0).abs() < 0.05, "{mean}");
+        }
+    }
 }
 
 #[test]
