@@ -13,11 +13,12 @@ use foldhash::{HashMap, HashMapExt};
 
 use super::{
     adjusted::{Cell, Counts, OddsRatio},
+    fates::hash,
     interval::Share,
     summary::{AiClass, AiSummary, CaptureSummary, Captured, ChangeFates, count, number, ratio, round},
 };
 use crate::{
-    model::{Assistance, CausedBy, Criticality, Deploy, EventHash, hash_text},
+    model::{Assistance, CausedBy, Criticality, Deploy, hash_text},
     score::{AiEvidence, ScoredChange},
 };
 
@@ -85,11 +86,6 @@ impl Default for Capture {
     }
 }
 
-/// A commit of a service, or a deploy.
-fn hash(service: &str, id: &str) -> u64 {
-    EventHash::of(service, "", id).0
-}
-
 /// A part of the hash of a service's name: of fleets of a thousand, one in ten thousand has two of the same.
 fn tag(service: &str) -> u32 {
     let [a, b, c, d, ..] = hash_text(service).to_le_bytes();
@@ -135,6 +131,13 @@ impl Capture {
         self.n_deployed += n;
         let commits = deploy.commits.iter().map(|sha| hash(service, sha));
         self.deploys.insert(id, commits.collect());
+    }
+
+    /// Whether a deploy is known to have brought a commit, both by their hashes.
+    pub(super) fn has_brought(&self, deploy: u64, commit: u64) -> bool {
+        self.deploys
+            .get(&deploy)
+            .is_some_and(|commits| commits.contains(&commit))
     }
 
     /// An incident names its cause: a commit, or a deploy.

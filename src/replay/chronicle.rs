@@ -21,7 +21,8 @@ use foldhash::{HashMap, HashMapExt};
 use self::ring::Ring;
 pub(super) use self::timeline::{Mark, MarkKind, Timeline};
 use super::{
-    detection::{EVIDENCE, Fate, begins, blamed, is_taken_back},
+    detection::{EVIDENCE, begins, blamed, is_taken_back},
+    fates::Fate,
     holding::Held,
 };
 use crate::model::{

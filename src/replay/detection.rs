@@ -2,31 +2,31 @@
 //!
 //! A freeze by evidence is borne out by an incident of its service that is open when it begins, or by an incident or a
 //! deploy taken back within two hours of its beginning, on either side; of what came before, by none that names another
-//! deploy. One that is not was false, or kept the incident away: the count is an upper bound of false freezes. Deploys that
-//! incidents name as their cause are the nearest to labels there is.
+//! deploy; and by what takes the convicted deploy itself back, or names it, within a day ([`super::fates`]). One that is not
+//! was false, or kept the incident away: the count is an upper bound of false freezes. Deploys that incidents name as their
+//! cause are the nearest to labels there is.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
 use foldhash::HashMap;
 
 use super::{
+    capture::Capture,
+    fates::{Fate, Fates, hash},
     holding::{Held, Holding},
     interval::{Rate, Share},
     summary::{DeployCounts, DetectionSummary, FreezeCounts, Quantiles, count},
     tier::ByTier,
-    trouble::Troubles,
 };
 use crate::model::{
-    Action, Body, ChangeKind, Criticality, Decision, Deploy, DeployStatus, EnvironmentId, Event, EventHash, Evidence,
-    Incident, IncidentStatus, ServiceId, Subject, Timestamp, hash_text,
+    Action, Body, ChangeKind, Criticality, Decision, Deploy, DeployStatus, Event, EventHash, Evidence, Incident,
+    IncidentStatus, Subject, Timestamp,
 };
 use crate::score::{ClosedWatch, WatchVerdict};
 
-/// How near to the beginning of a freeze something must happen to bear it out.
-const BORNE_OUT_WITHIN: Duration = Duration::from_hours(2);
 /// Deploys, incidents and alarms remembered, of each so many: 20 MiB. What is beyond is not counted.
 const REMEMBERED_MAX: usize = 200_000;
 /// A longer time without any errors is one of which nothing was recorded: a history of commits goes back for years, and one
@@ -45,10 +45,7 @@ pub(super) struct Detection {
     freezes: BTreeMap<Box<str>, u64>,
     /// Services, each in an environment, whose freeze the limiter refused.
     withheld: BTreeSet<u64>,
-    /// Freezes by evidence that may still be borne out.
-    waiting: VecDeque<Waiting>,
-    /// What bears out a freeze that is yet to begin.
-    troubles: Troubles,
+    fates: Fates,
     judged: ByTier<Judged>,
     incidents: BTreeSet<u64>,
     /// Those of a time without errors.
@@ -68,32 +65,11 @@ pub(super) struct Detection {
     errors_told: Duration,
 }
 
-/// Freezes by evidence, as the two hours around them judged them.
+/// Freezes by evidence, as what came around them judged them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Judged {
     pub(super) borne_out: u64,
     pub(super) not_borne_out: u64,
-}
-
-/// A freeze by evidence.
-#[derive(Debug)]
-struct Waiting {
-    at: Timestamp,
-    service: ServiceId,
-    environment: EnvironmentId,
-    tier: Criticality,
-    /// The hash of the deploy that it is put down to.
-    deploy: Option<u64>,
-    borne_out: bool,
-}
-
-/// What became of a freeze by evidence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fate {
-    pub(super) at: Timestamp,
-    pub(super) service: ServiceId,
-    pub(super) environment: EnvironmentId,
-    pub(super) borne_out: bool,
 }
 
 /// Whether a deploy was taken back, which bears a freeze out.
@@ -122,31 +98,19 @@ pub(super) fn blamed(decision: &Decision) -> Option<&str> {
     }
 }
 
-fn hash(service: &str, id: &str) -> u64 {
-    hash_in(ANYWHERE, service, id)
-}
-
 fn hash_in(environment: &str, service: &str, id: &str) -> u64 {
     EventHash::of(service, environment, id).0
 }
 
 impl Detection {
-    /// An event is about to be stepped. Duplicates change nothing.
-    pub(super) fn note(&mut self, event: &Event<'_>, holding: &Holding) {
+    /// An event is about to be stepped, and `capture` has it. Duplicates change nothing.
+    pub(super) fn note(&mut self, event: &Event<'_>, default_environment: &str, holding: &Holding, capture: &Capture) {
         match &event.body {
             Body::Incident(incident) => {
-                self.troubles.note_incident(incident, event);
+                self.fates.note_incident(incident, event, capture);
                 self.note_incident(incident, event, holding);
             }
-            Body::Deploy(deploy) => {
-                if is_taken_back(deploy) {
-                    // One that rolls back has an id of its own, which is not that of what it takes back.
-                    let is_named = deploy.change_kind != ChangeKind::Rollback;
-                    let deploy_id = is_named.then_some(&*deploy.deploy_id);
-                    self.troubles.note_taken_back(deploy_id, event);
-                    self.bear_out(event, deploy_id);
-                }
-            }
+            Body::Deploy(deploy) => self.fates.note_deploy(deploy, event, default_environment, capture),
             Body::Error(_) => self.note_errors(event.time),
             Body::Commit(_) | Body::Review(_) | Body::Service(_) | Body::Override(_) => {}
         }
@@ -176,7 +140,6 @@ impl Detection {
         if incident.status != IncidentStatus::Detected {
             return;
         }
-        self.bear_out(event, deploy_id);
         if self.incidents.len() < REMEMBERED_MAX && self.incidents.insert(hash(&event.service, &incident.incident_id)) {
             let are_told = self.errors_at.is_some_and(|at| event.time <= at + GAP_MAX);
             self.n_without_errors += u64::from(!are_told);
@@ -192,24 +155,6 @@ impl Detection {
         }
     }
 
-    /// An incident or a deploy taken back, which names this deploy or none.
-    fn bear_out(&mut self, event: &Event<'_>, deploy_id: Option<&str>) {
-        let deploy = deploy_id.map(hash_text);
-        for freeze in &mut self.waiting {
-            let same_place = freeze.service.as_str() == event.service
-                && event
-                    .environment
-                    .as_deref()
-                    .is_none_or(|environment| environment == freeze.environment.as_str());
-            // One that comes late may be of before the freeze.
-            let is_meant = event.time >= freeze.at || deploy.is_none() || deploy == freeze.deploy;
-            let is_near = event.time <= freeze.at + BORNE_OUT_WITHIN && freeze.at <= event.time + BORNE_OUT_WITHIN;
-            if same_place && is_meant && is_near {
-                freeze.borne_out = true;
-            }
-        }
-    }
-
     /// A decision on a service of this tier took the place of another.
     pub(super) fn decided(&mut self, decision: &Decision, tier: Criticality, before: Option<&Held>) {
         let Subject::Service { service, environment } = &decision.subject else {
@@ -221,21 +166,15 @@ impl Detection {
                 .insert(hash_in(environment.as_str(), service.as_str(), ""));
         }
         if !begins(decision, before) {
+            self.fates.go_on(decision);
             return;
         }
         let ground = decision.reasons.first().map_or("", |reason| &reason.code);
         *self.freezes.entry(ground.into()).or_default() += 1;
         if ground == EVIDENCE {
-            let (at, deploy) = (decision.decided_at, blamed(decision).map(hash_text));
-            let place = (service.as_str(), environment.as_str());
-            self.waiting.push_back(Waiting {
-                at,
-                service: service.clone(),
-                environment: environment.clone(),
-                tier,
-                deploy,
-                borne_out: self.troubles.bear_out(place, deploy, at, BORNE_OUT_WITHIN),
-            });
+            self.fates.begin(decision, tier);
+        } else {
+            self.fates.go_on(decision);
         }
     }
 
@@ -268,38 +207,27 @@ impl Detection {
         }
     }
 
-    /// Time is `now`: says what became of freezes that can no longer be borne out. An event may come some minutes late.
+    /// Time is `now`: says what became of a freeze by evidence, where that is known.
     pub(super) fn pass_time(&mut self, now: Timestamp) -> Option<Fate> {
-        let freeze = self.waiting.front()?;
-        (now.since(freeze.at) > BORNE_OUT_WITHIN * 2).then(|| self.judge_first())?
+        let fate = self.fates.pass_time(now)?;
+        Some(self.judge(fate))
     }
 
     /// The fates of all that is left, one at a time.
     pub(super) fn finish(&mut self) -> Option<Fate> {
-        self.judge_first()
+        let fate = self.fates.finish()?;
+        Some(self.judge(fate))
     }
 
-    fn judge_first(&mut self) -> Option<Fate> {
-        let Waiting {
-            at,
-            service,
-            environment,
-            tier,
-            deploy: _,
-            borne_out,
-        } = self.waiting.pop_front()?;
-        let judged = self.judged.of_mut(tier);
-        *if borne_out {
+    fn judge(&mut self, fate: Fate) -> Fate {
+        let judged = self.judged.of_mut(fate.tier);
+        let counted = if fate.borne_out {
             &mut judged.borne_out
         } else {
             &mut judged.not_borne_out
-        } += 1;
-        Some(Fate {
-            at,
-            service,
-            environment,
-            borne_out,
-        })
+        };
+        *counted += 1;
+        fate
     }
 
     pub(super) fn judged(&self, tier: Criticality) -> Judged {

@@ -22,6 +22,7 @@ mod copies;
 mod detection;
 mod drive;
 mod environments;
+mod fates;
 mod gated;
 mod holding;
 mod interval;

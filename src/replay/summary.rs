@@ -257,7 +257,8 @@ pub struct DeployCounts {
 pub struct FreezeCounts {
     /// By the code of their reason.
     pub by_ground: BTreeMap<Box<str>, u64>,
-    /// Freezes by evidence with an incident that was open, or one or a deploy taken back within two hours on either side.
+    /// Freezes by evidence with an incident that was open, or one or a deploy taken back within two hours on either side;
+    /// or whose own deploy was taken back, or named by an incident, within a day.
     pub evidence_borne_out: u64,
     pub evidence_not_borne_out: u64,
     /// Of the weeks in which errors were told; `None` for less than a day of them.

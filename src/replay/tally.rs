@@ -115,7 +115,8 @@ impl Tally {
             Body::Deploy(deploy) => self.capture.deployed(&event.service, deploy),
             Body::Commit(_) | Body::Error(_) | Body::Service(_) | Body::Review(_) | Body::Override(_) => {}
         }
-        self.detection.note(event, &self.holding);
+        self.detection
+            .note(event, default_environment, &self.holding, &self.capture);
     }
 
     /// Something was said at the partition's time.

@@ -7,6 +7,7 @@ mod comparison;
 mod detection;
 mod ends;
 mod environments;
+mod fates;
 mod learned;
 mod page;
 mod report;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use foldhash::HashMap;
 
+use super::fates::hash;
 use crate::model::{Event, Incident, IncidentStatus, Timestamp, hash_text};
 
 /// An incident that nobody resolves is held to be open for so long after it was last told of, as live.
@@ -93,7 +94,7 @@ impl Troubles {
             resolved_at: None,
             environment: event.environment.as_deref().map(Into::into),
             incident,
-            deploy: deploy_id.map(hash_text),
+            deploy: deploy_id.map(|deploy_id| hash(&event.service, deploy_id)),
         };
         if let Some(place) = kept.iter().position(is_same) {
             // What comes again, or late, opens nothing that was resolved. It may name the cause.

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    model::{Cause, Mode, Reason, Sequence, ServiceId},
-    replay::detection::Fate,
+    model::{Cause, Evidence, Mode, Reason, Sequence, ServiceId},
+    replay::fates::Fate,
 };
 
 fn service(i: usize) -> ServiceId {
@@ -48,6 +48,7 @@ fn fate(i: usize, borne_out: bool) -> Fate {
         at: hour(i),
         service: service(i),
         environment: "production".parse().expect("a name"),
+        tier: Criticality::Medium,
         borne_out,
     }
 }
@@ -107,4 +108,38 @@ fn windows_leave_room_for_what_is_found() {
         (&first[0].service, &*first[1].ground),
         (&service(found), "policy:weekend")
     );
+}
+
+/// A suspect may be taken back that is not the one convicted; a rollback has an id that was not seen before.
+#[test]
+fn a_freeze_says_whose_taking_back_lifted_it() {
+    let mark = |minute: u64, kind, label: &str| Mark {
+        at: hour(9) + Duration::from_mins(minute),
+        kind,
+        label: label.into(),
+    };
+    let deployed = [mark(0, MarkKind::Deploy, "bad"), mark(1, MarkKind::Deploy, "suspect")];
+    let mut begins = freeze(9);
+    begins.valid_until = Some(hour(12));
+    let named = Evidence::Text("bad".into());
+    begins.reasons[0].evidence.insert("deploy_id", named);
+    let ends = Decision {
+        action: Action::Proceed,
+        decided_at: hour(10),
+        ..begins.clone()
+    };
+    for (label, expected) in [
+        ("bad", "the deploy"),
+        ("rollback", "the deploy"),
+        ("suspect", "another deploy"),
+    ] {
+        let mut timeline = Timeline::begin(&begins, Criticality::Medium, BEFORE).expect("of a service");
+        let taken_back = [mark(20, MarkKind::TakenBack, label)];
+        timeline.end(&ends, &deployed.iter().chain(&taken_back).cloned().collect());
+        assert_eq!(
+            timeline.lifted_by(),
+            format!("{expected} was taken back and errors recovered"),
+            "{label}"
+        );
+    }
 }

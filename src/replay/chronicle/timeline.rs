@@ -120,7 +120,11 @@ impl Timeline {
     pub(super) fn end(&mut self, decision: &Decision, marks: &VecDeque<Mark>) {
         let code = decision.reasons.first().map_or("", |reason| &reason.code);
         let at = decision.decided_at;
-        let mut marks = marks.iter().filter(|mark| mark.at >= self.from && mark.at <= at);
+        let marks = || marks.iter().filter(|mark| mark.at >= self.from && mark.at <= at);
+        let mut taken_back = marks().filter(|mark| mark.kind == MarkKind::TakenBack).peekable();
+        // A rollback has an id of its own; what names a deploy that was seen is of that.
+        let is_deployed = |label: &str| marks().any(|mark| mark.kind == MarkKind::Deploy && *mark.label == *label);
+        let names_another = |mark: &Mark| !self.is_put_down_to(&mark.label) && is_deployed(&mark.label);
         let lifted_by = if code == "override" {
             "a person's word"
         } else if decision.action == Action::Freeze {
@@ -131,8 +135,12 @@ impl Timeline {
             "the incident was resolved"
         } else if &*self.ground == "override" {
             "a person took it back"
-        } else if *self.ground == *EVIDENCE && marks.any(|mark| mark.kind == MarkKind::TakenBack) {
-            "the deploy was taken back and errors recovered"
+        } else if *self.ground == *EVIDENCE && taken_back.peek().is_some() {
+            if taken_back.all(names_another) {
+                "another deploy was taken back and errors recovered"
+            } else {
+                "the deploy was taken back and errors recovered"
+            }
         } else {
             "what it was for is over"
         };

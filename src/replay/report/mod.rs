@@ -147,9 +147,9 @@ impl<'a> Report<'a> {
             page,
             "<p>Shares have exact 95 % intervals (Clopper and Pearson 1934), rates those of Garwood (1936). A freeze by \
              evidence is <em>borne out</em> by an incident that is open when it begins, or by an incident or a deploy taken \
-             back within two hours of its beginning, before or after. One that is not was false, or kept the incident away: \
-             the count is an upper bound of false freezes. Nothing here is about \
-             persons.</p>\n</footer>\n</main>\n</body>\n</html>\n"
+             back within two hours of its beginning, before or after; or where the deploy that it is put down to is taken \
+             back, or named by an incident, within 24 hours of its beginning or two of its end. One that is not was false, \
+             or kept the incident away: the count is an upper bound of false freezes. Nothing here is about persons.</p>\n</footer>\n</main>\n</body>\n</html>\n"
         );
     }
 }
