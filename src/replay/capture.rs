@@ -152,6 +152,11 @@ impl Capture {
         }
     }
 
+    /// Whether an incident names a commit, by its hash.
+    pub(super) fn is_culprit(&self, commit: u64) -> bool {
+        self.culprits.contains(&commit)
+    }
+
     pub(super) fn n_scored(&self) -> u64 {
         self.n_scored
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     drive::Replay,
-    holding::Total,
+    holding::{Passes, Total},
     merge::Arrival,
     policies::ComparedPolicies,
     riskiest::Riskiest,
@@ -46,6 +46,8 @@ pub struct ChangeDifferences {
     pub reviewed_only_by_b: u64,
     /// Sent to extra review by both, which binds under one of them only.
     pub only_in_mode: u64,
+    /// Not of those that differ: of low loss under one of the two only, so that it passes a freeze that lets low loss by.
+    pub differ_in_low_loss: u64,
     /// The riskiest of them, 500 at most, in the file's order.
     pub first: Vec<ChangeDifference>,
 }
@@ -82,6 +84,10 @@ pub struct ServiceDifferences {
     pub differ_only_in_when: u64,
     /// Of all that differ, those held for the same times, which bind under one of them only, or not as long.
     pub only_in_mode: u64,
+    /// Whether they differ in hours or not: services whose freezes let low loss by at other times, and those of which
+    /// changes must be known at other times, or in another mode.
+    pub differ_in_low_loss: u64,
+    pub differ_in_known_changes: u64,
     pub freezes_of_a: u64,
     /// Of those, the ones during which B froze too.
     pub freezes_of_a_shared: u64,
@@ -142,7 +148,10 @@ impl Compared {
     /// Whether the two decided alike everywhere.
     #[must_use]
     pub fn is_same(&self) -> bool {
-        self.changes.differ == 0 && self.services.differ == 0
+        let (changes, services) = (&self.changes, &self.services);
+        let in_hours = changes.differ + services.differ;
+        let in_passes = changes.differ_in_low_loss + services.differ_in_low_loss + services.differ_in_known_changes;
+        in_hours + in_passes == 0
     }
 }
 
@@ -238,6 +247,17 @@ impl Comparison {
         }
     }
 
+    fn compare_passes(&self, differences: &mut ServiceDifferences) {
+        let (a, b) = (self.a.passes(), self.b.passes());
+        let places: BTreeSet<&(ServiceId, EnvironmentId)> = a.keys().chain(b.keys()).collect();
+        let none = Passes::default();
+        for place in places {
+            let (a, b) = (a.get(place).unwrap_or(&none), b.get(place).unwrap_or(&none));
+            differences.differ_in_low_loss += u64::from(a.differ_in_low_loss(b));
+            differences.differ_in_known_changes += u64::from(a.differ_in_known(b));
+        }
+    }
+
     fn services(&self) -> ServiceDifferences {
         let (a, b) = (self.a.held_totals(), self.b.held_totals());
         let places: BTreeSet<&(ServiceId, EnvironmentId)> = a.keys().chain(b.keys()).collect();
@@ -246,6 +266,7 @@ impl Comparison {
             held: count(places.len()),
             ..ServiceDifferences::default()
         };
+        self.compare_passes(&mut differences);
         let mut found: Vec<([i64; 4], ServiceDifference)> = Vec::new();
         for place in places {
             let (a, b) = (a.get(place).unwrap_or(&none), b.get(place).unwrap_or(&none));
@@ -296,6 +317,7 @@ impl ChangeDifferences {
         self.compared += 1;
         let binds_alike = a.mode == b.mode || a.action == Action::Proceed;
         if a.action == b.action && binds_alike {
+            self.differ_in_low_loss += u64::from(a.low_loss != b.low_loss);
             return false;
         }
         self.differ += 1;

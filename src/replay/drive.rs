@@ -8,7 +8,13 @@ use std::{
     time::Duration,
 };
 
-use super::{holding::Total, merge::Arrival, source::MAX_AHEAD, summary::Summary, tally::Tally};
+use super::{
+    holding::{Passes, Total},
+    merge::Arrival,
+    source::MAX_AHEAD,
+    summary::Summary,
+    tally::Tally,
+};
 use crate::{
     ingest::{HeldAgainst, Reject},
     model::{
@@ -229,6 +235,11 @@ impl Replay {
     /// How long every service that was ever held was held in all.
     pub(super) fn held_totals(&self) -> &BTreeMap<(ServiceId, EnvironmentId), Total> {
         self.tally.holding.totals()
+    }
+
+    /// Where low loss ever passed a freeze, or changes had to be known.
+    pub(super) fn passes(&self) -> &BTreeMap<(ServiceId, EnvironmentId), Passes> {
+        self.tally.holding.passes()
     }
 
     /// Lets time go on to `to`, from deadline to deadline.

@@ -27,7 +27,10 @@ pub(super) const OVERRIDE: &str = "override";
 pub(super) struct Held {
     pub(super) action: Action,
     /// Whether it binds: a person's word does in any mode.
-    mode: Mode,
+    pub(super) mode: Mode,
+    /// Of a freeze: changes of low loss pass.
+    pub(super) lets_low_loss_by: bool,
+    requires_known_changes: bool,
     pub(super) tier: Criticality,
     /// The code of its reason.
     pub(super) ground: Box<str>,
@@ -67,6 +70,11 @@ impl Held {
 
     pub(super) fn is_in_force(&self, at: Timestamp) -> bool {
         self.valid_until.is_none_or(|until| at < until)
+    }
+
+    /// Whether a change never seen makes a gate's answer unknown, where it binds: not where a person's word stands.
+    pub(super) fn wants_known(&self) -> bool {
+        self.requires_known_changes && *self.ground != *OVERRIDE
     }
 
     fn end(&self, at: Timestamp) -> Timestamp {
@@ -171,6 +179,27 @@ impl Total {
     }
 }
 
+/// What passes of one service in one environment, and what is asked of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Passes {
+    /// Frozen, and changes of low loss pass.
+    low_loss: Stood,
+    /// Changes must be known.
+    known: Stood,
+}
+
+impl Passes {
+    /// Whether low loss passes at other times, whatever of the freezes bound.
+    pub(super) fn differ_in_low_loss(&self, other: &Self) -> bool {
+        self.low_loss.times() != other.low_loss.times()
+    }
+
+    /// Whether changes must be known at other times, or this binds otherwise: it does nothing in shadow.
+    pub(super) fn differ_in_known(&self, other: &Self) -> bool {
+        self.known != other.known
+    }
+}
+
 /// All of them: as many as services have environments.
 #[derive(Debug, Default)]
 pub(super) struct Holding {
@@ -181,6 +210,8 @@ pub(super) struct Holding {
     windows: ByTier<HeldMs>,
     words: ByTier<HeldMs>,
     totals: BTreeMap<(ServiceId, EnvironmentId), Total>,
+    /// Of those in which low loss ever passed, or changes had to be known.
+    passes: BTreeMap<(ServiceId, EnvironmentId), Passes>,
 }
 
 impl Holding {
@@ -197,6 +228,8 @@ impl Holding {
             } else {
                 decision.mode
             },
+            lets_low_loss_by: decision.low_loss && decision.action == Action::Freeze,
+            requires_known_changes: decision.requires_known_changes,
             tier,
             ground: ground.into(),
             since: decision.decided_at,
@@ -246,6 +279,7 @@ impl Holding {
         let ms = end.millis() - held.since.millis();
         let by_tier = self.held.entry(held.action).or_default();
         by_tier.of_mut(held.tier).add(held.mode, ms);
+        self.count_passes((service, environment), held, end);
         if held.action == Action::Proceed {
             return;
         }
@@ -279,6 +313,23 @@ impl Holding {
             }
         } else if let Some((_, until)) = total.freezes.last_mut().filter(|_| total.n_freezes <= count(SPANS_MAX)) {
             *until = end.max(*until);
+        }
+    }
+
+    fn count_passes(&mut self, (service, environment): (&ServiceId, &EnvironmentId), held: &Held, end: Timestamp) {
+        if !held.lets_low_loss_by && !held.wants_known() {
+            return;
+        }
+        let key = (service.clone(), environment.clone());
+        if self.passes.len() >= PLACES_MAX && !self.passes.contains_key(&key) {
+            return;
+        }
+        let passes = self.passes.entry(key).or_default();
+        if held.lets_low_loss_by {
+            passes.low_loss.add(held.mode, held.since, end);
+        }
+        if held.wants_known() {
+            passes.known.add(held.mode, held.since, end);
         }
     }
 
@@ -351,6 +402,19 @@ impl Holding {
         self.held
             .get(&action)
             .map_or_else(HeldMs::default, |by_tier| *by_tier.of(tier))
+    }
+
+    /// How long low loss passed freezes, and how long changes had to be known, over all services.
+    pub(super) fn passed(&self) -> [HeldMs; 2] {
+        let all = || self.passes.values();
+        [
+            HeldMs::sum(all().map(|passes| &passes.low_loss.ms)),
+            HeldMs::sum(all().map(|passes| &passes.known.ms)),
+        ]
+    }
+
+    pub(super) fn passes(&self) -> &BTreeMap<(ServiceId, EnvironmentId), Passes> {
+        &self.passes
     }
 
     /// Every service that was ever held, in each environment.

@@ -108,6 +108,30 @@ fn write_changed(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result
         }
         writeln!(f)?;
     }
+    write_passes(f, compared)
+}
+
+/// What differs in no hour that a service is held for and in no review, and shows in a gate's answers.
+fn write_passes(f: &mut fmt::Formatter<'_>, compared: &Compared) -> fmt::Result {
+    let Compared { changes, services, .. } = compared;
+    let all = [
+        (
+            counted(services.differ_in_low_loss, "service"),
+            "whose freezes let low loss by at other times",
+        ),
+        (
+            counted(services.differ_in_known_changes, "service"),
+            "whose changes must be known at other times, or in another mode",
+        ),
+        (
+            counted(changes.differ_in_low_loss, "change"),
+            "decided alike, of low loss under one policy only",
+        ),
+    ];
+    let differing = all.into_iter().filter(|(n, _)| !n.starts_with("0 "));
+    for (place, (n, what)) in differing.enumerate() {
+        writeln!(f, "{:<13}{n} {what}", if place == 0 { "at the gate" } else { "" })?;
+    }
     Ok(())
 }
 
@@ -186,6 +210,10 @@ pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
             add_hours(name, (of_a, of_b));
         }
     }
+    figures.extend(passing(a, b));
+    let mut add = |name, decimals, a, b| {
+        figures.push(Figure { name, a, b, decimals });
+    };
     let minutes: Of = |summary| {
         summary
             .deploys
@@ -203,6 +231,36 @@ pub(super) fn figures(a: &Summary, b: &Summary) -> Vec<Figure> {
     // What neither has says nothing.
     figures.retain(|figure| figure.a.is_some() || figure.b.is_some());
     figures
+}
+
+/// What passes freezes for its low loss, and where changes must be known; of what neither has, nothing.
+fn passing(a: &Summary, b: &Summary) -> Vec<Figure> {
+    type Of = fn(&Summary) -> f64;
+    let all: [(&'static str, usize, Of); 7] = [
+        ("changes landed while frozen", 0, |summary| {
+            number(summary.while_frozen.landed)
+        }),
+        ("  of low loss", 0, |summary| number(summary.while_frozen.low_loss)),
+        ("  let by for it", 0, |summary| number(summary.while_frozen.let_by)),
+        ("hours low loss passes", 1, |summary| {
+            summary.while_frozen.let_by_hours.all()
+        }),
+        ("hours changes must be known", 1, |summary| {
+            summary.known_changes.hours.all()
+        }),
+        ("  enforced", 1, |summary| summary.known_changes.hours.enforce),
+        ("deploys left unknown for it", 0, |summary| {
+            number(summary.known_changes.unanswered.all())
+        }),
+    ];
+    let figures = all.map(|(name, decimals, of)| Figure {
+        name,
+        a: Some(of(a)),
+        b: Some(of(b)),
+        decimals,
+    });
+    let is_any = |figure: &Figure| figure.a.zip(figure.b).is_some_and(|(a, b)| a + b > 0.0);
+    figures.into_iter().filter(is_any).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
     adjusted::{Cell, OddsRatio},
     gated::GatedChange,
     interval::{Rate, Share},
+    passing::{KnownChanges, WhileFrozen},
     told::ToldSummary,
 };
 use crate::{
@@ -38,6 +39,8 @@ pub struct Summary {
     /// Of freezes and their hours those by windows of the policy, and by people.
     pub told: ToldSummary,
     pub changes: ChangeSummary,
+    pub while_frozen: WhileFrozen,
+    pub known_changes: KnownChanges,
     pub capture: CaptureSummary,
     pub deploys: DeployCounts,
     pub freezes: FreezeCounts,

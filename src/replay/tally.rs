@@ -13,6 +13,7 @@ use super::{
     gated::Gated,
     holding::{HeldMs, Holding, StillHeld},
     interval::{Rate, Share},
+    passing::Passing,
     strangers::Strangers,
     summary::{
         ChangeSummary, DecisionCounts, EventCounts, LearnedSummary, ModeCounts, ModeHours, Quantiles, RuleHits,
@@ -33,6 +34,7 @@ pub(super) struct Tally {
     pub(super) capture: Capture,
     pub(super) detection: Detection,
     gated: Gated,
+    passing: Passing,
     decisions: Decisions,
     /// The hashes of the names of services seen: some are forgotten on the way, after weeks of silence.
     services: HashSet<u64>,
@@ -112,7 +114,10 @@ impl Tally {
                     self.capture.blame(&event.service, cause);
                 }
             }
-            Body::Deploy(deploy) => self.capture.deployed(&event.service, deploy),
+            Body::Deploy(deploy) => {
+                self.capture.deployed(&event.service, deploy);
+                self.passing.deployed(deploy, event, default_environment, &self.holding);
+            }
             Body::Commit(_) | Body::Error(_) | Body::Service(_) | Body::Review(_) | Body::Override(_) => {}
         }
         self.detection
@@ -128,12 +133,16 @@ impl Tally {
                 self.gated.decided(decision);
                 let tier = partition.tier_of(decision.subject.service());
                 let before = self.holding.take(decision, tier);
+                self.passing.decided(decision, &self.holding);
                 self.detection.decided(decision, tier, before.as_ref());
                 if let Some(chronicle) = &mut self.chronicle {
                     chronicle.decided(decision, tier, before.as_ref());
                 }
             }
-            Said::Forget(subject) => self.holding.forget(subject, now),
+            Said::Forget(subject) => {
+                self.holding.forget(subject, now);
+                self.passing.forget(subject);
+            }
             Said::Scored(scored) => {
                 let tier = partition.tier_of(&scored.change.service);
                 self.capture.score(scored, tier);
@@ -167,6 +176,8 @@ impl Tally {
     }
 
     pub(super) fn summary(&self, partition: &Partition, default_environment: &str) -> Summary {
+        let [let_by, known] = self.holding.passed().map(mode_hours);
+        let has_failed = |change| self.capture.is_culprit(change);
         let mut summary = Summary {
             schema: "holdpoint.replay/1",
             policy: partition.policy().digest.clone(),
@@ -182,6 +193,8 @@ impl Tally {
             held_hours: self.held_hours(),
             told: ToldSummary::NONE,
             changes: self.change_summary(partition.policy()),
+            while_frozen: self.passing.while_frozen(let_by, has_failed),
+            known_changes: self.passing.known_changes(known),
             capture: self.capture.summary(),
             deploys: self.detection.deploys(),
             freezes: self.detection.freezes(partition.fleet().n_withheld()),

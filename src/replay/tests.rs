@@ -10,6 +10,7 @@ mod environments;
 mod fates;
 mod learned;
 mod page;
+mod passing;
 mod report;
 mod scenario;
 mod scores;

@@ -15,7 +15,9 @@ impl fmt::Display for Summary {
         write_decisions(f, &self.decisions)?;
         self.write_held(f)?;
         self.write_changes(f)?;
+        self.write_while_frozen(f)?;
         self.write_deploys(f)?;
+        self.write_known_changes(f)?;
         self.write_freezes(f)?;
         self.write_tiers(f)?;
         self.write_ai(f)?;
@@ -131,6 +133,45 @@ impl Summary {
             write!(line, "; {:.0} % were sent to extra review", gated * 100.0)?;
         }
         writeln!(f, "{line}")
+    }
+
+    /// What `freeze.low_loss_passes` lets by, or would.
+    fn write_while_frozen(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let frozen = &self.while_frozen;
+        if frozen.landed == 0 {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "frozen out   {} landed while something found froze their service; incidents name {} as their cause",
+            counted(frozen.landed, "change"),
+            grouped(frozen.failed)
+        )?;
+        writeln!(
+            f,
+            "             {} of low loss, of which incidents name {}; freeze.low_loss_passes lets {} by",
+            grouped(frozen.low_loss),
+            grouped(frozen.low_loss_failed),
+            grouped(frozen.let_by)
+        )
+    }
+
+    /// What `require_known_changes` asks, or would.
+    fn write_known_changes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = &self.known_changes;
+        if known.unknown + known.decisions.all() == 0 {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "             {} of {} that name their changes name one that is not known; require_known_changes leaves {} unknown \
+             ({} enforced), in {} on services",
+            grouped(known.unknown),
+            counted(known.deploys, "deploy"),
+            grouped(known.unanswered.all()),
+            grouped(known.unanswered.enforce),
+            counted(known.decisions.all(), "decision")
+        )
     }
 
     fn write_deploys(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,6 +7,7 @@ use crate::{
         policies::ComparedPolicies,
         side_by_side::{Figure, figures, in_mode},
         summary::Summary,
+        text::counted,
     },
     score::policy::Difference,
 };
@@ -49,6 +50,7 @@ pub(super) fn write(page: &mut Page, a: &Summary, compared: &Compared) {
     );
     services(page, compared);
     changes(page, compared);
+    passes(page, compared);
     add!(page, "</section>\n");
 }
 
@@ -173,6 +175,22 @@ fn changes(page: &mut Page, compared: &Compared) {
     table(page, "Changes", &["change", "landed", "A", "B"], &rows);
     left_out(page, changes.differ, rows.len(), "changes");
     add!(page, "</details>\n");
+}
+
+/// What shows in no hour and in no review, but in a gate's answers.
+fn passes(page: &mut Page, compared: &Compared) {
+    let (changes, services) = (&compared.changes, &compared.services);
+    if services.differ_in_low_loss + services.differ_in_known_changes + changes.differ_in_low_loss == 0 {
+        return;
+    }
+    add!(
+        page,
+        "<p>Freezes of {} let changes of low loss by at other times. Changes must be known at other times, or in another \
+         mode, of {}. {} decided alike, of low loss under one policy only.</p>\n",
+        counted(services.differ_in_low_loss, "service"),
+        counted(services.differ_in_known_changes, "service"),
+        counted(changes.differ_in_low_loss, "change")
+    );
 }
 
 fn side(side: &Side) -> String {

@@ -21,6 +21,7 @@ use self::html::{Escaped, Page, add, instant, style_hash, table, whole};
 use super::{
     comparison::{Compared, Comparison},
     drive::Replay,
+    interval::Share,
     summary::Summary,
     text::counted,
     told::Told,
@@ -233,6 +234,7 @@ fn decisions(page: &mut Page, summary: &Summary) {
     ];
     let heads = ["change", "changes", "named by incidents or reverts", "share"];
     table(page, "Changes when they landed, and what became of them", &heads, &rows);
+    passing(page, summary);
     let mut grounds: Vec<(&str, u64)> = summary
         .freezes
         .by_ground
@@ -249,6 +251,45 @@ fn decisions(page: &mut Page, summary: &Summary) {
         table(page, "Freezes by their ground", &["ground", "freezes"], &rows);
     }
     add!(page, "</section>\n");
+}
+
+/// What freezes let by for its low loss, and what changes that nobody knows would mean.
+fn passing(page: &mut Page, summary: &Summary) {
+    let frozen = &summary.while_frozen;
+    if frozen.landed > 0 {
+        let row = |name: &str, n: u64, failed: u64, let_by: u64| {
+            let share = Share::of(failed, n);
+            vec![
+                name.to_owned(),
+                whole(n),
+                whole(failed),
+                html::share(share.as_ref()),
+                whole(let_by),
+            ]
+        };
+        let (rest, rest_failed) = (frozen.landed - frozen.low_loss, frozen.failed - frozen.low_loss_failed);
+        let rows = [
+            row("of low loss", frozen.low_loss, frozen.low_loss_failed, frozen.let_by),
+            row("others", rest, rest_failed, 0),
+        ];
+        let heads = ["change", "changes", "named by incidents or reverts", "share", "let by"];
+        let caption = "Changes that landed while something found froze their service. With freeze.low_loss_passes \
+                       deploys of low loss alone pass";
+        table(page, caption, &heads, &rows);
+    }
+    let known = &summary.known_changes;
+    if known.unknown + known.decisions.all() > 0 {
+        add!(
+            page,
+            "<p>{} of {} that name their changes name one that is not known. <code>require_known_changes</code> stands in {} \
+             on services, and leaves {} of these deploys unknown to a gate, {} of them enforced.</p>\n",
+            whole(known.unknown),
+            counted(known.deploys, "deploy"),
+            counted(known.decisions.all(), "decision"),
+            whole(known.unanswered.all()),
+            whole(known.unanswered.enforce)
+        );
+    }
 }
 
 /// How often each rule of the policy met a change.
