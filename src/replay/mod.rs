@@ -15,6 +15,7 @@
 //! **Invariant:** memory is bounded by services, watched commits and open files, not by the number of lines.
 
 mod adjusted;
+mod by_tier;
 mod capture;
 mod chronicle;
 mod comparison;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{
+    by_tier,
     comparison::{Compared, ComparedSummary, HeldFor},
     policies::ComparedPolicies,
     summary::{ModeHours, Summary, number},
@@ -31,6 +32,7 @@ impl fmt::Display for ComparedSummary<'_> {
             let apart = apart.map_or_else(|| "-".to_owned(), |apart| format!("{apart:+.decimals$}"));
             writeln!(f, "             {name:<27}{:>12}{:>12}{apart:>12}", text(a), text(b))?;
         }
+        by_tier::write(f, a, &compared.b)?;
         write_changed(f, compared)?;
         for warning in &compared.b.warnings {
             writeln!(f, "warning of B {warning}")?;

@@ -373,7 +373,7 @@ pub(super) fn counted(n: u64, what: &str) -> String {
 }
 
 /// `12.5 % (4.1 to 27.0)`.
-fn within(share: &Share) -> String {
+pub(super) fn within(share: &Share) -> String {
     let [share, low, high] = [share.share, share.low, share.high].map(|value| value * 100.0);
     format!("{share:.1} % ({low:.1} to {high:.1})")
 }

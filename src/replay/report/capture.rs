@@ -3,6 +3,7 @@
 use super::{
     Side,
     html::{Page, add, share, table, whole},
+    tiers,
 };
 use crate::replay::{
     capture::{Curve, SHARES},
@@ -52,16 +53,17 @@ pub(super) fn write(page: &mut Page, a: &Side<'_>, b: Option<&Side<'_>>) {
         &heads[..if b.is_some() { 3 } else { 2 }],
         &rows,
     );
-    let rows: Vec<Vec<String>> = summary
-        .tiers_by_weight()
+    let rows: Vec<Vec<String>> = tiers(summary, b.map(|b| b.summary))
+        .into_iter()
         .filter(|(_, tier)| tier.commits_known + tier.deploys_known > 0)
         .map(|(name, tier)| {
             let captured = tier.riskiest.get(1).and_then(|mark| mark.interval.as_ref());
             let n_known = tier.commits_known + tier.deploys_known;
-            vec![name.to_owned(), whole(n_known), share(captured)]
+            vec![name, whole(n_known), share(captured)]
         })
         .collect();
-    if rows.len() > 1 {
+    // One tier is what all are.
+    if rows.len() > if b.is_some() { 2 } else { 1 } {
         table(
             page,
             "The riskiest 10 % of each tier",

@@ -3,6 +3,7 @@
 use super::{
     Side,
     html::{Page, add, minutes, table, whole},
+    tiers,
 };
 use crate::replay::summary::{count, number};
 
@@ -56,12 +57,12 @@ pub(super) fn write(page: &mut Page, a: &Side<'_>, b: Option<&Side<'_>>) {
         &rows,
     );
     add!(page, "</div>\n");
-    let tiers = a.summary.tiers_by_weight();
+    let tiers = tiers(a.summary, b.map(|b| b.summary)).into_iter();
     let rows: Vec<Vec<String>> = tiers
         .map(|(name, tier)| {
             let delay = tier.alarm_after_seconds;
             vec![
-                name.to_owned(),
+                name,
                 whole(tier.watched),
                 whole(delay.map_or(0, |delay| delay.n)),
                 minutes(delay.map(|delay| delay.p50)),

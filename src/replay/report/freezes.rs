@@ -1,23 +1,35 @@
 //! False freezes with their intervals, and hours held, by tier.
 
-use super::html::{Page, add, rate, share, table, whole};
+use super::{
+    html::{Page, add, rate, share, table, whole},
+    tiers,
+};
 use crate::replay::summary::{ModeHours, Summary, TierSummary};
 
-pub(super) fn write(page: &mut Page, summary: &Summary) {
+/// Of two policies both, under one another.
+pub(super) fn write(page: &mut Page, a: &Summary, b: Option<&Summary>) {
     add!(page, "<section>\n<h2>False freezes, and hours held</h2>\n");
-    let freezes = &summary.freezes;
-    let n = freezes.evidence_borne_out + freezes.evidence_not_borne_out;
-    let mut rows = vec![vec![
-        "all".to_owned(),
-        whole(n),
-        whole(freezes.evidence_borne_out),
-        whole(freezes.evidence_not_borne_out),
-        share(freezes.not_borne_out_share.as_ref()),
-        rate(freezes.not_borne_out_per_100_deploys.as_ref()),
-    ]];
-    rows.extend(summary.tiers_by_weight().map(|(name, tier)| {
+    let names = if b.is_some() {
+        ["all · A", "all · B"]
+    } else {
+        ["all", ""]
+    };
+    let all = |(summary, name): (&Summary, &str)| {
+        let freezes = &summary.freezes;
         vec![
             name.to_owned(),
+            whole(freezes.evidence_borne_out + freezes.evidence_not_borne_out),
+            whole(freezes.evidence_borne_out),
+            whole(freezes.evidence_not_borne_out),
+            share(freezes.not_borne_out_share.as_ref()),
+            rate(freezes.not_borne_out_per_100_deploys.as_ref()),
+        ]
+    };
+    let sides = || std::iter::once(a).chain(b).zip(names);
+    let mut rows: Vec<Vec<String>> = sides().map(all).collect();
+    rows.extend(tiers(a, b).into_iter().map(|(name, tier)| {
+        vec![
+            name,
             whole(tier.evidence_borne_out + tier.evidence_not_borne_out),
             whole(tier.evidence_borne_out),
             whole(tier.evidence_not_borne_out),
@@ -34,31 +46,39 @@ pub(super) fn write(page: &mut Page, summary: &Summary) {
         "for 100 deploys watched",
     ];
     table(page, "Freezes by evidence, with 95 % intervals", &heads, &rows);
-    if let Some(per_week) = &freezes.not_borne_out_per_week_interval {
+    let per_week: Vec<String> = sides()
+        .filter_map(|(summary, name)| {
+            let per_week = summary.freezes.not_borne_out_per_week_interval.as_ref()?;
+            let side = name.strip_prefix("all · ").map(|side| format!("{side} "));
+            Some(format!("{}{}", side.unwrap_or_default(), rate(Some(per_week))))
+        })
+        .collect();
+    if !per_week.is_empty() {
         add!(
             page,
             "<p>Not borne out a week, in the whole fleet: {}.</p>\n",
-            rate(Some(per_week))
+            per_week.join("; ")
         );
     }
-    hours(page, summary);
+    hours(page, &tiers(a, b));
     add!(page, "</section>\n");
 }
 
-fn hours(page: &mut Page, summary: &Summary) {
+fn hours(page: &mut Page, tiers: &[(String, &TierSummary)]) {
     let review = |tier: &TierSummary| {
         let held = tier.held_hours.get("extra_review");
         held.copied().unwrap_or(ModeHours::ZERO)
     };
-    let tiers = summary.tiers.values();
-    let greatest = tiers.map(|tier| tier.frozen_hours().all() + review(tier).all());
-    let greatest = greatest.fold(0.0_f64, f64::max);
-    let rows: Vec<Vec<String>> = summary
-        .tiers_by_weight()
+    let held = tiers
+        .iter()
+        .map(|(_, tier)| tier.frozen_hours().all() + review(tier).all());
+    let greatest = held.fold(0.0_f64, f64::max);
+    let rows: Vec<Vec<String>> = tiers
+        .iter()
         .map(|(name, tier)| {
             let (frozen, review) = (tier.frozen_hours(), review(tier));
             vec![
-                name.to_owned(),
+                name.clone(),
                 format!("{:.1}", frozen.all()),
                 format!("{:.1}", frozen.enforce),
                 format!("{:.1}", review.all()),

@@ -22,11 +22,11 @@ use super::{
     comparison::{Compared, Comparison},
     drive::Replay,
     interval::Share,
-    summary::Summary,
+    summary::{Summary, TierSummary},
     text::counted,
     told::Told,
 };
-use crate::model::Timestamp;
+use crate::model::{Criticality, Timestamp};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -80,7 +80,7 @@ impl<'a> Report<'a> {
         gated::write(&mut page, self.a.summary);
         capture::write(&mut page, &self.a, self.b.as_ref().map(|(b, _)| b));
         delays::write(&mut page, &self.a, self.b.as_ref().map(|(b, _)| b));
-        freezes::write(&mut page, self.a.summary);
+        freezes::write(&mut page, self.a.summary, self.b.as_ref().map(|(b, _)| b.summary));
         rules(&mut page, self.a.summary);
         ai::write(&mut page, self.a.summary);
         learned::write(&mut page, self.a.summary);
@@ -153,6 +153,20 @@ impl<'a> Report<'a> {
              or kept the incident away: the count is an upper bound of false freezes. Nothing here is about persons.</p>\n</footer>\n</main>\n</body>\n</html>\n"
         );
     }
+}
+
+/// The rows of a table by tier, the weightiest first: each tier's name and summary. Of two policies those of both, under one
+/// another.
+fn tiers<'a>(a: &'a Summary, b: Option<&'a Summary>) -> Vec<(String, &'a TierSummary)> {
+    let both = [(Some(a), " · A"), (b, " · B")];
+    let row = |tier: Criticality| {
+        both.into_iter().filter_map(move |(summary, side)| {
+            let summary = summary?.tiers.get(tier.name())?;
+            let side = if b.is_some() { side } else { "" };
+            Some((format!("{}{side}", tier.name()), summary))
+        })
+    };
+    Criticality::ALL.into_iter().rev().flat_map(row).collect()
 }
 
 fn period(summary: &Summary) -> String {

@@ -137,6 +137,54 @@ fn what_would_change_is_named() {
     assert_eq!(json["compared"]["policies"]["differ"], 3);
 }
 
+/// Of false freezes the intervals are said for all, and by tier where there are several.
+#[test]
+fn tiers_of_both_are_told_side_by_side() {
+    let compared = |files: &[Text]| {
+        let (a, compared, _) = compare(files, None, Some("[freeze]\nmargin = 10\n"));
+        let text = ComparedSummary {
+            a: &a,
+            compared: &compared,
+        }
+        .to_string();
+        let (_, tiers) = text.split_once("\nby tier ").expect("tiers");
+        let (tiers, _) = tiers.split_once("\nchanges ").expect("what would change");
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        tiers.lines().map(words).collect::<Vec<_>>()
+    };
+    let mut files = files();
+    let one = [
+        "A B",
+        "all freezes by evidence 1 0",
+        "false at most 0.0 % (0.0 to 97.5) -",
+    ];
+    assert_eq!(compared(&files), one);
+    files.push((
+        "tiers",
+        super::line(
+            0,
+            0,
+            r#""kind":"service","service":"checkout","criticality":"critical""#,
+        ),
+    ));
+    let several = compared(&files);
+    assert_eq!(several[..3], one);
+    let of_checkout = [
+        "critical freezes by evidence 1 0",
+        "false at most 0.0 % (0.0 to 97.5) -",
+    ];
+    assert_eq!(several[3..5], of_checkout);
+    let rest = several[5..].join("\n");
+    for expected in [
+        "\ncaptured by riskiest 10 % - -\n",
+        "\nmedium freezes by evidence 0 0\n",
+        "\ncaptured by riskiest 10 % 100.0 % (69.2 to 100.0) 100.0 % (69.2 to 100.0)\n",
+    ] {
+        assert!(rest.contains(expected), "no {expected:?} in {rest}");
+    }
+    assert_eq!(several.len(), 3 + 2 * 7, "{several:?}");
+}
+
 /// Enforcing all but an environment is what shadow everywhere is, in that environment.
 #[test]
 fn what_holds_in_an_environment_is_compared() {

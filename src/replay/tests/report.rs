@@ -292,6 +292,41 @@ fn a_freeze_that_only_the_other_policy_begins_is_drawn_apart() {
     assert!(!page(&history("checkout"), Some(lax), Some(lax)).contains("only B begins"));
 }
 
+/// Each table by tier has a row of either policy, with intervals of both.
+#[test]
+fn tiers_of_two_policies_stand_under_one_another() {
+    let mut files = history("checkout");
+    let cause = super::incident("detected", "checkout", r#","caused_by":{"sha":"sha-0"}"#);
+    files.push(("cause", super::line(0, 300, &cause)));
+    let html = page(&files, None, Some(STRICTER));
+    let captions = [
+        "The riskiest 10 % of each tier",
+        "Delay by tier of the service",
+        "Freezes by evidence, with 95 % intervals",
+        "Hours for which services were held, summed over them",
+    ];
+    for caption in captions {
+        let (_, table) = html.split_once(&format!("<caption>{caption}")).expect("a table");
+        let (table, _) = table.split_once("</table>").expect("its end");
+        let heads: Vec<&str> = table.split("<th scope=\"row\">").skip(1).collect();
+        let heads: Vec<&str> = heads
+            .iter()
+            .filter_map(|row| Some(row.split_once("</th>")?.0))
+            .collect();
+        let tiers = heads.iter().filter(|head| !head.starts_with("all"));
+        let tiers: Vec<&str> = tiers.copied().collect();
+        let sides: Vec<&str> = tiers
+            .iter()
+            .filter_map(|head| Some(head.split_once(" · ")?.1))
+            .collect();
+        assert_eq!(sides, ["A", "B"].repeat(tiers.len() / 2), "{caption}: {heads:?}");
+        assert_eq!(tiers[..2], ["critical · A", "critical · B"], "{caption}");
+    }
+    assert!(html.contains(">all · A</th>") && html.contains(">all · B</th>"));
+    // By itself a policy has no letter.
+    assert!(!page(&history("checkout"), None, None).contains(" · A</th>"));
+}
+
 #[test]
 fn a_history_of_nothing_is_a_page_too() {
     let html = page(&[("none", String::new())], None, None);
