@@ -49,7 +49,7 @@ pub struct Named {
     pub text: String,
     /// Whether it is about this service, in this environment.
     pub applies: bool,
-    /// What it is not of, if it does not apply: `service`, or `environment`.
+    /// What it is not of, if it does not apply: `service`, or `environment`. None of what is switched off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_of: Option<&'static str>,
     pub origin: Origin,
@@ -107,11 +107,13 @@ pub fn explain(text: &str, asked: &Asked<'_>) -> Result<Explanation, Faults> {
             .rules
             .iter()
             .map(|rule| file.rule(rule, asked.service, tier))
+            .chain(file.switched_off("rule"))
             .collect(),
         windows: policy
             .windows
             .iter()
             .map(|window| file.window(window, asked, tier))
+            .chain(file.switched_off("window"))
             .collect(),
         policy: policy.digest,
         now,
@@ -350,17 +352,43 @@ impl<'a> File<'a> {
         }
     }
 
+    /// What a `[[list]]` takes out, a default rule for example. The policy has it no more, so that the file alone can tell.
+    fn switched_off(&self, list: &str) -> Vec<Named> {
+        let off = self.entries(list).filter_map(|(line, entry)| {
+            let enabled = entry.get("enabled")?.get_ref().as_bool()?;
+            let name = entry.get("name")?.get_ref().as_str()?;
+            (!enabled).then(|| Named {
+                name: name.into(),
+                text: "switched off".to_owned(),
+                applies: false,
+                not_of: None,
+                origin: Origin::File {
+                    line,
+                    table: String::new(),
+                },
+            })
+        });
+        off.collect()
+    }
+
     /// The line of the `[[list]]` entry of that name.
     fn named(&self, list: &str, name: &str) -> Origin {
-        let entries = self.root.get(list).and_then(|value| value.get_ref().as_array());
-        let entry = entries.into_iter().flatten().find(|entry| {
-            let own = entry.get_ref().as_table().and_then(|table| table.get("name"));
+        let is_named = |entry: &DeTable<'_>| {
+            let own = entry.get("name");
             own.and_then(|own| own.get_ref().as_str()) == Some(name)
-        });
-        entry.map_or(Origin::Default, |entry| Origin::File {
-            line: self.line(entry.span().start),
+        };
+        let entry = self.entries(list).find(|(_, entry)| is_named(entry));
+        entry.map_or(Origin::Default, |(line, _)| Origin::File {
+            line,
             table: String::new(),
         })
+    }
+
+    /// The entries of a `[[list]]`, each with its line.
+    fn entries(&self, list: &str) -> impl Iterator<Item = (usize, &DeTable<'a>)> {
+        let entries = self.root.get(list).and_then(|value| value.get_ref().as_array());
+        let entries = entries.into_iter().flatten();
+        entries.filter_map(|entry| Some((self.line(entry.span().start), entry.get_ref().as_table()?)))
     }
 
     fn line(&self, at: usize) -> usize {

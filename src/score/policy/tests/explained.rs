@@ -185,6 +185,45 @@ length = \"1h\"
     }
 }
 
+/// What is switched off holds for nobody, and its line says why.
+#[test]
+fn a_rule_or_window_that_is_switched_off_is_told_with_its_line() {
+    let text = "\
+[[rule]]
+name = \"ai-authored-sign-off\"
+enabled = false
+[[rule]]
+name = \"all\"
+when = {}
+then = { action = \"extra_review\" }
+[[window]]
+name = \"weekend\"
+enabled = false
+effect = \"deny\"
+from = 2026-03-06T18:00:00
+length = \"1h\"
+";
+    let shop = explained(text, "shop", "production", None);
+    let rules: Vec<(&str, bool, String)> = shop
+        .rules
+        .iter()
+        .map(|rule| (&*rule.name, rule.applies, rule.origin.to_string()))
+        .collect();
+    let expected = [
+        ("ai-senior-sign-off", true, "default".to_owned()),
+        ("all", true, "line 4".to_owned()),
+        ("ai-authored-sign-off", false, "line 1".to_owned()),
+    ];
+    assert_eq!(rules, expected);
+    let text = shop.to_string();
+    for expected in [
+        "  ai-authored-sign-off: switched off (line 1)\n",
+        "\nwindows\n  weekend: switched off (line 8)\n",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
 #[test]
 fn a_policy_with_faults_is_not_explained() {
     let asked = Asked {
