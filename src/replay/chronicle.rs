@@ -32,8 +32,8 @@ use crate::model::{
 /// Services in environments whose errors are kept: 80 MiB with ids of 36 bytes, 220 MiB at most. The freezes of others have
 /// timelines without errors.
 const PLACES_MAX: usize = 20_000;
-/// Timelines kept, from which the report draws.
-const KEPT_MAX: usize = 200;
+/// Timelines kept, some of which the report draws, and lists the others.
+const KEPT_MAX: usize = 1_024;
 /// Of those, the ones by windows and people's words, at most: a window may close all services at once, and others would
 /// find no place until it is over.
 const TOLD_MAX: usize = 40;
@@ -180,10 +180,16 @@ impl Chronicle {
         let Subject::Service { service, environment } = &decision.subject else {
             return;
         };
-        self.fill_due(decision.decided_at);
+        if decision.decided_at >= self.due_at {
+            self.fill_due(decision.decided_at);
+        }
+        let is_frozen = before.is_some_and(|before| before.action == Action::Freeze);
+        // Most decisions are about no freeze.
+        if !is_frozen && decision.action != Action::Freeze {
+            return;
+        }
         let place = (service.as_str(), environment.as_str());
         let ground = decision.reasons.first().map_or("", |reason| &reason.code);
-        let is_frozen = before.is_some_and(|before| before.action == Action::Freeze);
         let is_same = is_frozen && before.is_some_and(|before| *before.ground == *ground);
         let goes_on = is_same && decision.action == Action::Freeze;
         if is_frozen && !goes_on {
@@ -336,11 +342,15 @@ impl Chronicle {
         }
     }
 
-    /// How many freezes there were, and of those kept that are meant the ones to look at first.
-    pub(super) fn first(&self, n_max: usize, is_meant: impl Fn(&Timeline) -> bool) -> (u64, Vec<&Timeline>) {
+    /// How many freezes there were.
+    pub(super) fn n_freezes(&self) -> u64 {
+        self.n_freezes
+    }
+
+    /// Of those kept the ones that are meant, what is to be looked at first.
+    pub(super) fn ranked(&self, is_meant: impl Fn(&Timeline) -> bool) -> Vec<&Timeline> {
         let mut timelines: Vec<&Timeline> = self.timelines.iter().filter(|timeline| is_meant(timeline)).collect();
         timelines.sort_by_key(|timeline| timeline.rank());
-        timelines.truncate(n_max);
-        (self.n_freezes, timelines)
+        timelines
     }
 }

@@ -67,9 +67,9 @@ fn a_freeze_that_may_yet_be_found_false_keeps_its_timeline() {
         }
     }
     chronicle.finish();
-    let (n_freezes, first) = chronicle.first(10, |_| true);
-    assert_eq!(n_freezes, u64::try_from(n).expect("small"));
-    let first: Vec<&ServiceId> = first.iter().map(|timeline| &timeline.service).collect();
+    assert_eq!(chronicle.n_freezes(), u64::try_from(n).expect("small"));
+    let ranked = chronicle.ranked(|_| true).into_iter();
+    let first: Vec<&ServiceId> = ranked.take(10).map(|timeline| &timeline.service).collect();
     let expected: Vec<ServiceId> = (KEPT_MAX..n).map(service).collect();
     assert_eq!(first, expected.iter().collect::<Vec<_>>());
     assert_eq!(chronicle.timelines.len(), KEPT_MAX);
@@ -102,8 +102,8 @@ fn windows_leave_room_for_what_is_found() {
     decision.decided_at = hour(1);
     chronicle.decided(&decision, Criticality::Low, None);
     chronicle.finish();
-    let (n_freezes, first) = chronicle.first(2, |_| true);
-    assert_eq!(n_freezes, u64::try_from(found + 1).expect("small"));
+    let first = chronicle.ranked(|_| true);
+    assert_eq!(chronicle.n_freezes(), u64::try_from(found + 1).expect("small"));
     assert_eq!(
         (&first[0].service, &*first[1].ground),
         (&service(found), "policy:weekend")

@@ -1,8 +1,8 @@
 //! What happened around each freeze, drawn.
 
-use super::html::{Escaped, Page, add, instant, length, table, whole, words};
+use super::html::{Escaped, NONE, Page, add, instant, length, table, whole, words};
 use crate::{
-    model::{Mode, Timestamp},
+    model::{Mode, Suspect, Timestamp},
     replay::{
         chronicle::{Mark, MarkKind, Timeline},
         drive::Replay,
@@ -11,8 +11,9 @@ use crate::{
     },
 };
 
-/// Timelines drawn; the page says how many are left out.
+/// Timelines drawn; of the others so many are listed, and the page says how many are left out.
 const DRAWN_MAX: usize = 24;
+const LISTED_MAX: usize = 1_000;
 const DRAWN_MAX_ONLY_B: usize = 8;
 /// Width of the drawing, and height of its part for errors.
 const WIDTH: f64 = 900.0;
@@ -25,30 +26,73 @@ pub(super) fn write(page: &mut Page, replay: &Replay) {
     let Some(chronicle) = &replay.tally().chronicle else {
         return;
     };
-    let (n, timelines) = chronicle.first(DRAWN_MAX, |_| true);
+    let timelines = chronicle.ranked(|_| true);
     add!(page, "<section>\n<h2>Each freeze</h2>\n");
     if timelines.is_empty() {
         add!(page, "<p>No service was frozen.</p>\n</section>\n");
         return;
     }
-    let n_left = n.saturating_sub(count(timelines.len()));
-    if n_left > 0 {
+    let (drawn, others) = timelines.split_at(timelines.len().min(DRAWN_MAX));
+    let n = chronicle.n_freezes();
+    let n_others = n.saturating_sub(count(drawn.len()));
+    if n_others > 0 {
         add!(
             page,
-            "<p>{} of {} freezes are drawn, and {} left out: those that nothing bore out come first, then those of the \
-             tiers that matter most, then the earliest; windows of the policy and people's words come last. <code>--decisions</code> has all of them.</p>\n",
-            whole(count(timelines.len())),
-            whole(n),
-            whole(n_left)
+            "<p>{} of {} freezes are drawn, and the others listed below them: those that nothing bore out come first, then \
+             those of the tiers that matter most, then the earliest; windows of the policy and people's words come last.</p>\n",
+            whole(count(drawn.len())),
+            whole(n)
         );
     } else {
         add!(page, "<p>Those that nothing bore out come first.</p>\n");
     }
     key(page);
-    for (place, timeline) in timelines.into_iter().enumerate() {
+    for (place, timeline) in drawn.iter().enumerate() {
         freeze(page, &format!("freeze-{place}"), timeline);
     }
+    list(page, others, n_others);
     add!(page, "</section>\n");
+}
+
+/// Freezes that are not drawn, of `n` as many as are kept and have room.
+fn list(page: &mut Page, timelines: &[&Timeline], n: u64) {
+    if n == 0 {
+        return;
+    }
+    let row = |timeline: &&Timeline| {
+        let fate = match timeline.borne_out {
+            Some(true) => "borne out",
+            Some(false) => "<span class=\"flag\">not borne out</span>",
+            None => of_ground(&timeline.ground),
+        };
+        vec![
+            format!(
+                "{} @ {}",
+                Escaped(timeline.service.as_str()),
+                Escaped(timeline.environment.as_str())
+            ),
+            instant(timeline.began),
+            instant(timeline.ended_at()),
+            timeline
+                .suspects
+                .first()
+                .map_or_else(|| NONE.to_owned(), |first| suspect(first, timeline)),
+            fate.to_owned(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = timelines.iter().take(LISTED_MAX).map(row).collect();
+    let heads = ["service", "from", "to", "put down to", "borne out"];
+    if !rows.is_empty() {
+        table(page, "Freezes that are not drawn", &heads, &rows);
+    }
+    let n_left = n.saturating_sub(count(rows.len()));
+    if n_left > 0 {
+        add!(
+            page,
+            "<p class=\"soft\">{} more are left out; <code>--decisions</code> has all of them.</p>\n",
+            whole(n_left)
+        );
+    }
 }
 
 /// Freezes of `b` at which `a` did not freeze the same service.
@@ -63,17 +107,19 @@ pub(super) fn write_only_b(page: &mut Page, a: &Replay, b: &Replay) {
         let mut spans = held_by_a.get(&key).into_iter().flat_map(|total| &total.freezes);
         !spans.any(|(from, to)| *from < timeline.stood_until() && timeline.began < *to)
     };
-    let (_, timelines) = chronicle.first(DRAWN_MAX_ONLY_B, is_only_b);
+    let timelines = chronicle.ranked(is_only_b);
     if timelines.is_empty() {
         return;
     }
     add!(
         page,
-        "<section>\n<h2>Freezes that only B begins</h2>\n<p>The first of them, at most {DRAWN_MAX_ONLY_B}.</p>\n"
+        "<section>\n<h2>Freezes that only B begins</h2>\n<p>The first of them are drawn, at most {DRAWN_MAX_ONLY_B}.</p>\n"
     );
-    for (place, timeline) in timelines.into_iter().enumerate() {
+    let (drawn, others) = timelines.split_at(timelines.len().min(DRAWN_MAX_ONLY_B));
+    for (place, timeline) in drawn.iter().enumerate() {
         freeze(page, &format!("freeze-b-{place}"), timeline);
     }
+    list(page, others, count(others.len()));
     add!(page, "</section>\n");
 }
 
@@ -159,18 +205,26 @@ fn suspects(page: &mut Page, timeline: &Timeline) {
         return;
     }
     add!(page, "<p>Put down to ");
-    for (place, suspect) in timeline.suspects.iter().enumerate() {
+    for (place, of) in timeline.suspects.iter().enumerate() {
         let separator = if place == 0 { "" } else { ", " };
-        add!(page, "{separator}");
-        match &suspect.deploy_id {
-            Some(deploy_id) if suspect.service == timeline.service => add!(page, "{}", Escaped(deploy_id)),
-            Some(deploy_id) => add!(page, "{} of {}", Escaped(deploy_id), Escaped(suspect.service.as_str())),
-            None if suspect.service == timeline.service => add!(page, "none of the deploys"),
-            None => add!(page, "none of the deploys of {}", Escaped(suspect.service.as_str())),
-        }
-        add!(page, " ({:.0} %)", suspect.probability.value() * 100.0);
+        add!(page, "{separator}{}", suspect(of, timeline));
     }
     add!(page, "</p>\n");
+}
+
+/// A deploy that it is put down to, and with what probability.
+fn suspect(suspect: &Suspect, timeline: &Timeline) -> String {
+    let is_own = suspect.service == timeline.service;
+    let whose = if is_own {
+        String::new()
+    } else {
+        format!(" of {}", Escaped(suspect.service.as_str()))
+    };
+    let probability = suspect.probability.value() * 100.0;
+    match &suspect.deploy_id {
+        Some(deploy_id) => format!("{}{whose} ({probability:.0} %)", Escaped(deploy_id)),
+        None => format!("none of the deploys{whose} ({probability:.0} %)"),
+    }
 }
 
 /// The stretch of time that is drawn.

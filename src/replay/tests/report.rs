@@ -327,6 +327,51 @@ fn tiers_of_two_policies_stand_under_one_another() {
     assert!(!page(&history("checkout"), None, None).contains(" · A</th>"));
 }
 
+/// A grave incident on each of many services freezes them all, but for what the limiter withholds; nobody finds a deploy.
+#[test]
+fn freezes_that_are_not_drawn_are_listed() {
+    let policy = "[limiter]\nincident_per_hour_min = 20_000\n";
+    let rows = |n: usize| {
+        let mut files = Scenario::usual(4).files();
+        let grave = |i: usize| {
+            let fields = format!(
+                r#""kind":"incident","service":"s-{i:04}","environment":"production","incident_id":"i","status":"detected","severity":1"#
+            );
+            super::line(i, 200, &fields)
+        };
+        files.push(("grave", (0..n).map(grave).collect::<String>()));
+        let html = page(&files, Some(policy), None);
+        tags(&html);
+        let (_, timelines) = html.split_once("<h2>Each freeze</h2>").expect("timelines");
+        assert!(timelines.contains(&format!(
+            "<p>24 of {} freezes are drawn",
+            super::super::text::grouped(super::super::summary::count(n + 1))
+        )));
+        let (_, list) = timelines
+            .split_once("<caption>Freezes that are not drawn")
+            .expect("a list");
+        let (list, more) = list.split_once("</table>").expect("its end");
+        let rows: Vec<String> = list.split("<tr>").skip(2).map(str::to_owned).collect();
+        let more = more
+            .split_once(" more are left out")
+            .map(|(before, _)| before.to_owned());
+        (rows, more)
+    };
+    // That by evidence is drawn, and 23 of the others.
+    let (listed, more) = rows(40);
+    assert_eq!((listed.len(), more), (17, None));
+    assert!(
+        listed[0].starts_with("<th scope=\"row\">s-0023 @ production</th><td>2026-03-02 03:20</td><td>2026-03-02 0"),
+        "{}",
+        listed[0]
+    );
+    assert!(listed[0].contains("<td>by an incident</td>"), "{}", listed[0]);
+    let (listed, more) = rows(1_100);
+    let more = more.expect("some are left out");
+    assert_eq!(listed.len(), 1_000);
+    assert!(more.ends_with(">77"), "{more}");
+}
+
 #[test]
 fn a_history_of_nothing_is_a_page_too() {
     let html = page(&[("none", String::new())], None, None);
