@@ -99,6 +99,14 @@ pub(crate) fn judge(run: &Run) -> Judged {
     }
 }
 
+impl Traits {
+    /// The size of counts around what is usual, where the rate's drift of mean 1 and variance e^(sd²) − 1 is scatter as well.
+    pub(crate) fn size_of_all(&self) -> f64 {
+        let drift = (self.drift * self.drift).exp_m1();
+        1.0 / (drift + (1.0 + drift) / self.size)
+    }
+}
+
 fn traits(service: &Service, at: Timestamp) -> Traits {
     Traits {
         service: service.name.clone(),
