@@ -29,7 +29,7 @@ impl Feed {
         landed: &Landed,
         assistance: Assistance,
         at: Timestamp,
-    ) -> Box<ScoredChange> {
+    ) -> ScoredChange {
         let body = Body::Commit(Box::new(Commit {
             sha: landed.sha.as_str().into(),
             repository: None,
@@ -46,7 +46,7 @@ impl Feed {
         }));
         let said = self.happen(service, &landed.sha, at, body);
         let scored = said.into_iter().find_map(|saying| match saying.said {
-            Said::Scored(change) => Some(change),
+            Said::Scored(change) => Some(*change),
             Said::Decision(_) | Said::Forget(_) | Said::Message(_) | Said::Closed(_) => None,
         });
         scored.expect("a commit seen for the first time is scored")

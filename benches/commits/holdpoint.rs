@@ -49,10 +49,10 @@ pub(crate) fn run(histories: &[&History], reveals: Option<&[Reveals]>, n_service
         if happening.is_reveal {
             feed.reveal(service, &landed.sha, at);
         } else {
-            let scored = feed.land(service, landed, Assistance::Unknown, at);
-            scores[history][commit] = scored.probability.value();
-            at_reference[history][commit] = scored.at_reference.value();
-            gated[history][commit] = f64::from(u8::from(scored.gated));
+            let change = feed.land(service, landed, Assistance::Unknown, at);
+            scores[history][commit] = change.probability.value();
+            at_reference[history][commit] = change.at_reference.value();
+            gated[history][commit] = f64::from(u8::from(change.gated));
         }
     }
     Run {

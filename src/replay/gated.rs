@@ -24,6 +24,8 @@ pub struct GatedChange {
     pub sha: Box<str>,
     pub time: String,
     pub risk: UnitInterval,
+    /// The same at the reference rate of incidents, which the order goes by.
+    pub risk_at_reference: UnitInterval,
     pub mode: Mode,
     /// The codes of its reasons.
     pub reasons: Vec<Box<str>>,
@@ -92,6 +94,7 @@ impl Gated {
             sha: decided.change.sha,
             time: scored.time.to_string(),
             risk: scored.probability,
+            risk_at_reference: scored.at_reference,
             mode: decided.mode,
             reasons: decided.reasons,
             measures: measures(&scored.contributions),
