@@ -3,9 +3,9 @@
 //! Commits land one by one, in order of time, in the very state machines that run in production, with their bounds; a
 //! commit later found to be buggy becomes an incident that names it, after a simulated delay. Each score is of the
 //! moment its commit landed (prequential). The baselines are refitted on the labels known by then: a bug once it is
-//! revealed, clean after 90 days without. Of git repositories the labels are reverts, known when they landed, and candidates
-//! that see paths and authors stand beside. With `--ai` the same commits show what the comparison of changes with and without
-//! AI is worth.
+//! revealed, clean after 90 days without; online ensembles of them stand beside. Of git repositories the labels are
+//! reverts, known when they landed, and candidates that see paths and authors stand beside. With `--ai` the same commits
+//! show what the comparison of changes with and without AI is worth.
 
 #[path = "../scale/chance.rs"]
 #[expect(dead_code, reason = "each program uses its part")]
@@ -14,6 +14,7 @@ mod chance;
 mod ai;
 mod arguments;
 mod boosting;
+mod ensemble;
 mod feed;
 mod figures;
 mod generated;

@@ -19,7 +19,7 @@ use crate::{
 const TRACES: usize = 2_048;
 /// As in `src/score/change/verdict.rs`.
 const BESIDE: [isize; 8] = [-5, 3, 9, -14, 20, -27, 35, -44];
-const COMPARISON: f64 = 3.0 / 8.0;
+pub(crate) const COMPARISON: f64 = 3.0 / 8.0;
 /// Variance of the weights: of all parts of a change's paths together, and of each thing about its author. Wider ones find
 /// as much, and make up more where nothing is; narrower ones find less.
 const PATHS_PRIOR: f64 = 0.1;
@@ -35,7 +35,7 @@ const VISITS_LOG2: u32 = 16;
 const PREFIXES_MAX: usize = 256;
 
 /// What is added to a change's logit.
-trait Candidate {
+pub(crate) trait Candidate {
     fn land(&mut self, change: &Landed, logit: f64) -> f64;
     /// The change in this place was taken back; `innocent` are those to compare it with.
     fn reveal(&mut self, guilty: usize, innocent: &[usize]);
@@ -66,7 +66,13 @@ pub(crate) fn scores(history: &History, reveals: &Reveals, logits: &[f64]) -> Ve
         .collect()
 }
 
-fn prequential(candidate: &mut dyn Candidate, history: &History, reveals: &Reveals, logits: &[f64]) -> Vec<f64> {
+/// Logits in order of time, each of the moment its commit landed.
+pub(crate) fn prequential(
+    candidate: &mut dyn Candidate,
+    history: &History,
+    reveals: &Reveals,
+    logits: &[f64],
+) -> Vec<f64> {
     let mut due: Vec<(i64, usize)> = reveals
         .iter()
         .enumerate()

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::{
     arguments::Arguments,
-    boosting,
+    boosting, ensemble,
     figures::{Figures, figures, mean, shares},
     history::History,
     holdpoint::{self, Run},
@@ -29,22 +29,26 @@ struct Method {
     figures: Vec<Vec<Figures>>,
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 12] = [
     "lines added only",
     "cold-start weights",
     "LR, 14 measures, refitted",
     "gradient boosting, refitted",
+    "LR, 14 measures, online",
+    "these five, fixed share",
+    "these five, stacked",
     "Holdpoint",
     "Holdpoint, at the reference rate",
+    "Holdpoint, these five on top",
     "Holdpoint, 20 services",
     "Holdpoint, all in one fleet",
 ];
 /// The places of the cold start and of Holdpoint among them, behind what is shown where every label is known at once, and of
 /// all in one fleet.
 const COLD_START: usize = 1;
-const HOLDPOINT: usize = 4;
-const ALONE: usize = 6;
-const TOGETHER: usize = 7;
+const HOLDPOINT: usize = 7;
+const ALONE: usize = 10;
+const TOGETHER: usize = 11;
 
 pub(crate) fn run(histories: &[History], arguments: &Arguments) -> io::Result<()> {
     if histories.is_empty() {
@@ -145,15 +149,26 @@ impl Ranked {
 /// By the methods that see one project alone, in the order of [`NAMES`].
 fn ranked(known: &Known<'_>, own: &[Reveals], n_methods: usize) -> Vec<Ranked> {
     let run = |reveals, n_services| holdpoint::run(&[known.history], reveals, n_services);
-    let cold = run(None, 1).scores.remove(0);
+    let cold = run(None, 1).at_reference.remove(0);
     let logistic = prequential(known, LOGISTIC_EVERY_DAYS, cold.clone(), logistic::fit);
-    let boosting = prequential(known, BOOSTING_EVERY_DAYS, cold.clone(), boosting::fit);
+    // Its scores are logits.
+    let boosting = prequential(known, BOOSTING_EVERY_DAYS, ensemble::logits(&cold), boosting::fit);
     let commits = known.history.commits.iter();
-    let lines = commits.map(|commit| commit.measures[LINES_ADDED]).collect();
-    let mut ranked: Vec<Ranked> = [lines, cold, logistic, boosting].map(Ranked::by).into();
+    let lines: Vec<f64> = commits.map(|commit| commit.measures[LINES_ADDED].ln_1p()).collect();
     let mut whole = run(Some(own), 1);
+    let at_reference = whole.at_reference.remove(0);
+    let [cold_logits, logistic_logits, own_logits] =
+        [&cold, &logistic, &at_reference].map(|scores| ensemble::logits(scores));
+    let online = ensemble::logistic(known, &cold_logits);
+    let members: [&[f64]; 5] = [&lines, &cold_logits, &logistic_logits, &boosting, &online];
+    let fixed_share = ensemble::fixed_share(known, &members);
+    let stack = ensemble::stack(known, &members);
+    let on_top = ensemble::stack_on(&own_logits, known, &members);
+    let mut ranked: Vec<Ranked> = [lines, cold, logistic, boosting, online, fixed_share, stack]
+        .map(Ranked::by)
+        .into();
     ranked.push(Ranked::gating(whole.scores.remove(0), whole.gated.remove(0)));
-    ranked.push(Ranked::by(whole.at_reference.remove(0)));
+    ranked.extend([at_reference, on_top].map(Ranked::by));
     if n_methods > ALONE {
         let mut cut = run(Some(own), SERVICES);
         ranked.push(Ranked::gating(cut.scores.remove(0), cut.gated.remove(0)));
