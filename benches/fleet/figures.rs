@@ -122,7 +122,11 @@ impl Figures {
         let frequent = || five().filter(|found| found.traits.errors_per_minute >= 10.0 && found.traits.size >= 5.0);
         self.delay_frequent = Median::of(frequent().map(minutes));
         self.delay_frequent_fine = Median::of(frequent().filter(|found| found.traits.interval <= 60).map(minutes));
-        self.delay_frequent_steady = Median::of(frequent().filter(|found| found.traits.size_of_all() >= 5.0).map(minutes));
+        self.delay_frequent_steady = Median::of(
+            frequent()
+                .filter(|found| found.traits.size_of_all() >= 5.0)
+                .map(minutes),
+        );
         let rare = five().filter(|found| RARE.contains(&found.traits.errors_per_minute) && found.traits.size >= 3.0);
         self.delay_rare = Median::of(rare.map(minutes));
         self.delay_all = Median::of(found().map(minutes));

@@ -135,7 +135,11 @@ fn print_delays(figures: &Figures) {
         Some((5.0, "≤ 5")),
     );
     median("… of producers of at most 60 s", figures.delay_frequent_fine, None);
-    median("… k ≥ 5, the rate's drift included", figures.delay_frequent_steady, None);
+    median(
+        "… k ≥ 5, the rate's drift included",
+        figures.delay_frequent_steady,
+        None,
+    );
     median(
         "delay at 5 ×, about 1 error a minute, k ≥ 3 (minutes)",
         figures.delay_rare,

@@ -188,7 +188,7 @@ impl Recurrence {
     fn beside(&self, date: Date) -> (i32, i32) {
         let (place, length) = match self.frequency {
             Frequency::Daily => (0, 1),
-            Frequency::Weekly => (self.into_week(date), 7),
+            Frequency::Weekly => (self.day_of_week(date), 7),
             Frequency::Monthly => (i32::from(date.day()) - 1, i32::from(date.days_in_month())),
             Frequency::Yearly => (i32::from(date.day_of_year()) - 1, i32::from(date.days_in_year())),
         };
@@ -196,7 +196,7 @@ impl Recurrence {
     }
 
     /// Days since its week began.
-    fn into_week(&self, date: Date) -> i32 {
+    fn day_of_week(&self, date: Date) -> i32 {
         i32::from(date.weekday().since(self.week_start))
     }
 
@@ -204,7 +204,7 @@ impl Recurrence {
     fn is_in_step(&self, date: Date, start: Date) -> bool {
         let periods = match self.frequency {
             Frequency::Daily => days_between(start, date),
-            Frequency::Weekly => (days_between(start, date) + self.into_week(start)).div_euclid(7),
+            Frequency::Weekly => (days_between(start, date) + self.day_of_week(start)).div_euclid(7),
             Frequency::Monthly => {
                 let months = |date: Date| i32::from(date.year()) * 12 + i32::from(date.month());
                 months(date) - months(start)
