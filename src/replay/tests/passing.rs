@@ -1,7 +1,7 @@
 //! What `freeze.low_loss_passes` and `require_known_changes` mean to changes and deploys.
 
-use super::*;
-use crate::replay::{ComparedPolicies, ComparedSummary, Comparison, Summary};
+use super::{scenario::written, *};
+use crate::replay::{ComparedPolicies, Comparison, Summary};
 
 /// Checkout is frozen from some minutes after the bad deploy of minute 362 on; a change lands every other minute before,
 /// and each ten minutes in the hour after, of which every second is large.
@@ -50,21 +50,8 @@ fn files() -> Vec<Text> {
 
 fn compared(a: &str, b: &str) -> (Summary, crate::replay::Compared, String, String) {
     let policies = ComparedPolicies::new(("a.toml", a), ("b.toml", b)).expect("both are good");
-    let mut comparison = Comparison::new(Replay::new(Some(a)), Replay::new(Some(b)), policies);
-    let files = files();
-    let mut merge = scenario::merged(&files);
-    while let Some(arrival) = merge.next().expect("memory reads") {
-        comparison.take(&arrival);
-    }
-    comparison.finish();
-    let (summary, compared) = (comparison.a().summary(), comparison.compared());
-    let html = Report::compared(&comparison, &summary, &compared).html();
-    let both = ComparedSummary {
-        a: &summary,
-        compared: &compared,
-    };
-    let text = both.to_string();
-    (summary, compared, text, html)
+    let comparison = Comparison::new(Replay::new(Some(a)), Replay::new(Some(b)), policies);
+    written(comparison, &files())
 }
 
 #[test]

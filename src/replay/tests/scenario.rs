@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     model::{Decision, Timestamp},
-    replay::{Input, Merge, Replay, Scores, Summary},
+    replay::{Compared, ComparedSummary, Comparison, Input, Merge, Replay, Report, Scores, Summary},
     score::Said,
     wire::control::encode_decision,
 };
@@ -27,6 +27,23 @@ pub(super) fn merged(files: &[Text]) -> Merge<'_> {
         reader: Box::new(text.as_bytes()),
     });
     Merge::new(inputs.collect()).expect("memory reads")
+}
+
+/// What two policies come to over `files`: A's summary, the comparison, its text and its page.
+pub(super) fn written(mut comparison: Comparison, files: &[Text]) -> (Summary, Compared, String, String) {
+    let mut merge = merged(files);
+    while let Some(arrival) = merge.next().expect("memory reads") {
+        comparison.take(&arrival);
+    }
+    comparison.finish();
+    let (summary, compared) = (comparison.a().summary(), comparison.compared());
+    let html = Report::compared(&comparison, &summary, &compared).html();
+    let both = ComparedSummary {
+        a: &summary,
+        compared: &compared,
+    };
+    let text = both.to_string();
+    (summary, compared, text, html)
 }
 
 pub(super) fn replay(files: &[Text], policy: Option<&str>) -> Outcome {

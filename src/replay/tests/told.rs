@@ -2,9 +2,9 @@
 
 use super::{
     line,
-    scenario::{Scenario, Text, merged, replay},
+    scenario::{Scenario, Text, merged, replay, written},
 };
-use crate::replay::{Compared, ComparedPolicies, ComparedSummary, Comparison, HeldFor, Replay, Report};
+use crate::replay::{Compared, ComparedPolicies, Comparison, HeldFor, Replay, Report};
 
 /// From one to three in the night, for all three services; the bad deploy is of six.
 const WINDOW: &str = "[[window]]\nname = \"night\"\neffect = \"deny\"\nfrom = 2026-03-02T01:00:00\nlength = \"2h\"\n";
@@ -37,19 +37,8 @@ fn compare(files: &[Text], a: Option<&str>, b: Option<&str>) -> (Compared, Strin
         replay.chronicle();
         replay
     });
-    let mut comparison = Comparison::new(a, b, ComparedPolicies::default());
-    let mut merge = merged(files);
-    while let Some(arrival) = merge.next().expect("memory reads") {
-        comparison.take(&arrival);
-    }
-    comparison.finish();
-    let (summary, compared) = (comparison.a().summary(), comparison.compared());
-    let html = Report::compared(&comparison, &summary, &compared).html();
-    let both = ComparedSummary {
-        a: &summary,
-        compared: &compared,
-    };
-    let text = both.to_string();
+    let comparison = Comparison::new(a, b, ComparedPolicies::default());
+    let (_, compared, text, html) = written(comparison, files);
     (compared, text, html)
 }
 
