@@ -13,8 +13,7 @@ use crate::{
 };
 
 /// Variances of weights before anything is learned: of an intercept, of what a member's logit counts, of a measure beside
-/// the cold start, and of a
-/// member in a stack, by itself or on top of another method.
+/// the cold start, and of a member in a stack, by itself or on top of another method.
 const INTERCEPT_PRIOR: f64 = 4.0;
 const SLOPE_PRIOR: f64 = 0.1;
 const MEASURE_PRIOR: f64 = 0.01;
