@@ -141,7 +141,7 @@ impl Fates {
             about: named,
             sha: hashed(cause.and_then(|cause| cause.sha.as_deref())),
         };
-        self.bear_out(&word, event, capture);
+        self.bear_out(&word, event, event.environment.as_deref(), capture);
     }
 
     /// A deploy is told of, in the default environment where it names none.
@@ -164,7 +164,7 @@ impl Fates {
             about: named.or_else(|| self.taken_back_by(place, deploy, event.time)),
             sha: None,
         };
-        self.bear_out(&word, event, capture);
+        self.bear_out(&word, event, Some(environment), capture);
     }
 
     /// Remembers a deploy by its first status.
@@ -199,9 +199,10 @@ impl Fates {
         deploys.iter().rev().find(is_replaced).map(|deployed| deployed.deploy)
     }
 
-    fn bear_out(&mut self, word: &Word, event: &Event<'_>, capture: &Capture) {
+    /// `environment`: of an event that names none, all.
+    fn bear_out(&mut self, word: &Word, event: &Event<'_>, environment: Option<&str>, capture: &Capture) {
         for freeze in &mut self.waiting {
-            if freeze.is_of(&event.service, event.environment.as_deref()) {
+            if freeze.is_of(&event.service, environment) {
                 freeze.borne_out |= freeze.is_borne_out_by(word, event.time, capture);
             }
         }

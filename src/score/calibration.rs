@@ -20,6 +20,8 @@ const WEIGHT_MIN: f64 = 0.2;
 const WEIGHT_MAX: f64 = 2.5;
 const DAYS: usize = 28;
 const DAY_MS: i64 = 86_400_000;
+/// No deploy is surer to cause an incident.
+const PRIOR_MAX: f64 = 1.0 - 1e-9;
 /// The mean risk remembers so many watches.
 const PRIOR_MEMORY: f64 = 500.0;
 /// A pooled sketch forgets half beyond so many windows.
@@ -39,7 +41,7 @@ pub(crate) struct Counts {
     days: [[u32; DAYS]; 2],
     day: i64,
     first_day: Option<i64>,
-    /// The mean of π over the fleet's odds of an incident, as they were told when the watch began.
+    /// The mean of −ln(1−π) over the fleet's odds of an incident, as they were told when the watch began.
     mean_prior: f64,
     n_priors: f64,
     pools: Vec<Sketch>,
@@ -84,7 +86,8 @@ impl Counts {
         let today = usize::try_from(self.day.rem_euclid(28)).unwrap_or(0);
         of_mode[today] = of_mode[today].saturating_add(1);
         self.n_priors = (self.n_priors + 1.0).min(PRIOR_MEMORY);
-        self.mean_prior += (watched.prior / odds - self.mean_prior) / self.n_priors;
+        let incidents = -(-watched.prior.min(PRIOR_MAX)).ln_1p();
+        self.mean_prior += (incidents / odds - self.mean_prior) / self.n_priors;
         if !watched.windows.is_empty() {
             self.pools.resize_with(4 * RATE_CLASSES, Sketch::default);
             let class = usize::from(watched.rate_class).min(RATE_CLASSES - 1);
@@ -148,7 +151,7 @@ impl Counts {
 
     /// The mean of π over the last watches, were it at these odds of an incident.
     pub(crate) fn mean_prior(&self, odds: f64) -> f32 {
-        narrow(self.mean_prior * odds)
+        narrow(-(-self.mean_prior * odds).exp_m1())
     }
 
     /// What all partitions are to know, at these odds of an incident; `presumed` watches a week count for the weeks not
@@ -263,7 +266,11 @@ mod tests {
             (f64::from(per_week) - (0.5 + 100.0 * 27.0 / 28.0)).abs() < 1e-3,
             "{per_week}"
         );
-        assert!((told.mean_prior - 0.2).abs() < 1e-6);
+        let mean = 1.0 - (0.9_f32 * 0.7).sqrt();
+        assert!(
+            (told.mean_prior - mean).abs() < 1e-6,
+            "as of two deploys, one after the other"
+        );
         assert!(
             (told.tails[2][2].n - 4.0).abs() < 1e-6,
             "four windows of its tier and class"

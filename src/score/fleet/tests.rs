@@ -129,7 +129,7 @@ fn the_mean_risk_of_deploys_is_told_at_the_rate_of_the_day() {
             let watched = Watched {
                 tier,
                 mode: Mode::Enforce,
-                prior: 10.0 * odds,
+                prior: -(-10.0 * odds).exp_m1(),
                 rate_class: 2,
                 windows: Vec::new(),
             };
@@ -142,7 +142,7 @@ fn the_mean_risk_of_deploys_is_told_at_the_rate_of_the_day() {
         }
         let mean = f64::from(fleet.told.calibration.mean_prior);
         assert!(
-            (mean / (10.0 * odds) - 1.0).abs() < 1e-5,
+            (mean / -(-10.0 * odds).exp_m1() - 1.0).abs() < 1e-5,
             "{i}: {mean} at odds of {odds}"
         );
     }

@@ -22,6 +22,8 @@ const PRIOR_CHANGES: f64 = 300.0;
 const SERVICE_SHAPE: f64 = 10.0;
 /// The mean of the relative risks of changes under the cold-start weights, over three projects.
 pub(super) const RATIO_MEAN: f64 = 1.5;
+/// Incidents so rare were forgotten: what is left of them falls for ever, and would be told each time.
+const SEEN_MIN: f64 = 1e-9;
 /// What is known of the rate forgets half in so many commits.
 const HALF_LIFE_COMMITS: f64 = 5_000.0;
 /// What a single change may count: a huge one must not stand for years of others.
@@ -43,7 +45,7 @@ impl Rate {
 
     /// Incidents as they came, over the relative risks of the changes that landed; 0 before the first.
     pub(crate) fn seen_odds(&self) -> f64 {
-        if self.exposure > 0.0 {
+        if self.exposure > 0.0 && self.incidents > self.exposure * SEEN_MIN {
             self.incidents / self.exposure
         } else {
             0.0
